@@ -1,0 +1,69 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Rooms import downwards only; docs/architecture.md tells what lives in each and why the walls stand where they do.
+
+/// Glibc shows two different `fd_set` types unless every C module is imported with the same feature macros.
+let gnu: [CSetting] = [.define("_GNU_SOURCE")]
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+/// For the rooms that read hostile bytes: no unsafe construct compiles.
+let safe: [SwiftSetting] = strict + [.strictMemorySafety()]
+
+let package = Package(
+    name: "sluice",
+    products: [
+        .executable(name: "sluice", targets: ["sluice"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    ],
+    targets: [
+        // Line 0: libevent and OpenSSL in Swift clothes.
+        .systemLibrary(name: "CLibevent", pkgConfig: "libevent_core", providers: [.apt(["libevent-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .target(name: "EventLoop", dependencies: ["CLibevent"], cSettings: gnu, swiftSettings: strict),
+        .target(name: "TLS", dependencies: ["COpenSSL"], cSettings: gnu, swiftSettings: strict),
+
+        // Line 1: bytes to values and back.
+        .target(name: "PostgresWire", swiftSettings: safe),
+        .target(name: "Authentication", dependencies: ["TLS"], swiftSettings: safe),
+        .target(name: "Configuration", swiftSettings: safe),
+
+        // Line 2: decisions as values.
+        .target(
+            name: "PoolCore",
+            dependencies: ["PostgresWire", .product(name: "DequeModule", package: "swift-collections")],
+            swiftSettings: safe),
+
+        // Line 3: what operators see.
+        .target(name: "Telemetry", dependencies: [.product(name: "Logging", package: "swift-log")], swiftSettings: strict),
+
+        // Line 4: sockets meet decisions.
+        .target(
+            name: "Pooler",
+            dependencies: [
+                "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "EventLoop", "TLS",
+                .product(name: "DequeModule", package: "swift-collections"),
+            ], cSettings: gnu, swiftSettings: strict),
+
+        // Line 5: programs.
+        .executableTarget(
+            name: "sluice",
+            dependencies: ["Pooler", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            cSettings: gnu, swiftSettings: strict),
+
+        .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),
+        .testTarget(name: "AuthenticationTests", dependencies: ["Authentication"], swiftSettings: strict),
+        .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: strict),
+        .testTarget(name: "PoolCoreTests", dependencies: ["PoolCore"], swiftSettings: strict),
+        .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], cSettings: gnu, swiftSettings: strict),
+    ]
+)
