@@ -29,6 +29,7 @@ let package = Package(
         // Line 0: libevent and OpenSSL in Swift clothes.
         .systemLibrary(name: "CLibevent", pkgConfig: "libevent_core", providers: [.apt(["libevent-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .target(name: "Bytes", swiftSettings: strict),
         .target(name: "EventLoop", dependencies: ["CLibevent"], cSettings: gnu, swiftSettings: strict),
         .target(name: "TLS", dependencies: ["COpenSSL"], cSettings: gnu, swiftSettings: strict),
 
@@ -40,7 +41,7 @@ let package = Package(
         // Line 2: decisions as values.
         .target(
             name: "PoolCore",
-            dependencies: ["PostgresWire", .product(name: "DequeModule", package: "swift-collections")],
+            dependencies: ["PostgresWire", "Bytes", .product(name: "DequeModule", package: "swift-collections")],
             swiftSettings: safe),
 
         // Line 3: what operators see.
@@ -50,7 +51,7 @@ let package = Package(
         .target(
             name: "Pooler",
             dependencies: [
-                "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "EventLoop", "TLS",
+                "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "EventLoop", "TLS", "Bytes",
                 .product(name: "DequeModule", package: "swift-collections"),
             ], cSettings: gnu, swiftSettings: strict),
 

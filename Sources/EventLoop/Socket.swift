@@ -1,0 +1,118 @@
+import CLibevent
+import Glibc
+
+/// What libevent hands back in a callback.
+struct SocketRecord {
+    var event: CLibevent.event
+    var loop: Unmanaged<EventLoop>
+    var token: UInt32
+}
+
+/// What a `receive` brought.
+public enum Received: Sendable {
+    case bytes(Int)
+    case wouldBlock
+    case endOfStream
+    case failed(SystemError)
+}
+
+/// What became of a `send`.
+public enum Sent: Sendable {
+    /// So many bytes were taken; fewer than offered means that the socket is full until it is writable again.
+    case bytes(Int)
+    case failed(SystemError)
+}
+
+/// A non-blocking stream socket in a loop.
+///
+/// It is added once, edge-triggered, for reading and writing, and stays until it is closed: no `epoll_ctl` on the query path.
+/// A read that is shorter than the buffer means drained, except when the event carried `.closed`.
+/// The descriptor is closed when the value dies; use it on its loop's thread only.
+public struct Socket: ~Copyable {
+    private let record: UnsafeMutablePointer<SocketRecord>
+
+    /// Adopts a connected (or connecting) descriptor. Events for it carry `token`.
+    public init(adopting descriptor: Int32, on loop: EventLoop, token: UInt32) {
+        record = .allocate(capacity: 1)
+        record.initialize(to: SocketRecord(event: CLibevent.event(), loop: .passUnretained(loop), token: token))
+        let event = UnsafeMutableRawPointer(record).assumingMemoryBound(to: CLibevent.event.self)
+        event_assign(
+            event, loop.base, descriptor, Int16(EV_READ | EV_WRITE | EV_CLOSED | EV_PERSIST) | Int16(truncatingIfNeeded: EV_ET),
+            { _, what, context in
+                let record = context!.assumingMemoryBound(to: SocketRecord.self)
+                let token = record.pointee.token
+                record.pointee.loop._withUnsafeGuaranteedRef {
+                    $0.ready.append(ReadyEvent(token: token, readiness: Readiness(libevent: what)))
+                }
+            }, record)
+        event_add(event, nil)
+    }
+
+    private var event: UnsafeMutablePointer<CLibevent.event> {
+        UnsafeMutableRawPointer(record).assumingMemoryBound(to: CLibevent.event.self)
+    }
+
+    public var descriptor: Int32 { record.pointee.event.ev_fd }
+
+    deinit {
+        let descriptor = descriptor
+        event_del(event)
+        record.deallocate()
+        close(descriptor)
+    }
+
+    /// Leaves the loop without closing; the caller owns the descriptor from here on.
+    public consuming func detach() -> Int32 {
+        let descriptor = descriptor
+        event_del(event)
+        record.deallocate()
+        discard self
+        return descriptor
+    }
+
+    /// One `recv` of at most the buffer's size.
+    @inline(__always)
+    public borrowing func receive(into buffer: ReceiveBuffer) -> Received {
+        while true {
+            let count = recv(descriptor, buffer.start, buffer.capacity, 0)
+            if count > 0 { return .bytes(count) }
+            if count == 0 { return .endOfStream }
+            let number = errno
+            if number == EAGAIN { return .wouldBlock }
+            if number != EINTR { return .failed(SystemError(call: "recv", number: number)) }
+        }
+    }
+
+    /// One `send`; never raises SIGPIPE.
+    @inline(__always)
+    public borrowing func send(_ bytes: Span<UInt8>) -> Sent {
+        let descriptor = descriptor
+        return bytes.withUnsafeBufferPointer { bytes in
+            while true {
+                let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+                if count >= 0 { return .bytes(count) }
+                let number = errno
+                if number == EAGAIN { return .bytes(0) }
+                if number != EINTR { return .failed(SystemError(call: "send", number: number)) }
+            }
+        }
+    }
+
+    /// Looks at a socket that has been silent: an edge that was merged with the one before it shows only here.
+    public borrowing func isDead() -> Bool {
+        var byte: UInt8 = 0
+        let count = recv(descriptor, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT))
+        return count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)
+    }
+
+    /// The pending error of a connect in progress; nil when it succeeded.
+    public borrowing func connectError() -> SystemError? {
+        var number: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &number, &size)
+        return number == 0 ? nil : SystemError(call: "connect", number: number)
+    }
+
+    /// Tells the other side that nothing more will come.
+    public borrowing func shutdownSending() { shutdown(descriptor, Int32(SHUT_WR)) }
+}

@@ -1,0 +1,65 @@
+import Bytes
+
+/// The prepared statements that one client believes to have: its own names, and the unnamed one.
+///
+/// Changes are made when a message is sent, so that a pipeline can use what it has just parsed, and taken back when the server
+/// refuses or skips the message.
+public struct ClientStatements: Sendable {
+    private struct Entry {
+        let name: [UInt8]
+        let statement: Statement
+    }
+
+    private var named: [UInt64: Entry] = [:]
+    /// Names whose 64-bit hash another name of this client has already.
+    private var collisions: [Entry] = []
+    /// The unnamed statement: lives until the next unnamed Parse or simple Query, across any number of Syncs and servers.
+    public var unnamed: Statement?
+
+    public init() {}
+
+    public var isEmpty: Bool { named.isEmpty && unnamed == nil }
+    public var count: Int { named.count + collisions.count }
+
+    /// The statement behind a name; nil when the client has none such.
+    public subscript(name: Span<UInt8>) -> Statement? {
+        guard !named.isEmpty, let entry = named[BytesHash.of(name)] else { return nil }
+        if entry.name.hasSameBytes(as: name) { return entry.statement }
+        return collisions.first { $0.name.hasSameBytes(as: name) }?.statement
+    }
+
+    public subscript(name: [UInt8]) -> Statement? { self[name.span] }
+
+    /// Gives a name a meaning, or takes it away with nil. Returns what it meant before.
+    @discardableResult
+    public mutating func set(_ name: [UInt8], to statement: Statement?) -> Statement? {
+        let hash = BytesHash.of(name.span)
+        let entry = statement.map { Entry(name: name, statement: $0) }
+        guard let present = named[hash] else {
+            named[hash] = entry
+            return nil
+        }
+        if present.name == name {
+            named[hash] = entry ?? popCollision(of: hash)
+            return present.statement
+        }
+        guard let index = collisions.firstIndex(where: { $0.name == name }) else {
+            if let entry { collisions.append(entry) }
+            return nil
+        }
+        let previous = collisions.remove(at: index).statement
+        if let entry { collisions.append(entry) }
+        return previous
+    }
+
+    private mutating func popCollision(of hash: UInt64) -> Entry? {
+        guard let index = collisions.firstIndex(where: { BytesHash.of($0.name.span) == hash }) else { return nil }
+        return collisions.remove(at: index)
+    }
+
+    /// DEALLOCATE ALL: every name is free again; the unnamed statement stays, as PostgreSQL keeps it.
+    public mutating func removeAllNamed() {
+        named = [:]
+        collisions = []
+    }
+}

@@ -1,0 +1,188 @@
+import Synchronization
+
+/// A run-time parameter and its value, spelt as the server or the client spelt them.
+public struct Parameter: Sendable, Hashable {
+    public let name: String
+    public let value: String
+
+    public init(name: String, value: String) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// The settings of a session: what a client wants, or what a server has. Sets are interned in a `ParameterTable`, so that the usual
+/// question, whether a server already has what the client wants, is one comparison of references.
+public final class ParameterSet: Sendable, Hashable {
+    /// Parameters that the server reports by ParameterStatus, sorted by lower-cased name.
+    public let reported: [Parameter]
+    /// Parameters that it does not report (statement_timeout, search_path before PostgreSQL 18): those that a client brought in its
+    /// startup packet. A set without one means the server's own default. Sorted, names in lower case.
+    public let unreported: [Parameter]
+    private let proven: Atomic<Bool>
+
+    fileprivate init(reported: [Parameter], unreported: [Parameter], isProven: Bool) {
+        self.reported = reported
+        self.unreported = unreported
+        proven = Atomic(isProven)
+    }
+
+    /// A server of this pool has accepted every value, so that a SET may travel with the query that needs it. A value that none has
+    /// accepted is tried first and waited for.
+    public var isProven: Bool { proven.load(ordering: .relaxed) }
+
+    fileprivate func prove() { proven.store(true, ordering: .relaxed) }
+
+    public static func == (left: ParameterSet, right: ParameterSet) -> Bool {
+        left === right || (left.reported == right.reported && left.unreported == right.unreported)
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(reported)
+        hasher.combine(unreported)
+    }
+
+    /// The value of a reported parameter; the name in any case.
+    public subscript(name: String) -> String? {
+        let key = name.lowercased()
+        return reported.first { $0.name.lowercased() == key }?.value
+    }
+
+    /// What has to be set, or reset, to turn a server that has `self` into one that has `wanted`.
+    public func changes(to wanted: ParameterSet) -> [ParameterChange] {
+        var changes: [ParameterChange] = []
+        for parameter in wanted.reported {
+            guard let present = self[parameter.name], present != parameter.value else { continue }
+            changes.append(.set(parameter))
+        }
+        for parameter in wanted.unreported where !unreported.contains(parameter) { changes.append(.set(parameter)) }
+        for parameter in unreported where !wanted.unreported.contains(where: { $0.name == parameter.name }) {
+            changes.append(.reset(parameter.name))
+        }
+        return changes
+    }
+}
+
+/// One step from one parameter set to another.
+public enum ParameterChange: Sendable, Hashable {
+    case set(Parameter)
+    case reset(String)
+
+    public var name: String {
+        switch self {
+        case .set(let parameter): parameter.name
+        case .reset(let name): name
+        }
+    }
+
+    /// Values of these are single identifiers or words to SET; all others go through set_config, which takes lists (search_path) as
+    /// the startup packet does.
+    private static let words: Set<String> = [
+        "application_name", "client_encoding", "datestyle", "intervalstyle", "timezone", "standard_conforming_strings",
+        "extra_float_digits", "statement_timeout", "lock_timeout",
+    ]
+
+    /// The SQL of this step.
+    public var sql: String {
+        switch self {
+        case .set(let parameter):
+            let value = Self.quoted(parameter.value)
+            return Self.words.contains(parameter.name.lowercased())
+                ? "SET \(parameter.name)=\(value)"
+                : "SELECT pg_catalog.set_config(\(Self.quoted(parameter.name)),\(value),false)"
+        case .reset(let name):
+            return "RESET \"\(name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\""))\""
+        }
+    }
+
+    /// A literal that means the same whatever standard_conforming_strings says.
+    static func quoted(_ text: String) -> String {
+        var out = text.utf8.contains(UInt8(ascii: "\\")) ? "E'" : "'"
+        for character in text.unicodeScalars {
+            switch character {
+            case "'": out += "''"
+            case "\\": out += "\\\\"
+            default: out.unicodeScalars.append(character)
+            }
+        }
+        return out + "'"
+    }
+}
+
+/// The parameter sets of one pool (one database and user, all workers), and what its servers have accepted so far.
+public final class ParameterTable: Sendable {
+    private struct Content {
+        var sets: Set<ParameterSet> = []
+        var accepted: Set<Parameter> = []
+        /// Names that the server does not know: leftovers of a connection string, not to be tried again.
+        var refusedNames: Set<String> = []
+        var sweepAt = 256
+    }
+
+    /// Reported by the server, but not to be set by a client.
+    private static let fixed: Set<String> = [
+        "server_version", "server_encoding", "integer_datetimes", "in_hot_standby", "is_superuser", "session_authorization",
+    ]
+    private static let acceptedLimit = 10_000
+
+    private let content = Mutex(Content())
+
+    public init() {}
+
+    /// Whether a reported parameter belongs to the state that follows a client from server to server.
+    public static func isTracked(_ name: String) -> Bool { !fixed.contains(name.lowercased()) }
+
+    /// The interned set of these values. Values that a server reported itself are accepted by that.
+    public func intern(reported: [Parameter], unreported: [Parameter], byServer: Bool) -> ParameterSet {
+        let reported = reported.sorted { $0.name.lowercased() < $1.name.lowercased() }
+        let unreported = unreported.sorted { $0.name < $1.name }
+        return content.withLock { content in
+            if byServer { Self.accept(reported, &content) }
+            let isProven = (reported + unreported).allSatisfy { Self.isHarmless($0) || content.accepted.contains($0) }
+            let candidate = ParameterSet(reported: reported, unreported: unreported, isProven: isProven)
+            if let index = content.sets.firstIndex(of: candidate) {
+                let known = content.sets[index]
+                if isProven { known.prove() }
+                return known
+            }
+            if content.sets.count >= content.sweepAt {
+                var all = Array(content.sets)
+                content.sets = []
+                while var set = all.popLast() {
+                    if !isKnownUniquelyReferenced(&set) { content.sets.insert(set) }
+                }
+                content.sweepAt = max(256, content.sets.count * 2)
+            }
+            content.sets.insert(candidate)
+            return candidate
+        }
+    }
+
+    /// PostgreSQL takes any application_name.
+    private static func isHarmless(_ parameter: Parameter) -> Bool {
+        parameter.name == "application_name" && parameter.value.utf8.allSatisfy { $0 >= 32 && $0 < 127 }
+    }
+
+    private static func accept(_ parameters: [Parameter], _ content: inout Content) {
+        if content.accepted.count > acceptedLimit { content.accepted = [] }
+        content.accepted.formUnion(parameters)
+    }
+
+    /// A server has accepted these values.
+    public func accept(_ set: ParameterSet) {
+        content.withLock { Self.accept(set.reported + set.unreported, &$0) }
+        set.prove()
+    }
+
+    public func refuse(name: String) { content.withLock { _ = $0.refusedNames.insert(name.lowercased()) } }
+
+    public func isRefused(_ name: String) -> Bool { content.withLock { $0.refusedNames.contains(name.lowercased()) } }
+
+    /// `set` with one reported value replaced, as a ParameterStatus message tells.
+    public func replacing(_ parameter: Parameter, in set: ParameterSet) -> ParameterSet {
+        let key = parameter.name.lowercased()
+        var reported = set.reported.filter { $0.name.lowercased() != key }
+        reported.append(parameter)
+        return intern(reported: reported, unreported: set.unreported, byServer: true)
+    }
+}

@@ -1,0 +1,51 @@
+/// Which pooled statements one server connection holds, and which to give up when there are too many: the least recently used.
+public struct ServerStatements: Sendable {
+    private var lastUse: [UInt32: UInt64] = [:]
+    private var clock: UInt64 = 0
+    /// The statement that the server's unnamed slot holds, if the pooler knows it.
+    public var unnamed: Statement?
+    /// A statement was made with SQL PREPARE, of which the pooler knows no more than that.
+    public var hasForeign = false
+
+    public init() {}
+
+    public var count: Int { lastUse.count }
+    public var ids: some Collection<UInt32> { lastUse.keys }
+
+    /// Whether the server has the statement; counts as a use.
+    @inline(__always)
+    public mutating func use(_ statement: Statement) -> Bool {
+        clock += 1
+        guard let index = lastUse.index(forKey: statement.id) else { return false }
+        lastUse.values[index] = clock
+        return true
+    }
+
+    public func contains(_ id: UInt32) -> Bool { lastUse[id] != nil }
+
+    /// Enters a statement that is being parsed on the server. Returns what has to be closed there to stay within `limit`.
+    public mutating func insert(_ statement: Statement, limit: Int) -> [UInt32] {
+        clock += 1
+        lastUse[statement.id] = clock
+        guard lastUse.count > max(limit, 1) else { return [] }
+        let surplus = lastUse.count - max(limit, 1)
+        let oldest = lastUse.sorted { $0.value < $1.value }.prefix(surplus).map(\.key)
+        for id in oldest { lastUse[id] = nil }
+        return oldest
+    }
+
+    /// The server does not have it (any more).
+    public mutating func remove(_ id: UInt32) { lastUse[id] = nil }
+
+    /// Puts back a statement whose Close was refused or skipped.
+    public mutating func restore(_ id: UInt32) {
+        if lastUse[id] == nil { lastUse[id] = 0 }
+    }
+
+    /// DEALLOCATE ALL or DISCARD ALL ran on the server.
+    public mutating func removeAll() {
+        lastUse = [:]
+        unnamed = nil
+        hasForeign = false
+    }
+}
