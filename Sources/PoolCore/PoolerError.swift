@@ -1,0 +1,116 @@
+import PostgresWire
+
+/// Every error that the pooler itself tells a client, with what a program can match on (SQLSTATE) and what the log says.
+public enum PoolerError: Error, Sendable, Equatable {
+    // Startup
+    case unsupportedProtocol
+    case malformedStartup(String)
+    case invalidOptions(String)
+    case missingUser
+    case nameTooLong(String)
+    case noSuchDatabase(String)
+    case databaseDisabled(String)
+    case authenticationFailed(String)
+    case tooManyClients
+    case tooManyDatabaseClients
+    case tooManyUserClients
+    case shuttingDown
+    case loginTimeout
+    case loginTimeoutServerDown
+    case unexpectedMessageDuringLogin(String)
+
+    // Messages
+    case unknownMessage
+    case badHeader(String)
+    case brokenMessage(String)
+    case messageTooLarge(Int)
+    case stalledMessage
+    case simpleQueryDisallowed
+    case transactionInStatementMode
+
+    // Waiting and running
+    case queryTimeoutWaiting
+    case queryWaitTimeout
+    case queryTimeout
+    case idleTransactionTimeout
+    case transactionTimeout
+    case clientIdleTimeout
+    case serverShuttingDown
+    case databaseRemoved
+    case configurationChanged
+    case adminDisconnect
+
+    // Servers
+    case serverLost
+    case serverLoginFailing(String)
+    case serverLoginFailed(ErrorFields)
+    case invalidServerParameter(ErrorFields)
+    case replyViolation
+
+    /// SQLSTATE. PgBouncer answers 08P01 for nearly everything and tools match on it; the exceptions say more and hurt nobody.
+    public var code: String {
+        switch self {
+        case .serverLost, .replyViolation: SQLState.connectionFailure
+        case .serverLoginFailed(let fields), .invalidServerParameter(let fields): fields.code ?? SQLState.protocolViolation
+        default: SQLState.protocolViolation
+        }
+    }
+
+    /// The text that the client sees, and that the log gives as the reason of the close.
+    public var message: String {
+        switch self {
+        case .unsupportedProtocol: "old V2 protocol not supported"
+        case .malformedStartup(let text), .invalidOptions(let text), .unexpectedMessageDuringLogin(let text): text
+        case .missingUser: "no username supplied"
+        case .nameTooLong(let what): "\(what) too long"
+        case .noSuchDatabase(let name): "no such database: \(name)"
+        case .databaseDisabled(let name): "database \"\(name)\" is disabled"
+        case .authenticationFailed(let text): text
+        case .tooManyClients: "no more connections allowed (max_client_conn)"
+        case .tooManyDatabaseClients: "client connections exceeded (max_db_client_connections)"
+        case .tooManyUserClients: "client connections exceeded (max_user_client_connections)"
+        case .shuttingDown: "pooler is shutting down"
+        case .loginTimeout: "client_login_timeout"
+        case .loginTimeoutServerDown: "client_login_timeout (server down)"
+        case .unknownMessage: "unknown pkt"
+        case .badHeader(let hex): "bad packet header: '\(hex)'"
+        case .brokenMessage(let kind): "broken \(kind) packet"
+        case .messageTooLarge(let limit): "message is larger than max_packet_size (\(limit) bytes)"
+        case .stalledMessage: "unfinished message: the rest did not arrive in time"
+        case .simpleQueryDisallowed: "PQexec disallowed"
+        case .transactionInStatementMode: "transaction blocks not allowed in statement pooling mode"
+        case .queryTimeoutWaiting: "query_timeout"
+        case .queryWaitTimeout: "query_wait_timeout"
+        case .queryTimeout: "query timeout"
+        case .idleTransactionTimeout: "idle transaction timeout"
+        case .transactionTimeout: "transaction timeout"
+        case .clientIdleTimeout: "client_idle_timeout"
+        case .serverShuttingDown: "server shutting down"
+        case .databaseRemoved: "database removed"
+        case .configurationChanged: "database configuration changed"
+        case .adminDisconnect: "admin forced disconnect"
+        case .serverLost: "server conn crashed?"
+        case .serverLoginFailing(let text): "server login has been failing, cached error: \(text) (server_login_retry)"
+        case .serverLoginFailed(let fields): fields.message ?? "login failed"
+        case .invalidServerParameter(let fields): fields.message ?? "invalid server parameter"
+        case .replyViolation: "server sent a reply that nobody asked for"
+        }
+    }
+
+    /// The ErrorResponse for the client; FATAL, because the connection closes after it.
+    public var fields: ErrorFields {
+        switch self {
+        case .serverLoginFailed(var fields), .invalidServerParameter(var fields):
+            fields.severity = "FATAL"
+            if fields.nonlocalizedSeverity != nil { fields.nonlocalizedSeverity = "FATAL" }
+            if fields.code == nil { fields.code = SQLState.protocolViolation }
+            return fields
+        case .serverLost:
+            return ErrorFields(
+                severity: "FATAL", code: code, message: message,
+                detail: "The connection to the PostgreSQL server ended while it was serving this client.")
+        default:
+            return ErrorFields(severity: "FATAL", code: code, message: message)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+import PostgresWire
+
+/// What the pooler knows about the session on one server connection, and the rules by which messages pass through it.
+///
+/// `translate` judges what a client sends (ServerSession+Frontend.swift), `receive` what the server answers
+/// (ServerSession+Backend.swift). Both see a message at a time and say what to do; moving bytes is the shell's business.
+public struct ServerSession: Sendable {
+    /// How messages of the linked client are treated.
+    public struct Rules: Sendable {
+        /// Prepared statements are mapped, so that they survive a change of server.
+        public var mapsStatements: Bool
+        /// How many statements a server may hold.
+        public var statementLimit: Int
+        /// Simple queries are refused (`disable_pqexec`).
+        public var refusesSimpleQuery: Bool
+
+        public init(mapsStatements: Bool, statementLimit: Int, refusesSimpleQuery: Bool = false) {
+            self.mapsStatements = mapsStatements
+            self.statementLimit = statementLimit
+            self.refusesSimpleQuery = refusesSimpleQuery
+        }
+    }
+
+    /// What the pooler itself asked the server.
+    public enum Errand: Sendable, Equatable {
+        /// One step towards the client's parameters. `isTrial`: the client's messages wait for it.
+        case parameter(ParameterChange, isTrial: Bool)
+        case resetQuery
+        case checkQuery
+        case connectQuery
+        case rollback
+        /// Ends an extended batch, or a COPY, of a client that left.
+        case resynchronise
+    }
+
+    /// What has to happen when an entry of the ledger is settled or becomes void.
+    enum Note: Sendable {
+        /// The client named a statement; before, the name meant `previous`. `isSent`: the server was really asked to parse it.
+        case define(name: [UInt8], Statement, previous: Statement?, isSent: Bool)
+        case defineUnnamed(previous: Statement?)
+        /// The client closed a name.
+        case forget(name: [UInt8], Statement)
+        /// The pooler made the server parse a statement ahead of the message that needs it.
+        case inject(Statement)
+        case injectUnnamed
+        /// The pooler closed a statement to keep the server within its limit.
+        case evict(UInt32)
+        /// The server's error is about a name that the pooler made up: the client gets the same error about its own.
+        case rename(code: String, message: String)
+        /// DEALLOCATE in SQL, answered by the pooler. Before it, the client had `previous`.
+        case deallocate(tag: String, previous: ClientStatements)
+        case errand(Errand)
+    }
+
+    public internal(set) var ledger = ReplyLedger()
+    public var statements = ServerStatements()
+    /// What the server is set to.
+    public var parameters: ParameterSet
+    /// As the last ReadyForQuery said.
+    public internal(set) var status = TransactionStatus.idle
+
+    var notes: [UInt32: Note] = [:]
+    private var lastNote: UInt32 = 0
+
+    /// A ledger note below this is the id of the statement that the message used; from here on it names an entry of `notes`.
+    static let firstNote: UInt32 = 1 << 31
+
+    public init(parameters: ParameterSet) {
+        self.parameters = parameters
+    }
+
+    /// The server may be given to another client.
+    public var isReusable: Bool { status == .idle && ledger.isSettled }
+
+    mutating func note(_ note: Note) -> UInt32 {
+        lastNote = (lastNote &+ 1) | Self.firstNote
+        notes[lastNote] = note
+        return lastNote
+    }
+
+    /// Enters something that the pooler sends of its own accord.
+    public mutating func owe(_ errand: Errand) {
+        if errand == .resynchronise {
+            ledger.owe(.sync, .swallow, note: note(.errand(errand)))
+            return
+        }
+        ledger.owe(.query, .swallow, note: note(.errand(errand)))
+        if statements.unnamed != nil { statements.unnamed = nil }
+    }
+
+    /// The client left: nothing of what is owed will reach anybody.
+    public mutating func abandon() { ledger.abandon() }
+}
