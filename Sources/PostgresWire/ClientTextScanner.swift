@@ -1,0 +1,90 @@
+/// A whole Query that does nothing but forget prepared statements.
+///
+/// PostgreSQL documentation, DEALLOCATE and DISCARD. The server knows a client's statements by the pooler's names, so that
+/// the pooler must recognise these texts and look into the client's own names. What is not recognised beyond doubt is
+/// nil and goes to the server as it is.
+public enum DeallocateStatement: Hashable, Sendable {
+    /// `DEALLOCATE [PREPARE] name`, with the name as PostgreSQL would look it up.
+    case name(String)
+    /// `DEALLOCATE [PREPARE] ALL`.
+    case all
+    /// `DISCARD ALL`.
+    case discardAll
+    /// What psqlODBC sends: `SAVEPOINT savepoint;DEALLOCATE name;RELEASE savepoint`, which is answered with three tags.
+    case savepointWrapped(savepoint: String, name: String)
+
+    /// Recognises the text in `range`, which has no NUL at its end.
+    @inlinable
+    public static func parse(_ bytes: Span<UInt8>, _ range: Range<Int>) -> DeallocateStatement? {
+        mayStart(bytes, range) ? scan(bytes, range) : nil
+    }
+
+    /// Whether the text begins as such a statement, or with a comment. All that ordinary queries cost.
+    @inlinable
+    public static func mayStart(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
+        guard bytes.holds(range) else { return false }
+        let text = bytes.extracting(range)
+        var index = 0
+        while index < text.count, isSpace(text[index]) { index &+= 1 }
+        guard index <= text.count &- 3 else { return false }
+        let start = text.extracting(index..<index &+ 3)
+        // Setting bit 5 makes capitals small.
+        switch (start[0] | 0x20, start[1] | 0x20, start[2] | 0x20) {
+        case (0x64, 0x65, 0x61): return true  // dea
+        case (0x64, 0x69, 0x73): return true  // dis
+        case (0x73, 0x61, 0x76): return true  // sav
+        default: return start[0] == 0x2F || start[0] == 0x2D  // slash and hyphen
+        }
+    }
+
+    /// What PostgreSQL's scanner passes over.
+    @inlinable
+    static func isSpace(_ byte: UInt8) -> Bool {
+        byte == 0x20 || byte &- 0x09 <= 0x04
+    }
+
+    @usableFromInline
+    static func scan(_ bytes: Span<UInt8>, _ range: Range<Int>) -> DeallocateStatement? {
+        var tokens = SQLTokens(bytes.extracting(range))
+        let statement: DeallocateStatement
+        switch tokens.next() {
+        case .word("deallocate"):
+            guard let target = target(&tokens) else { return nil }
+            statement = target
+        case .word("discard"):
+            guard case .word("all") = tokens.next() else { return nil }
+            statement = .discardAll
+        case .word("savepoint"):
+            guard let wrapped = wrapped(&tokens) else { return nil }
+            statement = wrapped
+        default:
+            return nil
+        }
+        if tokens.peek() == .semicolon { _ = tokens.next() }
+        return tokens.next() == .end ? statement : nil
+    }
+
+    /// What follows DEALLOCATE. The word PREPARE is noise, unless nothing follows: then it is the name.
+    private static func target(_ tokens: inout SQLTokens) -> DeallocateStatement? {
+        var token = tokens.next()
+        if token == .word("prepare") {
+            switch tokens.peek() {
+            case .word, .quoted: token = tokens.next()
+            default: break
+            }
+        }
+        return token == .word("all") ? .all : token.identifier.map { .name($0) }
+    }
+
+    /// What follows SAVEPOINT.
+    private static func wrapped(_ tokens: inout SQLTokens) -> DeallocateStatement? {
+        guard let savepoint = tokens.next().identifier, tokens.next() == .semicolon else { return nil }
+        guard tokens.next() == .word("deallocate"), case .name(let name) = target(&tokens) else { return nil }
+        guard tokens.next() == .semicolon, tokens.next() == .word("release") else { return nil }
+        var token = tokens.next()
+        if token == .word("savepoint"), tokens.peek().identifier != nil { token = tokens.next() }
+        // By bytes, since equal Swift texts may differ in them.
+        guard let released = token.identifier, released.utf8.elementsEqual(savepoint.utf8) else { return nil }
+        return .savepointWrapped(savepoint: savepoint, name: name)
+    }
+}
