@@ -43,7 +43,7 @@ extension ServerSession {
         case Frontend.query:
             if rules.refusesSimpleQuery { return .refuse(.simpleQueryDisallowed) }
             if rules.mapsStatements {
-                if DeallocateStatement.mayBe(bytes, body: frame.body(at: offset)),
+                if DeallocateStatement.mayStart(bytes, frame.body(at: offset)),
                     let action = translateDeallocate(frame, bytes, at: offset, client: &client)
                 {
                     return action

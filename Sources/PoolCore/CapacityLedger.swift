@@ -1,0 +1,109 @@
+/// Counts connections against every limit, exactly and for the whole process. Workers consult it when a connection opens or
+/// closes, never on the query path.
+public struct CapacityLedger: Sendable {
+    /// A pool: what all connections of one user to one database share.
+    public struct PoolKey: Hashable, Sendable {
+        public let database: String
+        public let user: String
+
+        public init(database: String, user: String) {
+            self.database = database
+            self.user = user
+        }
+    }
+
+    /// Limits on server connections; 0 means none.
+    public struct ServerLimits: Sendable, Equatable {
+        public var pool: Int
+        public var reserve: Int
+        public var database: Int
+        public var user: Int
+
+        public init(pool: Int, reserve: Int = 0, database: Int = 0, user: Int = 0) {
+            self.pool = pool
+            self.reserve = reserve
+            self.database = database
+            self.user = user
+        }
+    }
+
+    /// Limits on client connections; 0 means none.
+    public struct ClientLimits: Sendable, Equatable {
+        public var database: Int
+        public var user: Int
+
+        public init(database: Int = 0, user: Int = 0) {
+            self.database = database
+            self.user = user
+        }
+    }
+
+    /// The limit that stands in the way of one more server connection.
+    public enum ServerVerdict: Sendable, Equatable {
+        case granted
+        /// Granted beyond the pool's size, from its reserve.
+        case grantedFromReserve
+        case poolFull, databaseFull, userFull
+    }
+
+    private var pools: [PoolKey: Int] = [:]
+    private var databases: [String: Int] = [:]
+    private var users: [String: Int] = [:]
+    private var clientsOfDatabase: [String: Int] = [:]
+    private var clientsOfUser: [String: Int] = [:]
+    /// All client sockets, logged in or not.
+    public private(set) var clients = 0
+
+    public init() {}
+
+    // MARK: Servers
+
+    public func servers(of pool: PoolKey) -> Int { pools[pool, default: 0] }
+    public var servers: Int { pools.values.reduce(0, +) }
+
+    /// Counts one more server connection, if every limit has room. `mayUseReserve`: a client has waited long enough.
+    public mutating func openServer(_ pool: PoolKey, limits: ServerLimits, mayUseReserve: Bool = false) -> ServerVerdict {
+        let count = pools[pool, default: 0]
+        var verdict = ServerVerdict.granted
+        if limits.pool > 0, count >= limits.pool {
+            guard mayUseReserve, count < limits.pool + limits.reserve else { return .poolFull }
+            verdict = .grantedFromReserve
+        }
+        if limits.database > 0, databases[pool.database, default: 0] >= limits.database { return .databaseFull }
+        if limits.user > 0, users[pool.user, default: 0] >= limits.user { return .userFull }
+        pools[pool] = count + 1
+        databases[pool.database, default: 0] += 1
+        users[pool.user, default: 0] += 1
+        return verdict
+    }
+
+    public mutating func closeServer(_ pool: PoolKey) {
+        Self.decrement(&pools, pool)
+        Self.decrement(&databases, pool.database)
+        Self.decrement(&users, pool.user)
+    }
+
+    // MARK: Clients
+
+    public mutating func accept() { clients += 1 }
+    public mutating func leave() { clients -= 1 }
+
+    /// Counts a client that has shown who it is; the error tells which limit refuses it.
+    public mutating func admitClient(database: String, user: String, limits: ClientLimits) -> PoolerError? {
+        if limits.database > 0, clientsOfDatabase[database, default: 0] >= limits.database { return .tooManyDatabaseClients }
+        if limits.user > 0, clientsOfUser[user, default: 0] >= limits.user { return .tooManyUserClients }
+        clientsOfDatabase[database, default: 0] += 1
+        clientsOfUser[user, default: 0] += 1
+        return nil
+    }
+
+    public mutating func dismissClient(database: String, user: String) {
+        Self.decrement(&clientsOfDatabase, database)
+        Self.decrement(&clientsOfUser, user)
+    }
+
+    private static func decrement<Key: Hashable>(_ counts: inout [Key: Int], _ key: Key) {
+        guard let count = counts[key] else { return }
+        counts[key] = count > 1 ? count - 1 : nil
+    }
+}

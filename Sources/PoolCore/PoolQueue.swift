@@ -1,0 +1,91 @@
+import DequeModule
+
+/// One worker's part of a pool: its idle servers and its waiting clients. Clients and servers are named by their slots in the worker.
+public struct PoolQueue: Sendable {
+    public typealias Slot = UInt32
+
+    /// A place in the queue; goes up by one for each client that starts to wait.
+    public typealias Ticket = UInt64
+
+    public struct Waiter: Sendable, Equatable {
+        public let client: Slot
+        public let ticket: Ticket
+        /// When it began to wait, in microseconds of the monotonic clock.
+        public let since: Int64
+    }
+
+    private var waiters: Deque<Waiter?> = []
+    private var firstTicket: Ticket = 0
+    private var idle: Deque<Slot> = []
+
+    /// Clients that wait, without those that gave up.
+    public private(set) var waiting = 0
+    /// Take the server that has rested longest (`server_round_robin`) instead of the one that was used last.
+    public var isRoundRobin = false
+
+    public init() {}
+
+    public var idleCount: Int { idle.count }
+
+    /// The longest waiting client, which is served next.
+    public var head: Waiter? { waiting == 0 ? nil : waiters.lazy.compactMap { $0 }.first }
+
+    // MARK: Clients
+
+    /// Puts a client at the end of the queue.
+    public mutating func enqueue(_ client: Slot, now: Int64) -> Ticket {
+        let ticket = firstTicket + UInt64(waiters.count)
+        waiters.append(Waiter(client: client, ticket: ticket, since: now))
+        waiting += 1
+        return ticket
+    }
+
+    /// Takes the longest waiting client out.
+    public mutating func dequeue() -> Waiter? {
+        while let first = waiters.popFirst() {
+            firstTicket += 1
+            guard let first else { continue }
+            waiting -= 1
+            return first
+        }
+        return nil
+    }
+
+    /// A client does not wait any longer (it left, or its time was up).
+    public mutating func withdraw(_ ticket: Ticket) {
+        guard ticket >= firstTicket, ticket - firstTicket < UInt64(waiters.count) else { return }
+        let index = Int(ticket - firstTicket)
+        guard waiters[index] != nil else { return }
+        waiters[index] = nil
+        waiting -= 1
+        while case .some(.none) = waiters.first {
+            waiters.removeFirst()
+            firstTicket += 1
+        }
+    }
+
+    /// All that wait, longest first.
+    public var allWaiting: [Waiter] { waiters.compactMap { $0 } }
+
+    // MARK: Servers
+
+    /// A server has nothing to do.
+    public mutating func park(_ server: Slot) { idle.append(server) }
+
+    /// Puts a server where it is taken last: it is about to be replaced.
+    public mutating func parkLast(_ server: Slot) { idle.prepend(server) }
+
+    /// The server to use next.
+    public mutating func takeIdle() -> Slot? { isRoundRobin ? idle.popFirst() : idle.popLast() }
+
+    /// Takes the server that has been idle longest: it is missed least.
+    public mutating func takeLongestIdle() -> Slot? { idle.popFirst() }
+
+    /// A server is not idle any more, for another reason than being taken.
+    public mutating func remove(_ server: Slot) {
+        if let index = idle.firstIndex(of: server) { idle.remove(at: index) }
+    }
+
+    /// All idle servers, longest idle first.
+    public var allIdle: [Slot] { Array(idle) }
+}
