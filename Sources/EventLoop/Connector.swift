@@ -1,0 +1,22 @@
+import CLibevent
+import Glibc
+
+/// Opens client sockets without waiting.
+public enum Connector {
+    /// Starts a connection. The descriptor becomes writable when it is established or has failed (`Socket.connectError`).
+    public static func start(to address: SocketAddress, options: SocketOptions) throws(SystemError) -> Int32 {
+        let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw SystemError(call: "socket", number: errno) }
+        if !address.isUnix { options.apply(to: descriptor) }
+        let result = address.withSockaddr { connect(descriptor, $0, $1) }
+        if result != 0, errno != EINPROGRESS {
+            let number = errno
+            close(descriptor)
+            throw SystemError(call: "connect", number: number)
+        }
+        return descriptor
+    }
+
+    /// Closes a descriptor that belongs to no `Socket`.
+    public static func discard(_ descriptor: Int32) { close(descriptor) }
+}

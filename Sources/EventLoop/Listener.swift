@@ -1,0 +1,88 @@
+import CLibevent
+import Glibc
+
+/// A listening socket in a loop: level-triggered, so that one `accept` an event is enough and none of them comes back empty.
+public struct Listener: ~Copyable {
+    private let record: UnsafeMutablePointer<SocketRecord>
+    public let address: SocketAddress
+
+    /// Adopts a listening descriptor. Events for it carry `token`.
+    public init(adopting descriptor: Int32, address: SocketAddress, on loop: EventLoop, token: UInt32) {
+        self.address = address
+        record = .allocate(capacity: 1)
+        record.initialize(to: SocketRecord(event: CLibevent.event(), loop: .passUnretained(loop), token: token))
+        let event = UnsafeMutableRawPointer(record).assumingMemoryBound(to: CLibevent.event.self)
+        event_assign(
+            event, loop.base, descriptor, Int16(EV_READ | EV_PERSIST),
+            { _, what, context in
+                let record = context!.assumingMemoryBound(to: SocketRecord.self).pointee
+                record.loop._withUnsafeGuaranteedRef {
+                    $0.ready.append(ReadyEvent(token: record.token, readiness: Readiness(libevent: what)))
+                }
+            }, record)
+        event_add(event, nil)
+    }
+
+    deinit {
+        let descriptor = record.pointee.event.ev_fd
+        event_del(UnsafeMutableRawPointer(record).assumingMemoryBound(to: CLibevent.event.self))
+        record.deallocate()
+        close(descriptor)
+    }
+
+    /// What an `accept` brought.
+    public enum Accepted: Sendable {
+        case connection(Int32)
+        case none
+        /// No descriptor is left for it (EMFILE, ENFILE, ENOMEM): try again later.
+        case exhausted(SystemError)
+    }
+
+    public borrowing func accept() -> Accepted {
+        let descriptor = accept4(record.pointee.event.ev_fd, __SOCKADDR_ARG(__sockaddr__: nil), nil, Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
+        if descriptor >= 0 { return .connection(descriptor) }
+        switch errno {
+        case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted(SystemError(call: "accept", number: errno))
+        default: return .none
+        }
+    }
+
+    /// Stops or resumes asking for connections, while descriptors are short.
+    public borrowing func setListening(_ listening: Bool) {
+        let event = UnsafeMutableRawPointer(record).assumingMemoryBound(to: CLibevent.event.self)
+        if listening { event_add(event, nil) } else { event_del(event) }
+    }
+
+    /// Opens a listening descriptor. `sharesPort`: several workers (or processes) listen on the same TCP port.
+    public static func open(
+        _ address: SocketAddress, backlog: Int, sharesPort: Bool, deferAccept: Int, options: SocketOptions
+    ) throws(SystemError) -> Int32 {
+        let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw SystemError(call: "socket", number: errno) }
+        if !address.isUnix {
+            set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
+            if sharesPort { set(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) }
+            if address.family == AF_INET6 { set(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
+            if deferAccept > 0 { set(descriptor, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, deferAccept) }
+            options.apply(to: descriptor)
+        }
+        guard address.withSockaddr({ bind(descriptor, $0, $1) }) == 0 else {
+            let number = errno
+            close(descriptor)
+            throw SystemError(call: "bind \(address.description)", number: number)
+        }
+        guard listen(descriptor, Int32(clamping: backlog)) == 0 else {
+            let number = errno
+            close(descriptor)
+            throw SystemError(call: "listen \(address.description)", number: number)
+        }
+        return descriptor
+    }
+
+    /// A second descriptor for the same listening socket, so that another worker can accept from it too.
+    public static func duplicate(_ descriptor: Int32) throws(SystemError) -> Int32 {
+        let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        guard copy >= 0 else { throw SystemError(call: "fcntl", number: errno) }
+        return copy
+    }
+}

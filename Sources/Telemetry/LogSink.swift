@@ -1,0 +1,97 @@
+import Glibc
+import Logging
+import Synchronization
+
+/// Where log lines go: standard error and, when configured, a file that is appended to without buffering.
+public final class LogSink: Sendable {
+    private struct Output {
+        var file: Int32 = -1
+        var path = ""
+        /// Standard error too (off with `-q` or in the background).
+        var usesStandardError = true
+        var second: Int = -1
+        var prefix = ""
+        var zone = ""
+    }
+
+    private let output = Mutex(Output())
+    let level: Atomic<LevelCode>
+
+    public init(level: Logger.Level = .info) {
+        self.level = Atomic(LevelCode(level))
+    }
+
+    /// Opens (or reopens, after a rotation) the log file; an empty path means none. Returns what went wrong.
+    @discardableResult
+    public func open(path: String) -> String? {
+        output.withLock { output in
+            if output.file >= 0 { close(output.file) }
+            output.file = -1
+            output.path = path
+            guard !path.isEmpty else { return nil }
+            output.file = Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o644)
+            return output.file < 0 ? "could not open logfile \"\(path)\": \(String(cString: strerror(errno)))" : nil
+        }
+    }
+
+    public func setVerbosity(_ verbose: Int) {
+        let level: Logger.Level = verbose <= 0 ? .info : verbose == 1 ? .debug : .trace
+        self.level.store(LevelCode(level), ordering: .relaxed)
+    }
+
+    public func setQuiet(_ quiet: Bool) { output.withLock { $0.usesStandardError = !quiet } }
+
+    func write(level: Logger.Level, text: String) {
+        let now = Self.now()
+        output.withLock { output in
+            if now.tv_sec != output.second { Self.stamp(&output, now.tv_sec) }
+            let milliseconds = now.tv_nsec / 1_000_000
+            let digits = String(milliseconds + 1000).dropFirst()
+            // A line break inside a message would look like a new line of the log.
+            let line = "\(output.prefix).\(digits) \(output.zone) [\(getpid())] \(Self.name(level)) \(Self.indented(text))\n"
+            var bytes = line
+            bytes.withUTF8 { bytes in
+                if output.usesStandardError || output.file < 0 { _ = Glibc.write(2, bytes.baseAddress, bytes.count) }
+                if output.file >= 0 { _ = Glibc.write(output.file, bytes.baseAddress, bytes.count) }
+            }
+        }
+    }
+
+    private static func indented(_ text: String) -> String {
+        guard text.utf8.contains(10) else { return text }
+        return text.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\n\t")
+    }
+
+    private static func name(_ level: Logger.Level) -> String {
+        switch level {
+        case .critical: "FATAL"
+        case .error: "ERROR"
+        case .warning: "WARNING"
+        case .notice, .info: "LOG"
+        case .debug: "DEBUG"
+        case .trace: "NOISE"
+        }
+    }
+
+    private static func now() -> timespec {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return time
+    }
+
+    /// Date and zone change once a second at most.
+    private static func stamp(_ output: inout Output, _ second: Int) {
+        var time = time_t(second)
+        var parts = tm()
+        localtime_r(&time, &parts)
+        output.second = second
+        output.prefix = format("%Y-%m-%d %H:%M:%S", &parts)
+        output.zone = format("%Z", &parts)
+    }
+
+    private static func format(_ pattern: String, _ parts: inout tm) -> String {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { text in
+            strftime(text.baseAddress!, 64, pattern, &parts) > 0 ? String(cString: text.baseAddress!) : ""
+        }
+    }
+}
