@@ -29,15 +29,16 @@ public enum Sent: Sendable {
 /// A read that is shorter than the buffer means drained, except when the event carried `.closed`.
 /// The descriptor is closed when the value dies; use it on its loop's thread only.
 public struct Socket: ~Copyable {
-    private let record: UnsafeMutablePointer<SocketRecord>
+    /// nil once closed or detached.
+    private var record: UnsafeMutablePointer<SocketRecord>?
 
     /// Adopts a connected (or connecting) descriptor. Events for it carry `token`.
     public init(adopting descriptor: Int32, on loop: EventLoop, token: UInt32) {
-        record = .allocate(capacity: 1)
+        let record = UnsafeMutablePointer<SocketRecord>.allocate(capacity: 1)
         record.initialize(to: SocketRecord(event: CLibevent.event(), loop: .passUnretained(loop), token: token))
-        let event = UnsafeMutableRawPointer(record).assumingMemoryBound(to: CLibevent.event.self)
+        self.record = record
         event_assign(
-            event, loop.base, descriptor, Int16(EV_READ | EV_WRITE | EV_CLOSED | EV_PERSIST) | Int16(truncatingIfNeeded: EV_ET),
+            Self.event(record), loop.base, descriptor, Int16(EV_READ | EV_WRITE | EV_CLOSED | EV_PERSIST | EV_ET),
             { _, what, context in
                 let record = context!.assumingMemoryBound(to: SocketRecord.self)
                 let token = record.pointee.token
@@ -45,28 +46,38 @@ public struct Socket: ~Copyable {
                     $0.ready.append(ReadyEvent(token: token, readiness: Readiness(libevent: what)))
                 }
             }, record)
-        event_add(event, nil)
+        event_add(Self.event(record), nil)
     }
 
-    private var event: UnsafeMutablePointer<CLibevent.event> {
+    private static func event(_ record: UnsafeMutablePointer<SocketRecord>) -> UnsafeMutablePointer<CLibevent.event> {
         UnsafeMutableRawPointer(record).assumingMemoryBound(to: CLibevent.event.self)
     }
 
-    public var descriptor: Int32 { record.pointee.event.ev_fd }
+    /// -1 once closed or detached.
+    public var descriptor: Int32 { record?.pointee.event.ev_fd ?? -1 }
 
-    deinit {
-        let descriptor = descriptor
-        event_del(event)
+    deinit { if let record { Self.close(record) } }
+
+    private static func close(_ record: UnsafeMutablePointer<SocketRecord>) {
+        let descriptor = record.pointee.event.ev_fd
+        event_del(event(record))
         record.deallocate()
-        close(descriptor)
+        Glibc.close(descriptor)
+    }
+
+    /// Leaves the loop and closes the descriptor.
+    public mutating func close() {
+        if let record { Self.close(record) }
+        record = nil
     }
 
     /// Leaves the loop without closing; the caller owns the descriptor from here on.
-    public consuming func detach() -> Int32 {
-        let descriptor = descriptor
-        event_del(event)
+    public mutating func detach() -> Int32 {
+        guard let record else { return -1 }
+        let descriptor = record.pointee.event.ev_fd
+        event_del(Self.event(record))
         record.deallocate()
-        discard self
+        self.record = nil
         return descriptor
     }
 

@@ -1,0 +1,72 @@
+import Authentication
+import EventLoop
+import PoolCore
+import PostgresWire
+
+/// A client's socket and where it stands. Small, because thousands of them sit idle: no buffer while nothing is in flight.
+final class ClientConnection {
+    enum Phase {
+        /// Nothing but a startup packet is expected.
+        case startup
+        case authenticating
+        /// Logged in; the pool's first server has not told its values yet.
+        case awaitingGreeting
+        /// No server, nothing asked.
+        case idle
+        /// A whole message is here (in `held`), and no server yet.
+        case waiting(PoolQueue.Ticket)
+        /// Has a server.
+        case linked
+        case closed
+    }
+
+    let slot: UInt32
+    let id: UInt64
+    var socket: Socket
+    var phase = Phase.startup
+    var session = ClientSession()
+    var shard: PoolShard?
+    var server: ServerConnection?
+    /// What the login needs and nobody after it.
+    var login: ClientLoginState?
+    /// Name of the login user, which a forced user of the database does not change.
+    var user = ""
+
+    /// Bytes received and not forwarded: an unfinished message, or messages that wait for a server.
+    var held: [UInt8] = []
+    var outgoing = Outgoing()
+    /// How much of a message that is forwarded in pieces is still to come, and whether it is dropped instead.
+    var passThrough = 0
+    var dropsPassThrough = false
+    /// Bytes may be waiting in the kernel, and no event will tell.
+    var hasUnread = false
+    var isQueuedForReading = false
+    /// A NOTICE has told this client that it waits.
+    var wasNotified = false
+
+    var cancelKey: UInt64 = 0
+    let connectTime: Int64
+    /// Last message from the client.
+    var requestTime: Int64
+    /// Since when the query that waits or runs does.
+    var queryStart: Int64 = 0
+
+    init(slot: UInt32, id: UInt64, descriptor: Int32, loop: EventLoop, now: Int64) {
+        self.slot = slot
+        self.id = id
+        socket = Socket(adopting: descriptor, on: loop, token: TokenKind.client.token(slot))
+        connectTime = now
+        requestTime = now
+    }
+
+    var isOpen: Bool { if case .closed = phase { false } else { true } }
+    var isLoggedIn: Bool { cancelKey != 0 }
+
+    /// `C-0x…: db/user@addr:port`, the mark of log lines about this client.
+    var label: String {
+        let database = shard?.databaseName ?? login?.database ?? "(nodb)"
+        let name = user.isEmpty ? "(nouser)" : user
+        let address = SocketAddress.peer(of: socket.descriptor)?.description ?? "?"
+        return "C-0x\(String(id, radix: 16)): \(database)/\(name)@\(address)"
+    }
+}

@@ -1,0 +1,77 @@
+import Configuration
+import PoolCore
+import PostgresWire
+import Synchronization
+
+/// One worker's part of a pool.
+final class PoolShard {
+    let shared: SharedPool
+    let worker: Int
+    var database: Database
+    var settings: PoolSettings
+    var queue = PoolQueue()
+    /// Servers of this worker that are not ready for use yet.
+    var opening = 0
+    /// All servers of this worker.
+    var servers = 0
+    /// Clients that have logged in and wait for the pool's first server.
+    var awaitingGreeting: [UInt32] = []
+    var clients = 0
+    /// When to try again after a failed attempt to open a server.
+    var retryAt: Int64 = 0
+    /// Another worker has been asked for an idle server.
+    var borrowing = 0
+
+    init(shared: SharedPool, worker: Int, database: Database, settings: PoolSettings) {
+        self.shared = shared
+        self.worker = worker
+        self.database = database
+        self.settings = settings
+        queue.isRoundRobin = settings.isRoundRobin
+    }
+
+    var databaseName: String { shared.key.database }
+    var hasDemand: Bool { queue.waiting > 0 || !awaitingGreeting.isEmpty }
+
+    /// Shows the other workers how things stand here; skipped where there are none.
+    @inline(__always)
+    func publish() {
+        guard shared.cells.count > 1 else { return }
+        let cell = shared.cells[worker]
+        cell.idle.store(queue.idleCount, ordering: .sequentiallyConsistent)
+        cell.oldestWaiter.store(queue.head?.since ?? .max, ordering: .sequentiallyConsistent)
+    }
+}
+
+/// The settings that apply to one pool, looked up once: user beats database beats global.
+struct PoolSettings: Sendable {
+    var mode: PoolMode
+    var rules: ServerSession.Rules
+    var limits: CapacityLedger.ServerLimits
+    var minPoolSize: Int
+    var isRoundRobin: Bool
+    var serverLifetime: Int64
+    var queryTimeout: Int64
+    var queryWaitTimeout: Int64
+    var idleTransactionTimeout: Int64
+    var transactionTimeout: Int64
+
+    init(_ configuration: Configuration, database: Database, user: String) {
+        let settings = configuration.settings
+        mode = configuration.poolMode(database: database, user: user)
+        rules = ServerSession.Rules(
+            mapsStatements: mode != .session && settings.maxPreparedStatements > 0, statementLimit: settings.maxPreparedStatements,
+            refusesSimpleQuery: settings.disablePqexec)
+        limits = CapacityLedger.ServerLimits(
+            pool: configuration.poolSize(database: database, user: user),
+            reserve: configuration.reservePoolSize(database: database, user: user),
+            database: configuration.maxDatabaseConnections(database: database), user: configuration.maxUserConnections(user: user))
+        minPoolSize = configuration.minPoolSize(database: database)
+        isRoundRobin = settings.serverRoundRobin
+        serverLifetime = configuration.serverLifetime(database: database)
+        queryTimeout = configuration.queryTimeout(user: user)
+        queryWaitTimeout = configuration.queryWaitTimeout(database: database, user: user)
+        idleTransactionTimeout = configuration.idleTransactionTimeout(user: user)
+        transactionTimeout = configuration.transactionTimeout(user: user)
+    }
+}

@@ -1,0 +1,85 @@
+import EventLoop
+import PoolCore
+import PostgresWire
+
+/// A connection to PostgreSQL and where it stands.
+final class ServerConnection {
+    enum Phase: Equatable {
+        case connecting
+        case authenticating
+        /// connect_query runs.
+        case settingUp
+        /// On the idle list.
+        case idle
+        case linked
+        /// Linked; the client's messages wait until its parameters have been accepted.
+        case trying
+        /// server_check_query runs, because a client waits and this server has rested long.
+        case testing
+        /// server_reset_query runs.
+        case resetting
+        /// The client left in the middle: what it began is being ended.
+        case abandoned
+        /// A cancel request for it is under way: not to be used before that is over.
+        case beingCanceled
+        case closed
+    }
+
+    let slot: UInt32
+    let id: UInt64
+    var socket: Socket
+    let shard: PoolShard
+    let address: SocketAddress
+    var phase = Phase.connecting
+    var session: ServerSession
+    var client: ClientConnection?
+    /// Until the login is done.
+    var login: ServerLogin?
+
+    /// An unfinished message of which the head is needed.
+    var held: [UInt8] = []
+    var outgoing = Outgoing()
+    /// How much of a message that is forwarded in pieces is still to come, and whether it is dropped instead.
+    var passThrough = 0
+    var dropsPassThrough = false
+    /// The client got the beginning of a message: nothing but its rest may follow.
+    var isMidMessage: Bool { passThrough > 0 && !dropsPassThrough }
+    var hasUnread = false
+    var isQueuedForReading = false
+    /// Parts of the client's parameters are still being tried.
+    var trialsLeft = 0
+    var trialFailed: ErrorFields?
+
+    var cancelKey: CancelKey?
+    var cancelsInFlight = 0
+    var generation: UInt32
+    let connectTime: Int64
+    /// Last release, or last message from the server while linked.
+    var lastActivity: Int64
+    var queryStart: Int64 = 0
+    var transactionStart: Int64 = 0
+    /// The server's last words when it ends the connection by itself.
+    var farewell: ErrorFields?
+
+    init(
+        slot: UInt32, id: UInt64, descriptor: Int32, loop: EventLoop, shard: PoolShard, address: SocketAddress, connectTime: Int64,
+        now: Int64, parameters: ParameterSet
+    ) {
+        self.slot = slot
+        self.id = id
+        self.shard = shard
+        self.address = address
+        socket = Socket(adopting: descriptor, on: loop, token: TokenKind.server.token(slot))
+        session = ServerSession(parameters: parameters)
+        generation = shard.shared.generation.load(ordering: .acquiring)
+        self.connectTime = connectTime
+        lastActivity = now
+    }
+
+    var isOpen: Bool { phase != .closed }
+
+    /// `S-0x…: db/user@addr:port`, the mark of log lines about this server.
+    var label: String {
+        "S-0x\(String(id, radix: 16)): \(shard.databaseName)/\(shard.shared.key.user)@\(address.description)"
+    }
+}

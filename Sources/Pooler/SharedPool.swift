@@ -1,0 +1,97 @@
+import PoolCore
+import PostgresWire
+import Synchronization
+
+/// One pool, all workers: what its servers said of themselves, how the last login went, and who waits where.
+final class SharedPool: Sendable {
+    /// What a new client is told in place of a server: the values of the first server that logged in.
+    struct Greeting: Sendable {
+        /// As reported, in order, tracked and untracked.
+        let parameters: [Parameter]
+        /// The tracked ones.
+        let defaults: ParameterSet
+    }
+
+    /// The last server login failed.
+    struct Failure: Sendable {
+        let fields: ErrorFields
+        let time: Int64
+    }
+
+    /// What one worker shows the others.
+    final class Cell: Sendable {
+        let idle = Atomic<Int>(0)
+        /// Since when its longest waiting client waits; `Int64.max`: nobody waits.
+        let oldestWaiter = Atomic<Int64>(.max)
+    }
+
+    let key: CapacityLedger.PoolKey
+    let parameters = ParameterTable()
+    let cells: [Cell]
+    /// Servers of an older generation are closed instead of being used again (RECONNECT, changed configuration).
+    let generation = Atomic<UInt32>(0)
+    private let content = Mutex(Content())
+
+    private struct Content {
+        var greeting: Greeting?
+        var failure: Failure?
+        var nextHost = 0
+        var lastLifetimeClose: Int64 = 0
+    }
+
+    init(key: CapacityLedger.PoolKey, workers: Int) {
+        self.key = key
+        cells = (0..<workers).map { _ in Cell() }
+    }
+
+    var greeting: Greeting? { content.withLock { $0.greeting } }
+
+    /// A server has logged in. Its values become the greeting if there is none yet.
+    func loggedIn(_ parameters: [Parameter]) -> Greeting {
+        let defaults = self.parameters.intern(
+            reported: parameters.filter { ParameterTable.isTracked($0.name) }, unreported: [], byServer: true)
+        return content.withLock { content in
+            content.failure = nil
+            if let greeting = content.greeting { return greeting }
+            let greeting = Greeting(parameters: parameters, defaults: defaults)
+            content.greeting = greeting
+            return greeting
+        }
+    }
+
+    var failure: Failure? { content.withLock { $0.failure } }
+
+    func loginFailed(_ fields: ErrorFields, now: Int64) {
+        content.withLock { $0.failure = Failure(fields: fields, time: now) }
+    }
+
+    /// Everything learnt from servers is void: they may be others from now on.
+    func forgetServers() {
+        generation.add(1, ordering: .releasing)
+        content.withLock {
+            $0.greeting = nil
+            $0.failure = nil
+        }
+    }
+
+    /// The index of the host to try, of `count`; round robin, or the same until `advanceHost`.
+    func hostIndex(of count: Int, isSticky: Bool) -> Int {
+        content.withLock { content in
+            let index = content.nextHost % count
+            if !isSticky { content.nextHost = (index + 1) % count }
+            return index
+        }
+    }
+
+    /// A host of a sticky list could not be reached.
+    func advanceHost() { content.withLock { $0.nextHost += 1 } }
+
+    /// Servers that are too old go one at a time, spread over their lifetime, so that a pool is not renewed all at once.
+    func mayCloseForAge(now: Int64, spacing: Int64) -> Bool {
+        content.withLock { content in
+            guard now - content.lastLifetimeClose >= spacing else { return false }
+            content.lastLifetimeClose = now
+            return true
+        }
+    }
+}

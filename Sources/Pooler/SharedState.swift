@@ -1,0 +1,65 @@
+import Authentication
+import Configuration
+import EventLoop
+import Logging
+import PoolCore
+import PostgresWire
+import Synchronization
+import TLS
+import Telemetry
+
+/// What all workers share. Nothing here is touched on the query path with one worker; with several, only the atomics of a pool are.
+final class SharedState: Sendable {
+    let statements = StatementTable()
+    let capacity = Mutex(CapacityLedger())
+    let cancels = CancelDirectory()
+    let sink: LogSink
+    let log: Logger
+    /// Draws what makes mock SCRAM salts the same for each try of an unknown user, and different in each process.
+    let processKey = SecureRandom.bytes(32)
+    let saltedPasswords = Mutex(SaltedPasswordCache())
+    let derivedSecrets = Mutex<[String: DerivedSecret]>([:])
+    /// Keys that clients left behind when they proved knowledge of a stored SCRAM secret, by user (SCRAM pass-through).
+    let passThroughKeys = Mutex<[String: PassThroughKeys]>([:])
+
+    /// The secret derived from a plain password of the user list, kept because deriving it costs milliseconds.
+    struct DerivedSecret: Sendable {
+        let password: String
+        let secret: SCRAMSecret
+    }
+
+    /// Keys belong to one secret: a changed user list makes them void.
+    struct PassThroughKeys: Sendable {
+        let secret: SCRAMSecret
+        let keys: SCRAMKeys
+    }
+
+    private let pools = Mutex<[CapacityLedger.PoolKey: SharedPool]>([:])
+    private let lastID = Atomic<UInt64>(0)
+    let shutdown = Atomic<ShutdownMode>(.none)
+
+    init(sink: LogSink) {
+        self.sink = sink
+        log = Log.logger(sink)
+    }
+
+    /// One counter names clients and servers alike.
+    func nextID() -> UInt64 { lastID.add(1, ordering: .relaxed).newValue }
+
+    /// The pool of this database and user, made on first use.
+    func pool(_ key: CapacityLedger.PoolKey, workers: Int) -> SharedPool {
+        pools.withLock { pools in
+            if let pool = pools[key] { return pool }
+            let pool = SharedPool(key: key, workers: workers)
+            pools[key] = pool
+            return pool
+        }
+    }
+
+    var allPools: [SharedPool] { pools.withLock { Array($0.values) } }
+}
+
+/// How far a shutdown has come.
+enum ShutdownMode: UInt8, AtomicRepresentable {
+    case none, waitForClients, waitForServers, immediate
+}

@@ -1,0 +1,41 @@
+/// Connections by small numbers, which serve as tokens of the loop and as names in the pool's queues.
+struct SlotTable<Element: AnyObject> {
+    private var elements: [Element?] = []
+    private var free: [UInt32] = []
+
+    private(set) var count = 0
+
+    subscript(slot: UInt32) -> Element? {
+        Int(slot) < elements.count ? elements[Int(slot)] : nil
+    }
+
+    /// A slot for a connection that is about to be made.
+    mutating func reserve() -> UInt32 {
+        if let slot = free.popLast() { return slot }
+        elements.append(nil)
+        return UInt32(elements.count - 1)
+    }
+
+    mutating func set(_ slot: UInt32, _ element: Element) {
+        assert(elements[Int(slot)] == nil)
+        elements[Int(slot)] = element
+        count += 1
+    }
+
+    mutating func remove(_ slot: UInt32) {
+        guard elements[Int(slot)] != nil else { return }
+        elements[Int(slot)] = nil
+        free.append(slot)
+        count -= 1
+    }
+
+    /// All connections, as they are now: the table may change while the caller goes through them.
+    var all: [Element] { elements.compactMap { $0 } }
+}
+
+/// What a token of the loop names.
+enum TokenKind: UInt32 {
+    case client, server, listener, errand
+
+    func token(_ slot: UInt32) -> UInt32 { slot << 2 | rawValue }
+}

@@ -1,0 +1,56 @@
+import Configuration
+import EventLoop
+import PoolCore
+
+/// One thread, one loop, and the connections that belong to it.
+///
+/// The actor's executor is the loop, so whatever is inside is touched on the loop's thread only, and the compiler proves it. The work
+/// is done by `WorkerCore`; the actor is the door through which the rest of the process talks to it.
+actor Worker {
+    nonisolated let loop: EventLoop
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+    private var core: WorkerCore!
+
+    init(index: Int, loop: EventLoop, shared: SharedState, configuration: Configuration) {
+        self.loop = loop
+        core = WorkerCore(index: index, loop: loop, shared: shared, configuration: configuration)
+    }
+
+    /// Runs the loop on a thread of its own until the worker is stopped.
+    nonisolated func start(name: String, whenDone: @escaping @Sendable () -> Void) -> SystemError? {
+        Threads.start(name: name) {
+            self.loop.run { events, tick in
+                self.assumeIsolated { worker in worker.core.turn(events, tick: tick) }
+            }
+            whenDone()
+        }
+    }
+
+    func connect(to peers: [Worker]) { core.peers = peers }
+    func listen(_ descriptor: Int32, at address: SocketAddress) { core.listen(descriptor, at: address) }
+    func stopListening(tcpOnly: Bool) { core.stopListening(tcpOnly: tcpOnly) }
+    func adopt(client descriptor: Int32) { core.accepted(descriptor, mayHandOver: false) }
+    func apply(_ configuration: Configuration) { core.apply(configuration) }
+    func warmUp() { core.openMinimum() }
+    func beginShutdown(_ mode: ShutdownMode) { core.beginShutdown(mode) }
+    func census() -> Census { core.census() }
+
+    // Between workers; see WorkerCore+Lending.swift.
+    func cancel(_ key: UInt64, slot: UInt32, from requester: Worker, request: UInt32) {
+        core.cancelClient(key, slot: slot, requester: requester, request: request)
+    }
+    func cancelIsOver(_ request: UInt32) { core.cancelIsOver(request) }
+    func lend(_ key: CapacityLedger.PoolKey, to borrower: Worker) { core.lend(key, to: borrower) }
+    func nothingToLend(_ key: CapacityLedger.PoolKey) { core.nothingToLend(key) }
+    func adopt(server: LentServer) { core.adopt(server) }
+    func evictIdle(database: String?, user: String?) { core.evictIdle(database: database, user: user) }
+    func capacityChanged() { core.serveDemand() }
+    func greetingArrived(_ key: CapacityLedger.PoolKey) { core.greetingArrived(key) }
+    func loginFailed(_ key: CapacityLedger.PoolKey) { core.loginFailed(key) }
+
+    /// How many connections the worker has.
+    struct Census: Sendable {
+        var clients = 0
+        var servers = 0
+    }
+}

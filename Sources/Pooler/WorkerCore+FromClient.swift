@@ -1,0 +1,349 @@
+import Bytes
+import EventLoop
+import PoolCore
+import PostgresWire
+
+/// From the client's socket to the server's.
+extension WorkerCore {
+    func ready(_ client: ClientConnection, _ readiness: Readiness) {
+        if readiness.contains(.writable), !client.outgoing.isEmpty {
+            flush(client)
+            guard client.isOpen else { return }
+        }
+        if readiness.contains(.readable) || readiness.contains(.closed) {
+            read(client, toEnd: readiness.contains(.closed))
+        }
+    }
+
+    /// Whether bytes of this client may be taken now. If not, they stay in the kernel.
+    private func mayRead(_ client: ClientConnection) -> Bool {
+        if !client.outgoing.isEmpty { return false }
+        if let server = client.server, !server.outgoing.isEmpty { return false }
+        switch client.phase {
+        case .waiting, .awaitingGreeting: return client.held.count < Self.receiveSize
+        case .linked: return client.server?.phase == .linked || client.held.count < Self.receiveSize
+        case .closed: return false
+        default: return true
+        }
+    }
+
+    func read(_ client: ClientConnection, toEnd: Bool) {
+        for _ in 0..<Self.readsPerTurn {
+            guard mayRead(client) else {
+                client.hasUnread = true
+                return
+            }
+            switch client.socket.receive(into: input) {
+            case .bytes(let count):
+                received(client, count)
+                guard client.isOpen else { return }
+                if count < input.capacity, !toEnd { return }
+            case .wouldBlock:
+                return
+            case .endOfStream:
+                close(client, .clientEnded("client unexpected eof"))
+                return
+            case .failed(let error):
+                close(client, .clientEnded("client \(error.reason.lowercased())"))
+                return
+            }
+        }
+        postponeReading(client)
+    }
+
+    /// What held back the reading of a client is gone.
+    func resumeReading(_ client: ClientConnection) {
+        guard client.hasUnread, client.isOpen else { return }
+        client.hasUnread = false
+        postponeReading(client)
+    }
+
+    private func received(_ client: ClientConnection, _ count: Int) {
+        let bytes = input.bytes(count)
+        if client.held.isEmpty {
+            let used = consume(client, bytes)
+            if used < count, client.isOpen { client.held = Array(copying: bytes.extracting(used...)) }
+        } else {
+            client.held.append(copying: bytes)
+            consumeHeld(client)
+        }
+    }
+
+    /// Handles what is held, as far as it goes.
+    func consumeHeld(_ client: ClientConnection) {
+        guard !client.held.isEmpty else { return }
+        // Taken out meanwhile, so that nobody handles the same bytes twice.
+        var held: [UInt8] = []
+        swap(&held, &client.held)
+        let used = consume(client, held.span)
+        guard client.isOpen else { return }
+        if used == 0 {
+            client.held = held
+        } else if used < held.count {
+            client.held = Array(copying: held.span.extracting(used...))
+        }
+    }
+
+    /// Handles bytes of a client. Returns how many are used up; the rest waits for more, or for a server.
+    private func consume(_ client: ClientConnection, _ bytes: Span<UInt8>) -> Int {
+        var at = 0
+        while at < bytes.count {
+            let before = at
+            switch client.phase {
+            case .linked:
+                guard let server = client.server, server.phase == .linked, server.outgoing.isEmpty else { return at }
+                at = relay(client, server, bytes, from: at)
+            case .idle:
+                at = request(client, bytes, from: at)
+            case .startup, .authenticating:
+                at = login(client, bytes, from: at)
+            case .waiting, .awaitingGreeting, .closed:
+                return at
+            }
+            guard client.isOpen else { return bytes.count }
+            if at == before, !isNewlyLinked(client) { return at }
+        }
+        return at
+    }
+
+    /// `request` uses no bytes up when it finds a server: `relay` does.
+    private func isNewlyLinked(_ client: ClientConnection) -> Bool {
+        guard case .linked = client.phase, client.server?.phase == .linked, client.server?.outgoing.isEmpty == true else { return false }
+        return client.server?.session.ledger.isEmpty == true && client.needsRelay
+    }
+
+    // MARK: Without a server
+
+    /// Looks at the next message of a client that has no server, and gets it one if the message is whole.
+    private func request(_ client: ClientConnection, _ bytes: Span<UInt8>, from offset: Int) -> Int {
+        if client.passThrough > 0 {
+            // The rest of a late COPY message.
+            let take = min(client.passThrough, bytes.count - offset)
+            client.passThrough -= take
+            return offset + take
+        }
+        switch peekFrame(bytes, at: offset) {
+        case .short:
+            return offset
+        case .malformed:
+            fail(client, .badHeader(hexadecimal(bytes, from: offset)))
+            return bytes.count
+        case .frame(let frame):
+            let available = bytes.count - offset
+            switch frame.type {
+            case Frontend.terminate:
+                close(client, .clientEnded("client close request"))
+                return bytes.count
+            case Frontend.flush where available >= frame.length:
+                return offset + frame.length
+            case Frontend.copyData, Frontend.copyDone, Frontend.copyFail:
+                // A COPY that an error has ended; the server is long with somebody else.
+                let take = min(frame.length, available)
+                client.passThrough = frame.length - take
+                client.dropsPassThrough = true
+                return offset + take
+            case Frontend.query, Frontend.parse, Frontend.bind, Frontend.describe, Frontend.execute, Frontend.close, Frontend.sync,
+                Frontend.functionCall, Frontend.flush:
+                break
+            default:
+                fail(client, .unknownMessage)
+                return bytes.count
+            }
+            if frame.length > settings.maxPacketSize {
+                fail(client, .messageTooLarge(settings.maxPacketSize))
+                return bytes.count
+            }
+            guard isComplete(frame, available) else { return offset }
+            client.requestTime = now
+            client.queryStart = now
+            requestServer(client)
+            return offset
+        }
+    }
+
+    /// Whether enough of a message is here to send it on: all of it, or a good part of one that can be streamed. What a client that
+    /// froze in the middle of a small message has sent, costs nobody a server.
+    @inline(__always)
+    private func isComplete(_ frame: Frame, _ available: Int) -> Bool {
+        available >= frame.length || (available >= Self.streamingThreshold && frame.type != Frontend.parse)
+    }
+
+    // MARK: With a server
+
+    /// Sends on whole messages, as many as there are, in one `send`.
+    private func relay(_ client: ClientConnection, _ server: ServerConnection, _ bytes: Span<UInt8>, from start: Int) -> Int {
+        var at = start
+        /// Bytes from here to `at` leave as they are.
+        var run = start
+        client.needsRelay = false
+        let shard = server.shard
+        messages: while at < bytes.count {
+            if client.passThrough > 0 {
+                let take = min(client.passThrough, bytes.count - at)
+                if client.dropsPassThrough { keep(bytes, run..<at) }
+                client.passThrough -= take
+                at += take
+                if client.dropsPassThrough { run = at }
+                if client.passThrough == 0 { slowMessages.remove(client.slot) }
+                continue
+            }
+            guard case .frame(let frame) = peekFrame(bytes, at: at) else {
+                if case .short = peekFrame(bytes, at: at) { break }
+                sendBurst(client, server, bytes, run..<at)
+                fail(client, .badHeader(hexadecimal(bytes, from: at)))
+                return bytes.count
+            }
+            let available = bytes.count - at
+            if available < frame.length {
+                if frame.length > settings.maxPacketSize {
+                    sendBurst(client, server, bytes, run..<at)
+                    fail(client, .messageTooLarge(settings.maxPacketSize))
+                    return bytes.count
+                }
+                guard isComplete(frame, available) || frame.type == Frontend.copyData else { break }
+            }
+            let take = min(frame.length, available)
+            let action = server.session.translate(
+                frame, bytes, at: at, client: &client.session, rules: shard.settings.rules, table: shared.statements)
+            switch action {
+            case .forward:
+                break
+            case .drop:
+                keep(bytes, run..<at)
+                run = at + take
+            case .bind(let serverName, let portal, let rest, let preparation):
+                keep(bytes, run..<at)
+                write(preparation)
+                toServer.append(Frontend.bind)
+                toServer.append(UInt32(4 + portal.count + 1 + serverName.count + 1 + (frame.length - (rest - at))))
+                toServer.append(bytes.extracting(portal))
+                toServer.append(0 as UInt8)
+                toServer.append(serverName)
+                toServer.append(0 as UInt8)
+                run = rest
+            case .describe(let serverName, let preparation):
+                keep(bytes, run..<at)
+                write(preparation)
+                toServer.append(Frontend.describe)
+                toServer.append(UInt32(4 + 1 + serverName.count + 1))
+                toServer.append(Target.statement.rawValue)
+                toServer.append(serverName)
+                toServer.append(0 as UInt8)
+                run = at + take
+            case .parse(let statement, let preparation):
+                keep(bytes, run..<at)
+                write(preparation)
+                writeParse(statement.serverName, statement)
+                run = at + take
+            case .forwardAfterUnnamed(let statement):
+                keep(bytes, run..<at)
+                writeParse([], statement)
+                run = at
+            case .terminate:
+                sendBurst(client, server, bytes, run..<at)
+                close(client, .clientEnded("client close request"))
+                return bytes.count
+            case .refuse(let error):
+                sendBurst(client, server, bytes, run..<at)
+                fail(client, error)
+                return bytes.count
+            }
+            at += take
+            if take < frame.length {
+                client.passThrough = frame.length - take
+                if case .drop = action { client.dropsPassThrough = true } else { client.dropsPassThrough = false }
+                slowMessages.insert(client.slot)
+            }
+        }
+        client.requestTime = now
+        sendBurst(client, server, bytes, run..<at)
+        return at
+    }
+
+    @inline(__always)
+    private func keep(_ bytes: Span<UInt8>, _ range: Range<Int>) {
+        if !range.isEmpty { toServer.append(bytes.extracting(range)) }
+    }
+
+    private func write(_ preparation: Preparation) {
+        for id in preparation.close {
+            let name = Statement.serverName(id)
+            toServer.append(Frontend.close)
+            toServer.append(UInt32(4 + 1 + name.count + 1))
+            toServer.append(Target.statement.rawValue)
+            toServer.append(name)
+            toServer.append(0 as UInt8)
+        }
+        if let statement = preparation.parse { writeParse(statement.serverName, statement) }
+    }
+
+    private func writeParse(_ name: [UInt8], _ statement: Statement) {
+        toServer.append(Frontend.parse)
+        toServer.append(UInt32(4 + name.count + 1 + statement.definition.count))
+        toServer.append(name)
+        toServer.append(0 as UInt8)
+        toServer.append(statement.definition)
+    }
+
+    /// Sends what is in `toServer`, then the run; in one call.
+    private func sendBurst(_ client: ClientConnection, _ server: ServerConnection, _ bytes: Span<UInt8>, _ run: Range<Int>) {
+        if toServer.isEmpty {
+            if !run.isEmpty { send(bytes.extracting(run), to: server) }
+        } else {
+            keep(bytes, run)
+            send(toServer.bytes, to: server)
+            toServer.clear()
+        }
+        guard server.isOpen, server.session.hasInvented else { return }
+        // Nothing that the server has to answer comes first.
+        let replies = server.session.takeInvented(client: &client.session)
+        send(replies.span, to: client)
+        if client.isOpen, server.isOpen { settle(server, sawReady: true) }
+    }
+
+    func send(_ bytes: Span<UInt8>, to server: ServerConnection) {
+        if server.session.ledger.count == 1 || server.queryStart == 0 { server.queryStart = now }
+        guard server.outgoing.isEmpty else {
+            server.outgoing.append(bytes)
+            return
+        }
+        switch server.socket.send(bytes) {
+        case .bytes(let count):
+            if count < bytes.count {
+                server.outgoing.append(bytes.extracting(count...))
+                server.client?.hasUnread = true
+            }
+        case .failed:
+            // Its last words may be waiting to be read; they say more than the error of a send.
+            server.outgoing.clear()
+            postponeReading(server)
+        }
+    }
+
+    func flush(_ server: ServerConnection) {
+        while !server.outgoing.isEmpty {
+            switch server.socket.send(server.outgoing.pending) {
+            case .bytes(let count):
+                if count == 0 { return }
+                server.outgoing.consume(count)
+            case .failed:
+                server.outgoing.clear()
+                postponeReading(server)
+                return
+            }
+        }
+        if let client = server.client {
+            consumeHeld(client)
+            if client.isOpen { resumeReading(client) }
+        }
+    }
+
+    func hexadecimal(_ bytes: Span<UInt8>, from offset: Int) -> String {
+        var text = ""
+        for index in offset..<min(offset + 8, bytes.count) {
+            let digits = String(bytes[index], radix: 16)
+            text += digits.count == 1 ? "0" + digits : digits
+        }
+        return text
+    }
+}

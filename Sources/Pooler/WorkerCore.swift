@@ -1,0 +1,102 @@
+import Configuration
+import EventLoop
+import PoolCore
+
+/// What a worker does, a turn of its loop at a time. Not Sendable: it lives inside its `Worker`.
+///
+/// The extensions go along the life of a client: WorkerCore+Login, +Linking, +FromClient, +FromServer, then what goes wrong
+/// (+Ending), what takes time (+Janitor) and what happens between workers (+Lending, +Cancel).
+final class WorkerCore {
+    let index: Int
+    let loop: EventLoop
+    let shared: SharedState
+    /// All workers of the process, this one included, by index.
+    var peers: [Worker] = []
+    var configuration: Configuration
+
+    /// Read once a turn.
+    var now = MonotonicClock.now()
+    /// Everything is received here, and used up before the next `receive`: nothing that handles bytes may read a socket.
+    let input = ReceiveBuffer(capacity: WorkerCore.receiveSize)
+    let toServer = SendBuffer(capacity: WorkerCore.receiveSize + 4096)
+    let toClient = SendBuffer(capacity: WorkerCore.receiveSize + 4096)
+    /// For servers without a client.
+    var nobody = ClientSession()
+
+    var clients = SlotTable<ClientConnection>()
+    var servers = SlotTable<ServerConnection>()
+    var errands = SlotTable<CancelErrand>()
+    var shards: [CapacityLedger.PoolKey: PoolShard] = [:]
+    var listeners: [UInt32: ListenerBox] = [:]
+    var lastListener: UInt32 = 0
+    /// Sockets with bytes in the kernel that no event will announce again.
+    var unread: [UInt32] = []
+    /// Clients in the middle of a message of which the rest has to come soon.
+    var slowMessages: Set<UInt32> = []
+    var isShortOfDescriptors = false
+
+    /// One `recv`. Larger than what the kernel usually has, so that a short read means drained.
+    static let receiveSize = 128 * 1024
+    /// A message that is not complete gets a server once this much of it is here; the rest is streamed.
+    static let streamingThreshold = 16 * 1024
+    /// How many full buffers of one socket are handled before others get their turn.
+    static let readsPerTurn = 4
+
+    init(index: Int, loop: EventLoop, shared: SharedState, configuration: Configuration) {
+        self.index = index
+        self.loop = loop
+        self.shared = shared
+        self.configuration = configuration
+    }
+
+    var settings: Settings { configuration.settings }
+
+    // MARK: A turn
+
+    func turn(_ events: [ReadyEvent], tick: Bool) {
+        now = MonotonicClock.now()
+        for event in events {
+            switch TokenKind(rawValue: event.token & 3)! {
+            case .client:
+                if let client = clients[event.token >> 2] { ready(client, event.readiness) }
+            case .server:
+                if let server = servers[event.token >> 2] { ready(server, event.readiness) }
+            case .listener:
+                accept(event.token >> 2)
+            case .errand:
+                if let errand = errands[event.token >> 2] { ready(errand, event.readiness) }
+            }
+        }
+        if !unread.isEmpty { readPostponed() }
+        if tick { self.tick() }
+        // With bytes left in the kernel that no edge will announce, the loop must not sleep.
+        if !unread.isEmpty { loop.wakeSoon() }
+    }
+
+    /// Reads a socket later in this turn or in the next: never while other bytes are being handled.
+    func postponeReading(_ client: ClientConnection) {
+        guard !client.isQueuedForReading else { return }
+        client.isQueuedForReading = true
+        unread.append(TokenKind.client.token(client.slot))
+    }
+
+    func postponeReading(_ server: ServerConnection) {
+        guard !server.isQueuedForReading else { return }
+        server.isQueuedForReading = true
+        unread.append(TokenKind.server.token(server.slot))
+    }
+
+    private func readPostponed() {
+        let tokens = unread
+        unread.removeAll(keepingCapacity: true)
+        for token in tokens {
+            if token & 3 == TokenKind.client.rawValue, let client = clients[token >> 2], client.isQueuedForReading {
+                client.isQueuedForReading = false
+                read(client, toEnd: true)
+            } else if token & 3 == TokenKind.server.rawValue, let server = servers[token >> 2], server.isQueuedForReading {
+                server.isQueuedForReading = false
+                read(server, toEnd: true)
+            }
+        }
+    }
+}
