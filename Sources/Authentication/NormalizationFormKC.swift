@@ -81,7 +81,7 @@ struct NormalizationFormKC: Sendable {
         var starter: Int?
         var classBefore: UInt8?
         for (scalar, combiningClass) in scalars {
-            let reachable = classBefore.map { $0 != 0 && $0 < combiningClass } ?? true
+            let reachable = classBefore.map { $0 < combiningClass } ?? true
             if let index = starter, reachable, let joined = join(output[index], scalar) {
                 output[index] = joined
                 continue

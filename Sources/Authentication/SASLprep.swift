@@ -3,6 +3,8 @@
 /// PostgreSQL's reading differs from the RFC in three ways, and both ends must agree: an ASCII password is taken as it is, control
 /// characters included; the prohibited, unassigned and bidirectional checks look at the text before normalization; and a password
 /// that cannot be prepared (not UTF-8, prohibited, empty after mapping) is used byte for byte instead of being refused.
+///
+/// The first password beyond ASCII makes the process read its tables, which takes about 10 ms.
 public enum SASLprep {
     /// The prepared password, or the same bytes where preparation does not apply or fails.
     public static func prepare(_ password: [UInt8]) -> [UInt8] {
