@@ -1,0 +1,232 @@
+import TLS
+
+/// The methods by which a client can be asked for a password, or let in without one.
+///
+/// Methods that decide by other means (`cert`, `peer`) continue as ``trust`` once their own check has passed.
+public enum LoginMethod: String, Sendable, Equatable, CaseIterable {
+    /// Everybody, whatever the name.
+    case any
+    /// Every user that exists.
+    case trust
+    /// The password in clear text (`password` in HBA files).
+    case plain
+    /// PostgreSQL's MD5 method; SCRAM for users whose secret is a SCRAM secret.
+    case md5
+    case scramSHA256 = "scram-sha-256"
+}
+
+/// The random numbers of one login, from outside so that the machine itself is deterministic.
+public struct LoginRandomness: Sendable {
+    /// Four bytes for AuthenticationMD5Password.
+    public let md5Salt: [UInt8]
+    /// The server's part of the SCRAM nonce, printable ASCII without a comma.
+    public let scramNonce: String
+    /// Unpredictable bytes, the same for the whole process: users' salts follow from it where no SCRAM secret is stored.
+    public let processKey: [UInt8]
+
+    public init(md5Salt: [UInt8], scramNonce: String, processKey: [UInt8]) {
+        self.md5Salt = md5Salt
+        self.scramNonce = scramNonce
+        self.processKey = processKey
+    }
+
+    /// Fresh numbers from the secure generator.
+    public static func fresh(processKey: [UInt8]) -> LoginRandomness {
+        LoginRandomness(
+            md5Salt: SecureRandom.bytes(MD5Password.saltSize), scramNonce: SCRAMMechanism.randomNonce(), processKey: processKey)
+    }
+}
+
+/// Why a login was refused: the text for the client, and what only the log may know.
+public struct LoginRejection: Sendable, Equatable {
+    /// The message of the ErrorResponse.
+    public let clientText: String
+    /// The particulars, without secrets.
+    public let logReason: String
+}
+
+/// One client's login by password, from the method's choice to the verdict.
+///
+/// A value without input or output: ``start()`` says what to send first, ``receivedPassword(_:)`` takes the body of each PasswordMessage.
+/// It belongs to one user name for good; a client that names another user needs another machine. Users who do not exist are
+/// asked like all others and fail at the end. Every message out of order is a rejection, and a rejection is final.
+public struct ClientLogin: Sendable {
+    /// What to do next.
+    public enum Step: Sendable, Equatable {
+        /// Send this request and wait for a PasswordMessage.
+        case send(AuthenticationRequest)
+        /// Let the client in. Send AuthenticationSASLFinal first if there is a server-final-message, then AuthenticationOk.
+        /// The keys, if any, open servers that store the same SCRAM secret.
+        case accepted(saslFinal: [UInt8]?, keys: SCRAMKeys?)
+        /// Send the error and close.
+        case rejected(LoginRejection)
+    }
+
+    private enum State {
+        case notStarted
+        case awaitingCleartext
+        case awaitingMD5
+        case awaitingSASLInitialResponse
+        case awaitingSASLResponse(SCRAMServerExchange)
+        case over
+    }
+
+    /// The longest PasswordMessage that is looked at, in bytes without the terminating NUL.
+    public static let maximumPasswordSize = 65_535
+
+    /// The name this login is for.
+    public let user: String
+    /// The SCRAM secret of a plain password, present after the exchange needed one. Deriving it costs PBKDF2: keep it beside the
+    /// password and hand it to the next login of that user.
+    public private(set) var derivedSecret: SCRAMSecret?
+
+    private let method: LoginMethod
+    private let secret: StoredSecret?
+    private let randomness: LoginRandomness
+    private let iterations: Int
+    private var state = State.notStarted
+
+    /// - Parameters:
+    ///   - method: what the settings or the HBA file say.
+    ///   - user: the name in the startup packet.
+    ///   - secret: what is known of the user's password; nil for a user who does not exist.
+    ///   - derivedSecret: ``derivedSecret`` of an earlier login with the same plain password in this process.
+    ///   - randomness: fresh for each login.
+    ///   - iterations: rounds of PBKDF2 for secrets that are derived or pretended.
+    public init(
+        method: LoginMethod, user: String, secret: StoredSecret?, derivedSecret: SCRAMSecret? = nil, randomness: LoginRandomness,
+        iterations: Int = SCRAMSecret.defaultIterations
+    ) {
+        if method == .md5, case .scram = secret { self.method = .scramSHA256 } else { self.method = method }
+        self.user = user
+        self.secret = secret == .plain("") ? StoredSecret.none : secret
+        self.derivedSecret = derivedSecret
+        self.randomness = randomness
+        self.iterations = iterations
+    }
+
+    /// Begins the login; to be called once.
+    public mutating func start() -> Step {
+        guard case .notStarted = state else { return reject("login started twice") }
+        switch method {
+        case .any:
+            return accept()
+        case .trust:
+            return secret == nil ? reject("no such user") : accept()
+        case .plain:
+            state = .awaitingCleartext
+            return .send(.cleartextPassword)
+        case .md5:
+            state = .awaitingMD5
+            return .send(.md5Password(salt: randomness.md5Salt))
+        case .scramSHA256:
+            state = .awaitingSASLInitialResponse
+            return .send(.sasl(mechanisms: [SCRAMMechanism.name]))
+        }
+    }
+
+    /// Takes the body of a PasswordMessage (PasswordMessage, SASLInitialResponse and SASLResponse share the tag `p`).
+    public mutating func receivedPassword(_ body: [UInt8]) -> Step {
+        switch state {
+        case .notStarted, .over: return reject("unexpected password message")
+        case .awaitingCleartext, .awaitingMD5: return receivedPasswordText(body)
+        case .awaitingSASLInitialResponse: return receivedSASLInitialResponse(body)
+        case .awaitingSASLResponse(let exchange): return receivedSASLResponse(body, exchange)
+        }
+    }
+
+    private mutating func receivedPasswordText(_ body: [UInt8]) -> Step {
+        guard body.last == 0, body.firstIndex(of: 0) == body.count - 1 else { return reject("malformed password message") }
+        let password = Array(body.dropLast())
+        guard !password.isEmpty else { return reject("empty password", clientText: "empty password returned by client") }
+        guard password.count <= Self.maximumPasswordSize else { return reject("password too long", clientText: "password too long") }
+        guard let secret else { return reject("no such user") }
+        if case .awaitingMD5 = state {
+            let isRight = MD5Password.verify(answer: password, user: user, secret: secret, salt: randomness.md5Salt)
+            return isRight ? accept() : reject(wrongPasswordReason)
+        }
+        switch secret {
+        case .none:
+            return reject(wrongPasswordReason)
+        case .plain(let stored):
+            return constantTimeEqual(password, Array(stored.utf8)) ? accept() : reject(wrongPasswordReason)
+        case .md5(let digest):
+            let typed = MD5Password.secret(user: user, password: password)
+            return constantTimeEqual(Array(typed.utf8), Array(digest.utf8)) ? accept() : reject(wrongPasswordReason)
+        case .scram(let stored):
+            guard let keys = stored.verify(password: password) else { return reject(wrongPasswordReason) }
+            return accept(keys: keys)
+        }
+    }
+
+    /// SASLInitialResponse: mechanism, NUL, length as Int32, that many bytes.
+    private mutating func receivedSASLInitialResponse(_ body: [UInt8]) -> Step {
+        guard let end = body.firstIndex(of: 0) else { return reject("malformed SASLInitialResponse") }
+        guard body[..<end].elementsEqual(SCRAMMechanism.name.utf8) else {
+            return reject("unknown SASL mechanism", clientText: "client selected an invalid SASL authentication mechanism")
+        }
+        let rest = body[(end + 1)...]
+        let length = rest.prefix(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        guard rest.count >= 4, rest.count - 4 == Int(length) else { return reject("malformed SASLInitialResponse") }
+        var exchange = makeExchange()
+        do throws(SCRAMError) {
+            let answer = try exchange.clientFirst(Array(rest.dropFirst(4)))
+            state = .awaitingSASLResponse(exchange)
+            return .send(.saslContinue(answer))
+        } catch {
+            return reject(error.reason)
+        }
+    }
+
+    private mutating func receivedSASLResponse(_ body: [UInt8], _ pending: SCRAMServerExchange) -> Step {
+        var exchange = pending
+        do throws(SCRAMError) {
+            let success = try exchange.clientFinal(body)
+            // Keys of a derived secret open no server: its salt is this process's own.
+            guard case .scram = secret else { return accept(saslFinal: success.serverFinal) }
+            return accept(saslFinal: success.serverFinal, keys: success.keys)
+        } catch {
+            return reject(error.reason)
+        }
+    }
+
+    /// The exchange for the user's secret; a mock where there is none that SCRAM could use.
+    private mutating func makeExchange() -> SCRAMServerExchange {
+        switch secret {
+        case .scram(let stored):
+            return SCRAMServerExchange(secret: stored, isMock: false, nonce: randomness.scramNonce)
+        case .plain(let password):
+            let secret =
+                derivedSecret
+                ?? SCRAMSecret.derive(
+                    password: password, salt: SCRAMSecret.fixedSalt(user: user, key: randomness.processKey), iterations: iterations)
+            derivedSecret = secret
+            return SCRAMServerExchange(secret: secret, isMock: false, nonce: randomness.scramNonce)
+        case .none?, .md5, nil:
+            let mock = SCRAMSecret.mock(user: user, key: randomness.processKey, iterations: iterations)
+            return SCRAMServerExchange(secret: mock, isMock: true, nonce: randomness.scramNonce)
+        }
+    }
+
+    private mutating func accept(saslFinal: [UInt8]? = nil, keys: SCRAMKeys? = nil) -> Step {
+        state = .over
+        return .accepted(saslFinal: saslFinal, keys: keys)
+    }
+
+    private mutating func reject(_ logReason: String, clientText: String? = nil) -> Step {
+        state = .over
+        return .rejected(LoginRejection(clientText: clientText ?? methodFailureText, logReason: logReason))
+    }
+
+    private var methodFailureText: String {
+        switch method {
+        case .any, .trust: "\"trust\" authentication failed"
+        case .plain, .md5: "password authentication failed"
+        case .scramSHA256: "SASL authentication failed"
+        }
+    }
+
+    private var wrongPasswordReason: String {
+        secret == StoredSecret.none ? "user has no password" : "password does not match"
+    }
+}

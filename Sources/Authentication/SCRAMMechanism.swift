@@ -1,0 +1,47 @@
+import TLS
+
+/// What both sides of SCRAM-SHA-256 (RFC 5802, RFC 7677) agree on.
+public enum SCRAMMechanism {
+    /// The only mechanism offered and answered: without channel binding.
+    public static let name = "SCRAM-SHA-256"
+
+    /// A fresh nonce of 18 random bytes in Base64, as long as PostgreSQL's.
+    public static func randomNonce() -> String {
+        Base64.encodedString(SecureRandom.bytes(18))
+    }
+
+    /// The most bytes of one message; PostgreSQL's limit.
+    static let maximumClientMessage = 1024
+    /// The most bytes of a message from a server: its nonce and salt of at most 1 kB each, and what surrounds them.
+    static let maximumServerMessage = 4096
+    /// The most bytes of the nonce that both sides made together.
+    static let maximumNonce = 1024
+    /// The most bytes of a salt that a server may send.
+    static let maximumSalt = 1024
+    /// The iteration counts that a server may ask for; each costs the pooler two compressions.
+    static let iterationLimits = 1...1_000_000
+
+    /// Whether a nonce consists of at least one printable ASCII character and holds no comma (RFC 5802, section 7).
+    static func isNonce(_ bytes: ArraySlice<UInt8>) -> Bool {
+        !bytes.isEmpty && bytes.allSatisfy { (0x21...0x7e).contains($0) && $0 != UInt8(ascii: ",") }
+    }
+
+    /// Reads a `posit-number`: digits without a leading zero, here at most ten of them.
+    static func positiveNumber(_ digits: some Collection<UInt8>) -> Int? {
+        guard (1...10).contains(digits.count), digits.first != UInt8(ascii: "0") else { return nil }
+        var value = 0
+        for digit in digits {
+            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit) else { return nil }
+            value = value * 10 + Int(digit - UInt8(ascii: "0"))
+        }
+        return value
+    }
+
+    /// `ClientProof` from `ClientKey` and back: the exclusive or with `ClientSignature` (RFC 5802, section 3).
+    ///
+    /// - Precondition: the key has 32 bytes.
+    static func mask(_ key: [UInt8], storedKey: [UInt8], authMessage: [UInt8]) -> [UInt8] {
+        precondition(key.count == SCRAMKeys.size)
+        return zip(key, Digest.hmacSHA256(key: storedKey, message: authMessage)).map { $0 ^ $1 }
+    }
+}

@@ -1,0 +1,57 @@
+/// What the pooler does when a server asks it for a password, by the form in which it knows the password.
+public enum ServerPasswordAnswer: Sendable, Equatable {
+    /// Nothing: the server is content.
+    case none
+    /// A PasswordMessage with this text; the terminating NUL is the encoder's.
+    case password(String)
+    /// A SCRAM-SHA-256 exchange with this credential, started by a SASLInitialResponse.
+    case scram(SCRAMCredential)
+    /// No answer is possible; close the connection with this text.
+    case failed(String)
+
+    /// The secret's form and the server's request do not go together.
+    public static let wrongPasswordType = "server login failed: wrong password type"
+    /// The server offers nothing but mechanisms the pooler does not speak.
+    public static let noSupportedMechanism = "server login failed: none of the server's SASL authentication mechanisms are supported"
+    /// A SASL message without an exchange.
+    public static let unexpectedSASLMessage = "server login failed: unexpected SASL message"
+
+    /// Decides on the first request of a login.
+    ///
+    /// A secret is never refused for being wrong: where only its form is unfit the server gets it as it is, or gets the answer
+    /// of an empty password, and says itself what it thinks of it.
+    ///
+    /// - Parameters:
+    ///   - request: the server's first Authentication message.
+    ///   - secret: the pool's credential.
+    ///   - user: the name in the startup packet, a part of MD5 answers.
+    ///   - passThrough: keys left behind by a client that proved knowledge of exactly this SCRAM secret.
+    public static func answer(
+        to request: AuthenticationRequest, secret: StoredSecret, user: String, passThrough: SCRAMKeys? = nil
+    ) -> ServerPasswordAnswer {
+        switch request {
+        case .ok:
+            return .none
+        case .cleartextPassword:
+            return .password(secret.text)
+        case .md5Password(let salt):
+            switch secret {
+            case .none: return .password(MD5Password.response(secret: MD5Password.secret(user: user, password: ""), salt: salt))
+            case .plain(let password):
+                return .password(MD5Password.response(secret: MD5Password.secret(user: user, password: password), salt: salt))
+            case .md5(let digest): return .password(MD5Password.response(secret: digest, salt: salt))
+            case .scram: return .failed(wrongPasswordType)
+            }
+        case .sasl(let mechanisms):
+            guard mechanisms.contains(SCRAMMechanism.name) else { return .failed(noSupportedMechanism) }
+            switch secret {
+            case .none: return .scram(.password([]))
+            case .plain(let password): return .scram(.password(Array(password.utf8)))
+            case .md5: return .failed(wrongPasswordType)
+            case .scram: return passThrough.map { .scram(.keys($0)) } ?? .failed(wrongPasswordType)
+            }
+        case .saslContinue, .saslFinal:
+            return .failed(unexpectedSASLMessage)
+        }
+    }
+}
