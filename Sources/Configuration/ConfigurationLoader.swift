@@ -39,7 +39,7 @@ struct ConfigurationLoader {
         guard sawMainSection else {
             throw ConfigurationError(file: path, message: "main section missing: expected [pgbouncer] or [sluice]")
         }
-        if configuration.settings.conffile == nil { configuration.settings.conffile = path }
+        if configuration.settings.conffile?.isEmpty ?? true { configuration.settings.conffile = path }
         loadUserList()
         return configuration
     }

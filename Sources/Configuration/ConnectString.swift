@@ -34,8 +34,8 @@ public enum ConnectString {
             while let byte = peek, byte != UInt8(ascii: "="), byte != Self.space { position += 1 }
             let key = text(bytes[start..<position])
             skipSpaces()
-            guard peek == UInt8(ascii: "=") else { throw InvalidValue("expected \"=\" after \"\(key)\" in the connect string") }
-            guard !key.isEmpty else { throw InvalidValue("expected a key before \"=\" in the connect string") }
+            guard peek == UInt8(ascii: "=") else { throw Self.notAPair }
+            guard !key.isEmpty else { throw Self.notAPair }
             position += 1
             skipSpaces()
             let value = try peek == Self.quote ? quotedValue(of: key) : plainValue()
@@ -80,6 +80,9 @@ public enum ConnectString {
         private func text(_ slice: ArraySlice<UInt8>) -> String {
             String(decoding: slice, as: UTF8.self)
         }
+
+        /// Repeats nothing of the line: what stands here may be the rest of a password.
+        private static let notAPair = InvalidValue("expected KEY=VALUE with spaces between; a value with spaces needs single quotes")
 
         private static let space = UInt8(ascii: " ")
         private static let quote = UInt8(ascii: "'")

@@ -21,8 +21,8 @@ enum Names {
 
     /// The name out of `candidates` that somebody most likely meant, if any comes close.
     static func nearest(to name: String, among candidates: some Sequence<String>) -> String? {
-        // A third of the letters wrong is still a typing error; more is another word.
-        let limit = Swift.max(1, Swift.min(3, name.utf8.count / 3))
+        // A swap of two letters counts as two errors; more than a third of the letters wrong is another word.
+        let limit = name.utf8.count < 4 ? 1 : Swift.max(2, Swift.min(3, name.utf8.count / 3))
         var best: (name: String, distance: Int)?
         for candidate in candidates where abs(candidate.utf8.count - name.utf8.count) <= limit {
             let distance = editDistance(Array(name.lowercased().utf8), Array(candidate.utf8))

@@ -95,7 +95,7 @@ public struct Settings: Sendable, Equatable {
 
     // MARK: Who may come in
 
-    /// How clients prove who they are; ldap and pam need a build that has them.
+    /// How clients prove who they are; logins by cert, hba, ldap and pam are refused so far.
     public var authType: AuthType = .md5
     /// File of user names and secrets; read at start and RELOAD.
     public var authFile: String?
