@@ -111,7 +111,6 @@ struct ConfigurationLoader {
         }
         do throws(InvalidValue) {
             try specification.apply(value, to: &configuration.settings)
-            if key == "auth_dbname" { try Names.checkNotReserved(value) }
         } catch {
             throw place.error(key, error.message)
         }

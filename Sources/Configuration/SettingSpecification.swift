@@ -121,11 +121,14 @@ extension SettingSpecification {
     /// A string that can be unset, which is not the same as empty.
     static func string(
         _ name: String, _ path: Path<String?>, scopes: SettingScopes = .global, live: Bool = true, support: SettingSupport = .built,
-        _ doc: String
+        check: @escaping @Sendable (String) throws(InvalidValue) -> Void = { _ in }, _ doc: String
     ) -> SettingSpecification {
         .init(
             name: name, kind: .string, defaultText: nil, scopes: scopes, reloadable: live, support: support, doc: doc,
-            store: { text, settings in settings[keyPath: path] = text }, show: { $0[keyPath: path] })
+            store: { text, settings throws(InvalidValue) in
+                try check(text)
+                settings[keyPath: path] = text
+            }, show: { $0[keyPath: path] })
     }
 
     static func integer(

@@ -10,7 +10,9 @@ extension SettingsTable {
             "auth_query", \.authQuery, Settings().authQuery, scopes: [.global, .database], support: .notBuilt,
             "Query that looks up a user's name and secret; the user name is its parameter."),
         .string("auth_user", \.authUser, scopes: [.global, .database], support: .notBuilt, "User that runs `auth_query`."),
-        .string("auth_dbname", \.authDbname, scopes: [.global, .database], support: .notBuilt, "Database that `auth_query` runs in."),
+        .string(
+            "auth_dbname", \.authDbname, scopes: [.global, .database], support: .notBuilt, check: Names.checkNotReserved,
+            "Database that `auth_query` runs in."),
         .list("admin_users", \.adminUsers, "", splitsAtBlanks: true, support: .notBuilt, "Users who may run every console command."),
         .list("stats_users", \.statsUsers, "", splitsAtBlanks: true, support: .notBuilt, "Users who may run SHOW commands on the console."),
         .integer(

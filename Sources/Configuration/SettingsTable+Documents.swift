@@ -79,8 +79,8 @@ extension SettingsTable {
     private static func table<Target>(_ title: String, _ introduction: String, _ keys: [ConnectStringKey<Target>]) -> String {
         var text = "\n## \(title)\n\n\(introduction)\n\n| key | value | default | meaning |\n|---|---|---|---|\n"
         for key in keys {
-            text +=
-                "| `\(key.name)` | \(cell(key.kind.summary)) | \(cell(key.fallback)) | \(cell(key.doc))\(mark(key.isBuilt ? "" : note(on: .notBuilt))) |\n"
+            let meaning = cell(key.doc) + mark(note(on: key.isBuilt ? .built : .notBuilt))
+            text += "| `\(key.name)` | \(cell(key.kind.summary)) | \(cell(key.fallback)) | \(meaning) |\n"
         }
         return text
     }
