@@ -1,0 +1,63 @@
+/// When a server connection goes back to its pool (`pool_mode`).
+public enum PoolMode: String, Sendable, Equatable, CaseIterable {
+    /// When the client disconnects.
+    case session
+    /// When the transaction ends.
+    case transaction
+    /// After every statement; transaction blocks are refused.
+    case statement
+}
+
+/// How clients prove who they are (`auth_type`).
+public enum AuthType: String, Sendable, Equatable, CaseIterable {
+    /// Anybody, under the database's forced user.
+    case any
+    /// A known user name is enough.
+    case trust
+    /// A password in clear text.
+    case plain
+    /// MD5, or SCRAM where the stored secret is one.
+    case md5
+    /// A client certificate.
+    case cert
+    /// Rules of a host-based authentication file.
+    case hba
+    /// A bind against an LDAP server.
+    case ldap
+    /// The PAM stack.
+    case pam
+    /// SCRAM-SHA-256 only.
+    case scramSHA256 = "scram-sha-256"
+
+    /// Whether Sluice can authenticate a client this way; logins that need another way are refused.
+    public var isBuilt: Bool {
+        switch self {
+        case .any, .trust, .plain, .md5, .scramSHA256: true
+        case .cert, .hba, .ldap, .pam: false
+        }
+    }
+}
+
+/// How far TLS is wanted on a connection (`client_tls_sslmode`, `server_tls_sslmode`).
+public enum TLSMode: String, Sendable, Equatable, CaseIterable {
+    /// Never.
+    case disable
+    /// If the other side wants it; PgBouncer treats it like `prefer`.
+    case allow
+    /// If the other side can.
+    case prefer
+    /// Always, without looking at certificates.
+    case require
+    /// Always, with a certificate of a known authority.
+    case verifyCA = "verify-ca"
+    /// Always, with a certificate of a known authority for this very name.
+    case verifyFull = "verify-full"
+}
+
+/// How a list of hosts is used (`load_balance_hosts`).
+public enum LoadBalanceHosts: String, Sendable, Equatable, CaseIterable {
+    /// Each new server connection goes to the next host.
+    case roundRobin = "round-robin"
+    /// Stay on a host until a connect to it fails.
+    case disable
+}

@@ -1,0 +1,116 @@
+/// Reads a file in whole. Throws a `ConfigurationError` without a line when that fails.
+public typealias FileReader = (_ path: String) throws(ConfigurationError) -> [UInt8]
+
+/// All that the files say. A value: a reload makes a new one and compares.
+public struct Configuration: Sendable, Equatable {
+    /// The global settings.
+    public var settings = Settings()
+    /// The entries of `[databases]` by name, without `*`.
+    public var databases: [String: Database] = [:]
+    /// The entry `*`, which stands for every database that is not named.
+    public var fallbackDatabase: Database?
+    /// The entries of `[users]` by name.
+    public var users: [String: UserOverrides] = [:]
+    /// The entries of `[peers]` by number.
+    public var peers: [Int: Peer] = [:]
+    /// The users of `auth_file`.
+    public var userList = UserList()
+    /// What an operator should know, one line each, in the order of the file.
+    public var warnings: [String] = []
+    /// The file that was read; nil for a configuration made otherwise.
+    public var sourceFile: String?
+
+    /// All defaults: no database, no user, no listener but the Unix socket.
+    public init() {}
+
+    /// Reads the file at `path`, all that it includes, and the `auth_file` that it names. Stops at the first error. A missing
+    /// or broken `auth_file` is a warning, because PgBouncer starts without it.
+    public static func load(path: String, read: @escaping FileReader) throws(ConfigurationError) -> Configuration {
+        var loader = ConfigurationLoader(path: path, read: read)
+        return try loader.load()
+    }
+
+    /// The database that a client means: an entry of its own, or an instance of `*`.
+    public func database(named name: String) -> Database? {
+        databases[name] ?? fallbackDatabase?.instance(named: name)
+    }
+}
+
+// Which value applies: a user's beats a database's beats the global one.
+extension Configuration {
+    /// Server connections of a pool; 0 means no limit.
+    public func poolSize(database: Database, user: String) -> Int {
+        users[user]?.poolSize ?? database.poolSize ?? settings.defaultPoolSize
+    }
+
+    /// When a server connection goes back to its pool.
+    public func poolMode(database: Database, user: String) -> PoolMode {
+        users[user]?.poolMode ?? database.poolMode ?? settings.poolMode
+    }
+
+    /// Server connections that are kept open.
+    public func minPoolSize(database: Database) -> Int {
+        database.minPoolSize ?? settings.minPoolSize
+    }
+
+    /// More server connections for clients that wait too long.
+    public func reservePoolSize(database: Database, user: String) -> Int {
+        users[user]?.reservePoolSize ?? database.reservePoolSize ?? settings.reservePoolSize
+    }
+
+    /// Server connections of a database over all pools; 0 means no limit.
+    public func maxDatabaseConnections(database: Database) -> Int {
+        positive(database.maxConnections) ?? settings.maxDbConnections
+    }
+
+    /// Client connections of a database; 0 means no limit.
+    public func maxDatabaseClientConnections(database: Database) -> Int {
+        positive(database.maxClientConnections) ?? settings.maxDbClientConnections
+    }
+
+    /// Server connections of a user over all pools; 0 means no limit.
+    public func maxUserConnections(user: String) -> Int {
+        positive(users[user]?.maxUserConnections) ?? settings.maxUserConnections
+    }
+
+    /// Client connections of a login user; 0 means no limit.
+    public func maxUserClientConnections(user: String) -> Int {
+        positive(users[user]?.maxUserClientConnections) ?? settings.maxUserClientConnections
+    }
+
+    /// Age at which an idle server connection is closed.
+    public func serverLifetime(database: Database) -> Microseconds {
+        positive(database.serverLifetime) ?? settings.serverLifetime
+    }
+
+    /// Time a query may take; `user` is the pool's user; 0 means no limit.
+    public func queryTimeout(user: String) -> Microseconds {
+        positive(users[user]?.queryTimeout) ?? settings.queryTimeout
+    }
+
+    /// Time a query may wait for a server connection; 0 means no limit.
+    public func queryWaitTimeout(database: Database, user: String) -> Microseconds {
+        positive(users[user]?.queryWaitTimeout) ?? positive(database.queryWaitTimeout) ?? settings.queryWaitTimeout
+    }
+
+    /// Time a client may idle inside a transaction; `user` is the pool's user; 0 means no limit.
+    public func idleTransactionTimeout(user: String) -> Microseconds {
+        positive(users[user]?.idleTransactionTimeout) ?? settings.idleTransactionTimeout
+    }
+
+    /// Time a transaction may take; `user` is the pool's user; 0 means no limit.
+    public func transactionTimeout(user: String) -> Microseconds {
+        positive(users[user]?.transactionTimeout) ?? settings.transactionTimeout
+    }
+
+    /// Time a client may idle without a server connection; `user` is the login user; 0 means no limit.
+    public func clientIdleTimeout(user: String) -> Microseconds {
+        positive(users[user]?.clientIdleTimeout) ?? settings.clientIdleTimeout
+    }
+
+    /// Limits and times below 1 mean that the entry does not say.
+    private func positive<Number: BinaryInteger>(_ value: Number?) -> Number? {
+        guard let value, value > 0 else { return nil }
+        return value
+    }
+}

@@ -1,0 +1,206 @@
+/// Turns the events of the files into a configuration.
+struct ConfigurationLoader {
+    private enum Section: String, CaseIterable {
+        case pgbouncer, sluice, databases, users, peers
+
+        /// Sluice's own section means the same as PgBouncer's.
+        var isMain: Bool { self == .pgbouncer || self == .sluice }
+    }
+
+    /// A place for messages.
+    private struct Place {
+        let file: String
+        let line: Int
+
+        func error(_ key: String? = nil, _ message: String) -> ConfigurationError {
+            ConfigurationError(file: file, line: line, key: key, message: message)
+        }
+    }
+
+    private let path: String
+    private let read: FileReader
+    private var configuration = Configuration()
+    private var section: Section?
+    private var sawMainSection = false
+    /// The settings that lines of the files have set since the last return to defaults.
+    private var settingsGiven: Set<String> = []
+
+    /// As in PgBouncer, and enough to end a file that includes itself.
+    private static let maximumDepth = 10
+
+    init(path: String, read: @escaping FileReader) {
+        self.path = path
+        self.read = read
+    }
+
+    mutating func load() throws(ConfigurationError) -> Configuration {
+        configuration.sourceFile = path
+        try load(read(path), file: path, depth: 0)
+        guard sawMainSection else {
+            throw ConfigurationError(file: path, message: "main section missing: expected [pgbouncer] or [sluice]")
+        }
+        if configuration.settings.conffile?.isEmpty ?? true { configuration.settings.conffile = path }
+        loadUserList()
+        return configuration
+    }
+
+    private mutating func load(_ bytes: [UInt8], file: String, depth: Int) throws(ConfigurationError) {
+        var parser = try IniParser(bytes, file: file)
+        while let event = try parser.next() {
+            let place = Place(file: file, line: parser.line)
+            switch event {
+            case .section(let name): try enter(name, at: place)
+            case .include(let included): try include(included, at: place, depth: depth)
+            case .entry(let key, let value): try entry(key, value, at: place)
+            }
+        }
+    }
+
+    private mutating func include(_ included: String, at place: Place, depth: Int) throws(ConfigurationError) {
+        guard depth < Self.maximumDepth else {
+            throw place.error("%include", "files are nested deeper than \(Self.maximumDepth) levels")
+        }
+        let bytes: [UInt8]
+        do throws(ConfigurationError) {
+            bytes = try read(included)
+        } catch {
+            throw place.error("%include", error.description)
+        }
+        try load(bytes, file: included, depth: depth + 1)
+    }
+
+    private mutating func enter(_ name: String, at place: Place) throws(ConfigurationError) {
+        guard let section = Section(rawValue: name) else {
+            throw place.error(
+                nil, "unknown section [\(name)]: expected \(ValueSyntax.oneOf(Section.allCases.map { "[\($0.rawValue)]" }))")
+        }
+        self.section = section
+        if section.isMain { sawMainSection = true }
+        if section == .pgbouncer { returnToDefaults(at: place) }
+    }
+
+    /// PgBouncer puts every setting that has a default back to it at each `[pgbouncer]` line. Files may lean on that without
+    /// their owners knowing, so it is kept, but said. `[sluice]` only adds.
+    private mutating func returnToDefaults(at place: Place) {
+        let lost = SettingsTable.all.filter { $0.defaultText != nil && settingsGiven.contains($0.name) }
+        guard !lost.isEmpty else { return }
+        var settings = Settings()
+        for specification in SettingsTable.all where specification.defaultText == nil {
+            // What was accepted once is accepted again.
+            if let text = specification.text(in: configuration.settings) { try? specification.apply(text, to: &settings) }
+        }
+        configuration.settings = settings
+        settingsGiven.removeAll()
+        let names = lost.map(\.name).joined(separator: ", ")
+        configuration.warnings.append("\(place.file):\(place.line): [pgbouncer] starts again, which puts \(names) back to the default")
+    }
+
+    private mutating func entry(_ key: String, _ value: String, at place: Place) throws(ConfigurationError) {
+        switch section {
+        case nil: throw place.error(nil, "setting \"\(key)\" stands before the first section")
+        case .pgbouncer, .sluice: try setting(key, value, at: place)
+        case .databases: try database(key, value, at: place)
+        case .users: try user(key, value, at: place)
+        case .peers: try peer(key, value, at: place)
+        }
+    }
+
+    private mutating func setting(_ key: String, _ value: String, at place: Place) throws(ConfigurationError) {
+        guard let specification = SettingsTable.named(key) else {
+            throw unknown(key, in: "section [\(section?.rawValue ?? "")]", among: SettingsTable.all.map(\.name), at: place)
+        }
+        do throws(InvalidValue) {
+            try specification.apply(value, to: &configuration.settings)
+        } catch {
+            throw place.error(key, error.message)
+        }
+        settingsGiven.insert(key)
+        if let warning = specification.warning { warn(warning, at: place) }
+        let authType = configuration.settings.authType
+        if key == "auth_type", !authType.isBuilt {
+            warn("auth_type \"\(authType.rawValue)\" is accepted but not built yet, so logins that need it are refused", at: place)
+        }
+    }
+
+    private mutating func database(_ name: String, _ value: String, at place: Place) throws(ConfigurationError) {
+        try check(name, Names.checkDatabase, at: place)
+        var database = Database(name: name)
+        try fill(&database, from: value, with: SettingsTable.databaseKeys, kind: "database", name: name, at: place)
+        if let user = database.forcedUser { try check(user, Names.checkUser, at: place) }
+        if name == "*" {
+            configuration.fallbackDatabase = database
+        } else {
+            configuration.databases[name] = database
+        }
+    }
+
+    private mutating func user(_ name: String, _ value: String, at place: Place) throws(ConfigurationError) {
+        try check(name, Names.checkUser, at: place)
+        var user = UserOverrides()
+        try fill(&user, from: value, with: SettingsTable.userKeys, kind: "user", name: name, at: place)
+        configuration.users[name] = user
+    }
+
+    private mutating func peer(_ name: String, _ value: String, at place: Place) throws(ConfigurationError) {
+        let number: Int
+        do throws(InvalidValue) {
+            number = try ValueSyntax.integer(name, in: 1...65535)
+        } catch {
+            throw place.error(nil, "peer \(error.message)")
+        }
+        var peer = Peer()
+        try fill(&peer, from: value, with: SettingsTable.peerKeys, kind: "peer", name: name, at: place)
+        guard peer.host != nil else { throw place.error("host", "peer \(number) has no host") }
+        if configuration.peers.isEmpty { warn("section [peers] is accepted but has no effect yet", at: place) }
+        configuration.peers[number] = peer
+    }
+
+    private func check(_ name: String, _ rule: (String) throws(InvalidValue) -> Void, at place: Place) throws(ConfigurationError) {
+        do throws(InvalidValue) {
+            try rule(name)
+        } catch {
+            throw place.error(nil, error.message)
+        }
+    }
+
+    private mutating func fill<Target>(
+        _ target: inout Target, from text: String, with keys: [ConnectStringKey<Target>], kind: String, name: String, at place: Place
+    ) throws(ConfigurationError) {
+        let pairs: [ConnectString.Pair]
+        do throws(InvalidValue) {
+            pairs = try ConnectString.pairs(in: text)
+        } catch {
+            throw place.error(nil, "\(kind) \"\(name)\": \(error.message)")
+        }
+        for pair in pairs {
+            guard let key = keys.first(where: { $0.name == pair.key }) else {
+                throw unknown(pair.key, in: "\(kind) \"\(name)\"", among: keys.map(\.name), at: place)
+            }
+            do throws(InvalidValue) {
+                try key.apply(pair.value, to: &target)
+            } catch {
+                throw place.error(pair.key, error.message)
+            }
+            if !key.isBuilt { warn("setting \"\(key.name)\" is accepted but has no effect yet", at: place) }
+        }
+    }
+
+    private func unknown(_ key: String, in home: String, among names: [String], at place: Place) -> ConfigurationError {
+        let hint = Names.nearest(to: key, among: names).map { " (did you mean \"\($0)\"?)" } ?? ""
+        return place.error(nil, "unknown setting \"\(key)\" in \(home)\(hint)")
+    }
+
+    private mutating func warn(_ message: String, at place: Place) {
+        configuration.warnings.append("\(place.file):\(place.line): \(message)")
+    }
+
+    private mutating func loadUserList() {
+        guard let file = configuration.settings.authFile, !file.isEmpty else { return }
+        do throws(ConfigurationError) {
+            configuration.userList = UserList(parsing: try read(file), file: file)
+            if let warning = configuration.userList.warning { configuration.warnings.append(warning) }
+        } catch {
+            configuration.warnings.append("auth_file is not read: \(error.description)")
+        }
+    }
+}

@@ -1,0 +1,149 @@
+/// A parameter for the startup packet of a server connection.
+public struct ServerParameter: Sendable, Equatable {
+    /// The name as PostgreSQL knows it, such as `client_encoding`.
+    public let name: String
+    /// The value as it is sent.
+    public let value: String
+
+    /// Makes a parameter.
+    public init(name: String, value: String) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// An entry of `[databases]`: what clients ask for, and where that is. Nil members fall back to the global settings;
+/// `Configuration` has the rules.
+public struct Database: Sendable, Equatable {
+    /// The name that clients use; `*` for the template of unknown names.
+    public var name: String
+    /// `dbname` where it was given.
+    public var explicitServerName: String?
+    /// Names, addresses, `/directory` or `@abstract`; empty means the Unix socket in `unix_socket_dir`.
+    public var hosts: [String] = []
+    /// Port on every host.
+    public var port = 5432
+    /// Server user for all clients; nil means that each client's own user logs in.
+    public var forcedUser: String?
+    /// Password of the forced user.
+    public var password: String?
+    /// `pool_size`: server connections of a pool; 0 means no limit.
+    public var poolSize: Int?
+    /// `min_pool_size`.
+    public var minPoolSize: Int?
+    /// `reserve_pool_size`.
+    public var reservePoolSize: Int?
+    /// `max_db_connections`; 0 falls back.
+    public var maxConnections: Int?
+    /// `max_db_client_connections`; 0 falls back.
+    public var maxClientConnections: Int?
+    /// `server_lifetime`; 0 falls back.
+    public var serverLifetime: Microseconds?
+    /// `query_wait_timeout`; 0 falls back.
+    public var queryWaitTimeout: Microseconds?
+    /// `pool_mode`.
+    public var poolMode: PoolMode?
+    /// `load_balance_hosts`.
+    public var loadBalanceHosts = LoadBalanceHosts.roundRobin
+    /// Query to run once on every new server connection.
+    public var connectQuery: String?
+    /// Parameters that every server connection starts with.
+    public var serverParameters: [ServerParameter] = []
+    /// `auth_user`.
+    public var authUser: String?
+    /// `auth_query`.
+    public var authQuery: String?
+    /// `auth_dbname`.
+    public var authDatabase: String?
+
+    /// A database of this name on the default port of the local server.
+    public init(name: String) {
+        self.name = name
+    }
+
+    /// The database's name on the server.
+    public var serverName: String { explicitServerName ?? name }
+
+    /// What the template `*` means for a database that a client asked for.
+    public func instance(named name: String) -> Database {
+        var instance = self
+        instance.name = name
+        return instance
+    }
+
+    /// Whether server connections made for `other` must not serve this database any more, so that a reload marks them dirty.
+    /// Sizes, passwords and startup parameters do not count.
+    public func serverIdentityDiffers(from other: Database) -> Bool {
+        serverName != other.serverName || hosts != other.hosts || port != other.port || forcedUser != other.forcedUser
+            || connectQuery != other.connectQuery || authDatabase != other.authDatabase || authQuery != other.authQuery
+            || loadBalanceHosts != other.loadBalanceHosts
+    }
+
+    fileprivate subscript(parameter name: String) -> String? {
+        get { serverParameters.first { $0.name == name }?.value }
+        set {
+            serverParameters.removeAll { $0.name == name }
+            if let newValue { serverParameters.append(ServerParameter(name: name, value: newValue)) }
+        }
+    }
+}
+
+extension SettingsTable {
+    /// What an entry of `[databases]` may hold.
+    public static let databaseKeys: [ConnectStringKey<Database>] = [
+        .string("dbname", \.explicitServerName, "the entry's name", "Name of the database on the server."),
+        .custom(
+            "host", .list, "Unix socket in `unix_socket_dir`",
+            "Name, IPv4 or IPv6 address, `/directory` or `@abstract` of the server; several with commas."
+        ) { text, database throws(InvalidValue) in
+            let hosts = text.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false).map { String($0) ?? "" }
+            guard !hosts.contains("") else { throw InvalidValue("\"\(text)\" has an empty entry: expected names or addresses with commas") }
+            database.hosts = hosts
+        },
+        .port("port", \.port, "5432", "Port of the server."),
+        .string("user", \.forcedUser, "the client's user", "Server user for all clients of this database, in one pool."),
+        .string("password", \.password, "secret of that user in `auth_file`", "Password of `user`."),
+        .string("auth_user", \.authUser, "`auth_user`", isBuilt: false, "User that runs `auth_query`."),
+        .string("auth_query", \.authQuery, "`auth_query`", isBuilt: false, "Query that looks up a user's name and secret."),
+        .custom("auth_dbname", .string, "`auth_dbname`", isBuilt: false, "Database that `auth_query` runs in.") {
+            text, database throws(InvalidValue) in
+            try Names.checkNotReserved(text)
+            database.authDatabase = text
+        },
+        .parameter("client_encoding", "Character set of server connections."),
+        .parameter("datestyle", "Date format of server connections."),
+        .parameter("timezone", "Time zone of server connections."),
+        .parameter("application_name", "Name of server connections in the server's views."),
+        .size("pool_size", \.poolSize, "`default_pool_size`", "Server connections of a pool; 0 means no limit, -1 not set."),
+        .size("min_pool_size", \.minPoolSize, "`min_pool_size`", "Server connections to keep open in a pool; -1 means not set."),
+        .size(
+            "reserve_pool_size", \.reservePoolSize, "`reserve_pool_size`",
+            "More server connections for clients that wait; -1 means not set."),
+        .size("reserve_pool", \.reservePoolSize, "`reserve_pool_size`", "Older word for `reserve_pool_size`."),
+        .size(
+            "max_db_connections", \.maxConnections, "`max_db_connections`", "Server connections over all pools; 0 means the global value."),
+        .size(
+            "max_db_client_connections", \.maxClientConnections, "`max_db_client_connections`",
+            "Client connections; 0 means the global value."),
+        .wholeSeconds(
+            "server_lifetime", \.serverLifetime, "`server_lifetime`",
+            "Age at which an idle server connection is closed; 0 means the global value."),
+        .wholeSeconds(
+            "query_wait_timeout", \.queryWaitTimeout, "`query_wait_timeout`",
+            "Time a query may wait for a server connection; 0 means the global value."),
+        .poolMode(\.poolMode, "`pool_mode`"),
+        .custom(
+            "load_balance_hosts", .enumeration(LoadBalanceHosts.allCases.map(\.rawValue)), LoadBalanceHosts.roundRobin.rawValue,
+            "How several hosts are used; `disable` stays on one until a connect to it fails."
+        ) { text, database throws(InvalidValue) in
+            database.loadBalanceHosts = try ValueSyntax.choice(text, of: LoadBalanceHosts.self)
+        },
+        .string("connect_query", \.connectQuery, "none", "Query to run once on every new server connection; its errors are logged only."),
+    ]
+}
+
+extension ConnectStringKey<Database> {
+    fileprivate static func parameter(_ name: String, _ doc: String) -> Self {
+        .custom(name, .string, "the client's", doc) { $1[parameter: name] = $0 }
+    }
+}

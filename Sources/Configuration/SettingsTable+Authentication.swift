@@ -1,0 +1,23 @@
+extension SettingsTable {
+    /// Who may come in.
+    static let authentication: [SettingSpecification] = [
+        .choice("auth_type", \.authType, "md5", "How clients prove who they are; logins by cert, hba, ldap and pam are refused so far."),
+        .string("auth_file", \.authFile, "File of user names and secrets; read at start and RELOAD."),
+        .string("auth_hba_file", \.authHbaFile, "", support: .notBuilt, "Rules for `auth_type = hba`; read at start and RELOAD."),
+        .string("auth_ident_file", \.authIdentFile, support: .notBuilt, "Maps from system or certificate names to database users."),
+        .string("auth_ldap_options", \.authLdapOptions, support: .notBuilt, "Options for `auth_type = ldap`."),
+        .string(
+            "auth_query", \.authQuery, Settings().authQuery, scopes: [.global, .database], support: .notBuilt,
+            "Query that looks up a user's name and secret; the user name is its parameter."),
+        .string("auth_user", \.authUser, scopes: [.global, .database], support: .notBuilt, "User that runs `auth_query`."),
+        .string(
+            "auth_dbname", \.authDbname, scopes: [.global, .database], support: .notBuilt, check: Names.checkNotReserved,
+            "Database that `auth_query` runs in."),
+        .list("admin_users", \.adminUsers, "", splitsAtBlanks: true, support: .notBuilt, "Users who may run every console command."),
+        .list("stats_users", \.statsUsers, "", splitsAtBlanks: true, support: .notBuilt, "Users who may run SHOW commands on the console."),
+        .integer(
+            "scram_iterations", \.scramIterations, "4096", in: 1...ValueSyntax.integerMaximum,
+            "Rounds of hashing in SCRAM secrets that are made on the spot."),
+        .string("login_notify_message", \.loginNotifyMessage, "", "Text of a NOTICE to every client after login; empty sends none."),
+    ]
+}

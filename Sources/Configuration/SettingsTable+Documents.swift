@@ -1,0 +1,95 @@
+extension SettingsTable {
+    /// A sample file with every setting at its default, commented out. It loads as it stands.
+    public static func annotatedIni() -> String {
+        var text = """
+            ;;; Sluice configuration. Every line that starts with one ";" shows a default.
+            ;;; A comment fills a whole line; behind a value it would be part of the value.
+
+            [databases]
+
+            ;; NAME = KEY=VALUE KEY=VALUE ... with spaces between. "*" stands for every other name.
+            ;app = host=127.0.0.1 port=5432 dbname=app
+            ;* = host=127.0.0.1
+
+
+            """
+        describe(databaseKeys, in: &text)
+        text += "\n[users]\n\n;; NAME = KEY=VALUE ... beats the database's and the global value.\n\n"
+        describe(userKeys, in: &text)
+        text += "\n[peers]\n\n;; NUMBER = KEY=VALUE ... for other processes with a peer_id.\n\n"
+        describe(peerKeys, in: &text)
+        text += "\n[sluice]\n"
+        for (title, settings) in topics {
+            text += "\n;;;\n;;; \(title)\n;;;\n"
+            for setting in settings {
+                text += "\n;; \(setting.doc)\n;; (\(properties(of: setting)))\n"
+                text += ";\(setting.name) =\(setting.defaultText.map { $0.isEmpty ? "" : " " + $0 } ?? "")\n"
+            }
+        }
+        return text
+    }
+
+    /// The reference page.
+    public static func markdown() -> String {
+        var text = """
+            # Configuration
+
+            The file has the sections `[sluice]` (or `[pgbouncer]`, which means the same), `[databases]`, `[users]` and `[peers]`.
+            Numbers may be decimal, hexadecimal (`0x`) or octal (leading `0`). Times are seconds. "Live" settings follow
+            `RELOAD` and `SET`; the others are read at the start only.
+
+            """
+        for (title, settings) in topics {
+            text += "\n## \(title)\n\n| setting | value | default | live | meaning |\n|---|---|---|---|---|\n"
+            for setting in settings.sorted(by: { $0.name < $1.name }) {
+                let defaultText = setting.defaultText.map { $0.isEmpty ? "empty" : "`\(cell($0))`" } ?? "unset"
+                text += "| `\(setting.name)` | \(cell(setting.kind.summary)) | \(defaultText) | \(setting.reloadable ? "yes" : "no") "
+                text += "| \(cell(setting.doc))\(mark(note(on: setting.support))) |\n"
+            }
+        }
+        text += table("Databases", "Entries of `[databases]`; `*` stands for names that have no entry.", databaseKeys)
+        text += table("Users", "Entries of `[users]`; they beat the database's and the global value.", userKeys)
+        text += table("Peers", "Entries of `[peers]`; the name is the peer's number.", peerKeys)
+        return text
+    }
+
+    private static func describe<Target>(_ keys: [ConnectStringKey<Target>], in text: inout String) {
+        for key in keys { text += ";; \(key.name): \(key.doc) Default: \(key.fallback).\(key.isBuilt ? "" : " No effect yet.")\n" }
+    }
+
+    private static func properties(of setting: SettingSpecification) -> String {
+        var parts = [setting.kind.summary]
+        if setting.defaultText == nil { parts.append("unset by default") }
+        if setting.scopes.contains(.database) { parts.append("also in [databases]") }
+        if setting.scopes.contains(.user) { parts.append("also in [users]") }
+        if !setting.reloadable { parts.append("read at start only") }
+        let note = note(on: setting.support)
+        if !note.isEmpty { parts.append(note) }
+        return parts.joined(separator: "; ")
+    }
+
+    private static func note(on support: SettingSupport) -> String {
+        switch support {
+        case .built, .ignored: ""
+        case .notBuilt: "no effect yet"
+        case .removed: "no effect"
+        }
+    }
+
+    private static func table<Target>(_ title: String, _ introduction: String, _ keys: [ConnectStringKey<Target>]) -> String {
+        var text = "\n## \(title)\n\n\(introduction)\n\n| key | value | default | meaning |\n|---|---|---|---|\n"
+        for key in keys {
+            let meaning = cell(key.doc) + mark(note(on: key.isBuilt ? .built : .notBuilt))
+            text += "| `\(key.name)` | \(cell(key.kind.summary)) | \(cell(key.fallback)) | \(meaning) |\n"
+        }
+        return text
+    }
+
+    private static func mark(_ note: String) -> String {
+        note.isEmpty ? "" : " **(\(note))**"
+    }
+
+    private static func cell(_ text: String) -> String {
+        String(text.flatMap { $0 == "|" ? "\\|" : String($0) })
+    }
+}

@@ -1,0 +1,57 @@
+extension SettingsTable {
+    /// Pools.
+    static let pooling: [SettingSpecification] = [
+        .choice(
+            "pool_mode", \.poolMode, "session", scopes: [.global, .database, .user], "When a server connection goes back to its pool."),
+        .integer("default_pool_size", \.defaultPoolSize, "20", "Server connections of a pool; 0 means no limit."),
+        .integer(
+            "min_pool_size", \.minPoolSize, "0", scopes: [.global, .database],
+            "Server connections to keep open in a pool that has been used."),
+        .integer(
+            "reserve_pool_size", \.reservePoolSize, "0", scopes: [.global, .database, .user],
+            "More server connections for clients that wait longer than `reserve_pool_timeout`."),
+        .time(
+            "reserve_pool_timeout", \.reservePoolTimeout, "5",
+            "How long a client waits before the reserve is used; 0 turns the reserve off."),
+        .integer("max_client_conn", \.maxClientConn, "100", "Client connections of the whole process."),
+        .integer(
+            "max_db_connections", \.maxDbConnections, "0", scopes: [.global, .database],
+            "Server connections of a database over all its pools; 0 means no limit."),
+        .integer(
+            "max_db_client_connections", \.maxDbClientConnections, "0", scopes: [.global, .database],
+            "Client connections of a database; 0 means no limit."),
+        .integer(
+            "max_user_connections", \.maxUserConnections, "0", scopes: [.global, .user],
+            "Server connections of a user over all pools; 0 means no limit."),
+        .integer(
+            "max_user_client_connections", \.maxUserClientConnections, "0", scopes: [.global, .user],
+            "Client connections of a user; 0 means no limit."),
+        .boolean(
+            "server_round_robin", \.serverRoundRobin, "0",
+            "Use the server connection that is idle longest in place of the one used last."),
+        .integer(
+            "max_prepared_statements", \.maxPreparedStatements, "200",
+            "Prepared statements kept on a server connection outside session mode; 0 passes statements through untouched."),
+        .unsigned("max_packet_size", \.maxPacketSize, "2147483647", "Bytes of the largest message that is accepted."),
+        .string(
+            "server_reset_query", \.serverResetQuery, "DISCARD ALL",
+            "Sent before a server connection changes hands in session mode; empty sends nothing."),
+        .boolean("server_reset_query_always", \.serverResetQueryAlways, "0", "Send `server_reset_query` in every pool mode."),
+        .string(
+            "server_check_query", \.serverCheckQuery, "<empty>",
+            "Sent to see whether an idle server connection lives: `<empty>` is the empty query, an empty value turns the check off."),
+        .time(
+            "server_check_delay", \.serverCheckDelay, "30",
+            "Idle time after which `server_check_query` is sent before use; 0 sends it always."),
+        .boolean(
+            "server_fast_close", \.serverFastClose, "0",
+            "In session mode close outdated server connections when their transaction ends."),
+        .list(
+            "ignore_startup_parameters", \.ignoreStartupParameters, "", splitsAtBlanks: true,
+            "Startup parameters that are swallowed; `options` swallows unknown ones inside `options`."),
+        .list(
+            "track_extra_parameters", \.trackExtraParameters, "IntervalStyle", live: false,
+            "Parameters that follow the client over server connections, besides those that PostgreSQL reports."),
+        .boolean("application_name_add_host", \.applicationNameAddHost, "0", "Append the client's host and port to its application_name."),
+    ]
+}

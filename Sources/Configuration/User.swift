@@ -1,0 +1,54 @@
+/// An entry of `[users]`: limits for one user, which beat those of the database. Nil members fall back;
+/// `Configuration` has the rules.
+public struct UserOverrides: Sendable, Equatable {
+    /// `pool_mode`.
+    public var poolMode: PoolMode?
+    /// `pool_size`: server connections of each of the user's pools; 0 means no limit.
+    public var poolSize: Int?
+    /// `reserve_pool_size`.
+    public var reservePoolSize: Int?
+    /// `max_user_connections`; 0 falls back.
+    public var maxUserConnections: Int?
+    /// `max_user_client_connections`; 0 falls back.
+    public var maxUserClientConnections: Int?
+    /// `query_timeout`; 0 falls back.
+    public var queryTimeout: Microseconds?
+    /// `query_wait_timeout`; 0 falls back.
+    public var queryWaitTimeout: Microseconds?
+    /// `idle_transaction_timeout`; 0 falls back.
+    public var idleTransactionTimeout: Microseconds?
+    /// `transaction_timeout`; 0 falls back.
+    public var transactionTimeout: Microseconds?
+    /// `client_idle_timeout`; 0 falls back.
+    public var clientIdleTimeout: Microseconds?
+
+    /// Overrides nothing.
+    public init() {}
+}
+
+extension SettingsTable {
+    /// What an entry of `[users]` may hold.
+    public static let userKeys: [ConnectStringKey<UserOverrides>] = [
+        .poolMode(\.poolMode, "the database's"),
+        .size("pool_size", \.poolSize, "the database's", "Server connections of each pool; 0 means no limit, -1 not set."),
+        .size("reserve_pool_size", \.reservePoolSize, "the database's", "More server connections for clients that wait; -1 means not set."),
+        .size(
+            "max_user_connections", \.maxUserConnections, "`max_user_connections`",
+            "Server connections over all pools; 0 means the global value."),
+        .size(
+            "max_user_client_connections", \.maxUserClientConnections, "`max_user_client_connections`",
+            "Client connections; 0 means the global value."),
+        .wholeSeconds("query_timeout", \.queryTimeout, "`query_timeout`", "Time a query may take; 0 means the global value."),
+        .wholeSeconds(
+            "query_wait_timeout", \.queryWaitTimeout, "the database's",
+            "Time a query may wait for a server connection; 0 means the database's value."),
+        .wholeSeconds(
+            "idle_transaction_timeout", \.idleTransactionTimeout, "`idle_transaction_timeout`",
+            "Time a client may idle inside a transaction; 0 means the global value."),
+        .wholeSeconds(
+            "transaction_timeout", \.transactionTimeout, "`transaction_timeout`", "Time a transaction may take; 0 means the global value."),
+        .wholeSeconds(
+            "client_idle_timeout", \.clientIdleTimeout, "`client_idle_timeout`",
+            "Time a client may idle outside a transaction; 0 means the global value."),
+    ]
+}

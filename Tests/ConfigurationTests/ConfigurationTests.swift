@@ -1,0 +1,257 @@
+import Configuration
+import Testing
+
+@Suite struct ConfigurationTests {
+    @Test func aWholeFile() throws {
+        let configuration = try Files([
+            "sluice.ini": """
+            ; excerpt in the manner of a packaged file
+            [databases]
+            ;foodb =
+            plain =
+            bardb = host=localhost dbname=bazdb
+            forced = host=10.0.0.1,10.0.0.2 port=300 user=baz password='a b''c' client_encoding=UNICODE datestyle=ISO connect_query='SELECT 1'
+            'odd name' = pool_size=50 reserve_pool=10
+            * = host=testserver
+
+            [users]
+            user1 = pool_mode=transaction max_user_connections=10
+
+            [pgbouncer]
+            logfile = /var/log/pooler.log
+            listen_addr = localhost, ::1
+            listen_port = 6543
+            auth_type = md5
+            auth_file = users.txt
+            ignore_startup_parameters = extra_float_digits options
+            server_reset_query = DISCARD ALL; -- data
+            max_client_conn = 0x10
+            unix_socket_mode = 0770
+            query_timeout = 2.5
+            track_extra_parameters =
+            """,
+            "users.txt": "\"user1\" \"secret\"\n",
+        ]).load()
+        #expect(configuration.warnings.isEmpty)
+        #expect(configuration.sourceFile == "sluice.ini")
+        let settings = configuration.settings
+        #expect(settings.conffile == "sluice.ini")
+        #expect(settings.logfile == "/var/log/pooler.log")
+        #expect(settings.listenAddr == ["localhost", "::1"])
+        #expect(settings.listenPort == 6543)
+        #expect(settings.ignoreStartupParameters == ["extra_float_digits", "options"])
+        #expect(settings.serverResetQuery == "DISCARD ALL; -- data")
+        #expect(settings.maxClientConn == 16)
+        #expect(settings.unixSocketMode == 0o770)
+        #expect(settings.queryTimeout == 2_500_000)
+        #expect(settings.trackExtraParameters == [])
+        #expect(configuration.userList.secrets == ["user1": "secret"])
+        #expect(configuration.users["user1"]?.poolMode == .transaction)
+        #expect(configuration.users["user1"]?.maxUserConnections == 10)
+
+        #expect(Set(configuration.databases.keys) == ["plain", "bardb", "forced", "odd name"])
+        #expect(configuration.databases["plain"] == Database(name: "plain"))
+        #expect(configuration.databases["bardb"]?.serverName == "bazdb")
+        #expect(configuration.databases["odd name"]?.reservePoolSize == 10)
+        let forced = try #require(configuration.databases["forced"])
+        #expect(forced.hosts == ["10.0.0.1", "10.0.0.2"])
+        #expect(forced.port == 300)
+        #expect(forced.forcedUser == "baz")
+        #expect(forced.password == "a b'c")
+        #expect(forced.connectQuery == "SELECT 1")
+        #expect(forced.serverParameters.map(\.name) == ["client_encoding", "datestyle"])
+        #expect(configuration.database(named: "other")?.hosts == ["testserver"])
+        #expect(configuration.database(named: "other")?.serverName == "other")
+        #expect(configuration.database(named: "bardb")?.serverName == "bazdb")
+    }
+
+    @Test func sluiceAndPgbouncerSectionsAddUp() throws {
+        let settings = try load("[pgbouncer]\nlisten_port=1\npool_mode=statement\n[sluice]\nworkers=3\nlisten_port=2\n").settings
+        #expect(settings.listenPort == 2)
+        #expect(settings.workers == 3)
+        #expect(settings.poolMode == .statement)
+        #expect(try load("[sluice]\n").settings.listenPort == 6432)
+    }
+
+    @Test func aSecondPgbouncerSectionReturnsToDefaults() throws {
+        let configuration = try load("[pgbouncer]\npool_mode=statement\nuser=joe\nverbose=2\n[databases]\n[pgbouncer]\nlisten_port=5\n")
+        #expect(configuration.settings.poolMode == .session)
+        #expect(configuration.settings.listenPort == 5)
+        // Settings without a default are left alone.
+        #expect(configuration.settings.user == "joe")
+        #expect(configuration.settings.verbose == 2)
+        #expect(configuration.warnings == ["sluice.ini:6: [pgbouncer] starts again, which puts pool_mode back to the default"])
+    }
+
+    @Test func includes() throws {
+        let files = Files([
+            "sluice.ini": "[pgbouncer]\n%include dir/more.ini\nlisten_port = 7\n",
+            "dir/more.ini": "pool_mode = transaction\n[databases]\na = host=b\n%include main.ini",
+            "main.ini": "[sluice]\nworkers = 2\n",
+        ])
+        // An included file is named from the working directory, and the section that it ends in goes on after it.
+        let configuration = try files.load()
+        #expect(configuration.settings.poolMode == .transaction)
+        #expect(configuration.settings.workers == 2)
+        #expect(configuration.settings.listenPort == 7)
+        #expect(configuration.databases["a"]?.hosts == ["b"])
+        #expect(Files(["sluice.ini": "\n%include no.ini"]).error() == "sluice.ini:2: %include: no.ini: no such file")
+        #expect(
+            Files(["sluice.ini": "[sluice]\n%include b", "b": "\nworkers = x"]).error()
+                == "b:2: workers: \"x\" is not a number: expected an integer from 0 to 1024")
+    }
+
+    @Test func includesNestTenLevels() throws {
+        var texts = ["sluice.ini": "[sluice]\n%include 1"]
+        for level in 1..<10 { texts["\(level)"] = "%include \(level + 1)" }
+        texts["10"] = "workers = 9"
+        #expect(try Files(texts).load().settings.workers == 9)
+        texts["10"] = "%include 11"
+        texts["11"] = ""
+        #expect(Files(texts).error() == "10:1: %include: files are nested deeper than 10 levels")
+        #expect(loadError("%include sluice.ini") == "sluice.ini:1: %include: files are nested deeper than 10 levels")
+    }
+
+    @Test(arguments: [
+        ("", "sluice.ini: main section missing: expected [pgbouncer] or [sluice]"),
+        ("[databases]\na=", "sluice.ini: main section missing: expected [pgbouncer] or [sluice]"),
+        ("\na = 1", "sluice.ini:2: setting \"a\" stands before the first section"),
+        ("[pgbounce]", "sluice.ini:1: unknown section [pgbounce]: expected [pgbouncer], [sluice], [databases], [users] or [peers]"),
+        ("[PgBouncer]", "sluice.ini:1: unknown section [PgBouncer]: expected [pgbouncer], [sluice], [databases], [users] or [peers]"),
+        ("[pgbouncer]\nfoo = 1", "sluice.ini:2: unknown setting \"foo\" in section [pgbouncer]"),
+        (
+            "[sluice]\r\n\r\npool_mod = 1",
+            "sluice.ini:3: unknown setting \"pool_mod\" in section [sluice] (did you mean \"pool_mode\"?)"
+        ),
+        ("[sluice]\nPOOL_MODE = session", "sluice.ini:2: unknown setting \"POOL_MODE\" in section [sluice] (did you mean \"pool_mode\"?)"),
+        (
+            "[sluice]\nlisten_port = abc",
+            "sluice.ini:2: listen_port: \"abc\" is not a number: expected an integer from 0 to 65535"
+        ),
+        ("[sluice]\nlisten_port =", "sluice.ini:2: listen_port: \"\" is not a number: expected an integer from 0 to 65535"),
+        ("[sluice]\nlisten_port = 65536", "sluice.ini:2: listen_port: \"65536\" is out of range: expected an integer from 0 to 65535"),
+        ("[sluice]\nlisten_port = 1;", "sluice.ini:2: listen_port: \"1;\" is not a number: expected an integer from 0 to 65535"),
+        (
+            "[sluice]\ndefault_pool_size = -1",
+            "sluice.ini:2: default_pool_size: \"-1\" is out of range: expected an integer from 0 to 2147483647"
+        ),
+        (
+            "[sluice]\nmin_pool_size = 99999999999999999999999",
+            "sluice.ini:2: min_pool_size: \"99999999999999999999999\" is out of range: expected an integer from 0 to 2147483647"
+        ),
+        ("[sluice]\npeer_id = 16384", "sluice.ini:2: peer_id: \"16384\" is out of range: expected an integer from 0 to 16383"),
+        ("[sluice]\nlog_stats = yes", "sluice.ini:2: log_stats: \"yes\" is not a switch: expected 0 or 1"),
+        ("[sluice]\nlog_stats = 2", "sluice.ini:2: log_stats: \"2\" is not a switch: expected 0 or 1"),
+        (
+            "[sluice]\nquery_timeout = 5s",
+            "sluice.ini:2: query_timeout: \"5s\" is not a time: expected seconds, such as 15 or 0.5, without a unit"
+        ),
+        ("[sluice]\nquery_timeout = -1", "sluice.ini:2: query_timeout: \"-1\" is out of range: expected seconds from 0 to 1000000000"),
+        ("[sluice]\nquery_timeout = 1e99", "sluice.ini:2: query_timeout: \"1e99\" is out of range: expected seconds from 0 to 1000000000"),
+        (
+            "[sluice]\nquery_timeout = nan",
+            "sluice.ini:2: query_timeout: \"nan\" is not a time: expected seconds, such as 15 or 0.5, without a unit"
+        ),
+        ("[sluice]\npool_mode = pool", "sluice.ini:2: pool_mode: \"pool\" is not known: expected session, transaction or statement"),
+        ("[sluice]\nauth_dbname = pgbouncer", "sluice.ini:2: auth_dbname: database name \"pgbouncer\" is reserved for the console"),
+        ("[databases]\npgbouncer = host=a", "sluice.ini:2: database name \"pgbouncer\" is reserved for the console"),
+        ("[databases]\na = auth_dbname=pgbouncer", "sluice.ini:2: auth_dbname: database name \"pgbouncer\" is reserved for the console"),
+        ("[databases]\n\(String(repeating: "d", count: 64)) = ", "sluice.ini:2: the database name is longer than 63 bytes"),
+        ("[users]\n\(String(repeating: "u", count: 128)) = ", "sluice.ini:2: the user name is longer than 127 bytes"),
+        ("[databases]\na = user=\(String(repeating: "u", count: 128))", "sluice.ini:2: the user name is longer than 127 bytes"),
+        ("[databases]\na = hots=b", "sluice.ini:2: unknown setting \"hots\" in database \"a\" (did you mean \"host\"?)"),
+        ("[databases]\na = host=", "sluice.ini:2: database \"a\": host has an empty value"),
+        (
+            "[databases]\na = host=b,,c",
+            "sluice.ini:2: host: \"b,,c\" has an empty entry: expected names or addresses with commas"
+        ),
+        ("[databases]\na = port=0", "sluice.ini:2: port: \"0\" is out of range: expected an integer from 1 to 65535"),
+        ("[databases]\na = pool_size=-2", "sluice.ini:2: pool_size: \"-2\" is out of range: expected an integer from -1 to 2147483647"),
+        (
+            "[databases]\na = server_lifetime=1.5",
+            "sluice.ini:2: server_lifetime: \"1.5\" is not a time: expected whole seconds, without a fraction or a unit"
+        ),
+        (
+            "[users]\na = query_timeout=-1",
+            "sluice.ini:2: query_timeout: \"-1\" is out of range: expected whole seconds from 0 to 1000000000"
+        ),
+        ("[databases]\na = load_balance_hosts=x", "sluice.ini:2: load_balance_hosts: \"x\" is not known: expected round-robin or disable"),
+        ("[users]\na = min_pool_size=1", "sluice.ini:2: unknown setting \"min_pool_size\" in user \"a\""),
+        ("[peers]\n0 = host=a", "sluice.ini:2: peer \"0\" is out of range: expected an integer from 1 to 65535"),
+        ("[peers]\n1 = port=2", "sluice.ini:2: host: peer 1 has no host"),
+    ])
+    func errorsNameTheLine(text: String, message: String) {
+        #expect(loadError(text) == message)
+    }
+
+    @Test(arguments: [
+        ("010", 8), ("0x1F", 31), ("0XaB", 171), ("+7", 7), ("0", 0), ("00", 0), ("65535", 65535), ("-0", 0),
+    ])
+    func integersAreReadLikeC(text: String, value: Int) throws {
+        #expect(try settings("listen_port = \(text)").listenPort == value)
+    }
+
+    @Test(arguments: ["08", "0x", "1.0", "1e3", "--1", "0x1g", "1 2", "ten", "-", "+"]) func badIntegers(text: String) {
+        #expect(
+            loadError("[sluice]\nlisten_port = \(text)")
+                == "sluice.ini:2: listen_port: \"\(text)\" is not a number: expected an integer from 0 to 65535")
+    }
+
+    @Test(arguments: [("1", 1_000_000), ("0.5", 500_000), (".25", 250_000), ("0", 0), ("0.29", 290_000), ("1e3", 1_000_000_000)])
+    func times(text: String, value: Microseconds) throws {
+        #expect(try settings("server_lifetime = \(text)").serverLifetime == value)
+    }
+
+    @Test func lists() throws {
+        #expect(try settings("listen_addr = a b, c,,  ,d").listenAddr == ["a b", "c", "d"])
+        #expect(try settings("ignore_startup_parameters = a  b,\tc").ignoreStartupParameters == ["a", "b", "c"])
+        #expect(try settings("track_extra_parameters = x,y").trackExtraParameters == ["x", "y"])
+        #expect(try settings("admin_users =").adminUsers == [])
+    }
+
+    @Test(arguments: [
+        ("[sluice]\nauth_hba_file = x", "sluice.ini:2: setting \"auth_hba_file\" is accepted but has no effect yet"),
+        ("[sluice]\nserver_tls_sslmode = prefer", "sluice.ini:2: setting \"server_tls_sslmode\" is accepted but has no effect yet"),
+        ("[sluice]\nsyslog = 1", "sluice.ini:2: setting \"syslog\" is accepted but has no effect yet"),
+        (
+            "[sluice]\nsuspend_timeout = 10",
+            "sluice.ini:2: setting \"suspend_timeout\" is accepted but has no effect: PgBouncer 1.26 removed it"
+        ),
+        ("[sluice]\nauth_type = hba", "sluice.ini:2: auth_type \"hba\" is accepted but not built yet, so logins that need it are refused"),
+        ("[sluice]\n[databases]\na = auth_user=b", "sluice.ini:3: setting \"auth_user\" is accepted but has no effect yet"),
+        ("[sluice]\n[peers]\n1 = host=a\n2 = host=b", "sluice.ini:3: section [peers] is accepted but has no effect yet"),
+        ("[sluice]\nauth_file = missing", "auth_file is not read: missing: no such file"),
+    ])
+    func whatHasNoEffectIsSaid(text: String, warning: String) throws {
+        #expect(try load(text).warnings == [warning])
+    }
+
+    @Test(arguments: ["pkt_buf = 8192", "sbuf_loopcnt = 0", "so_reuseport = 1", "job_name = a", "service_name = b", "auth_file ="])
+    func whatNeedsNoEffectIsTakenInSilence(line: String) throws {
+        #expect(try load("[pgbouncer]\n\(line)").warnings == [])
+    }
+
+    @Test func notBuiltSettings() {
+        let names = Set(SettingsTable.all.filter { !$0.isBuilt }.map(\.name))
+        for name in SettingsTable.all.map(\.name) where name.contains("_tls") || name.hasPrefix("dns_") || name.hasPrefix("syslog") {
+            #expect(names.contains(name))
+        }
+        for name in ["admin_users", "stats_users", "auth_query", "auth_user", "auth_dbname", "peer_id", "resolv_conf"] {
+            #expect(names.contains(name))
+        }
+        for name in ["pidfile", "user", "logfile", "log_stats", "stats_period", "verbose", "pool_idle_timeout", "tcp_keepalive"] {
+            #expect(!names.contains(name))
+        }
+    }
+
+    @Test func aBrokenUserListIsAWarning() throws {
+        let configuration = try Files(["sluice.ini": "[sluice]\nauth_file = u", "u": "\"a\" \"b\"\nc"]).load()
+        #expect(configuration.userList.secrets == ["a": "b"])
+        #expect(
+            configuration.warnings == ["u:2: broken auth file: expected a user name in double quotes; the lines from here on are not read"])
+    }
+
+    @Test func anErrorOfTheReaderIsPassedOn() {
+        #expect(Files([:]).error() == "sluice.ini: no such file")
+    }
+}

@@ -1,0 +1,88 @@
+import Configuration
+import Testing
+
+@Suite struct DatabaseURLTests {
+    @Test(arguments: [
+        ("postgres://u:p@h:1/d", "u|p|h|1|d"),
+        ("postgresql://u:p@h:1/d", "u|p|h|1|d"),
+        ("PostgreSQL://u@h", "u|-|h|5432|u"),
+        ("postgres://u@h/", "u|-|h|5432|u"),
+        ("postgres://u:@h:/d", "u|-|h|5432|d"),
+        ("postgres://u:p@/d", "u|p||5432|d"),
+        ("postgres://u:p@:7/d", "u|p||7|d"),
+        ("postgres://u:p@[::1]:7/d", "u|p|::1|7|d"),
+        ("postgres://u@[fe80::1]/d", "u|-|fe80::1|5432|d"),
+        ("postgres://u%40x:p%3A%2f%25@h/my%20db", "u@x|p:/%|h|5432|my db"),
+        ("postgres://u:p@ss@h/d", "u|p@ss|h|5432|d"),
+        ("postgres://u:p:q@h/d", "u|p:q|h|5432|d"),
+        ("postgres://u@%2Frun%2Fpg/d", "u|-|/run/pg|5432|d"),
+        ("postgres://u@/d?host=/run/pg", "u|-|/run/pg|5432|d"),
+        ("postgres://u@a,b:5432,[::2]/d", "u|-|a,b,::2|5432|d"),
+        ("postgres://u@a:7,b:7/d", "u|-|a,b|7|d"),
+        ("postgres:///d?user=u&password=p&host=a,b&port=9", "u|p|a,b|9|d"),
+        ("postgres://x:y@z:1/e?user=u&password=p&host=h&port=2&dbname=d", "u|p|h|2|d"),
+        ("postgres://u@h?dbname=d", "u|-|h|5432|d"),
+        ("postgres://u:p@h/d?pgbouncer=true&connection_limit=1&schema=x&&flag", "u|p|h|5432|d"),
+        ("postgres://postgres.abc:p@h:6543/postgres?sslmode=require", "postgres.abc|p|h|6543|postgres"),
+    ])
+    func reads(text: String, parts: String) throws {
+        let url = try DatabaseURL(parsing: text)
+        #expect("\(url.user)|\(url.password ?? "-")|\(url.hosts.joined(separator: ","))|\(url.port)|\(url.database)" == parts)
+    }
+
+    @Test(arguments: [
+        ("", "database URL: expected postgres://user:password@host:port/database"),
+        ("mysql://u@h/d", "database URL: expected postgres://user:password@host:port/database"),
+        ("host=h user=u", "database URL: expected postgres://user:password@host:port/database"),
+        ("postgres://h/d", "database URL: user: the URL names no user"),
+        ("postgres://:p@h/d", "database URL: user: the URL names no user"),
+        ("postgres://u@h:x/d", "database URL: port: \"x\" is not a number: expected an integer from 1 to 65535"),
+        ("postgres://u@h:70000/d", "database URL: port: \"70000\" is out of range: expected an integer from 1 to 65535"),
+        ("postgres://u@a:1,b:2/d", "database URL: port: all hosts must have the same port"),
+        ("postgres://u@[::1/d", "database URL: host: the IPv6 address has no closing \"]\""),
+        ("postgres://u@[::1]5/d", "database URL: host: expected \":\" and a port after \"]\""),
+        ("postgres://u@[]/d", "database URL: host: the address in brackets is empty"),
+        ("postgres://u:secret%@h/d", "database URL: password: expected two hexadecimal digits after \"%\"; a percent sign is written %25"),
+        ("postgres://u:secret%4@h/d", "database URL: password: expected two hexadecimal digits after \"%\"; a percent sign is written %25"),
+        ("postgres://u:p@h/%00", "database URL: dbname: the value is not text in UTF-8"),
+        ("postgres://u:p@h/%ff", "database URL: dbname: the value is not text in UTF-8"),
+        (
+            "postgres://u@h/d?sslmode=on",
+            "database URL: sslmode: \"on\" is not known: expected disable, allow, prefer, require, verify-ca or verify-full"
+        ),
+        ("postgres://u@h/pgbouncer", "database URL: database name \"pgbouncer\" is reserved for the console"),
+    ])
+    func refuses(text: String, message: String) {
+        do throws(ConfigurationError) {
+            _ = try DatabaseURL(parsing: text)
+            Issue.record("read")
+        } catch {
+            #expect(error.description == message)
+            #expect(!error.description.contains("secret"))
+        }
+    }
+
+    @Test func aConfigurationComesOfIt() throws {
+        let configuration = try DatabaseURL(parsing: "postgres://u:p@h:7/d?application_name=app&sslmode=disable").configuration()
+        #expect(configuration.settings.poolMode == .transaction)
+        #expect(configuration.settings.listenAddr == ["127.0.0.1"])
+        #expect(configuration.settings.listenPort == 6543)
+        #expect(configuration.settings.authType == .scramSHA256)
+        #expect(configuration.settings.serverTlsSslmode == .disable)
+        #expect(configuration.userList.secrets == ["u": "p"])
+        #expect(configuration.sourceFile == nil)
+        for name in ["d", "other"] {
+            let database = try #require(configuration.database(named: name))
+            #expect(database.serverName == name)
+            #expect(database.hosts == ["h"])
+            #expect(database.port == 7)
+            #expect(database.forcedUser == nil)
+            #expect(database.serverParameters == [ServerParameter(name: "application_name", value: "app")])
+        }
+        #expect(configuration.warnings == ["database URL: sslmode: setting \"server_tls_sslmode\" is accepted but has no effect yet"])
+        let open = try DatabaseURL(parsing: "postgres://u@h").configuration(listenAddress: "*", listenPort: 1)
+        #expect(open.settings.listenAddr == ["*"])
+        #expect(open.settings.listenPort == 1)
+        #expect(open.warnings == ["database URL: password: the URL has none, so nobody can log in with scram-sha-256"])
+    }
+}
