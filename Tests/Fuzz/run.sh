@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Fuzzes PostgresWire: Tests/Fuzz/run.sh [seconds for all targets together, 60 by default]
+# Ends with 1 when a target crashes, and shows the input in base64. Leaves no file behind.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+targets=(frames readers errors startup options deallocate)
+seconds=${1:-60}
+share=$((seconds / ${#targets[@]}))
+((share > 0)) || share=1
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+swiftc -O -use-ld=lld -swift-version 6 -sanitize=fuzzer,address -parse-as-library -enable-experimental-feature Lifetimes \
+    -module-name PostgresWire -o "$work/fuzz" Sources/PostgresWire/*.swift Tests/Fuzz/FuzzWire.swift
+
+# seed TARGET FORMAT: one more input for that target, as printf writes it
+count=0
+seed() {
+    mkdir -p "$work/$1"
+    count=$((count + 1))
+    # shellcheck disable=SC2059
+    printf -- "$2" >"$work/$1/$count"
+}
+seed frames '\200S\0\0\0\4Q\0\0\0\15SELECT 1\0X\0\0\0\4'
+seed frames '\100D\0\0\0\13\0\1\0\0\0\1xC\0\0\0\15SELECT 1\0Z\0\0\0\5I'
+seed readers '\1s0\0SELECT $1\0\0\1\0\0\0\27'
+seed readers '\20portal\0statement\0\0\0\0\1\0\0\0\1x\0\0'
+seed readers '\1Ss0\0'
+seed readers '\1C_1\0\0\0\3\350'
+seed readers '\1DateStyle\0ISO, MDY\0'
+seed readers '\1\0\0\0\12SCRAM-SHA-256\0\0'
+seed readers '\1\0\3\0\0\0\0\0\1_pq_.a\0'
+seed readers '\1\201\2\3\4\1\0\377\4'
+seed errors 'SERROR\0VERROR\0C26000\0Mprepared statement \303\244\0P12\0\0'
+seed errors 'Mno state\0\0'
+seed startup '\200\0\0\0\10\4\322\26\57'
+seed startup '\200\0\0\0\20\4\322\26\56\1\2\3\4\5\6\7\10'
+seed startup '\200\0\0\0\50\0\3\0\2user\0u\0_pq_.a\0b\0options\0-c a=b\0\0'
+seed startup '\200\0\0\0\12\0\2\0\0\1\2'
+seed options '-c a=b -cc-d=e\\ f --g=\\\\ --h='
+seed options '-c='
+seed deallocate 'DEALLOCATE PREPARE "a""b" ;'
+seed deallocate '/* a /* b */ */ deallocate all -- c'
+seed deallocate 'DISCARD ALL'
+seed deallocate 'SAVEPOINT _per_query_svp_;DEALLOCATE "x";RELEASE _per_query_svp_'
+
+failed=0
+for target in "${targets[@]}"; do
+    echo "== $target"
+    if FUZZ_TARGET=$target "$work/fuzz" "$work/$target" -max_total_time="$share" -max_len=2048 -timeout=5 -detect_leaks=0 \
+        -artifact_prefix="$work/crash-" >"$work/log" 2>&1; then
+        grep '^Done' "$work/log"
+    else
+        failed=1
+        grep -a 'Fatal error' "$work/log" || tail -40 "$work/log"
+        for input in "$work"/crash-*; do
+            [ -e "$input" ] && echo "input: $(base64 -w0 "$input")" && rm "$input"
+        done
+    fi
+done
+exit $failed

@@ -1,0 +1,79 @@
+import Testing
+
+@testable import PostgresWire
+
+@Suite struct DeallocateStatementTests {
+    private func parse(_ text: String) -> DeallocateStatement? {
+        let bytes = Array(text.utf8)
+        return DeallocateStatement.parse(bytes.span, 0..<bytes.count)
+    }
+
+    @Test(
+        arguments: [
+            ("DEALLOCATE s0", .name("s0")), ("deallocate PREPARE S0;", .name("s0")), (" \t\r\n\u{C}dEaLLoCaTe\n\"S0\" ; ", .name("S0")),
+            ("DEALLOCATE \"a\"\"b\"", .name("a\"b")), ("DEALLOCATE\"a;b\"", .name("a;b")),
+            ("DEALLOCATE pdo_stmt_00000001", .name("pdo_stmt_00000001")),
+            ("DEALLOCATE /* x */ s0 -- y", .name("s0")), ("-- a\n/* b /* c */ d */DEALLOCATE/**/s0;--", .name("s0")),
+            ("DEALLOCATE ALL", .all),
+            ("deallocate all;", .all), ("DEALLOCATE PREPARE ALL", .all), ("DEALLOCATE \"all\"", .name("all")),
+            ("DEALLOCATE \"ALL\"", .name("ALL")),
+            ("DEALLOCATE prepare", .name("prepare")), ("DEALLOCATE PREPARE;", .name("prepare")),
+            ("DEALLOCATE PREPARE prepare", .name("prepare")),
+            ("DEALLOCATE _a$1", .name("_a$1")), ("DEALLOCATE Ärger", .name("Ärger")), ("DISCARD ALL", .discardAll),
+            ("discard/**/all ;", .discardAll),
+            (
+                "SAVEPOINT _per_query_svp_;DEALLOCATE \"_PLAN0x55\";RELEASE _per_query_svp_",
+                .savepointWrapped(savepoint: "_per_query_svp_", name: "_PLAN0x55")
+            ), ("savepoint a ; deallocate prepare b ; release savepoint A ;", .savepointWrapped(savepoint: "a", name: "b")),
+            ("SAVEPOINT savepoint;DEALLOCATE x;RELEASE savepoint", .savepointWrapped(savepoint: "savepoint", name: "x")),
+        ] as [(String, DeallocateStatement)])
+    func recognised(_ text: String, _ expected: DeallocateStatement) {
+        #expect(parse(text) == expected)
+    }
+
+    @Test(arguments: [
+        "", " ", "D", "DE", "DEALLOCATE", "DEALLOCATE ;", "DEALLOCATE s0 s1", "DEALLOCATE s0; SELECT 1", "DEALLOCATE s0;;",
+        ";DEALLOCATE s0",
+        "DEALLOCATE \"\"", "DEALLOCATE \"a", "DEALLOCATE 'a'", "DEALLOCATE 1a", "DEALLOCATE $1", "DEALLOCATE a.b", "DEALLOCATE s0,s1",
+        "DEALLOCATEs0",
+        "DEALLOCATE U&\"a\"", "DEALLOCATE a/", "DEALLOCATE a/*", "DEALLOCATE a/*/* */", "DEALLOCATE a -", "DEALLOCATE\0a", "DEALLOCATE a\0",
+        "DEALLOCATE a--\0", "DEALLOCATE a/*\0*/", "DEALLOCATE \"a\0\"", "DEALLOCATE PREPARE PREPARE a", "DISCARD", "DISCARD TEMP",
+        "DISCARD PLANS",
+        "DISCARD \"all\"", "DISCARD ALL; SELECT 1", "SELECT 1", "select deallocate", "DELETE FROM a", "DECLARE a CURSOR FOR SELECT 1",
+        "DROP TABLE a",
+        "SAVEPOINT a", "SAVEPOINT a;DEALLOCATE b", "SAVEPOINT a;DEALLOCATE b;RELEASE c", "SAVEPOINT a;DEALLOCATE ALL;RELEASE a",
+        "SAVEPOINT a;DEALLOCATE b;RELEASE a;COMMIT", "SAVEPOINT a;SELECT 1;RELEASE a", "SAVEPOINT ä;DEALLOCATE b;RELEASE a\u{308}",
+        "SAVEPOINT a DEALLOCATE b RELEASE a", "/* DEALLOCATE a */", "-- DEALLOCATE a", "/* x */ SELECT 1", "/", "-", "--", "/*",
+        "\"DEALLOCATE\" a",
+        "EXPLAIN DEALLOCATE a",
+    ])
+    func leftToTheServer(_ text: String) {
+        #expect(parse(text) == nil)
+    }
+
+    @Test func namesAreCutAsPostgreSQLDoes() {
+        let ascii = String(repeating: "n", count: 63)
+        #expect(parse("DEALLOCATE \(ascii)") == .name(ascii))
+        #expect(parse("DEALLOCATE \(ascii)m") == .name(ascii))
+        // The 63rd byte is the first half of a character.
+        #expect(parse("DEALLOCATE \"\(ascii.dropLast())ä\"") == .name(String(ascii.dropLast())))
+        #expect(parse("DEALLOCATE \(ascii.dropLast())\u{1F600}xyz") == .name(String(ascii.dropLast())))
+    }
+
+    @Test func rangeAndEncoding() {
+        let bytes = Array("xDEALLOCATE a;b".utf8)
+        #expect(DeallocateStatement.parse(bytes.span, 1..<14) == .name("a"))
+        #expect(DeallocateStatement.parse(bytes.span, 1..<16) == nil)
+        #expect(DeallocateStatement.parse(bytes.span, -1..<3) == nil)
+        #expect(DeallocateStatement.parse((Array("DEALLOCATE a".utf8) + [0xFF]).span, 0..<13) == nil)
+    }
+
+    @Test func ordinaryQueriesAreNotScanned() {
+        for text in [
+            "SELECT 1", "select", "DELETE FROM a", "DECLARE", "DROP", "SET a = b", "show x", "  INSERT", "BEGIN", "COMMIT", "de", "",
+        ] {
+            let bytes = Array(text.utf8)
+            #expect(DeallocateStatement.mayStart(bytes.span, 0..<bytes.count) == false)
+        }
+    }
+}
