@@ -15,6 +15,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     let base: OpaquePointer
     var ready: [ReadyEvent] = []
     private var tickDue = false
+    private var ownerHasWork = false
     private var ticker: UnsafeMutablePointer<event>
     private var wakeEvent: UnsafeMutablePointer<event>
     private let wakeDescriptor: Int32
@@ -60,7 +61,8 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         var jobs: [UnownedJob] = []
         while !isStopping.load(ordering: .acquiring) {
             event_base_loop(base, Int32(EVLOOP_ONCE))
-            if !ready.isEmpty || tickDue {
+            if !ready.isEmpty || tickDue || ownerHasWork {
+                ownerHasWork = false
                 let tick = tickDue
                 tickDue = false
                 turn(ready, tick)
@@ -75,6 +77,12 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         inbox.withLock { swap(&$0, &jobs) }
         for job in jobs { job.runSynchronously(on: asUnownedSerialExecutor()) }
         jobs.removeAll(keepingCapacity: true)
+    }
+
+    /// Makes the next turn come without waiting for an event: the owner has work left.
+    public func wakeSoon() {
+        ownerHasWork = true
+        wake()
     }
 
     /// Ends `run` after the turn in progress.

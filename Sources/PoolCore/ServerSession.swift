@@ -61,6 +61,8 @@ public struct ServerSession: Sendable {
 
     var notes: [UInt32: Note] = [:]
     private var lastNote: UInt32 = 0
+    /// CopyFail has been sent for a client that left.
+    private var hasEndedCopy = false
 
     /// A ledger note below this is the id of the statement that the message used; from here on it names an entry of `notes`.
     static let firstNote: UInt32 = 1 << 31
@@ -90,4 +92,29 @@ public struct ServerSession: Sendable {
 
     /// The client left: nothing of what is owed will reach anybody.
     public mutating func abandon() { ledger.abandon() }
+}
+
+extension ServerSession {
+    /// What has to be sent next to bring an abandoned session to an end, entered in the ledger; empty when nothing is to be sent (now).
+    public mutating func ordersToEnd() -> [UInt8] {
+        var writer = MessageWriter()
+        if ledger.isCopyingIn, !hasEndedCopy {
+            hasEndedCopy = true
+            writer.copyFail(message: "client disconnected")
+            let isExtended = ledger.head?.request == .execute
+            ledger.owe(.copyEnd, .swallow)
+            if isExtended {
+                owe(.resynchronise)
+                writer.sync()
+            }
+        } else if ledger.isUnsynced || ledger.isSkipping {
+            owe(.resynchronise)
+            writer.sync()
+        } else if ledger.isSettled, status != .idle {
+            owe(.rollback)
+            writer.query("ROLLBACK")
+        }
+        if ledger.isSettled { hasEndedCopy = false }
+        return writer.bytes
+    }
 }

@@ -20,8 +20,11 @@ public final class Statement: Sendable {
     init(id: UInt32, definition: [UInt8]) {
         self.id = id
         self.definition = definition
-        serverName = Array("SLUICE_\(id)".utf8)
+        serverName = Self.serverName(id)
     }
+
+    /// The name under which servers know the statement with this id.
+    public static func serverName(_ id: UInt32) -> [UInt8] { Array("SLUICE_\(id)".utf8) }
 }
 
 /// All statement definitions of the process, each text once.

@@ -93,23 +93,20 @@ extension WorkerCore {
             case .linked:
                 guard let server = client.server, server.phase == .linked, server.outgoing.isEmpty else { return at }
                 at = relay(client, server, bytes, from: at)
+                if at == before { return at }
             case .idle:
                 at = request(client, bytes, from: at)
+                // A server that was found takes the message in the next round.
+                if at == before, client.server == nil { return at }
             case .startup, .authenticating:
                 at = login(client, bytes, from: at)
+                if at == before { return at }
             case .waiting, .awaitingGreeting, .closed:
                 return at
             }
             guard client.isOpen else { return bytes.count }
-            if at == before, !isNewlyLinked(client) { return at }
         }
         return at
-    }
-
-    /// `request` uses no bytes up when it finds a server: `relay` does.
-    private func isNewlyLinked(_ client: ClientConnection) -> Bool {
-        guard case .linked = client.phase, client.server?.phase == .linked, client.server?.outgoing.isEmpty == true else { return false }
-        return client.server?.session.ledger.isEmpty == true && client.needsRelay
     }
 
     // MARK: Without a server
@@ -175,7 +172,6 @@ extension WorkerCore {
         var at = start
         /// Bytes from here to `at` leave as they are.
         var run = start
-        client.needsRelay = false
         let shard = server.shard
         messages: while at < bytes.count {
             if client.passThrough > 0 {

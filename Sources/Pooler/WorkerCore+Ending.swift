@@ -1,0 +1,190 @@
+import EventLoop
+import PoolCore
+import PostgresWire
+
+/// Why a connection is closed: what the log says, and what the other side is told.
+enum CloseReason {
+    /// The client went away, or said good-bye.
+    case clientEnded(String)
+    /// The pooler refuses the client; it is told so.
+    case error(PoolerError)
+    /// The client is told nothing (a cancel request, a shutdown).
+    case quiet(String)
+
+    var text: String {
+        switch self {
+        case .clientEnded(let text), .quiet(let text): text
+        case .error(let error): error.message
+        }
+    }
+}
+
+/// Why a server connection is closed.
+enum ServerCloseReason {
+    /// Not needed, too old, of another configuration: nobody is using it.
+    case obsolete(String)
+    /// It can't be used; a linked client is told what the reason says.
+    case failed(String)
+    /// The pooler ends it because of this, and tells the linked client.
+    case error(PoolerError)
+    /// It ended by itself.
+    case lost(String)
+    /// It sent what nobody asked for.
+    case violation(String)
+
+    var text: String {
+        switch self {
+        case .obsolete(let text), .failed(let text), .lost(let text): text
+        case .error(let error): error.message
+        case .violation(let what): "protocol violation: \(what)"
+        }
+    }
+
+    var clientError: PoolerError {
+        switch self {
+        case .error(let error): error
+        case .violation: .replyViolation
+        default: .serverLost
+        }
+    }
+}
+
+/// How connections end, and what becomes of those they were linked with.
+extension WorkerCore {
+    // MARK: Clients
+
+    /// Tells the client why, and closes.
+    func fail(_ client: ClientConnection, _ error: PoolerError) {
+        close(client, .error(error))
+    }
+
+    func close(_ client: ClientConnection, _ reason: CloseReason) {
+        guard client.isOpen else { return }
+        if case .error(let error) = reason {
+            if settings.logPoolerErrors { shared.log.warning("\(client.label) pooler error: \(error.message)") }
+            // In the middle of a server's message there is no place for another one.
+            if client.server?.isMidMessage != true {
+                var writer = MessageWriter()
+                writer.error(error.fields)
+                send(writer.bytes, to: client)
+            }
+        }
+        if settings.logDisconnections {
+            let age = (now - client.connectTime) / 1_000_000
+            shared.log.info("\(client.label) closing because: \(reason.text) (age=\(age)s)")
+        }
+        let server = client.server
+        let wasMidMessage = client.passThrough > 0 && !client.dropsPassThrough
+        if let shard = client.shard {
+            if case .waiting(let ticket) = client.phase {
+                shard.queue.withdraw(ticket)
+                shard.publish()
+            }
+            shard.awaitingGreeting.removeAll { $0 == client.slot }
+            shard.clients -= 1
+            shared.capacity.withLock { $0.dismissClient(database: shard.databaseName, user: client.user) }
+        }
+        if client.cancelKey != 0 { shared.cancels.remove(client.cancelKey) }
+        shared.capacity.withLock { $0.leave() }
+        client.phase = .closed
+        client.server = nil
+        client.shard = nil
+        client.socket.close()
+        client.held = []
+        slowMessages.remove(client.slot)
+        clients.remove(client.slot)
+        if let server { abandon(server, isMidMessage: wasMidMessage) }
+        if isShortOfDescriptors { resumeListening() }
+    }
+
+    // MARK: Servers
+
+    func close(_ server: ServerConnection, _ reason: ServerCloseReason) {
+        guard server.isOpen else { return }
+        if settings.logConnections {
+            let age = (now - server.connectTime) / 1_000_000
+            shared.log.info("\(server.label) closing because: \(reason.text) (age=\(age)s)")
+        }
+        let shard = server.shard
+        let wasOpening = server.phase == .connecting || server.phase == .authenticating || server.phase == .settingUp
+        if server.phase == .idle {
+            shard.queue.remove(server.slot)
+            shard.publish()
+        }
+        // A polite end, unless there is nobody to hear it.
+        if case .obsolete = reason, server.outgoing.isEmpty {
+            var writer = MessageWriter()
+            writer.terminate()
+            _ = server.socket.send(writer.bytes.span)
+        }
+        let client = server.client
+        let toldAlready = server.farewell != nil
+        let isMidMessage = server.isMidMessage
+        server.phase = .closed
+        server.client = nil
+        server.socket.close()
+        servers.remove(server.slot)
+        shard.servers -= 1
+        if wasOpening { shard.opening -= 1 }
+        shared.capacity.withLock { $0.closeServer(shard.shared.key) }
+        if let client {
+            client.server = nil
+            if isMidMessage || toldAlready {
+                close(client, .quiet(toldAlready ? (server.farewell?.message ?? reason.text) : reason.text))
+            } else {
+                fail(client, reason.clientError)
+            }
+        }
+        capacityFreed()
+    }
+
+    /// The server closed the connection, or it broke.
+    func serverEnded(_ server: ServerConnection, _ reason: String) {
+        switch server.phase {
+        case .connecting, .authenticating:
+            openingFailed(server, reason)
+        default:
+            close(server, .lost(server.farewell?.message ?? reason))
+        }
+    }
+
+    // MARK: Abandoned servers
+
+    /// The client has left. What it began is cancelled, ended and rolled back, and the server kept: a connection costs PostgreSQL far
+    /// more than a ROLLBACK.
+    private func abandon(_ server: ServerConnection, isMidMessage: Bool) {
+        server.client = nil
+        server.hasUnread = false
+        toServer.clear()
+        guard server.isOpen else { return }
+        // Half a message is on its way: no word of ours can follow it.
+        if isMidMessage || !server.outgoing.isEmpty {
+            close(server, .failed("client disconnected in the middle of a message"))
+            return
+        }
+        // What the client no longer reads does not stop the server any more.
+        if server.passThrough > 0 { server.dropsPassThrough = true }
+        postponeReading(server)
+        server.session.abandon()
+        server.phase = .abandoned
+        server.lastActivity = now
+        if server.session.ledger.isRunning { cancel(server) }
+        continueAbandoned(server)
+    }
+
+    /// The next step towards a server that is fit for somebody else.
+    func continueAbandoned(_ server: ServerConnection) {
+        guard server.phase == .abandoned, server.isOpen else { return }
+        if server.session.ledger.isUncertain {
+            close(server, .failed("client disconnected during COPY"))
+            return
+        }
+        let orders = server.session.ordersToEnd()
+        if !orders.isEmpty {
+            send(orders.span, to: server)
+            return
+        }
+        guard server.session.isReusable, server.passThrough == 0 else { return }
+        if server.shard.settings.mode == .session || settings.serverResetQueryAlways { reset(server) } else { free(server) }
+    }
+}

@@ -1,0 +1,291 @@
+import Bytes
+import EventLoop
+import PoolCore
+import PostgresWire
+
+/// From the server's socket to the client's.
+extension WorkerCore {
+    /// Errors and notices up to this size are looked at; larger ones are passed on in pieces.
+    private static let wholeLimit = 256 * 1024
+
+    func ready(_ server: ServerConnection, _ readiness: Readiness) {
+        if server.phase == .connecting {
+            connected(server)
+            guard server.isOpen, server.phase != .connecting else { return }
+        }
+        if readiness.contains(.writable), !server.outgoing.isEmpty {
+            flush(server)
+            guard server.isOpen else { return }
+        }
+        if readiness.contains(.readable) || readiness.contains(.closed) {
+            read(server, toEnd: readiness.contains(.closed))
+        }
+    }
+
+    func read(_ server: ServerConnection, toEnd: Bool) {
+        for _ in 0..<Self.readsPerTurn {
+            if let client = server.client, !client.outgoing.isEmpty {
+                // A slow reader: its server waits, the kernel's buffers fill up, and nothing grows here.
+                server.hasUnread = true
+                return
+            }
+            switch server.socket.receive(into: input) {
+            case .bytes(let count):
+                received(server, count)
+                guard server.isOpen else { return }
+                if count < input.capacity, !toEnd { return }
+            case .wouldBlock:
+                return
+            case .endOfStream:
+                serverEnded(server, "server conn crashed?")
+                return
+            case .failed(let error):
+                serverEnded(server, server.phase == .connecting ? "connect failed" : error.reason)
+                return
+            }
+        }
+        postponeReading(server)
+    }
+
+    private func received(_ server: ServerConnection, _ count: Int) {
+        let bytes = input.bytes(count)
+        if server.held.isEmpty {
+            let used = handle(server, bytes)
+            if used < count, server.isOpen { server.held = Array(copying: bytes.extracting(used...)) }
+            return
+        }
+        var held: [UInt8] = []
+        swap(&held, &server.held)
+        held.append(copying: bytes)
+        let used = handle(server, held.span)
+        guard server.isOpen else { return }
+        if used == 0 {
+            server.held = held
+        } else if used < held.count {
+            server.held = Array(copying: held.span.extracting(used...))
+        }
+    }
+
+    private func handle(_ server: ServerConnection, _ bytes: Span<UInt8>) -> Int {
+        if server.phase == .authenticating { return login(server, bytes) }
+        return relay(server, bytes)
+    }
+
+    /// Passes on what the server sent, as far as somebody is owed it, in one `send`.
+    private func relay(_ server: ServerConnection, _ bytes: Span<UInt8>) -> Int {
+        var at = 0
+        /// Bytes from here to `at` go to the client as they are.
+        var run = 0
+        var sawReady = false
+        while at < bytes.count {
+            if server.passThrough > 0 {
+                let take = min(server.passThrough, bytes.count - at)
+                if server.dropsPassThrough { keepForClient(bytes, run..<at) }
+                server.passThrough -= take
+                at += take
+                if server.dropsPassThrough { run = at }
+                continue
+            }
+            guard case .frame(let frame) = peekFrame(bytes, at: at) else {
+                if case .short = peekFrame(bytes, at: at) { break }
+                sendBurst(server, bytes, run..<at)
+                violate(server, "malformed message")
+                return bytes.count
+            }
+            let available = bytes.count - at
+            if available < frame.length, ServerSession.needsWhole(frame.type), frame.length <= Self.wholeLimit { break }
+            let take = min(frame.length, available)
+            var forwards: Bool
+            switch frame.type {
+            case Backend.dataRow, Backend.copyData:
+                guard let head = server.session.ledger.head, head.disposition != .invented else {
+                    sendBurst(server, bytes, run..<at)
+                    violate(server, "row that nobody asked for")
+                    return bytes.count
+                }
+                forwards = head.disposition == .forward
+            case Backend.parameterStatus:
+                forwards = parameterStatus(server, bytes, frame.body(at: at))
+            case Backend.noticeResponse:
+                forwards = server.session.ledger.head?.disposition != .swallow
+            case Backend.notificationResponse:
+                forwards = true
+            default:
+                if frame.type == Backend.errorResponse { noteFarewell(server, bytes, frame.body(at: at)) }
+                if server.session.ledger.isEmpty {
+                    // An error that nothing provoked: the server is about to end the connection.
+                    if frame.type == Backend.errorResponse {
+                        forwards = true
+                        break
+                    }
+                    sendBurst(server, bytes, run..<at)
+                    violate(server, "message '\(Character(Unicode.Scalar(frame.type)))' that nobody asked for")
+                    return bytes.count
+                }
+                if server.session.hasInvented {
+                    keepForClient(bytes, run..<at)
+                    run = at
+                    invent(server)
+                }
+                switch judge(server, frame, bytes, at) {
+                case .forward:
+                    forwards = true
+                case .swallow:
+                    forwards = false
+                case .replace(let replacement):
+                    keepForClient(bytes, run..<at)
+                    run = at
+                    if server.client != nil { toClient.append(replacement) }
+                    forwards = false
+                case .ready(let owed):
+                    forwards = owed
+                    sawReady = true
+                    readyForQuery(server)
+                case .errandFailed(let errand, let fields):
+                    forwards = false
+                    errandFailed(server, errand, fields)
+                    guard server.isOpen else { return bytes.count }
+                case .errandDone(let errand):
+                    forwards = false
+                    sawReady = true
+                    if case .parameter(_, let isTrial) = errand, isTrial { server.trialsLeft -= 1 }
+                case .violation:
+                    sendBurst(server, bytes, run..<at)
+                    violate(server, "message '\(Character(Unicode.Scalar(frame.type)))' out of order")
+                    return bytes.count
+                }
+            }
+            if server.client == nil { forwards = false }
+            if !forwards {
+                keepForClient(bytes, run..<at)
+                run = at + take
+            }
+            at += take
+            if take < frame.length {
+                server.passThrough = frame.length - take
+                server.dropsPassThrough = !forwards
+            }
+        }
+        if server.session.hasInvented {
+            keepForClient(bytes, run..<at)
+            run = at
+            invent(server)
+        }
+        sendBurst(server, bytes, run..<at)
+        server.lastActivity = now
+        if server.isOpen { settle(server, sawReady: sawReady) }
+        return at
+    }
+
+    @inline(__always)
+    private func judge(_ server: ServerConnection, _ frame: Frame, _ bytes: Span<UInt8>, _ at: Int) -> BackendAction {
+        if let client = server.client {
+            return server.session.receive(frame, bytes, at: at, client: &client.session, table: shared.statements)
+        }
+        return server.session.receive(frame, bytes, at: at, client: &nobody, table: shared.statements)
+    }
+
+    private func invent(_ server: ServerConnection) {
+        if let client = server.client {
+            toClient.append(server.session.takeInvented(client: &client.session))
+        } else {
+            _ = server.session.takeInvented(client: &nobody)
+        }
+    }
+
+    @inline(__always)
+    private func keepForClient(_ bytes: Span<UInt8>, _ range: Range<Int>) {
+        if !range.isEmpty { toClient.append(bytes.extracting(range)) }
+    }
+
+    /// Sends what is in `toClient`, then the run; in one call.
+    private func sendBurst(_ server: ServerConnection, _ bytes: Span<UInt8>, _ run: Range<Int>) {
+        guard let client = server.client else {
+            toClient.clear()
+            return
+        }
+        if toClient.isEmpty {
+            if !run.isEmpty { send(bytes.extracting(run), to: client) }
+        } else {
+            keepForClient(bytes, run)
+            send(toClient.bytes, to: client)
+            toClient.clear()
+        }
+    }
+
+    func send(_ bytes: Span<UInt8>, to client: ClientConnection) {
+        guard client.isOpen, !bytes.isEmpty else { return }
+        guard client.outgoing.isEmpty else {
+            client.outgoing.append(bytes)
+            return
+        }
+        switch client.socket.send(bytes) {
+        case .bytes(let count):
+            if count < bytes.count { client.outgoing.append(bytes.extracting(count...)) }
+        case .failed:
+            // Its end is told by the next read, at a moment when nothing else is being handled.
+            postponeReading(client)
+        }
+    }
+
+    func send(_ message: [UInt8], to client: ClientConnection) { send(message.span, to: client) }
+
+    func flush(_ client: ClientConnection) {
+        while !client.outgoing.isEmpty {
+            switch client.socket.send(client.outgoing.pending) {
+            case .bytes(let count):
+                if count == 0 { return }
+                client.outgoing.consume(count)
+            case .failed(let error):
+                close(client, .clientEnded("client \(error.reason.lowercased())"))
+                return
+            }
+        }
+        if let server = client.server, server.hasUnread {
+            server.hasUnread = false
+            postponeReading(server)
+        }
+        consumeHeld(client)
+        if client.isOpen { resumeReading(client) }
+    }
+
+    // MARK: What the pooler itself looks at
+
+    private func readyForQuery(_ server: ServerConnection) {
+        switch server.session.status {
+        case .idle: server.transactionStart = 0
+        default: if server.transactionStart == 0 { server.transactionStart = server.queryStart }
+        }
+        if server.session.ledger.isEmpty { server.queryStart = 0 }
+    }
+
+    /// Keeps both sides' settings up to date. Returns whether the client is to see it.
+    private func parameterStatus(_ server: ServerConnection, _ bytes: Span<UInt8>, _ body: Range<Int>) -> Bool {
+        guard let (name, value) = ParameterStatusMessage.read(bytes, body: body) else { return true }
+        let parameter = Parameter(name: String(decoding: bytes, in: name), value: String(decoding: bytes, in: value))
+        let isErrand = server.session.ledger.head?.disposition == .swallow
+        let table = server.shard.shared.parameters
+        if ParameterTable.isTracked(parameter.name), server.session.parameters[parameter.name] != parameter.value {
+            server.session.parameters = table.replacing(parameter, in: server.session.parameters)
+        }
+        guard let client = server.client else { return false }
+        if server.phase == .trying { return true }
+        if ParameterTable.isTracked(parameter.name), let wanted = client.session.parameters, wanted[parameter.name] != parameter.value {
+            client.session.parameters = table.replacing(parameter, in: wanted)
+            // The server spells the client's own value in another way: let it know.
+            return true
+        }
+        return !isErrand
+    }
+
+    private func noteFarewell(_ server: ServerConnection, _ bytes: Span<UInt8>, _ body: Range<Int>) {
+        guard let fields = ErrorFields.read(bytes, body: body) else { return }
+        let severity = fields.nonlocalizedSeverity ?? fields.severity
+        if severity == "FATAL" || severity == "PANIC" { server.farewell = fields }
+    }
+
+    private func violate(_ server: ServerConnection, _ what: String) {
+        toClient.clear()
+        close(server, .violation(what))
+    }
+}
