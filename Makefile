@@ -21,6 +21,7 @@ test: ## Build, unit tests, fuzzers for a minute, black-box tests on a real Post
 
 test-drivers: ## Drivers in other languages through the pooler (ONLY="go jdbc" picks some)
 	@scripts/install.sh build postgres drivers
+	@scripts/node-drivers.sh
 	@python3 -c '' 2>/dev/null || scripts/install.sh test
 	swift build -c release --product sluice
 	Tests/drivers/run.py $(ONLY)
