@@ -155,6 +155,7 @@ def main():
     parser.add_argument("--pooler", default=os.path.join(ROOT, ".build/release/sluice"))
     parser.add_argument("--pooler-kind", choices=["sluice", "pgbouncer"], default="sluice")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one more line of the pooler's ini file")
     parser.add_argument("--direct", action="store_true", help="plain PostgreSQL, no pooler")
     parser.add_argument("--url", help="a running server or pooler; its database must let the user create tables")
     parser.add_argument("--timeout", type=int, default=180, help="seconds for one driver")
@@ -184,8 +185,10 @@ def main():
                 # A pooler for each, so that one driver's trouble is not the next one's.
                 more = {"max_prepared_statements": 200} if options.pooler_kind == "sluice" else {}
                 more["ignore_startup_parameters"] = "extra_float_digits"
+                more["default_pool_size"] = 3
+                more.update(line.split("=", 1) for line in options.set)
                 kind = Kind(options.pooler, options.pooler_kind, options.workers)
-                pooler = Pooler(kind, folder, postgres, databases={"app": {}}, default_pool_size=3, **more)
+                pooler = Pooler(kind, folder, postgres, databases={"app": {}}, **more)
                 url = pooler.url(database="app")
             problem = None
             try:
