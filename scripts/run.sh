@@ -44,7 +44,10 @@ clean_up() {
     local status=$?
     trap '' INT TERM HUP # a second Ctrl-C must not leave half of it behind
     trap - EXIT
-    [ -z "$building" ] || stop "$building" INT
+    if [ -n "$building" ]; then
+        stop "$building" INT
+        pkill -KILL -s "$building" || true # compilers that it left behind
+    fi
     [ -z "$pooler" ] || stop "$pooler" QUIT
     [ -z "$server" ] || stop "$server" INT
     [ -z "$folder" ] || rm -rf "$folder"
@@ -69,6 +72,15 @@ abandoned() {
     [ $handled = yes ] && ! parent_catches_interrupts
 }
 
+# Waits for a child as long as anybody wants it; its status.
+await() {
+    while kill -0 "$1" 2>/dev/null; do
+        if abandoned; then exit 0; fi
+        sleep 0.3
+    done
+    wait "$1"
+}
+
 case $port in '' | *[!0-9]*) fail "PORT=$port is not a port number" ;; esac
 if listening "$port"; then
     fail "port $port is taken by another program; stop it, or choose another one: make run PORT=6544"
@@ -76,10 +88,11 @@ fi
 
 scripts/install.sh build
 [ -n "${DATABASE_URL:-}" ] || scripts/install.sh postgres
-# Not in the foreground: bash answers signals only between foreground commands.
-swift build -c release --product sluice &
+# Not in the foreground: bash answers signals only between foreground commands. In a session of its own: SwiftPM's
+# compilers are process groups of their own, and this is what they have in common.
+setsid swift build -c release --product sluice &
 building=$!
-wait "$building" || fail "the build failed"
+await "$building" || fail "the build failed"
 building=
 
 start_postgres() {
@@ -159,11 +172,7 @@ say "  psql '$url' -c 'SELECT now()'"
 say
 say "Ctrl-C ends it and removes everything it started."
 
-while kill -0 "$pooler" 2>/dev/null; do
-    if abandoned; then exit 0; fi
-    sleep 0.3
-done
 status=0
-wait "$pooler" || status=$?
+await "$pooler" || status=$?
 pooler=
 fail "sluice ended by itself with status $status"
