@@ -19,7 +19,7 @@ run: ## Run Sluice on port 6543, with a throwaway PostgreSQL unless DATABASE_URL
 test: ## Build, unit tests, fuzzers for a minute, black-box tests on a real PostgreSQL
 	@scripts/test.sh
 
-test-drivers: ## Drivers in other languages through the pooler (ONLY="go jdbc" picks some)
+test-drivers: ## Drivers in other languages through the pooler (ONLY="pgx jdbc" picks some)
 	@scripts/install.sh build postgres drivers
 	@scripts/node-drivers.sh
 	@python3 -c '' 2>/dev/null || scripts/install.sh test

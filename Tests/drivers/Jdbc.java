@@ -239,6 +239,19 @@ public class Jdbc {
         }
     }
 
+    static void settings(Connection db, int who) throws SQLException {
+        db.setClientInfo("ApplicationName", "jdbc " + who); // SET in the extended protocol
+        for (int n = 0; n < ROUNDS; n++) {
+            try (PreparedStatement s = db.prepareStatement("select " + who + ", current_setting('application_name') || ', '"
+                    + " || current_setting('statement_timeout') || ', ' || current_setting('TimeZone') where ?::text = '1'")) {
+                s.setString(1, "1");
+                try (ResultSet rows = s.executeQuery()) {
+                    check(rows, who, "jdbc " + who + ", 123456ms, " + TimeZone.getDefault().getID(), "settings");
+                }
+            }
+        }
+    }
+
     static void cancels(Connection db, int who) throws SQLException {
         for (int n = 0; n < 4; n++) {
             if (who % 2 == 1) {
@@ -277,6 +290,8 @@ public class Jdbc {
         everywhere("few cached statements", "prepareThreshold=1&preparedStatementCacheQueries=3", Jdbc::queries);
         everywhere("transactions", "autosave=always&prepareThreshold=1", Jdbc::transactions);
         everywhere("stale plans after DDL", "prepareThreshold=1", Jdbc::stalePlans);
+        TimeZone.setDefault(TimeZone.getTimeZone("Asia/Kathmandu"));
+        everywhere("settings", "options=-c%20statement_timeout%3D123456", Jdbc::settings);
         everywhere("cancel by query timeout", "", Jdbc::cancels);
     }
 }

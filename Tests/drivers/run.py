@@ -2,15 +2,16 @@
 """Runs the drivers of other languages through a pooler in transaction mode, with neighbours that take the servers away.
 
     Tests/drivers/run.py                                     all of them through .build/release/sluice
-    Tests/drivers/run.py go jdbc                             some of them
+    Tests/drivers/run.py lib-pq jdbc                           some of them
     Tests/drivers/run.py --pooler /usr/sbin/pgbouncer --pooler-kind pgbouncer
     Tests/drivers/run.py --direct                            plain PostgreSQL: every program must pass there
     Tests/drivers/run.py --url postgres://app:pw@host:6543/db
 
 The throwaway PostgreSQL and the pooler come from the harness in Tests/blackbox. The pooler has three servers for the
 pool; a program opens six connections, and pgbench plays the neighbours: one with unnamed statements, one with the same
-statement names as everybody, one with transactions. A program finds its server in PGHOST, PGPORT, PGUSER, PGPASSWORD and
-PGDATABASE, prints `ok CASE` for each case, and ends with a message and a non-zero status at the first wrong row.
+statement names as everybody, one with transactions. A program finds its server in PGHOST, PGPORT, PGUSER, PGPASSWORD
+and PGDATABASE, and what kind of pooler it is, if any, in POOLER. It prints `ok CASE` for each case, and ends with a
+message and a non-zero status at the first wrong row.
 
 Not here, because Debian 12 does not carry them: Npgsql (.NET), sqlx and tokio-postgres as ready programs (Rust), Postgrex
 (Elixir), postgres.js, Prisma, Drizzle, pgx version 5.
@@ -59,7 +60,7 @@ DRIVERS = {
     "dbdpg": script("/usr/bin/perl", "dbdpg.pl"),
     "rubypg": script("/usr/bin/ruby", "rubypg.rb"),
     "tdbc": script("tclsh", "tdbc.tcl"),
-    "libpq-go": go("libpq_go.go"),
+    "lib-pq": go("lib_pq.go"),
     "pgx": go("pgx.go"),
     "node-postgres": script("node", "node_postgres.js"),
     "jdbc": script("java", "Jdbc.java", "-cp", "/usr/share/java/postgresql.jar"),
@@ -99,7 +100,7 @@ class Neighbours:
             p.wait()
 
 
-def environment_of(url):
+def environment_of(url, pooler):
     parts = urllib.parse.urlsplit(url)
     variables = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
     variables.update(
@@ -109,6 +110,7 @@ def environment_of(url):
         PGPASSWORD=urllib.parse.unquote(parts.password or ""),
         PGDATABASE=parts.path.lstrip("/"),
         NODE_PATH=NODE_PATHS,
+        POOLER=pooler or "",
         GO111MODULE="off",
         GOPATH="/usr/share/gocode",
         GOCACHE=os.path.join(BUILD, "go-cache"),
@@ -192,7 +194,7 @@ def main():
                 url = pooler.url(database="app")
             problem = None
             try:
-                problem = run(name, environment_of(url), folder.folder("driver"), options.timeout)
+                problem = run(name, environment_of(url, pooler and options.pooler_kind), folder.folder("driver"), options.timeout)
             finally:
                 if pooler:
                     log = pooler.log()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,7 +42,7 @@ func everywhere(name, more string, work func(db *sql.Conn, who int)) {
 		group.Add(1)
 		go func(who int) {
 			defer group.Done()
-			db, err := sql.Open("postgres", address(more))
+			db, err := sql.Open("postgres", address(strings.ReplaceAll(more, "WHO", strconv.Itoa(who))))
 			must(err, name)
 			defer db.Close()
 			connection, err := db.Conn(context.Background())
@@ -113,7 +114,7 @@ func transactions(db *sql.Conn, who int) {
 	for n := 0; n < 30; n++ {
 		t, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
 		must(err, "begin")
-		_, err = t.Exec("insert into libpqgo_keep values ($1, $2)", who, n)
+		_, err = t.Exec("insert into libpq_go_keep values ($1, $2)", who, n)
 		must(err, "insert")
 		s, err := t.Prepare(own(who, "in a transaction"))
 		must(err, "prepare")
@@ -124,7 +125,7 @@ func transactions(db *sql.Conn, who int) {
 
 		t, err = db.BeginTx(ctx, nil)
 		must(err, "begin")
-		_, err = t.Exec("insert into libpqgo_keep values ($1, $2)", -who, n)
+		_, err = t.Exec("insert into libpq_go_keep values ($1, $2)", -who, n)
 		must(err, "insert")
 		_, err = t.Exec("select 1/$1::int", 0)
 		expectError(err, "22012", "1/0")
@@ -132,7 +133,7 @@ func transactions(db *sql.Conn, who int) {
 		expectError(err, "25P02", "after 1/0")
 		must(t.Rollback(), "rollback")
 	}
-	check(db.QueryRowContext(ctx, fmt.Sprintf("select %d, count(*) from libpqgo_keep where abs(who) = $1", who), who), who, "30", "committed rows")
+	check(db.QueryRowContext(ctx, fmt.Sprintf("select %d, count(*) from libpq_go_keep where abs(who) = $1", who), who), who, "30", "committed rows")
 }
 
 func failures(db *sql.Conn, who int) {
@@ -150,12 +151,20 @@ func failures(db *sql.Conn, who int) {
 	}
 }
 
+// Startup parameters are this client's on whichever server it gets. lib/pq sends whatever it does not know itself.
+func settings(db *sql.Conn, who int) {
+	for n := 0; n < rounds; n++ {
+		text := fmt.Sprintf("select %d, current_setting('statement_timeout') || ' ' || current_setting('search_path') where $1::int >= 0", who)
+		check(db.QueryRowContext(context.Background(), text, n), who, fmt.Sprintf("10000%dms own_%d", who, who), "settings")
+	}
+}
+
 func copyIn(db *sql.Conn, who int) {
 	ctx := context.Background()
 	for round := 1; round <= 5; round++ {
 		t, err := db.BeginTx(ctx, nil)
 		must(err, "begin")
-		s, err := t.Prepare(pq.CopyIn("libpqgo_copy", "who", "n"))
+		s, err := t.Prepare(pq.CopyIn("libpq_go_copy", "who", "n"))
 		must(err, "copy")
 		for n := 0; n < 500; n++ {
 			_, err = s.Exec(who, n)
@@ -165,7 +174,7 @@ func copyIn(db *sql.Conn, who int) {
 		must(err, "copy end")
 		must(s.Close(), "close")
 		must(t.Commit(), "commit")
-		check(db.QueryRowContext(ctx, "select who, count(*) from libpqgo_copy where who = $1 group by 1", who), who, strconv.Itoa(round*500), "rows")
+		check(db.QueryRowContext(ctx, "select who, count(*) from libpq_go_copy where who = $1 group by 1", who), who, strconv.Itoa(round*500), "rows")
 	}
 }
 
@@ -198,7 +207,7 @@ func cancel(db *sql.Conn, who int) {
 func main() {
 	db, err := sql.Open("postgres", address(""))
 	must(err, "open")
-	_, err = db.Exec("drop table if exists libpqgo_keep, libpqgo_copy; create table libpqgo_keep (who int, n int); create table libpqgo_copy (who int, n int)")
+	_, err = db.Exec("drop table if exists libpq_go_keep, libpq_go_copy; create table libpq_go_keep (who int, n int); create table libpq_go_copy (who int, n int)")
 	must(err, "set up")
 	must(db.Close(), "close")
 	everywhere("unnamed across a Sync", "", queries)
@@ -206,6 +215,10 @@ func main() {
 	everywhere("prepared statements", "", statements)
 	everywhere("transactions", "", transactions)
 	everywhere("failed statements", "", failures)
+	everywhere("startup parameters", "statement_timeout=10000WHO search_path=own_WHO", settings)
+	if os.Getenv("POOLER") == "sluice" { // PostgreSQL and PgBouncer refuse these
+		everywhere("leftovers of a URL", "pgbouncer=true connection_limit=1 pool_timeout=10 schema=public", queries)
+	}
 	everywhere("COPY", "", copyIn)
 	everywhere("cancel", "", cancel)
 }
