@@ -2,7 +2,7 @@
 """Runs the drivers of other languages through a pooler in transaction mode, with neighbours that take the servers away.
 
     Tests/drivers/run.py                                     all of them through .build/release/sluice
-    Tests/drivers/run.py lib-pq jdbc                           some of them
+    Tests/drivers/run.py lib-pq jdbc                             some of them
     Tests/drivers/run.py --pooler /usr/sbin/pgbouncer --pooler-kind pgbouncer
     Tests/drivers/run.py --direct                            plain PostgreSQL: every program must pass there
     Tests/drivers/run.py --url postgres://app:pw@host:6543/db
