@@ -1,0 +1,45 @@
+# Two commands for newcomers: `make run` and `make test`. The rest is in `make help`.
+# Each target installs the Debian packages that it needs and does not find (scripts/packages).
+
+.PHONY: help build run test test-drivers test-tsan fuzz format lint clean
+
+SWIFT_SOURCES := $(wildcard Package.swift Sources Tests Benchmarks)
+SHELL_SCRIPTS := $(wildcard scripts/*.sh .ci/run Tests/*/*.sh)
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+
+build: ## Build the release binary, .build/release/sluice
+	@scripts/install.sh build
+	swift build -c release --product sluice
+
+run: ## Run Sluice on port 6543, with a throwaway PostgreSQL unless DATABASE_URL is set, until Ctrl-C
+	@scripts/run.sh
+
+test: ## Build, unit tests, fuzzers for a minute, black-box tests on a real PostgreSQL
+	@scripts/test.sh
+
+test-drivers: ## Drivers in other languages through the pooler (ONLY="pgx jdbc" picks some)
+	@scripts/install.sh build postgres drivers
+	@scripts/node-drivers.sh
+	@python3 -c '' 2>/dev/null || scripts/install.sh test
+	swift build -c release --product sluice
+	Tests/drivers/run.py $(ONLY)
+
+test-tsan: ## The black-box tests with four workers under ThreadSanitizer
+	@scripts/test-tsan.sh
+
+fuzz: ## The fuzzers, for FUZZ_SECONDS=600
+	@scripts/install.sh build
+	Tests/Fuzz/run.sh $(or $(FUZZ_SECONDS),600)
+
+format: ## Format the Swift sources in place
+	swift format --in-place --parallel --recursive $(SWIFT_SOURCES)
+
+lint: ## Complain about format and shell scripts
+	@scripts/install.sh lint
+	swift format lint --strict --parallel --recursive $(SWIFT_SOURCES)
+	shellcheck $(SHELL_SCRIPTS)
+
+clean: ## Remove everything that was built
+	rm -rf .build .build-* .venv-tests
