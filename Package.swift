@@ -52,13 +52,13 @@ let package = Package(
             name: "Pooler",
             dependencies: [
                 "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "EventLoop", "TLS", "Bytes",
-                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
             ], cSettings: gnu, swiftSettings: strict),
 
         // Line 5: programs.
         .executableTarget(
             name: "sluice",
-            dependencies: ["Pooler", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: ["Pooler", "Configuration", "EventLoop", "Telemetry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             cSettings: gnu, swiftSettings: strict),
 
         .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),

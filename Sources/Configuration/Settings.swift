@@ -179,6 +179,8 @@ public struct Settings: Sendable, Equatable {
     public var serverLoginRetry: Microseconds = 15_000_000
     /// Time for a client to log in; 0 means no limit. In microseconds; the file has seconds.
     public var clientLoginTimeout: Microseconds = 60_000_000
+    /// Time in which more of a large message has to arrive while it is being streamed to a server. Sluice's own setting.
+    public var clientMessageTimeout: Microseconds = 60_000_000
     /// Time a client may idle outside a transaction; 0 means no limit. In microseconds; the file has seconds.
     public var clientIdleTimeout: Microseconds = 0
     /// Time a client may idle inside a transaction; 0 means no limit. In microseconds; the file has seconds.

@@ -9,6 +9,9 @@ extension SettingsTable {
         .time("server_login_retry", \.serverLoginRetry, "15", "Pause after a failed connect or login to a server."),
         .time("client_login_timeout", \.clientLoginTimeout, "60", "Time for a client to log in; 0 means no limit."),
         .time(
+            "client_message_timeout", \.clientMessageTimeout, "60",
+            "Time in which more of a large message has to arrive while it is being streamed to a server. Sluice's own setting."),
+        .time(
             "client_idle_timeout", \.clientIdleTimeout, "0", scopes: [.global, .user],
             "Time a client may idle outside a transaction; 0 means no limit."),
         .time(

@@ -17,6 +17,14 @@ public enum Connector {
         return descriptor
     }
 
+    /// Whether somebody accepts connections there. Waits; for the start of the process.
+    public static func isListening(at address: SocketAddress) -> Bool {
+        let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        return address.withSockaddr { connect(descriptor, $0, $1) } == 0
+    }
+
     /// Closes a descriptor that belongs to no `Socket`.
     public static func discard(_ descriptor: Int32) { close(descriptor) }
 }

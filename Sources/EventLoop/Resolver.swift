@@ -17,6 +17,11 @@ public enum Resolver {
         }
     }
 
+    /// As `resolve`, but waits: for the start of the process. Empty when there is no such host.
+    public static func resolveNow(_ host: String, port: UInt16) -> [SocketAddress] {
+        (try? lookUp(host, port).get()) ?? []
+    }
+
     private static func lookUp(_ host: String, _ port: UInt16) -> Result<[SocketAddress], Failure> {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)

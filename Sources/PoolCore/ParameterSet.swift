@@ -132,6 +132,9 @@ public final class ParameterTable: Sendable {
 
     private let content = Mutex(Content())
 
+    /// Nothing known.
+    public let empty = ParameterSet(reported: [], unreported: [], isProven: true)
+
     public init() {}
 
     /// Whether a reported parameter belongs to the state that follows a client from server to server.

@@ -15,6 +15,8 @@ final class ClientConnection {
         case idle
         /// A whole message is here (in `held`), and no server yet.
         case waiting(PoolQueue.Ticket)
+        /// Asked for a cancel, which is on its way.
+        case canceling
         /// Has a server.
         case linked
         case closed

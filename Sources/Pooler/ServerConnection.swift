@@ -77,6 +77,7 @@ final class ServerConnection {
     }
 
     var isOpen: Bool { phase != .closed }
+    var isLoggedIn: Bool { phase != .connecting && phase != .authenticating && phase != .closed }
 
     /// `S-0x…: db/user@addr:port`, the mark of log lines about this server.
     var label: String {

@@ -1,3 +1,4 @@
+import Configuration
 import PoolCore
 import PostgresWire
 import Synchronization
@@ -30,6 +31,8 @@ final class SharedPool: Sendable {
     let cells: [Cell]
     /// Servers of an older generation are closed instead of being used again (RECONNECT, changed configuration).
     let generation = Atomic<UInt32>(0)
+    /// Servers that are logged in, in all workers.
+    let connected = Atomic<Int>(0)
     private let content = Mutex(Content())
 
     private struct Content {
@@ -37,6 +40,8 @@ final class SharedPool: Sendable {
         var failure: Failure?
         var nextHost = 0
         var lastLifetimeClose: Int64 = 0
+        /// The entry that the servers of the present generation were made for, once it has changed.
+        var database: Database?
     }
 
     init(key: CapacityLedger.PoolKey, workers: Int) {
@@ -63,6 +68,15 @@ final class SharedPool: Sendable {
 
     func loginFailed(_ fields: ErrorFields, now: Int64) {
         content.withLock { $0.failure = Failure(fields: fields, time: now) }
+    }
+
+    /// Several workers apply the same configuration; the first one that sees a changed database makes the servers obsolete.
+    func forgetServersOnce(for database: Database) {
+        let isFirst = content.withLock { content in
+            defer { content.database = database }
+            return content.database.map { $0.serverIdentityDiffers(from: database) } ?? true
+        }
+        if isFirst { forgetServers() }
     }
 
     /// Everything learnt from servers is void: they may be others from now on.

@@ -37,9 +37,15 @@ final class SharedState: Sendable {
     private let pools = Mutex<[CapacityLedger.PoolKey: SharedPool]>([:])
     private let lastID = Atomic<UInt64>(0)
     let shutdown = Atomic<ShutdownMode>(.none)
+    /// More than one worker.
+    let parallel: Bool
+    /// Clients of each worker, those on their way to it included.
+    let clientsOfWorkers: [Counter]
 
-    init(sink: LogSink) {
+    init(sink: LogSink, workers: Int) {
         self.sink = sink
+        parallel = workers > 1
+        clientsOfWorkers = (0..<workers).map { _ in Counter() }
         log = Log.logger(sink)
     }
 

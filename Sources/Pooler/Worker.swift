@@ -35,6 +35,12 @@ actor Worker {
     func beginShutdown(_ mode: ShutdownMode) { core.beginShutdown(mode) }
     func census() -> Census { core.census() }
 
+    func resolved(
+        _ key: CapacityLedger.PoolKey, _ host: String, _ result: Result<[SocketAddress], Resolver.Failure>, _ started: Int64
+    ) {
+        core.resolved(key, host, result, started)
+    }
+
     // Between workers; see WorkerCore+Lending.swift.
     func cancel(_ key: UInt64, slot: UInt32, from requester: Worker, request: UInt32) {
         core.cancelClient(key, slot: slot, requester: requester, request: request)

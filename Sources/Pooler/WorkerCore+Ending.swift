@@ -1,6 +1,7 @@
 import EventLoop
 import PoolCore
 import PostgresWire
+import Synchronization
 
 /// Why a connection is closed: what the log says, and what the other side is told.
 enum CloseReason {
@@ -84,8 +85,9 @@ extension WorkerCore {
             shard.clients -= 1
             shared.capacity.withLock { $0.dismissClient(database: shard.databaseName, user: client.user) }
         }
-        if client.cancelKey != 0 { shared.cancels.remove(client.cancelKey) }
+        if client.isLoggedIn { shared.cancels.remove(client.cancelKey) } else { loggingIn -= 1 }
         shared.capacity.withLock { $0.leave() }
+        shared.clientsOfWorkers[index].add(-1)
         client.phase = .closed
         client.server = nil
         client.shard = nil
@@ -106,7 +108,7 @@ extension WorkerCore {
             shared.log.info("\(server.label) closing because: \(reason.text) (age=\(age)s)")
         }
         let shard = server.shard
-        let wasOpening = server.phase == .connecting || server.phase == .authenticating || server.phase == .settingUp
+        let wasOpening = !server.isLoggedIn || server.phase == .settingUp
         if server.phase == .idle {
             shard.queue.remove(server.slot)
             shard.publish()
@@ -118,6 +120,7 @@ extension WorkerCore {
             _ = server.socket.send(writer.bytes.span)
         }
         let client = server.client
+        let wasLoggedIn = server.isLoggedIn
         let toldAlready = server.farewell != nil
         let isMidMessage = server.isMidMessage
         server.phase = .closed
@@ -126,6 +129,7 @@ extension WorkerCore {
         servers.remove(server.slot)
         shard.servers -= 1
         if wasOpening { shard.opening -= 1 }
+        if wasLoggedIn { shard.shared.connected.subtract(1, ordering: .relaxed) }
         shared.capacity.withLock { $0.closeServer(shard.shared.key) }
         if let client {
             client.server = nil

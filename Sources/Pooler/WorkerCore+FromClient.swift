@@ -59,7 +59,8 @@ extension WorkerCore {
     }
 
     private func received(_ client: ClientConnection, _ count: Int) {
-        let bytes = input.bytes(count)
+        let buffer = input
+        let bytes = buffer.bytes(count)
         if client.held.isEmpty {
             let used = consume(client, bytes)
             if used < count, client.isOpen { client.held = Array(copying: bytes.extracting(used...)) }
@@ -101,7 +102,7 @@ extension WorkerCore {
             case .startup, .authenticating:
                 at = login(client, bytes, from: at)
                 if at == before { return at }
-            case .waiting, .awaitingGreeting, .closed:
+            case .waiting, .awaitingGreeting, .canceling, .closed:
                 return at
             }
             guard client.isOpen else { return bytes.count }
@@ -287,7 +288,8 @@ extension WorkerCore {
             if !run.isEmpty { send(bytes.extracting(run), to: server) }
         } else {
             keep(bytes, run)
-            send(toServer.bytes, to: server)
+            let scratch = toServer
+            send(scratch.bytes, to: server)
             toServer.clear()
         }
         guard server.isOpen, server.session.hasInvented else { return }

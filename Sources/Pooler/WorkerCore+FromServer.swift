@@ -48,7 +48,8 @@ extension WorkerCore {
     }
 
     private func received(_ server: ServerConnection, _ count: Int) {
-        let bytes = input.bytes(count)
+        let buffer = input
+        let bytes = buffer.bytes(count)
         if server.held.isEmpty {
             let used = handle(server, bytes)
             if used < count, server.isOpen { server.held = Array(copying: bytes.extracting(used...)) }
@@ -208,7 +209,8 @@ extension WorkerCore {
             if !run.isEmpty { send(bytes.extracting(run), to: client) }
         } else {
             keepForClient(bytes, run)
-            send(toClient.bytes, to: client)
+            let scratch = toClient
+            send(scratch.bytes, to: client)
             toClient.clear()
         }
     }

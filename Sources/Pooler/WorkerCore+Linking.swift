@@ -1,6 +1,7 @@
 import EventLoop
 import PoolCore
 import PostgresWire
+import Synchronization
 
 /// Who gets which server, and when it is free again.
 extension WorkerCore {
@@ -18,7 +19,7 @@ extension WorkerCore {
             link(client, server)
             return
         }
-        if let failure = shard.shared.failure, totalServers(shard) == shard.opening, now < failure.time + settings.serverLoginRetry {
+        if let failure = shard.shared.failure, shard.shared.connected.load(ordering: .relaxed) == 0, now < failure.time + settings.serverLoginRetry {
             fail(client, .serverLoginFailing(String((failure.fields.message ?? "connect failed").prefix(99))))
             return
         }
@@ -168,8 +169,10 @@ extension WorkerCore {
             if server.session.isReusable, server.shard.settings.mode != .session { release(server) }
         case .trying:
             if server.trialsLeft == 0 { finishTrial(server) }
-        case .testing, .settingUp, .resetting:
+        case .testing, .resetting:
             if server.session.isReusable { free(server) }
+        case .settingUp:
+            if server.session.isReusable { opened(server) }
         case .abandoned:
             continueAbandoned(server)
         default:
@@ -245,7 +248,8 @@ extension WorkerCore {
 
     /// Parameters of a client whose message has not come whole: can't happen while only whole messages make a client wait.
     private func flushPrefix(_ server: ServerConnection) {
-        send(toServer.bytes, to: server)
+        let scratch = toServer
+        send(scratch.bytes, to: server)
         toServer.clear()
     }
 

@@ -34,6 +34,8 @@ final class WorkerCore {
     /// Clients in the middle of a message of which the rest has to come soon.
     var slowMessages: Set<UInt32> = []
     var isShortOfDescriptors = false
+    /// Clients that have not logged in.
+    var loggingIn = 0
 
     /// One `recv`. Larger than what the kernel usually has, so that a short read means drained.
     static let receiveSize = 128 * 1024

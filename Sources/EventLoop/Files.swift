@@ -1,0 +1,45 @@
+import Glibc
+
+/// The few things a pooler does with files, all of them at start, reload or end.
+public enum Files {
+    /// The whole content.
+    public static func read(_ path: String) throws(SystemError) -> [UInt8] {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw SystemError(call: "open \(path)", number: errno) }
+        defer { close(descriptor) }
+        var content: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = Glibc.read(descriptor, &chunk, chunk.count)
+            if count == 0 { return content }
+            guard count > 0 else {
+                if errno == EINTR { continue }
+                throw SystemError(call: "read \(path)", number: errno)
+            }
+            content += chunk[..<count]
+        }
+    }
+
+    /// Makes a new file; refuses to touch one that is there.
+    public static func create(_ path: String, content: String) throws(SystemError) {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw SystemError(call: "open \(path)", number: errno) }
+        defer { close(descriptor) }
+        let bytes = Array(content.utf8)
+        guard write(descriptor, bytes, bytes.count) == bytes.count else { throw SystemError(call: "write \(path)", number: errno) }
+    }
+
+    public static func remove(_ path: String) { unlink(path) }
+
+    public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+    /// Permission bits, and the group if one is named (by name or number).
+    public static func setAccess(_ path: String, mode: Int, group: String) throws(SystemError) {
+        guard chmod(path, mode_t(truncatingIfNeeded: mode)) == 0 else { throw SystemError(call: "chmod \(path)", number: errno) }
+        guard !group.isEmpty else { return }
+        guard let id = UInt32(group) ?? getgrnam(group)?.pointee.gr_gid else {
+            throw SystemError(call: "unknown group \(group)", number: EINVAL)
+        }
+        guard chown(path, uid_t.max, id) == 0 else { throw SystemError(call: "chown \(path)", number: errno) }
+    }
+}

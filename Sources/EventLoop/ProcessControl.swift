@@ -1,0 +1,43 @@
+import Glibc
+
+/// What concerns the process as a whole.
+public enum ProcessControl {
+    public static var id: Int32 { getpid() }
+
+    public static func isAlive(_ id: Int32) -> Bool { kill(id, 0) == 0 || errno == EPERM }
+
+    /// Allows as many open files as the system lets this process have. Returns the number.
+    @discardableResult
+    public static func raiseFileLimit() -> Int {
+        var limit = rlimit()
+        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        if limit.rlim_cur < limit.rlim_max {
+            limit.rlim_cur = limit.rlim_max
+            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        }
+        return Int(clamping: limit.rlim_cur)
+    }
+
+    /// Becomes another user for good, with that user's groups.
+    public static func become(user: String) throws(SystemError) {
+        guard let entry = getpwnam(user) else { throw SystemError(call: "unknown user \(user)", number: EINVAL) }
+        let (uid, gid) = (entry.pointee.pw_uid, entry.pointee.pw_gid)
+        if uid == geteuid() { return }
+        guard initgroups(user, gid) == 0 else { throw SystemError(call: "initgroups", number: errno) }
+        guard setgid(gid) == 0 else { throw SystemError(call: "setgid", number: errno) }
+        guard setuid(uid) == 0 else { throw SystemError(call: "setuid", number: errno) }
+    }
+
+    /// Ends the process at once: the threads of the loops are in the middle of their work, and nothing of it has to be saved.
+    public static func exit(_ status: Int32) -> Never { _exit(status) }
+}
+
+/// The environment of the process.
+public enum Environment {
+    /// nil when unset or empty.
+    public static func value(_ name: String) -> String? {
+        guard let value = getenv(name), value.pointee != 0 else { return nil }
+        return String(cString: value)
+    }
+}

@@ -1,0 +1,112 @@
+import Authentication
+import PoolCore
+import PostgresWire
+
+/// The pooler's side of a login to PostgreSQL (section 55.2.1). A value: messages in, bytes to send or a result out.
+struct ServerLogin {
+    enum Step {
+        case send([UInt8])
+        case wait
+        case done
+        case failed(ErrorFields)
+    }
+
+    let user: String
+    let secret: StoredSecret
+    let passThrough: SCRAMKeys?
+    private var scram: SCRAMClientExchange?
+    private(set) var parameters: [Parameter] = []
+    private(set) var cancelKey: CancelKey?
+    private var isAuthenticated = false
+
+    init(user: String, secret: StoredSecret, passThrough: SCRAMKeys?) {
+        self.user = user
+        self.secret = secret
+        self.passThrough = passThrough
+    }
+
+    /// Handles one whole message.
+    mutating func receive(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, cache: inout SaltedPasswordCache) -> Step {
+        let body = frame.body(at: offset)
+        switch frame.type {
+        case Backend.authentication:
+            guard !isAuthenticated, let message = AuthenticationMessage.read(bytes, body: body) else { return Self.broken }
+            return answer(message, bytes, &cache)
+        case Backend.parameterStatus:
+            guard let (name, value) = ParameterStatusMessage.read(bytes, body: body) else { return Self.broken }
+            parameters.append(Parameter(name: String(decoding: bytes, in: name), value: String(decoding: bytes, in: value)))
+            // A server that never stops telling is not one.
+            return parameters.count <= 1000 ? .wait : Self.broken
+        case Backend.backendKeyData:
+            cancelKey = BackendKeyDataMessage.read(bytes, body: body)
+            return .wait
+        case Backend.readyForQuery:
+            return isAuthenticated ? .done : Self.broken
+        case Backend.errorResponse:
+            return .failed(ErrorFields.read(bytes, body: body) ?? Self.error("server login failed"))
+        case Backend.noticeResponse, Backend.negotiateProtocolVersion:
+            return .wait
+        default:
+            return Self.broken
+        }
+    }
+
+    private mutating func answer(_ message: AuthenticationMessage, _ bytes: Span<UInt8>, _ cache: inout SaltedPasswordCache) -> Step {
+        switch message {
+        case .ok:
+            // A server that skips the end of SCRAM has not shown that it knows the password.
+            if scram != nil, !isVerified { return .failed(Self.error("server login failed: invalid server signature")) }
+            isAuthenticated = true
+            return .wait
+        case .cleartextPassword: return answer(.cleartextPassword)
+        case .md5Password(let salt): return answer(.md5Password(salt: salt))
+        case .sasl(let mechanisms): return answer(.sasl(mechanisms: mechanisms))
+        case .saslContinue(let range):
+            guard var exchange = scram else { return .failed(Self.error(ServerPasswordAnswer.unexpectedSASLMessage)) }
+            do {
+                let final = try exchange.serverFirst([UInt8](copying: bytes, in: range), cache: &cache)
+                scram = exchange
+                var writer = MessageWriter()
+                writer.saslResponse(final)
+                return .send(writer.bytes)
+            } catch {
+                return .failed(Self.error("server login failed: \(error.reason)"))
+            }
+        case .saslFinal(let range):
+            guard var exchange = scram else { return .failed(Self.error(ServerPasswordAnswer.unexpectedSASLMessage)) }
+            do {
+                try exchange.serverFinal([UInt8](copying: bytes, in: range))
+                scram = exchange
+                isVerified = true
+                return .wait
+            } catch {
+                return .failed(Self.error("server login failed: invalid server signature"))
+            }
+        default:
+            return .failed(Self.error("server login failed: unsupported authentication method"))
+        }
+    }
+
+    private var isVerified = false
+
+    private mutating func answer(_ request: AuthenticationRequest) -> Step {
+        guard scram == nil else { return Self.broken }
+        var writer = MessageWriter()
+        switch ServerPasswordAnswer.answer(to: request, secret: secret, user: user, passThrough: passThrough) {
+        case .none: return .wait
+        case .password(let text): writer.password(text)
+        case .scram(let credential):
+            var exchange = SCRAMClientExchange(credential: credential, nonce: SCRAMMechanism.randomNonce())
+            writer.saslInitialResponse(mechanism: SCRAMMechanism.name, data: exchange.clientFirst())
+            scram = exchange
+        case .failed(let text): return .failed(Self.error(text))
+        }
+        return .send(writer.bytes)
+    }
+
+    private static var broken: Step { .failed(error("server login failed: unexpected message")) }
+
+    static func error(_ text: String) -> ErrorFields {
+        ErrorFields(severity: "FATAL", code: SQLState.protocolViolation, message: text)
+    }
+}

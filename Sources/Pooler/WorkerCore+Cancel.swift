@@ -1,0 +1,124 @@
+import EventLoop
+import PoolCore
+import PostgresWire
+import Synchronization
+
+/// A cancel request on its way to PostgreSQL, on a connection of its own.
+final class CancelErrand {
+    let slot: UInt32
+    var socket: Socket
+    let key: CancelKey
+    /// The server that runs the query; it is not given to anybody else before this is over.
+    let server: ServerConnection
+    /// The client socket that asked, here or at another worker.
+    let requester: (worker: Worker, request: UInt32)?
+    let startTime: Int64
+    var isSent = false
+
+    init(
+        slot: UInt32, descriptor: Int32, loop: EventLoop, key: CancelKey, server: ServerConnection,
+        requester: (worker: Worker, request: UInt32)?, now: Int64
+    ) {
+        self.slot = slot
+        self.key = key
+        self.server = server
+        self.requester = requester
+        startTime = now
+        socket = Socket(adopting: descriptor, on: loop, token: TokenKind.errand.token(slot))
+    }
+}
+
+/// Cancel requests: they reach the query of the client whose key they carry, and no other.
+extension WorkerCore {
+    /// A client socket turned out to carry a CancelRequest. It gets no answer; it is closed when the request has been delivered.
+    func cancelRequested(_ client: ClientConnection, _ wire: CancelKey) {
+        client.login = nil
+        guard let key = CancelDirectory.key(wire), let address = shared.cancels.find(key) else {
+            close(client, .quiet("cancel request: unknown key"))
+            return
+        }
+        client.phase = .canceling
+        let (me, slot, target) = (peers[index], client.slot, peers[Int(address.worker)])
+        if Int(address.worker) == index {
+            cancelClient(key, slot: address.slot, requester: me, request: slot)
+        } else {
+            Task { await target.cancel(key, slot: address.slot, from: me, request: slot) }
+        }
+    }
+
+    /// Cancels what runs for one of this worker's clients.
+    func cancelClient(_ key: UInt64, slot: UInt32, requester: Worker, request: UInt32) {
+        // The slot may have been given to somebody else since: the key decides.
+        if let client = clients[slot], client.cancelKey == key, let server = client.server, server.phase == .linked,
+            server.session.ledger.isRunning, cancel(server, for: (requester, request))
+        {
+            return
+        }
+        finish((requester, request))
+    }
+
+    private func finish(_ requester: (worker: Worker, request: UInt32)) {
+        if requester.worker === peers[index] {
+            cancelIsOver(requester.request)
+        } else {
+            Task { await requester.worker.cancelIsOver(requester.request) }
+        }
+    }
+
+    func cancelIsOver(_ request: UInt32) {
+        guard let client = clients[request], case .canceling = client.phase else { return }
+        close(client, .quiet("cancel request done"))
+    }
+
+    /// Sends a cancel request for what a server runs.
+    @discardableResult
+    func cancel(_ server: ServerConnection, for requester: (worker: Worker, request: UInt32)? = nil) -> Bool {
+        guard let key = server.cancelKey, let descriptor = try? Connector.start(to: server.address, options: socketOptions) else {
+            return false
+        }
+        let slot = errands.reserve()
+        let errand = CancelErrand(
+            slot: slot, descriptor: descriptor, loop: loop, key: key, server: server, requester: requester, now: now)
+        errands.set(slot, errand)
+        server.cancelsInFlight += 1
+        return true
+    }
+
+    func ready(_ errand: CancelErrand, _ readiness: Readiness) {
+        if !errand.isSent {
+            if errand.socket.connectError() != nil {
+                finish(errand)
+                return
+            }
+            guard readiness.contains(.writable) else { return }
+            var writer = MessageWriter()
+            writer.cancelRequest(key: errand.key)
+            guard case .bytes(let count) = errand.socket.send(writer.bytes.span), count == writer.bytes.count else {
+                finish(errand)
+                return
+            }
+            errand.isSent = true
+        }
+        // PostgreSQL closes the connection once it has sent the signal: only then can't it hit a later query.
+        if errand.socket.isDead() { finish(errand) }
+    }
+
+    func finish(_ errand: CancelErrand) {
+        errand.socket.close()
+        errands.remove(errand.slot)
+        if let requester = errand.requester { finish(requester) }
+        let server = errand.server
+        server.cancelsInFlight -= 1
+        if server.isOpen, server.phase == .beingCanceled { free(server) }
+    }
+
+    /// A request that the server does not take in time is given up; its target may be hit late, so it is not used again.
+    func expireCancels() {
+        for errand in errands.all where now - errand.startTime > settings.cancelWaitTimeout {
+            let server = errand.server
+            let wasSent = errand.isSent
+            if wasSent, server.isOpen, server.phase == .beingCanceled { close(server, .failed("cancel_wait_timeout")) }
+            finish(errand)
+        }
+    }
+}

@@ -1,0 +1,47 @@
+import Configuration
+import EventLoop
+import PoolCore
+
+/// A new configuration, and the ways to an end.
+extension WorkerCore {
+    /// Takes over a configuration that has been found good as a whole.
+    func apply(_ configuration: Configuration) {
+        self.configuration = configuration
+        for shard in shards.values {
+            let name = shard.shared.key.database
+            guard let database = configuration.database(named: name) else {
+                remove(shard)
+                continue
+            }
+            if database.serverIdentityDiffers(from: shard.database) { shard.shared.forgetServersOnce(for: database) }
+            shard.database = database
+            shard.settings = PoolSettings(configuration, database: database, user: shard.shared.key.user)
+            shard.queue.isRoundRobin = shard.settings.isRoundRobin
+        }
+        serveDemand()
+    }
+
+    /// The database is not in the file any more.
+    private func remove(_ shard: PoolShard) {
+        for client in clients.all where client.shard === shard { fail(client, .databaseRemoved) }
+        for server in servers.all where server.shard === shard { close(server, .obsolete("database removed")) }
+        shards[shard.shared.key] = nil
+    }
+
+    func beginShutdown(_ mode: ShutdownMode) {
+        switch mode {
+        case .waitForClients:
+            stopListening(tcpOnly: true)
+        case .waitForServers:
+            stopListening(tcpOnly: true)
+            for server in servers.all where server.phase == .idle { close(server, .obsolete("server shutting down")) }
+            tick()
+        case .immediate, .none:
+            stopListening(tcpOnly: false)
+        }
+    }
+
+    func census() -> Worker.Census {
+        Worker.Census(clients: clients.count, servers: servers.count)
+    }
+}

@@ -1,0 +1,178 @@
+import EventLoop
+import PoolCore
+import PostgresWire
+import Synchronization
+
+/// What happens because time passes. Runs three times a second; walks what is short, and what is long only when a setting asks for it.
+extension WorkerCore {
+    func tick() {
+        checkWaiting()
+        checkLogins()
+        checkServers()
+        checkIdleClients()
+        checkSlowMessages()
+        expireCancels()
+        for shard in shards.values {
+            keepMinimum(shard)
+            if shard.hasDemand { serve(shard) }
+        }
+        if isShortOfDescriptors { resumeListening() }
+        if index == 0 { checkShutdown() }
+    }
+
+    /// A shutdown that waits is over when nobody is left.
+    private func checkShutdown() {
+        let left = shared.capacity.withLock { ($0.clients, $0.servers) }
+        switch shared.shutdown.load(ordering: .relaxed) {
+        case .waitForClients where left.0 == 0, .waitForServers where left.1 == 0: Signals.raise(.quit)
+        default: break
+        }
+    }
+
+    // MARK: Clients
+
+    private func checkWaiting() {
+        for shard in shards.values where shard.queue.waiting > 0 {
+            let limits = shard.settings
+            let isStopping = shared.shutdown.load(ordering: .relaxed) == .waitForServers
+            for waiter in shard.queue.allWaiting {
+                guard let client = clients[waiter.client] else { continue }
+                let waited = now - waiter.since
+                if isStopping {
+                    fail(client, .serverShuttingDown)
+                } else if limits.queryTimeout > 0, waited > limits.queryTimeout {
+                    fail(client, .queryTimeoutWaiting)
+                } else if limits.queryWaitTimeout > 0, waited > limits.queryWaitTimeout {
+                    fail(client, .queryWaitTimeout)
+                } else if settings.queryWaitNotify > 0, waited > Int64(settings.queryWaitNotify) * 1_000_000, !client.wasNotified {
+                    notifyOfWaiting(client)
+                } else if waited < Int64(settings.queryWaitNotify) * 1_000_000, limits.queryTimeout == 0, limits.queryWaitTimeout > waited {
+                    // Those behind have waited less.
+                    break
+                }
+            }
+        }
+    }
+
+    private func notifyOfWaiting(_ client: ClientConnection) {
+        client.wasNotified = true
+        var writer = MessageWriter()
+        writer.notice(
+            ErrorFields(
+                severity: "NOTICE", code: SQLState.successfulCompletion,
+                message: "No server connection available in postgres backend, client being queued"))
+        send(writer.bytes, to: client)
+    }
+
+    private func checkLogins() {
+        let limit = settings.clientLoginTimeout
+        guard limit > 0, loggingIn > 0 else { return }
+        for client in clients.all where now - client.connectTime > limit {
+            switch client.phase {
+            case .startup, .authenticating: fail(client, .loginTimeout)
+            case .awaitingGreeting: fail(client, .loginTimeoutServerDown)
+            default: break
+            }
+        }
+    }
+
+    private func checkIdleClients() {
+        let isSet = settings.clientIdleTimeout > 0 || configuration.users.values.contains { ($0.clientIdleTimeout ?? 0) > 0 }
+        guard isSet else { return }
+        for client in clients.all {
+            guard case .idle = client.phase, client.outgoing.isEmpty else { continue }
+            let limit = configuration.clientIdleTimeout(user: client.user)
+            if limit > 0, now - client.requestTime > limit { fail(client, .clientIdleTimeout) }
+        }
+    }
+
+    /// A message that is forwarded in pieces holds a server: its rest has to come.
+    private func checkSlowMessages() {
+        for slot in slowMessages {
+            guard let client = clients[slot], client.passThrough > 0 else {
+                slowMessages.remove(slot)
+                continue
+            }
+            // The server's slowness is not the client's fault.
+            guard client.server?.outgoing.isEmpty == true, !client.hasUnread else { continue }
+            if now - client.requestTime > settings.clientMessageTimeout { fail(client, .stalledMessage) }
+        }
+    }
+
+    // MARK: Servers
+
+    private func checkServers() {
+        for server in servers.all {
+            switch server.phase {
+            case .connecting, .authenticating:
+                if now - server.lastActivity > settings.serverConnectTimeout { openingFailed(server, "connect timeout") }
+            case .idle:
+                checkIdle(server)
+            case .linked:
+                checkLinked(server)
+            case .testing, .resetting, .settingUp, .trying, .abandoned:
+                probe(server)
+                if server.isOpen, now - server.lastActivity > settings.serverConnectTimeout {
+                    close(server, .failed("\(server.phase) took too long"))
+                }
+            case .beingCanceled:
+                probe(server)
+            case .closed:
+                break
+            }
+        }
+    }
+
+    private func checkIdle(_ server: ServerConnection) {
+        let shard = server.shard
+        let age = now - server.connectTime
+        let size = shard.settings.limits.pool
+        if isObsolete(server) {
+            close(server, .obsolete("database configuration changed"))
+        } else if settings.serverIdleTimeout > 0, now - server.lastActivity > settings.serverIdleTimeout,
+            totalServers(shard) > shard.settings.minPoolSize
+        {
+            close(server, .obsolete("server idle timeout"))
+        } else if shard.settings.serverLifetime > 0, age > shard.settings.serverLifetime,
+            shard.shared.mayCloseForAge(now: now, spacing: shard.settings.serverLifetime / Int64(max(1, size)))
+        {
+            close(server, .obsolete("server lifetime over"))
+        } else if size > 0, totalServers(shard) > size + shard.settings.limits.reserve {
+            close(server, .obsolete("too many servers in the pool"))
+        } else if shared.shutdown.load(ordering: .relaxed) == .waitForServers {
+            close(server, .obsolete("server shutting down"))
+        } else if server.socket.isDead() {
+            serverEnded(server, "server conn crashed?")
+        }
+    }
+
+    private func checkLinked(_ server: ServerConnection) {
+        let limits = server.shard.settings
+        let isRunning = server.session.ledger.isRunning
+        if isRunning, limits.queryTimeout > 0, server.queryStart > 0, now - server.queryStart > limits.queryTimeout {
+            close(server, .error(.queryTimeout))
+        } else if limits.transactionTimeout > 0, server.transactionStart > 0, now - server.transactionStart > limits.transactionTimeout {
+            close(server, .error(.transactionTimeout))
+        } else if !isRunning, !(server.session.isReusable && limits.mode == .session), limits.idleTransactionTimeout > 0,
+            let client = server.client, now - max(server.lastActivity, client.requestTime) > limits.idleTransactionTimeout
+        {
+            close(server, .error(.idleTransactionTimeout))
+        } else if settings.serverFastClose, limits.mode == .session, isObsolete(server), server.session.isReusable {
+            close(server, .error(.configurationChanged))
+        } else {
+            probe(server)
+        }
+    }
+
+    /// Looks at sockets that have been silent: an end of stream that was merged with the data before it makes no event.
+    private func probe(_ server: ServerConnection) {
+        guard now - server.lastActivity > 300_000 else { return }
+        if !server.hasUnread, server.socket.isDead() {
+            read(server, toEnd: true)
+            return
+        }
+        if let client = server.client, !client.hasUnread, client.socket.isDead() {
+            close(client, .clientEnded("client unexpected eof"))
+        }
+    }
+}

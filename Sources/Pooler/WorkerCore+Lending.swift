@@ -1,0 +1,125 @@
+import EventLoop
+import PoolCore
+import PostgresWire
+import Synchronization
+
+/// An idle server on its way from one worker to another.
+struct LentServer: Sendable {
+    let key: CapacityLedger.PoolKey
+    let id: UInt64
+    let descriptor: Int32
+    let address: SocketAddress
+    let session: ServerSession
+    let cancelKey: CancelKey?
+    let generation: UInt32
+    let connectTime: Int64
+    let lastActivity: Int64
+}
+
+/// Servers move between workers, so that limits hold for the whole process and nobody starves beside an idle server.
+///
+/// Who enqueues a client stores that before it looks for idle servers elsewhere; who parks a server stores that before it looks for
+/// waiters elsewhere. With sequentially consistent cells at least one of the two sees the other.
+extension WorkerCore {
+    /// A client of another worker that has waited this much longer (microseconds) goes first; below it, a server stays where it is,
+    /// because moving one costs four system calls.
+    private static let ownPreference: Int64 = 2_000
+
+    // MARK: Taking
+
+    /// Asks a worker that has an idle server of this pool. False: none has.
+    func borrow(_ shard: PoolShard) -> Bool {
+        let cells = shard.shared.cells
+        guard let lender = cells.indices.first(where: { $0 != index && cells[$0].idle.load(ordering: .sequentiallyConsistent) > 0 })
+        else { return false }
+        shard.borrowing += 1
+        let key = shard.shared.key
+        let (me, peer) = (peers[index], peers[lender])
+        Task { await peer.lend(key, to: me) }
+        return true
+    }
+
+    func nothingToLend(_ key: CapacityLedger.PoolKey) {
+        guard let shard = shards[key] else { return }
+        shard.borrowing = max(0, shard.borrowing - 1)
+        serve(shard)
+    }
+
+    func adopt(_ lent: LentServer) {
+        let slot = servers.reserve()
+        guard let shard = shards[lent.key] ?? shardOfPool(lent.key) else {
+            Connector.discard(lent.descriptor)
+            shared.capacity.withLock { $0.closeServer(lent.key) }
+            return
+        }
+        let server = ServerConnection(
+            slot: slot, id: lent.id, descriptor: lent.descriptor, loop: loop, shard: shard, address: lent.address,
+            connectTime: lent.connectTime, now: lent.lastActivity, parameters: lent.session.parameters)
+        server.session = lent.session
+        server.cancelKey = lent.cancelKey
+        server.generation = lent.generation
+        server.phase = .idle
+        servers.set(slot, server)
+        shard.servers += 1
+        shard.borrowing = max(0, shard.borrowing - 1)
+        shard.shared.connected.add(1, ordering: .relaxed)
+        free(server)
+    }
+
+    private func shardOfPool(_ key: CapacityLedger.PoolKey) -> PoolShard? {
+        configuration.database(named: key.database).map { shard(of: $0, user: key.user) }
+    }
+
+    // MARK: Giving
+
+    func lend(_ key: CapacityLedger.PoolKey, to borrower: Worker) {
+        // Nobody here may be made to wait for it.
+        guard let shard = shards[key], shard.queue.waiting == 0, let server = takeIdle(shard) else {
+            Task { await borrower.nothingToLend(key) }
+            return
+        }
+        handOver(server, to: borrower)
+    }
+
+    private func handOver(_ server: ServerConnection, to borrower: Worker) {
+        let shard = server.shard
+        shard.publish()
+        let lent = LentServer(
+            key: shard.shared.key, id: server.id, descriptor: server.socket.detach(), address: server.address,
+            session: server.session, cancelKey: server.cancelKey, generation: server.generation, connectTime: server.connectTime,
+            lastActivity: server.lastActivity)
+        server.phase = .closed
+        servers.remove(server.slot)
+        shard.servers -= 1
+        shard.shared.connected.subtract(1, ordering: .relaxed)
+        Task { await borrower.adopt(server: lent) }
+    }
+
+    /// Gives a free server to another worker, if somebody there has waited clearly longer than everybody here.
+    func lendToOldest(_ server: ServerConnection) -> Bool {
+        let shard = server.shard
+        var oldest = shard.queue.head.map { $0.since - Self.ownPreference } ?? Int64.max
+        var borrower: Int?
+        for (number, cell) in shard.shared.cells.enumerated() where number != index {
+            let since = cell.oldestWaiter.load(ordering: .sequentiallyConsistent)
+            if since < oldest {
+                oldest = since
+                borrower = number
+            }
+        }
+        guard let borrower else { return false }
+        handOver(server, to: peers[borrower])
+        return true
+    }
+
+    /// After parking a server: somebody elsewhere may have begun to wait in the same moment.
+    func offerIdle(_ shard: PoolShard) {
+        guard shard.queue.waiting == 0, shard.queue.idleCount > 0 else { return }
+        for (number, cell) in shard.shared.cells.enumerated()
+        where number != index && cell.oldestWaiter.load(ordering: .sequentiallyConsistent) != .max {
+            guard let server = takeIdle(shard) else { return }
+            handOver(server, to: peers[number])
+            return
+        }
+    }
+}

@@ -1,0 +1,64 @@
+import EventLoop
+import PoolCore
+import PostgresWire
+
+/// A noncopyable listener in a dictionary.
+final class ListenerBox {
+    let listener: Listener
+    init(_ listener: consuming Listener) { self.listener = listener }
+}
+
+/// New client sockets.
+extension WorkerCore {
+    func listen(_ descriptor: Int32, at address: SocketAddress) {
+        lastListener += 1
+        let listener = Listener(adopting: descriptor, address: address, on: loop, token: TokenKind.listener.token(lastListener))
+        listeners[lastListener] = ListenerBox(listener)
+    }
+
+    func stopListening(tcpOnly: Bool) {
+        listeners = listeners.filter { tcpOnly && $0.value.listener.address.isUnix }
+    }
+
+    func accept(_ slot: UInt32) {
+        guard let box = listeners[slot] else { return }
+        switch box.listener.accept() {
+        case .connection(let descriptor):
+            accepted(descriptor, mayHandOver: true)
+        case .none:
+            break
+        case .exhausted(let error):
+            // Connections wait in the kernel until a descriptor is free.
+            shared.log.warning("\(error): no more clients are accepted until others leave")
+            isShortOfDescriptors = true
+            for box in listeners.values { box.listener.setListening(false) }
+        }
+    }
+
+    func resumeListening() {
+        isShortOfDescriptors = false
+        for box in listeners.values { box.listener.setListening(true) }
+    }
+
+    /// Takes a socket in, or gives it to a worker that has clearly fewer: the kernel spreads connections by their addresses, which is
+    /// uneven with few clients, and not at all on Unix sockets.
+    func accepted(_ descriptor: Int32, mayHandOver: Bool) {
+        if mayHandOver, shared.parallel {
+            let loads = shared.clientsOfWorkers
+            let mine = loads[index].load()
+            if let least = loads.indices.min(by: { loads[$0].load() < loads[$1].load() }), loads[least].load() < mine {
+                let peer = peers[least]
+                loads[least].add(1)
+                Task { await peer.adopt(client: descriptor) }
+                return
+            }
+        }
+        if mayHandOver { shared.clientsOfWorkers[index].add(1) }
+        let slot = clients.reserve()
+        let client = ClientConnection(slot: slot, id: shared.nextID(), descriptor: descriptor, loop: loop, now: now)
+        clients.set(slot, client)
+        loggingIn += 1
+        shared.capacity.withLock { $0.accept() }
+        // With TCP_DEFER_ACCEPT the startup packet is here already, and the first event tells.
+    }
+}

@@ -1,0 +1,333 @@
+import Authentication
+import Configuration
+import EventLoop
+import Logging
+import PoolCore
+import PostgresWire
+import Synchronization
+
+/// New server connections: when, where to, and how they log in.
+extension WorkerCore {
+    // MARK: When
+
+    /// Opens as many servers as clients wait for and limits allow.
+    func serve(_ shard: PoolShard) {
+        // One connection answers for all that wait for the greeting.
+        while shard.queue.waiting + (shard.awaitingGreeting.isEmpty ? 0 : 1) > shard.opening + shard.borrowing + testing(shard) {
+            if shared.parallel, shard.borrowing < shard.queue.waiting, borrow(shard) { continue }
+            guard openServer(shard) else { return }
+        }
+    }
+
+    /// Servers under test come back to the queue by themselves.
+    private func testing(_ shard: PoolShard) -> Int {
+        shard.servers == shard.opening ? 0 : servers.all.count { $0.shard === shard && $0.phase == .testing }
+    }
+
+    /// All pools of this worker in which somebody waits.
+    func serveDemand() {
+        for shard in shards.values where shard.hasDemand { serve(shard) }
+    }
+
+    /// A server connection was closed: somebody may be waiting for the room, in whichever pool and worker.
+    func capacityFreed() {
+        serveDemand()
+        guard shared.parallel else { return }
+        for (number, peer) in peers.enumerated() where number != index {
+            Task { await peer.capacityChanged() }
+        }
+    }
+
+    /// Keeps min_pool_size servers open, as long as somebody uses the pool or its user is forced.
+    func keepMinimum(_ shard: PoolShard) {
+        guard shard.settings.minPoolSize > 0, index == 0 || shared.parallel, shard.opening == 0 else { return }
+        guard shard.clients > 0 || shard.database.forcedUser != nil else { return }
+        if totalServers(shard) < shard.settings.minPoolSize { openServer(shard) }
+    }
+
+    /// Pools that are to be warm before anybody comes.
+    func openMinimum() {
+        for database in configuration.databases.values where configuration.minPoolSize(database: database) > 0 {
+            guard let user = database.forcedUser else { continue }
+            keepMinimum(shard(of: database, user: user))
+        }
+    }
+
+    /// Starts one server connection. False: a limit, or the pause after a failure, stands in the way.
+    @discardableResult
+    private func openServer(_ shard: PoolShard) -> Bool {
+        if let failure = shard.shared.failure {
+            // While the server can't be reached, one try at a time, and a pause after each.
+            guard now >= failure.time + settings.serverLoginRetry, shard.opening == 0 else { return false }
+        }
+        let oldest = shard.queue.head?.since ?? now
+        let mayUseReserve = settings.reservePoolTimeout > 0 && now - oldest >= settings.reservePoolTimeout
+        let verdict = shared.capacity.withLock {
+            $0.openServer(shard.shared.key, limits: shard.settings.limits, mayUseReserve: mayUseReserve)
+        }
+        switch verdict {
+        case .granted: break
+        case .grantedFromReserve: shared.log.warning("\(mark(shard)) taking connection from reserve_pool")
+        case .poolFull: return false
+        case .databaseFull:
+            makeRoom(database: shard.shared.key.database, user: nil)
+            return false
+        case .userFull:
+            makeRoom(database: nil, user: shard.shared.key.user)
+            return false
+        }
+        shard.opening += 1
+        shard.servers += 1
+        findHost(shard)
+        return true
+    }
+
+    private func mark(_ shard: PoolShard) -> String {
+        "C-0x0: \(shard.databaseName)/\(shard.shared.key.user)@pool"
+    }
+
+    // MARK: Where to
+
+    private func findHost(_ shard: PoolShard) {
+        let hosts = shard.database.hosts
+        let port = UInt16(clamping: shard.database.port)
+        let started = now
+        guard !hosts.isEmpty else {
+            connect(shard, unixDirectory: settings.unixSocketDir.isEmpty ? "/tmp" : settings.unixSocketDir, port, started)
+            return
+        }
+        let isSticky = shard.database.loadBalanceHosts == .disable
+        let host = hosts[shard.shared.hostIndex(of: hosts.count, isSticky: isSticky)]
+        if host.hasPrefix("/") || host.hasPrefix("@") {
+            connect(shard, unixDirectory: host, port, started)
+        } else if let address = SocketAddress(numeric: host, port: port) {
+            connect(shard, address, started)
+        } else {
+            let me = peers[index]
+            let key = shard.shared.key
+            Task {
+                let result = await Resolver.resolve(host, port: port)
+                await me.resolved(key, host, result, started)
+            }
+        }
+    }
+
+    private func connect(_ shard: PoolShard, unixDirectory: String, _ port: UInt16, _ started: Int64) {
+        guard let address = SocketAddress(unixPath: "\(unixDirectory)/.s.PGSQL.\(port)") else {
+            openingFailed(shard, ServerLogin.error("Unix socket path is too long: \(unixDirectory)"))
+            return
+        }
+        connect(shard, address, started)
+    }
+
+    func resolved(
+        _ key: CapacityLedger.PoolKey, _ host: String, _ result: Result<[SocketAddress], Resolver.Failure>, _ started: Int64
+    ) {
+        guard let shard = shards[key] else { return }
+        switch result {
+        case .success(let addresses): connect(shard, addresses[0], started)
+        case .failure(let failure):
+            openingFailed(shard, ServerLogin.error("server DNS lookup failed: \(host): \(failure.reason)"))
+        }
+    }
+
+    private func connect(_ shard: PoolShard, _ address: SocketAddress, _ started: Int64) {
+        do {
+            let descriptor = try Connector.start(to: address, options: socketOptions)
+            let slot = servers.reserve()
+            let server = ServerConnection(
+                slot: slot, id: shared.nextID(), descriptor: descriptor, loop: loop, shard: shard, address: address,
+                connectTime: started, now: now, parameters: shard.shared.greeting?.defaults ?? shard.shared.parameters.empty)
+            servers.set(slot, server)
+        } catch {
+            shared.log.warning("\(mark(shard)) connect to \(address.description) failed: \(error.reason)")
+            openingFailed(shard, ServerLogin.error("connect failed"))
+        }
+    }
+
+    var socketOptions: SocketOptions {
+        var options = SocketOptions()
+        options.keepAlive = settings.tcpKeepalive
+        options.keepIdle = settings.tcpKeepidle
+        options.keepInterval = settings.tcpKeepintvl
+        options.keepCount = settings.tcpKeepcnt
+        options.userTimeout = settings.tcpUserTimeout
+        options.bufferSize = settings.tcpSocketBuffer
+        return options
+    }
+
+    // MARK: Login
+
+    /// The socket is connected, or it is not.
+    func connected(_ server: ServerConnection) {
+        if let error = server.socket.connectError() {
+            openingFailed(server, "connect failed", detail: error.reason)
+            return
+        }
+        let shard = server.shard
+        let user = shard.shared.key.user
+        let secret = credential(shard)
+        var passThrough: SCRAMKeys?
+        if case .scram(let stored) = secret {
+            passThrough = shared.passThroughKeys.withLock { $0[user].flatMap { $0.secret == stored ? $0.keys : nil } }
+        }
+        server.login = ServerLogin(user: user, secret: secret, passThrough: passThrough)
+        server.phase = .authenticating
+        if settings.logConnections {
+            let local = SocketAddress.local(of: server.socket.descriptor)?.description ?? "?"
+            shared.log.info("\(server.label) new connection to server (from \(local))")
+        }
+        var writer = MessageWriter()
+        var parameters = [(name: "user", value: user), (name: "database", value: shard.database.serverName)]
+        for parameter in shard.database.serverParameters { parameters.append((parameter.name, parameter.value)) }
+        writer.startup(parameters: parameters)
+        send(writer.bytes.span, to: server)
+    }
+
+    /// The secret of the pool's user: of the database entry, or of the user list.
+    private func credential(_ shard: PoolShard) -> StoredSecret {
+        if shard.database.forcedUser != nil, let password = shard.database.password { return StoredSecret(text: password) }
+        return StoredSecret(text: configuration.userList.secrets[shard.shared.key.user])
+    }
+
+    /// Handles bytes of a server that is not logged in; returns up to where.
+    func login(_ server: ServerConnection, _ bytes: Span<UInt8>) -> Int {
+        var at = 0
+        while at < bytes.count {
+            guard server.phase == .authenticating else { return at }
+            guard case .frame(let frame) = peekFrame(bytes, at: at), frame.length <= 1 << 20 else {
+                if case .short = peekFrame(bytes, at: at) { return at }
+                loginFailed(server, ServerLogin.error("server login failed: malformed message"))
+                return bytes.count
+            }
+            guard bytes.count - at >= frame.length, var login = server.login else { return at }
+            let step = shared.saltedPasswords.withLock { login.receive(frame, bytes, at: at, cache: &$0) }
+            server.login = login
+            at += frame.length
+            switch step {
+            case .wait: break
+            case .send(let message): send(message.span, to: server)
+            case .done: loggedIn(server)
+            case .failed(let fields):
+                loginFailed(server, fields)
+                return bytes.count
+            }
+        }
+        return at
+    }
+
+    private func loggedIn(_ server: ServerConnection) {
+        guard let login = server.login else { return }
+        let shard = server.shard
+        let isFirst = shard.shared.greeting == nil
+        let greeting = shard.shared.loggedIn(login.parameters)
+        let tracked = login.parameters.filter { ParameterTable.isTracked($0.name) }
+        server.session.parameters =
+            tracked == greeting.parameters.filter { ParameterTable.isTracked($0.name) }
+            ? greeting.defaults : shard.shared.parameters.intern(reported: tracked, unreported: [], byServer: true)
+        server.cancelKey = login.cancelKey
+        server.login = nil
+        server.lastActivity = now
+        shard.shared.connected.add(1, ordering: .relaxed)
+        if let query = shard.database.connectQuery, !query.isEmpty {
+            server.phase = .settingUp
+            run(.connectQuery, query, on: server)
+        } else {
+            opened(server)
+        }
+        if isFirst || !shard.awaitingGreeting.isEmpty { announceGreeting(shard) }
+    }
+
+    /// A new server is fit for use.
+    func opened(_ server: ServerConnection) {
+        server.shard.opening -= 1
+        server.phase = .idle
+        free(server)
+    }
+
+    private func announceGreeting(_ shard: PoolShard) {
+        greetingArrived(shard.shared.key)
+        guard shared.parallel else { return }
+        let key = shard.shared.key
+        for (number, peer) in peers.enumerated() where number != index {
+            Task { await peer.greetingArrived(key) }
+        }
+    }
+
+    // MARK: Failure
+
+    private func loginFailed(_ server: ServerConnection, _ fields: ErrorFields) {
+        let message = fields.message ?? "unknown error"
+        shared.log.warning("\(server.label) server login failed: \(fields.severity ?? "FATAL") \(message)")
+        let shard = server.shard
+        discard(server, "login failed")
+        openingFailed(shard, fields, isLogin: true)
+    }
+
+    /// The connection could not be made, or broke before the login was done.
+    func openingFailed(_ server: ServerConnection, _ reason: String, detail: String? = nil) {
+        let shard = server.shard
+        if let detail { shared.log.warning("\(server.label) \(reason): \(detail)") }
+        if shard.database.loadBalanceHosts == .disable { shard.shared.advanceHost() }
+        discard(server, reason)
+        openingFailed(shard, ServerLogin.error(reason))
+    }
+
+    /// Takes a server out that never served; the counters are `openingFailed`'s.
+    private func discard(_ server: ServerConnection, _ reason: String) {
+        if settings.logConnections {
+            shared.log.info("\(server.label) closing because: \(reason) (age=\((now - server.connectTime) / 1_000_000)s)")
+        }
+        server.phase = .closed
+        server.socket.close()
+        servers.remove(server.slot)
+    }
+
+    private func openingFailed(_ shard: PoolShard, _ fields: ErrorFields, isLogin: Bool = false) {
+        shard.opening -= 1
+        shard.servers -= 1
+        shared.capacity.withLock { $0.closeServer(shard.shared.key) }
+        shard.shared.loginFailed(fields, now: now)
+        // A server that is starting up will be there soon: those who wait go on waiting.
+        guard isLogin, fields.code != SQLState.cannotConnectNow else { return }
+        loginFailed(shard.shared.key)
+        guard shared.parallel else { return }
+        let key = shard.shared.key
+        for (number, peer) in peers.enumerated() where number != index {
+            Task { await peer.loginFailed(key) }
+        }
+    }
+
+    /// The server refuses this pool: with no server left that could serve them, waiting clients hear why at once.
+    func loginFailed(_ key: CapacityLedger.PoolKey) {
+        guard let shard = shards[key], let failure = shard.shared.failure, shard.shared.connected.load(ordering: .relaxed) == 0 else { return }
+        for waiter in shard.queue.allWaiting {
+            if let client = clients[waiter.client] { fail(client, .serverLoginFailed(failure.fields)) }
+        }
+        for slot in shard.awaitingGreeting {
+            if let client = clients[slot] { fail(client, .serverLoginFailed(failure.fields)) }
+        }
+    }
+
+    // MARK: Room
+
+    /// A limit across pools is reached: the server that has been idle longest makes room.
+    private func makeRoom(database: String?, user: String?) {
+        if evictIdle(database: database, user: user) || !shared.parallel { return }
+        for (number, peer) in peers.enumerated() where number != index {
+            Task { await peer.evictIdle(database: database, user: user) }
+        }
+    }
+
+    @discardableResult
+    func evictIdle(database: String?, user: String?) -> Bool {
+        let candidates = servers.all.filter { server in
+            server.phase == .idle && !server.shard.hasDemand
+                && (database == nil || server.shard.shared.key.database == database)
+                && (user == nil || server.shard.shared.key.user == user)
+        }
+        guard let victim = candidates.min(by: { $0.lastActivity < $1.lastActivity }) else { return false }
+        close(victim, .obsolete(database != nil ? "evicted for max_db_connections" : "evicted for max_user_connections"))
+        return true
+    }
+}
