@@ -477,6 +477,7 @@ class Scram:
         self.bare = f"n=,r={self.nonce}"
 
     def first_message(self, mechanism="SCRAM-SHA-256", header="n,,"):
+        self.binding = base64.b64encode(header.encode()).decode()
         first = (header + self.bare).encode()
         return message("p", text(mechanism) + struct.pack("!I", len(first)) + first)
 
@@ -488,7 +489,7 @@ class Scram:
         if salted is None:
             salted = hashlib.pbkdf2_hmac("sha256", self.password.encode(), base64.b64decode(fields["s"]), int(fields["i"]))
             self.salted_passwords[key] = salted
-        without_proof = f"c=biws,r={fields['r']}"
+        without_proof = f"c={self.binding},r={fields['r']}"
         auth_message = f"{self.bare},{server_first},{without_proof}".encode()
         client_key = _hmac(salted, b"Client Key")
         signature = _hmac(hashlib.sha256(client_key).digest(), auth_message)
