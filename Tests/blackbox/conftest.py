@@ -113,6 +113,8 @@ class PoolerFactory:
 def make_pooler(kind, run_folder, postgres):
     """make_pooler(default_pool_size=2, ...) starts a pooler of this test's own in front of databases lab and lab2."""
     for database in ("lab", "lab2"):
+        # a killed pooler's query may sleep on: nobody tells PostgreSQL
+        postgres.sql(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database}'")
         wait_until(lambda: not postgres.backends(database), f"the last test's servers to leave {database}")
     factory = PoolerFactory(kind, run_folder, postgres)
     yield factory
