@@ -57,6 +57,23 @@ public struct ClientStatements: Sendable {
         return collisions.remove(at: index)
     }
 
+    /// The definition with this id, if the client uses it.
+    func statement(withID id: UInt32) -> Statement? {
+        if let unnamed, unnamed.id == id { return unnamed }
+        return named.values.first { $0.statement.id == id }?.statement ?? collisions.first { $0.statement.id == id }?.statement
+    }
+
+    /// The definition with this id has become stale, and the client has been told: each of its names gets a fresh one.
+    mutating func renew(_ id: UInt32, in table: StatementTable) {
+        for (hash, entry) in named where entry.statement.id == id {
+            named[hash] = Entry(name: entry.name, statement: table.renewed(entry.statement))
+        }
+        for index in collisions.indices where collisions[index].statement.id == id {
+            collisions[index] = Entry(name: collisions[index].name, statement: table.renewed(collisions[index].statement))
+        }
+        if let statement = unnamed, statement.id == id { unnamed = table.renewed(statement) }
+    }
+
     /// DEALLOCATE ALL: every name is free again; the unnamed statement stays, as PostgreSQL keeps it.
     public mutating func removeAllNamed() {
         named = [:]

@@ -101,7 +101,10 @@ public struct ReplyLedger: Sendable {
         return first
     }
 
-    /// Entries that an error has made void, oldest first.
+    /// Whether there is something to take with `takeSkipped`.
+    var hasSkipped: Bool { !skipped.isEmpty }
+
+    /// Entries that an error, or a COPY, has made void, oldest first.
     public mutating func takeSkipped() -> [Owed] {
         defer { skipped = [] }
         return skipped
@@ -196,8 +199,8 @@ public struct ReplyLedger: Sendable {
             while let entry = owed.first {
                 owed.removeFirst()
                 if entry.request == .sync { isUncertain = true }
-                if entry.request == .copyEnd { break }
                 skipped.append(entry)
+                if entry.request == .copyEnd { break }
             }
         }
         while let entry = owed.first, entry.request != .sync {
@@ -222,6 +225,7 @@ public struct ReplyLedger: Sendable {
     private mutating func dropThroughCopyEnd() {
         isCopyingIn = false
         guard let end = owed.firstIndex(where: { $0.request == .copyEnd }) else { return }
+        skipped += owed[..<end]
         owed.removeSubrange(...end)
         dropCopyMarks()
         if !owed.contains(where: { $0.request == .sync || $0.request == .query }) { isUnsynced = true }

@@ -25,20 +25,28 @@ extension ServerSession {
     ) -> BackendAction {
         switch ledger.receive(frame.type) {
         case .forward:
-            if frame.type == Backend.commandComplete { noteTag(frame, bytes, at: offset, client: &client) }
+            if frame.type == Backend.commandComplete { noteTag(frame, bytes, at: offset, client: &client, table: table) }
             return .forward
         case .swallow:
+            if frame.type == Backend.commandComplete { noteTag(frame, bytes, at: offset, client: &client, table: table) }
             return frame.type == Backend.errorResponse ? failErrand(frame, bytes, at: offset) : .swallow
         case .ready(let owed):
             guard let status = ReadyForQueryMessage.read(bytes, body: frame.body(at: offset)) else { return .violation }
             self.status = status
-            if owed.note >= Self.firstNote, case .errand(let errand) = notes.removeValue(forKey: owed.note) {
-                return .errandDone(errand)
+            if client.deallocating != nil { client.deallocating = nil }
+            if owed.note >= Self.firstNote {
+                switch notes.removeValue(forKey: owed.note) {
+                case .errand(let errand): return .errandDone(errand)
+                case .fence: fences -= 1
+                default: break
+                }
             }
             return .ready(forwards: owed.disposition == .forward)
         case .settled(let owed):
-            if frame.type == Backend.commandComplete { noteTag(frame, bytes, at: offset, client: &client) }
+            if frame.type == Backend.commandComplete { noteTag(frame, bytes, at: offset, client: &client, table: table) }
             if owed.note >= Self.firstNote { notes[owed.note] = nil }
+            // Syncs that a COPY has ignored.
+            if ledger.hasSkipped { for entry in ledger.takeSkipped() { undo(entry, wasRefused: false, client: &client) } }
             return owed.disposition == .forward ? .forward : .swallow
         case .failed(let owed):
             return fail(owed, frame, bytes, at: offset, client: &client, table: table)
@@ -108,23 +116,40 @@ extension ServerSession {
         table: StatementTable
     ) -> BackendAction {
         var action = BackendAction.forward
+        var stale: UInt32 = 0
         if let fields = ErrorFields.read(bytes, body: frame.body(at: offset)) {
-            if owed.note >= Self.firstNote, case .rename(let code, let message) = notes[owed.note] {
+            if owed.note >= Self.firstNote, case .rename(let code, let message, let id) = notes[owed.note] {
                 action = rename(fields, code: code, message: message)
+                if case .replace = action { stale = id }
             } else if owed.note > 0, owed.note < Self.firstNote, fields.code == SQLState.featureNotSupported,
-                fields.message == "cached plan must not change result type"
+                fields.message == Self.stalePlan
             {
-                table.retire(owed.note)
+                stale = owed.note
+            } else if owed.request == .bind, owed.note > 0, owed.note < Self.firstNote, fields[Self.routine] == "PortalSetResultFormat",
+                let statement = client.statements.statement(withID: owed.note), statement.epoch != table.epoch
+            {
+                // The client asks for the columns of before a DDL, and this server has parsed the text after it. PostgreSQL alone
+                // would have said that the plan is stale, and only that makes drivers prepare again.
+                action = rename(fields, code: SQLState.featureNotSupported, message: Self.stalePlan)
+                stale = owed.note
             }
         }
         let skipped = ledger.takeSkipped()
         for (index, entry) in skipped.enumerated().reversed() { undo(entry, wasRefused: index == 0, client: &client) }
+        if stale != 0 {
+            statements.demote(stale)
+            client.statements.renew(stale, in: table)
+        }
         return action
     }
 
     private func rename(_ fields: ErrorFields, code: String, message: String) -> BackendAction {
         // Only the error that the made-up name provokes; a cancel or a timeout is passed on as it is.
-        guard fields.code == SQLState.invalidStatementName || fields.code == SQLState.duplicateStatement else { return .forward }
+        switch fields.code {
+        case SQLState.invalidStatementName, SQLState.duplicateStatement: break
+        case SQLState.protocolViolation where code == SQLState.featureNotSupported: break
+        default: return .forward
+        }
         var fields = fields
         fields.code = code
         fields.message = message
@@ -135,29 +160,32 @@ extension ServerSession {
 
     /// Takes back what was assumed when the message was sent. `wasRefused`: it is the one that failed; else it was never looked at.
     private mutating func undo(_ entry: ReplyLedger.Owed, wasRefused: Bool, client: inout ClientSession) {
-        if entry.request == .parse, entry.note == 0 {
-            client.statements.unnamed = nil
-            statements.unnamed = nil
+        if entry.note < Self.firstNote {
+            // A later Parse of the same pipeline may have given the unnamed statement another meaning already.
+            if entry.request == .parse, client.statements.unnamed?.id == entry.note { client.statements.unnamed = nil }
+            if entry.request == .parse, statements.unnamed?.id == entry.note { statements.unnamed = nil }
             return
         }
-        guard entry.note >= Self.firstNote, let note = notes.removeValue(forKey: entry.note) else { return }
+        guard let note = notes.removeValue(forKey: entry.note) else { return }
         switch note {
         case .define(let name, let statement, let previous, let isSent):
             client.statements.set(name, to: previous)
             if isSent { statements.remove(statement.id) }
-        case .defineUnnamed(let previous):
-            client.statements.unnamed = wasRefused ? nil : previous
-            statements.unnamed = nil
+        case .defineUnnamed(let statement, let previous):
+            if client.statements.unnamed === statement { client.statements.unnamed = wasRefused ? nil : previous }
+            if statements.unnamed === statement { statements.unnamed = nil }
         case .forget(let name, let statement):
             client.statements.set(name, to: statement)
         case .inject(let statement):
             statements.remove(statement.id)
-        case .injectUnnamed:
-            statements.unnamed = nil
+        case .injectUnnamed(let statement):
+            if statements.unnamed === statement { statements.unnamed = nil }
         case .evict(let id):
             statements.restore(id)
         case .deallocate(_, let previous):
             client.statements = previous
+        case .fence:
+            fences -= 1
         case .rename, .errand:
             break
         }
@@ -165,20 +193,35 @@ extension ServerSession {
 
     // MARK: Command tags
 
-    /// DEALLOCATE ALL and DISCARD ALL empty the server whoever ran them, also inside a function or a script.
+    /// The field of an error that names the function which raised it.
+    private static let routine = UInt8(ascii: "R")
+
+    /// Some commands change what statements mean, whoever ran them, also inside a function or a script.
     @inline(__always)
-    private mutating func noteTag(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession) {
-        // 5 bytes of header and the tag with its NUL.
-        switch frame.length {
-        case 13, 17, 20: noteTagOfLength(frame, bytes, at: offset, client: &client)
+    private mutating func noteTag(
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, table: StatementTable
+    ) {
+        guard frame.length >= 11, offset + 7 <= bytes.count else { return }
+        // ALTER, CREATE, DROP, DISCARD, DEALLOCATE, PREPARE; but not SELECT, INSERT, UPDATE, COMMIT, BEGIN.
+        switch (bytes[offset + 5], bytes[offset + 6]) {
+        case (0x41, 0x4C), (0x43, 0x52), (0x44, 0x52), (0x44, 0x49), (0x44, 0x45), (0x50, 0x52):
+            noteUnusualTag(frame, bytes, at: offset, client: &client, table: table)
         default: break
         }
     }
 
-    private mutating func noteTagOfLength(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession) {
+    private mutating func noteUnusualTag(
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, table: StatementTable
+    ) {
         guard let range = CommandTag.read(bytes, body: frame.body(at: offset)) else { return }
-        switch String(decoding: bytes, in: range) {
+        let tag = String(decoding: bytes, in: range)
+        switch tag {
         case "PREPARE": statements.hasForeign = true
+        case "DEALLOCATE":
+            guard let (name, statement) = client.deallocating else { return }
+            client.deallocating = nil
+            client.statements.set(name, to: nil)
+            statements.remove(statement.id)
         case "DISCARD ALL":
             client.statements = ClientStatements()
             statements.removeAll()
@@ -187,7 +230,10 @@ extension ServerSession {
         case "DEALLOCATE ALL":
             client.statements.removeAllNamed()
             statements.removeAll()
-        default: break
+        case "CREATE VIEW":
+            table.beginEpoch()
+        default:
+            if tag.hasPrefix("ALTER ") || tag.hasPrefix("DROP ") { table.beginEpoch() }
         }
     }
 }

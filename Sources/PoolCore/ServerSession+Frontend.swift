@@ -13,6 +13,12 @@ public enum FrontendAction: Sendable {
     case describe(serverName: [UInt8], Preparation)
     /// Sent as it is, after a Parse of this statement without a name.
     case forwardAfterUnnamed(Statement)
+    /// Sent, and nothing after it before it is answered: what comes next means something else then.
+    case forwardAndWait
+    /// Neither sent nor used up: to be looked at again when a ReadyForQuery has come.
+    case wait
+    /// Sent as a Parse without a name of this statement instead of its own text.
+    case parseUnnamed(Statement, Preparation)
     case terminate
     case refuse(PoolerError)
 }
@@ -58,10 +64,22 @@ extension ServerSession {
         case Frontend.execute:
             return plain(.execute)
         case Frontend.sync:
-            return plain(.sync)
+            return sync()
         default:
             return translateOther(frame, bytes, at: offset, client: &client, rules: rules, table: table)
         }
+    }
+
+    @inline(__always)
+    private mutating func sync() -> FrontendAction {
+        var fence: UInt32 = 0
+        if isAssuming {
+            isAssuming = false
+            fences += 1
+            fence = note(.fence)
+        }
+        ledger.owe(.sync, .forward, note: fence)
+        return .forward
     }
 
     private mutating func plain(_ request: ReplyLedger.Request) -> FrontendAction {
@@ -71,7 +89,7 @@ extension ServerSession {
 
     private mutating func translateWhileSkipping(_ type: UInt8) -> FrontendAction {
         switch type {
-        case Frontend.sync: return plain(.sync)
+        case Frontend.sync: return sync()
         case Frontend.terminate: return .terminate
         default: return .drop
         }
@@ -109,6 +127,9 @@ extension ServerSession {
         guard let (name, tail) = ParseMessage.read(bytes, body: frame.body(at: offset)) else { return .refuse(.brokenMessage("Parse")) }
         let definition = bytes.extracting(tail)
         if name.isEmpty {
+            if DeallocateStatement.mayStart(bytes, tail), fences == 0, let action = translateDeallocate(parsing: tail, bytes, &client, rules, table) {
+                return action
+            }
             let previous = client.statements.unnamed
             let statement: Statement
             if let previous, !previous.isRetired, previous.definition.hasSameBytes(as: definition) {
@@ -118,17 +139,18 @@ extension ServerSession {
                 client.statements.unnamed = statement
             }
             // Only a Parse that may be skipped has to remember what was there before.
-            let void = ledger.isUnsynced ? note(.defineUnnamed(previous: previous)) : 0
+            let void = ledger.isUnsynced ? note(.defineUnnamed(statement, previous: previous)) : statement.id
             statements.unnamed = statement
             ledger.owe(.parse, .forward, note: void)
             return .forward
         }
+        if fences > 0 { return .wait }
         let label = Array(copying: bytes.extracting(name))
         if let existing = client.statements[label] {
             // The server is asked for the same statement once more: its own 42P05 comes in its place in the order of replies.
             let preparation = prepare(existing, rules)
             let message = "prepared statement \"\(String(decoding: label, as: UTF8.self))\" already exists"
-            ledger.owe(.parse, .forward, note: note(.rename(code: SQLState.duplicateStatement, message: message)))
+            ledger.owe(.parse, .forward, note: note(.rename(code: SQLState.duplicateStatement, message: message, stale: 0)))
             return .parse(existing, preparation)
         }
         let statement = table.intern(definition)
@@ -150,6 +172,7 @@ extension ServerSession {
         guard case .names(let portal, let name, let rest) = BindMessage.read(bytes, body: frame.body(at: offset)) else {
             return .refuse(.brokenMessage("Bind"))
         }
+        if fences > 0 { return .wait }
         if name.isEmpty {
             guard let statement = client.statements.unnamed, !statement.isRetired else {
                 return bindAbsent(client.statements.unnamed, name: "", portal: portal, rest: rest)
@@ -181,11 +204,11 @@ extension ServerSession {
     }
 
     private func absence(_ retired: Statement?, _ name: String) -> Note {
-        if retired != nil {
-            return .rename(code: SQLState.featureNotSupported, message: "cached plan must not change result type")
+        if let retired {
+            return .rename(code: SQLState.featureNotSupported, message: Self.stalePlan, stale: retired.id)
         }
         let what = name.isEmpty ? "unnamed prepared statement" : "prepared statement \"\(name)\""
-        return .rename(code: SQLState.invalidStatementName, message: "\(what) does not exist")
+        return .rename(code: SQLState.invalidStatementName, message: "\(what) does not exist", stale: 0)
     }
 
     private mutating func translateDescribe(
@@ -195,6 +218,7 @@ extension ServerSession {
             return .refuse(.brokenMessage("Describe"))
         }
         if kind == .portal { return plain(.describe) }
+        if fences > 0 { return .wait }
         let wanted = name.isEmpty ? client.statements.unnamed : client.statements[bytes.extracting(name)]
         guard let statement = wanted, !statement.isRetired else {
             ledger.owe(.describe, .forward, note: note(absence(wanted, String(decoding: bytes, in: name))))
@@ -221,11 +245,12 @@ extension ServerSession {
             return .refuse(.brokenMessage("Close"))
         }
         if kind == .portal { return plain(.close) }
+        if fences > 0 { return .wait }
         if name.isEmpty {
             let previous = client.statements.unnamed
             client.statements.unnamed = nil
             statements.unnamed = nil
-            ledger.owe(.close, .forward, note: previous == nil ? 0 : note(.defineUnnamed(previous: previous)))
+            ledger.owe(.close, .forward, note: previous == nil ? 0 : note(.defineUnnamed(nil, previous: previous)))
             return .forward
         }
         let label = Array(copying: bytes.extracting(name))
@@ -236,6 +261,8 @@ extension ServerSession {
         ledger.owe(.close, .invented, note: note(.forget(name: label, statement)))
         return .drop
     }
+
+    static let stalePlan = "cached plan must not change result type"
 
     /// Sees to it that the server has the statement before the message that is about to be entered.
     private mutating func prepare(_ statement: Statement, _ rules: Rules) -> Preparation {
@@ -248,7 +275,7 @@ extension ServerSession {
 
     private mutating func injectUnnamed(_ statement: Statement) {
         statements.unnamed = statement
-        ledger.owe(.parse, .swallow, note: note(.injectUnnamed))
+        ledger.owe(.parse, .swallow, note: note(.injectUnnamed(statement)))
     }
 
     private mutating func closeEvicted(_ ids: [UInt32]) {
@@ -264,6 +291,7 @@ extension ServerSession {
         guard let text = QueryText.read(bytes, body: frame.body(at: offset)),
             let parsed = DeallocateStatement.parse(bytes, text)
         else { return nil }
+        if fences > 0 { return .wait }
         let previous = client.statements
         switch parsed {
         case .name(let name):
@@ -273,19 +301,47 @@ extension ServerSession {
             return .drop
         case .all:
             // What SQL PREPARE left on the server only the server can remove; its command tag then clears the maps.
-            if statements.hasForeign { return nil }
+            if statements.hasForeign { return forwardAndWait(&client) }
             client.statements = ClientStatements()
             ledger.owe(.query, .invented, note: note(.deallocate(tag: "DEALLOCATE ALL", previous: previous)))
             return .drop
         case .savepointWrapped(_, let name):
+            // Outside a transaction it is an error.
+            if status == .idle, ledger.isEmpty { return nil }
             // SAVEPOINT a; DEALLOCATE b; RELEASE a: the savepoint protects nothing but the DEALLOCATE. Three tags are due.
             guard client.statements.set(Array(name.utf8), to: nil) != nil else { return nil }
             client.statements.unnamed = nil
             ledger.owe(.query, .invented, note: note(.deallocate(tag: Self.savepointTags, previous: previous)))
             return .drop
         case .discardAll:
-            return nil
+            return forwardAndWait(&client)
         }
+    }
+
+    /// The command tag will empty the client's map, and a Parse behind it in the same packet (Npgsql sends that) has to find it empty.
+    private mutating func forwardAndWait(_ client: inout ClientSession) -> FrontendAction {
+        client.statements.unnamed = nil
+        statements.unnamed = nil
+        ledger.owe(.query, .forward)
+        return .forwardAndWait
+    }
+
+    /// DEALLOCATE of one of the client's names in the extended protocol: the server is made to drop what it knows under its own name.
+    private mutating func translateDeallocate(
+        parsing tail: Range<Int>, _ bytes: Span<UInt8>, _ client: inout ClientSession, _ rules: Rules, _ table: StatementTable
+    ) -> FrontendAction? {
+        guard let query = ParseMessage.query(bytes, tail: tail), case .name(let name) = DeallocateStatement.parse(bytes, query),
+            let target = client.statements[Array(name.utf8)], !target.isRetired
+        else { return nil }
+        let text = "DEALLOCATE \"\(String(decoding: target.serverName, as: UTF8.self))\""
+        let statement = table.intern((Array(text.utf8) + [0, 0, 0]).span)
+        let preparation = prepare(target, rules)
+        let void = note(.defineUnnamed(statement, previous: client.statements.unnamed))
+        client.statements.unnamed = statement
+        client.deallocating = (Array(name.utf8), target)
+        statements.unnamed = statement
+        ledger.owe(.parse, .forward, note: void)
+        return .parseUnnamed(statement, preparation)
     }
 
     static let savepointTags = "SAVEPOINT;DEALLOCATE;RELEASE"

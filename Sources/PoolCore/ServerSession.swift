@@ -37,19 +37,22 @@ public struct ServerSession: Sendable {
     enum Note: Sendable {
         /// The client named a statement; before, the name meant `previous`. `isSent`: the server was really asked to parse it.
         case define(name: [UInt8], Statement, previous: Statement?, isSent: Bool)
-        case defineUnnamed(previous: Statement?)
+        /// The client gave the unnamed statement a meaning, or closed it (nil).
+        case defineUnnamed(Statement?, previous: Statement?)
         /// The client closed a name.
         case forget(name: [UInt8], Statement)
         /// The pooler made the server parse a statement ahead of the message that needs it.
         case inject(Statement)
-        case injectUnnamed
+        case injectUnnamed(Statement)
         /// The pooler closed a statement to keep the server within its limit.
         case evict(UInt32)
         /// The server's error is about a name that the pooler made up: the client gets the same error about its own.
-        case rename(code: String, message: String)
+        case rename(code: String, message: String, stale: UInt32)
         /// DEALLOCATE in SQL, answered by the pooler. Before it, the client had `previous`.
         case deallocate(tag: String, previous: ClientStatements)
         case errand(Errand)
+        /// A Sync behind messages that changed what is assumed of statements: until its ReadyForQuery they may yet be taken back.
+        case fence
     }
 
     public internal(set) var ledger = ReplyLedger()
@@ -64,7 +67,7 @@ public struct ServerSession: Sendable {
     /// CopyFail has been sent for a client that left.
     private var hasEndedCopy = false
 
-    /// A ledger note below this is the id of the statement that the message used; from here on it names an entry of `notes`.
+    /// A ledger note below this is the id of the statement that the message used or (Parse without a name) defined; from here on it names an entry of `notes`.
     static let firstNote: UInt32 = 1 << 31
 
     public init(parameters: ParameterSet) {
@@ -74,7 +77,16 @@ public struct ServerSession: Sendable {
     /// The server may be given to another client.
     public var isReusable: Bool { status == .idle && ledger.isSettled }
 
+    /// Syncs on their way that may tell of a failure which changes what names mean. Messages that use a name wait for them.
+    public internal(set) var fences = 0
+    /// Something was assumed of a statement since the last Sync.
+    var isAssuming = false
+
     mutating func note(_ note: Note) -> UInt32 {
+        switch note {
+        case .errand, .fence: break
+        default: isAssuming = true
+        }
         lastNote = (lastNote &+ 1) | Self.firstNote
         notes[lastNote] = note
         return lastNote

@@ -37,6 +37,11 @@ public struct ServerStatements: Sendable {
     /// The server does not have it (any more).
     public mutating func remove(_ id: UInt32) { lastUse[id] = nil }
 
+    /// The server's plan is stale: the first one to be given up.
+    mutating func demote(_ id: UInt32) {
+        if lastUse[id] != nil { lastUse[id] = 0 }
+    }
+
     /// Puts back a statement whose Close was refused or skipped.
     public mutating func restore(_ id: UInt32) {
         if lastUse[id] == nil { lastUse[id] = 0 }

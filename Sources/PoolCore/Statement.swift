@@ -11,15 +11,19 @@ public final class Statement: Sendable {
     public let serverName: [UInt8]
     private let retired = Atomic<Bool>(false)
 
-    /// A server found that its result columns have changed since (0A000). Whoever prepared it before has to prepare it again, as
-    /// with PostgreSQL itself; a Parse of the same text makes a new definition.
+    /// A server found that its result columns have changed since (0A000). Every client that prepared it before is told so once, as
+    /// with PostgreSQL itself, and uses a new definition of the same text from then on, which servers parse afresh.
     public var isRetired: Bool { retired.load(ordering: .relaxed) }
 
     fileprivate func retire() { retired.store(true, ordering: .relaxed) }
 
-    init(id: UInt32, definition: [UInt8]) {
+    /// The table's epoch when it was first prepared.
+    let epoch: UInt32
+
+    init(id: UInt32, definition: [UInt8], epoch: UInt32) {
         self.id = id
         self.definition = definition
+        self.epoch = epoch
         serverName = Self.serverName(id)
     }
 
@@ -40,40 +44,47 @@ public final class StatementTable: Sendable {
     }
 
     private let content = Mutex(Content())
+    private let currentEpoch = Atomic<UInt32>(0)
 
     public init() {}
+
+    /// Goes up when a server has changed something that statements may depend on. What is prepared after that is parsed afresh.
+    var epoch: UInt32 { currentEpoch.load(ordering: .relaxed) }
+
+    func beginEpoch() { currentEpoch.add(1, ordering: .relaxed) }
 
     /// How many definitions are stored.
     public var count: Int { content.withLock { $0.count } }
 
-    /// The definition with just these bytes, new or shared.
+    /// The definition with just these bytes, new or shared with everybody who has prepared it in this epoch.
     public func intern(_ definition: Span<UInt8>) -> Statement {
         let hash = BytesHash.of(definition)
+        let epoch = epoch
         let candidates = content.withLock { $0.buckets[hash] }
-        if let known = candidates?.first(where: { $0.definition.hasSameBytes(as: definition) }) { return known }
+        if let known = candidates?.first(where: { $0.epoch == epoch && $0.definition.hasSameBytes(as: definition) }) { return known }
         let bytes = Array(copying: definition)
         return content.withLock { content in
-            if let known = content.buckets[hash]?.first(where: { $0.definition == bytes }) { return known }
+            if let known = content.buckets[hash]?.first(where: { $0.epoch == epoch && $0.definition == bytes }) { return known }
             if content.count >= content.sweepAt { Self.sweep(&content) }
             content.lastID += 1
-            let statement = Statement(id: content.lastID, definition: bytes)
+            let statement = Statement(id: content.lastID, definition: bytes, epoch: epoch)
             content.buckets[hash, default: []].append(statement)
             content.count += 1
             return statement
         }
     }
 
-    /// Takes a definition out of circulation: see `Statement.isRetired`.
-    public func retire(_ id: UInt32) {
+    /// Takes a definition out of circulation (see `Statement.isRetired`) and returns the one that replaces it.
+    public func renewed(_ statement: Statement) -> Statement {
+        let definition = statement.definition
+        let hash = BytesHash.of(definition.span)
         content.withLock { content in
-            for (hash, candidates) in content.buckets {
-                guard let index = candidates.firstIndex(where: { $0.id == id }) else { continue }
-                candidates[index].retire()
-                content.buckets[hash]?.remove(at: index)
-                content.count -= 1
-                return
-            }
+            guard let index = content.buckets[hash]?.firstIndex(where: { $0 === statement }) else { return }
+            statement.retire()
+            content.buckets[hash]?.remove(at: index)
+            content.count -= 1
         }
+        return intern(definition.span)
     }
 
     private static func sweep(_ content: inout Content) {

@@ -62,7 +62,10 @@ final class SharedState: Sendable {
         }
     }
 
-    var allPools: [SharedPool] { pools.withLock { Array($0.values) } }
+    /// Databases that came into being because somebody asked for them and `*` allows it.
+    private let autoDatabases = Mutex<Set<String>>([])
+
+    func isNewAutoDatabase(_ name: String) -> Bool { autoDatabases.withLock { $0.insert(name).inserted } }
 }
 
 /// How far a shutdown has come.

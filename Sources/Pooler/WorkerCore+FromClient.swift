@@ -21,7 +21,7 @@ extension WorkerCore {
         if let server = client.server, !server.outgoing.isEmpty { return false }
         switch client.phase {
         case .waiting, .awaitingGreeting: return client.held.count < Self.receiveSize
-        case .linked: return client.server?.phase == .linked || client.held.count < Self.receiveSize
+        case .linked: return (client.server?.phase == .linked && client.barrier == .none) || client.held.count < Self.receiveSize
         case .closed: return false
         default: return true
         }
@@ -92,7 +92,7 @@ extension WorkerCore {
             let before = at
             switch client.phase {
             case .linked:
-                guard let server = client.server, server.phase == .linked, server.outgoing.isEmpty else { return at }
+                guard let server = client.server, server.phase == .linked, server.outgoing.isEmpty, client.barrier == .none else { return at }
                 at = relay(client, server, bytes, from: at)
                 if at == before { return at }
             case .idle:
@@ -205,6 +205,11 @@ extension WorkerCore {
             switch action {
             case .forward:
                 break
+            case .forwardAndWait:
+                client.barrier = .untilSettled
+            case .wait:
+                client.barrier = .untilConfirmed
+                break messages
             case .drop:
                 keep(bytes, run..<at)
                 run = at + take
@@ -232,6 +237,11 @@ extension WorkerCore {
                 write(preparation)
                 writeParse(statement.serverName, statement)
                 run = at + take
+            case .parseUnnamed(let statement, let preparation):
+                keep(bytes, run..<at)
+                write(preparation)
+                writeParse([], statement)
+                run = at + take
             case .forwardAfterUnnamed(let statement):
                 keep(bytes, run..<at)
                 writeParse([], statement)
@@ -251,6 +261,7 @@ extension WorkerCore {
                 if case .drop = action { client.dropsPassThrough = true } else { client.dropsPassThrough = false }
                 slowMessages.insert(client.slot)
             }
+            if client.barrier != .none { break }
         }
         client.requestTime = now
         sendBurst(client, server, bytes, run..<at)

@@ -166,7 +166,14 @@ extension WorkerCore {
                 fail(client, .transactionInStatementMode)
                 return
             }
-            if server.session.isReusable, server.shard.settings.mode != .session { release(server) }
+            let client = server.client
+            let isOpened = openBarrier(server)
+            if server.session.isReusable, server.shard.settings.mode != .session {
+                release(server)
+            } else if isOpened, let client {
+                consumeHeld(client)
+                if client.isOpen { resumeReading(client) }
+            }
         case .trying:
             if server.trialsLeft == 0 { finishTrial(server) }
         case .testing, .resetting:
@@ -178,6 +185,18 @@ extension WorkerCore {
         default:
             break
         }
+    }
+
+    /// Lets the client's next message go, if what it waited for has come. False: there was no barrier, or it stays.
+    private func openBarrier(_ server: ServerConnection) -> Bool {
+        guard let client = server.client else { return false }
+        switch client.barrier {
+        case .none: return false
+        case .untilSettled: guard server.session.ledger.isEmpty else { return false }
+        case .untilConfirmed: guard server.session.fences == 0 else { return false }
+        }
+        client.barrier = .none
+        return true
     }
 
     /// Parts a client and its server between two transactions.

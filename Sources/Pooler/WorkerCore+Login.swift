@@ -53,13 +53,8 @@ extension WorkerCore {
         case .complete(let request, let length):
             switch request {
             case .ssl, .gssEncryption:
-                let isFirst = bytes.count == offset + length
+                // What follows in the same packet is as unencrypted as the client was just told it would be.
                 send([UInt8(ascii: "N")], to: client)
-                guard isFirst else {
-                    let what = if case .ssl = request { "SSL" } else { "GSSAPI encryption" }
-                    fail(client, .malformedStartup("received unencrypted data after \(what) request"))
-                    return bytes.count
-                }
             case .directTLS:
                 fail(client, .malformedStartup("bad packet header: '\(hexadecimal(bytes, from: offset))'"))
                 return bytes.count
@@ -256,6 +251,9 @@ extension WorkerCore {
     func shard(of database: Database, user: String) -> PoolShard {
         let key = CapacityLedger.PoolKey(database: database.name, user: user)
         if let shard = shards[key] { return shard }
+        if configuration.databases[database.name] == nil, shared.isNewAutoDatabase(database.name) {
+            shared.log.info("registered new auto-database: db=\(database.name)")
+        }
         let settings = PoolSettings(configuration, database: database, user: user)
         let shard = PoolShard(shared: shared.pool(key, workers: peers.count), worker: index, database: database, settings: settings)
         shards[key] = shard
