@@ -22,6 +22,15 @@ CLIENTS, SERVERS, TRANSACTIONS, SLACK = 16, 4, 4000, 1.01
 SOCKET_CALLS = "recvfrom,recvmsg,recvmmsg,sendto,sendmsg,sendmmsg,read,readv,write,writev"
 
 
+def open_all_servers(pooler):
+    clients = [pooler.connect() for _ in range(SERVERS)]
+    for c in clients:
+        c.rows("begin")
+    for c in clients:
+        c.rows("commit")
+    assert len(pooler.servers()) == SERVERS
+
+
 def drive(clients, burst_of, transactions):
     """Every client always has one question under way; returns when all were answered. One thread, one epoll."""
     poll = select.epoll()
@@ -117,8 +126,8 @@ def test_four_socket_calls_per_transaction(make_pooler, burst, clients):
     members = [pooler.connect() for _ in range(clients)]
     for c in members:
         c.run(parse("s", "select 1"), parse("t", "select $1::text"), sync()).check()
-    drive(members, burst, 200)  # every server is open and knows the statements
-    assert len(pooler.servers()) == SERVERS or clients < CLIENTS
+    open_all_servers(pooler)
+    drive(members, burst, 500)  # every server knows the statements
     with Trace(pooler) as trace:
         drive(members, burst, TRANSACTIONS)
     print(trace, f"in {TRANSACTIONS} transactions")
@@ -134,6 +143,7 @@ def test_four_socket_calls_with_different_texts_of_one_name(make_pooler):
     members = [pooler.connect() for _ in range(CLIENTS)]
     for i, c in enumerate(members):
         c.run(parse("s", f"select {i % 3}"), sync()).check()
+    open_all_servers(pooler)
     drive(members, prepared, 1000)
     with Trace(pooler) as trace:
         drive(members, prepared, TRANSACTIONS)
@@ -147,6 +157,7 @@ def test_changing_settings_cost_no_round_trip(make_pooler):
     # a SET goes out in the same send as the query: the budget holds even where every client has another TimeZone
     pooler = make_pooler(workers=1, default_pool_size=SERVERS, auth_type="trust")
     members = [pooler.connect(parameters={"TimeZone": zone}) for zone in ["UTC", "Asia/Tokyo", "Europe/Vienna", "America/Lima"] * 4]
+    open_all_servers(pooler)
     drive(members, simple, 1000)
     with Trace(pooler) as trace:
         drive(members, simple, TRANSACTIONS)
