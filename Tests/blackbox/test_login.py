@@ -468,7 +468,7 @@ def test_broken_options_end_in_an_error_or_a_login(make_pooler, options):
 
 
 @unknown_parameters
-@pytest.mark.parametrize("name, value", [("statement_timeout", "banana"), ("search_path", '"'), ("DateStyle", "Klingon"), ("TimeZone", "Mars/Olympus")])
+@pytest.mark.parametrize("name, value", [("statement_timeout", "banana"), ("search_path", '"unclosed'), ("DateStyle", "Klingon"), ("TimeZone", "Mars/Olympus")])
 def test_a_refused_startup_value_is_told_and_disturbs_nobody(make_pooler, name, value):
     # PostgreSQL refuses the login. A pooler may find out with the first query, but must not run it regardless.
     pooler = make_pooler(default_pool_size=1)

@@ -643,15 +643,6 @@ def test_deallocate_and_next_use_in_one_burst(target):
     assert r.kinds == "CZ12DCZCZEZ" and r.values == ["two"] and r.codes == ["26000"]
 
 
-@sql_deallocate
-def test_deallocate_as_one_of_several_statements(target):
-    c = target.connect()
-    c.run(parse("s", "select 1"), sync()).check()
-    r = c.query("select 1; deallocate s; select 2")
-    assert r.tags == ["SELECT 1", "DEALLOCATE", "SELECT 1"]
-    assert use(c, "s").codes == ["26000"]
-
-
 def test_sql_prepare_and_execute_within_a_transaction(target):
     c = target.connect()
     c.rows("begin")
