@@ -16,8 +16,8 @@ options="log_path=$reports/race exitcode=0 history_size=4"
 [ ! -e Tests/tsan.supp ] || options="suppressions=$PWD/Tests/tsan.supp $options"
 read -ra pytest_flags <<<"${PYTEST_FLAGS:-}"
 status=0
-# Several times slower than a release build: tests that measure time or count system calls say nothing here.
-TSAN_OPTIONS=$options .venv-tests/bin/pytest Tests/blackbox -q -m "not slow and not budget" \
+# Several times slower than a release build, with system calls of its own: counting them says nothing here.
+TSAN_OPTIONS=$options .venv-tests/bin/pytest Tests/blackbox -q -m "not slow and not needs_strace" \
     --pooler .build-tsan/debug/sluice --workers 4 "${pytest_flags[@]}" || status=$?
 
 found=("$reports"/*)
