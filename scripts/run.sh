@@ -155,7 +155,7 @@ else
     url=postgres://app:app@127.0.0.1:$port/app
     note=
 fi
-[ "$port" = 6543 ] || arguments+=(--port "$port")
+[ "$port" = 6543 ] || arguments+=(--listen-port "$port")
 
 .build/release/sluice "${arguments[@]}" &
 pooler=$!
