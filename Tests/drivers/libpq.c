@@ -252,7 +252,7 @@ static void pipelines(int who) {
         /* An error skips to the next Sync, and only to that one. */
         const char *zero[] = {"0"}, *values[] = {"5"};
         PQsendQueryParams(c, "select 1/$1::int", 1, NULL, zero, NULL, NULL, 0);
-        PQsendPrepare(c, "skipped", own_text(who, "skipped"), 1, NULL);
+        PQsendPrepare(c, "skipped", "select 'wrong', $1::text", 1, NULL);
         PQpipelineSync(c);
         PQsendQueryPrepared(c, name, 1, values, NULL, NULL, 0);
         PQsendPrepare(c, "skipped", own_text(who, "not skipped"), 1, NULL); /* skipped above, so the name is free */
