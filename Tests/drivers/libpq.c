@@ -178,40 +178,38 @@ static void deallocate(int who) {
     PQfinish(c);
 }
 
-/* A plan that the table has outgrown: PostgreSQL says so once, and preparing again heals it, at the latest when every
-   pooled server has said it. */
+/* A plan that the table has outgrown: PostgreSQL says so once, and preparing again heals it. Behind a pooler each of its
+   three servers may say it once, and no more. */
 static void stale_plan(int who) {
     PGconn *c = open_connection();
-    char sql[200];
+    char sql[200], name[32];
     for (int round = 0; round < 5; round++) {
-        run(c, "begin");
-        snprintf(sql, sizeof sql, "set local client_min_messages = error; drop table if exists libpq_stale_%d", who);
+        snprintf(sql, sizeof sql, "create table libpq_stale_%d_%d as select %d as who, 'old'::text as t", who, round, who);
         run(c, sql);
-        snprintf(sql, sizeof sql, "create table libpq_stale_%d as select %d as who, 'old'::text as t", who, who);
-        run(c, sql);
-        run(c, "commit");
-        snprintf(sql, sizeof sql, "select * from libpq_stale_%d", who);
-        char name[32];
+        snprintf(sql, sizeof sql, "select * from libpq_stale_%d_%d", who, round);
         snprintf(name, sizeof name, "stale%d", round);
         expect(c, PQprepare(c, name, sql, 0, NULL), NULL, "PQprepare");
-        for (int n = 0; n < 10; n++) check_row(c, PQexecPrepared(c, name, 0, NULL, NULL, NULL, 0), who, "old", "before ALTER TABLE");
+        for (int n = 0; n < 20; n++) check_row(c, PQexecPrepared(c, name, 0, NULL, NULL, NULL, 0), who, "old", "before ALTER TABLE");
         char alter[200];
-        snprintf(alter, sizeof alter, "alter table libpq_stale_%d add column more text default 'new'", who);
+        snprintf(alter, sizeof alter, "alter table libpq_stale_%d_%d add column more text default 'new'", who, round);
         run(c, alter);
-        int attempts = 0, healed = 0;
-        while (healed < 5) {
-            snprintf(name, sizeof name, "stale%d_%d", round, attempts);
-            if (++attempts > 20) die("still 0A000 after 20 new preparations");
-            expect(c, PQprepare(c, name, sql, 0, NULL), NULL, "PQprepare");
+        int refused = 0, healed = 0;
+        while (healed < 20) {
             PGresult *r = PQexecPrepared(c, name, 0, NULL, NULL, NULL, 0);
             if (PQresultStatus(r) == PGRES_TUPLES_OK) {
                 if (PQnfields(r) != 3) die("%d columns after ALTER TABLE", PQnfields(r));
                 healed++;
             } else if (strcmp(state_of(r), "0A000") != 0) {
                 die("after ALTER TABLE: %s", PQerrorMessage(c));
+            } else {
+                if (++refused > 3) die("0A000 for the fourth time, on three servers");
+                snprintf(name, sizeof name, "stale%d_%d", round, refused); /* the same text under a new name */
+                expect(c, PQprepare(c, name, sql, 0, NULL), NULL, "PQprepare");
             }
             PQclear(r);
         }
+        snprintf(sql, sizeof sql, "drop table libpq_stale_%d_%d", who, round);
+        run(c, sql);
     }
     PQfinish(c);
 }
@@ -254,13 +252,13 @@ static void pipelines(int who) {
         /* An error skips to the next Sync, and only to that one. */
         const char *zero[] = {"0"}, *values[] = {"5"};
         PQsendQueryParams(c, "select 1/$1::int", 1, NULL, zero, NULL, NULL, 0);
-        PQsendPrepare(c, "skipped", own_text(who, "skipped"), 1, NULL);
+        PQsendPrepare(c, "skipped", "select 'wrong', $1::text", 1, NULL);
         PQpipelineSync(c);
         PQsendQueryPrepared(c, name, 1, values, NULL, NULL, 0);
         PQsendPrepare(c, "skipped", own_text(who, "not skipped"), 1, NULL); /* skipped above, so the name is free */
         PQpipelineSync(c);
         PQsendQueryPrepared(c, "skipped", 1, values, NULL, NULL, 0);
-        PQsendQueryParams(c, "deallocate skipped", 0, NULL, NULL, NULL, NULL, 0); /* DEALLOCATE by the extended protocol */
+        PQsendPrepare(c, "skipped", "select 'twice'", 0, NULL);
         PQpipelineSync(c);
         expect(c, next_result(c), "22012", "the error");
         r = next_result(c);
@@ -271,10 +269,33 @@ static void pipelines(int who) {
         expect(c, next_result(c), NULL, "a name that was skipped");
         PQclear(next_result(c));
         check_row(c, next_result(c), who, "5", "the name that was skipped");
-        expect(c, next_result(c), NULL, "deallocate in a pipeline");
+        expect(c, next_result(c), "42P05", "a duplicate name in a pipeline");
         PQclear(next_result(c));
+        PQsendQueryParams(c, "select 1", 0, NULL, NULL, NULL, NULL, 0);
+        PQpipelineSync(c);
+        expect(c, next_result(c), NULL, "after a refused duplicate");
+        PQclear(next_result(c));
+        PQexitPipelineMode(c);
+        run(c, "deallocate skipped");
+        PQenterPipelineMode(c);
     }
     if (!PQexitPipelineMode(c)) die("cannot leave the pipeline: %s", PQerrorMessage(c));
+    PQfinish(c);
+}
+
+/* DEALLOCATE as text, but not by a simple Query. */
+static void deallocate_extended(int who) {
+    PGconn *c = open_connection();
+    const char *values[] = {"1"};
+    for (int n = 0; n < 20; n++) {
+        expect(c, PQprepare(c, "x", own_text(who, "x"), 1, NULL), NULL, "PQprepare");
+        check_row(c, PQexecPrepared(c, "x", 1, values, NULL, NULL, 0), who, "1", "before");
+        expect(c, PQexecParams(c, "deallocate x", 0, NULL, NULL, NULL, NULL, 0), NULL, "deallocate x");
+        expect(c, PQexecPrepared(c, "x", 1, values, NULL, NULL, 0), "26000", "after deallocate x");
+        expect(c, PQprepare(c, "x", own_text(who, "again"), 1, NULL), NULL, "PQprepare");
+        expect(c, PQexecParams(c, "deallocate all", 0, NULL, NULL, NULL, NULL, 0), NULL, "deallocate all");
+        expect(c, PQexecPrepared(c, "x", 1, values, NULL, NULL, 0), "26000", "after deallocate all");
+    }
     PQfinish(c);
 }
 
@@ -391,5 +412,6 @@ int main(void) {
     in_processes("COPY", copy);
     in_processes("cancel", cancel);
     in_processes("large objects", large_objects);
+    in_processes("DEALLOCATE in the extended protocol", deallocate_extended);
     return 0;
 }
