@@ -75,7 +75,7 @@ public enum PoolerError: Error, Sendable, Equatable {
         case .unknownMessage: "unknown pkt"
         case .badHeader(let hex): "bad packet header: '\(hex)'"
         case .brokenMessage(let kind): "broken \(kind) packet"
-        case .messageTooLarge(let limit): "message is larger than max_packet_size (\(limit) bytes)"
+        case .messageTooLarge(let length): "message of \(length) bytes is too large"
         case .stalledMessage: "unfinished message: the rest did not arrive in time"
         case .simpleQueryDisallowed: "PQexec disallowed"
         case .transactionInStatementMode: "transaction blocks not allowed in statement pooling mode"

@@ -50,6 +50,8 @@ final class ServerConnection {
     var trialsLeft = 0
     var trialFailed: ErrorFields?
 
+    /// A client has had it.
+    var wasUsed = false
     var cancelKey: CancelKey?
     var cancelsInFlight = 0
     var generation: UInt32

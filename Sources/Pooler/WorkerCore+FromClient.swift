@@ -147,8 +147,8 @@ extension WorkerCore {
                 fail(client, .unknownMessage)
                 return bytes.count
             }
-            if frame.length > settings.maxPacketSize {
-                fail(client, .messageTooLarge(settings.maxPacketSize))
+            guard isAllowed(frame, available) else {
+                fail(client, .messageTooLarge(frame.length))
                 return bytes.count
             }
             guard isComplete(frame, available) else { return offset }
@@ -164,6 +164,12 @@ extension WorkerCore {
     @inline(__always)
     private func isComplete(_ frame: Frame, _ available: Int) -> Bool {
         available >= frame.length || (available >= Self.streamingThreshold && frame.type != Frontend.parse)
+    }
+
+    /// Whether a message may be as long as its header says; before the rest of it is waited for.
+    @inline(__always)
+    private func isAllowed(_ frame: Frame, _ available: Int) -> Bool {
+        frame.length <= messageLimit && (available >= frame.length || frame.length <= Frontend.maximumLength(frame.type))
     }
 
     // MARK: With a server
@@ -191,12 +197,12 @@ extension WorkerCore {
                 return bytes.count
             }
             let available = bytes.count - at
+            guard isAllowed(frame, available) else {
+                sendBurst(client, server, bytes, run..<at)
+                fail(client, .messageTooLarge(frame.length))
+                return bytes.count
+            }
             if available < frame.length {
-                if frame.length > settings.maxPacketSize {
-                    sendBurst(client, server, bytes, run..<at)
-                    fail(client, .messageTooLarge(settings.maxPacketSize))
-                    return bytes.count
-                }
                 guard isComplete(frame, available) || frame.type == Frontend.copyData else { break }
             }
             let take = min(frame.length, available)

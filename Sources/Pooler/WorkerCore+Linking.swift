@@ -83,6 +83,7 @@ extension WorkerCore {
         client.wasNotified = false
         server.client = client
         server.phase = .linked
+        server.wasUsed = true
         server.lastActivity = now
         guard let wanted = client.session.parameters, wanted !== server.session.parameters else { return }
         adjust(server, client, to: wanted)
@@ -276,6 +277,7 @@ extension WorkerCore {
         let lifetime = server.shard.settings.serverLifetime
         guard now - server.connectTime >= lifetime else { return false }
         let size = max(1, server.shard.settings.limits.pool)
-        return lifetime == 0 || server.shard.shared.mayCloseForAge(now: now, spacing: lifetime / Int64(size))
+        if lifetime == 0 { return server.wasUsed }
+        return server.shard.shared.mayCloseForAge(now: now, spacing: lifetime / Int64(size))
     }
 }

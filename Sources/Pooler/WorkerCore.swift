@@ -1,6 +1,7 @@
 import Configuration
 import EventLoop
 import PoolCore
+import PostgresWire
 
 /// What a worker does, a turn of its loop at a time. Not Sendable: it lives inside its `Worker`.
 ///
@@ -12,7 +13,11 @@ final class WorkerCore {
     let shared: SharedState
     /// All workers of the process, this one included, by index.
     var peers: [Worker] = []
-    var configuration: Configuration
+    var configuration: Configuration {
+        didSet { messageLimit = Self.messageLimit(configuration) }
+    }
+    /// No message of a client may be longer.
+    private(set) var messageLimit: Int
 
     /// Read once a turn.
     var now = MonotonicClock.now()
@@ -49,9 +54,15 @@ final class WorkerCore {
         self.loop = loop
         self.shared = shared
         self.configuration = configuration
+        messageLimit = Self.messageLimit(configuration)
     }
 
-    var settings: Settings { configuration.settings }
+    private static func messageLimit(_ configuration: Configuration) -> Int {
+        min(configuration.settings.maxPacketSize, Frontend.maximumLength(Frontend.query))
+    }
+
+    /// Without a copy: it is looked at on the query path.
+    var settings: Settings { _read { yield configuration.settings } }
 
     // MARK: A turn
 

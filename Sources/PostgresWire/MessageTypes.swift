@@ -3,6 +3,16 @@
 /// PostgreSQL documentation, section "Message Formats" (F). StartupMessage, SSLRequest, GSSENCRequest and CancelRequest
 /// have no such byte; `StartupRequest` reads them.
 public enum Frontend {
+    /// The longest message of a type that PostgreSQL takes, type byte included (`SocketBackend` in postgres.c): 10,000 bytes for those
+    /// that carry no data, 1 GB less one byte for the others.
+    @inlinable
+    public static func maximumLength(_ type: UInt8) -> Int {
+        switch type {
+        case execute, close, describe, sync, flush, terminate, copyDone, copyFail: 10_001
+        default: 0x3FFF_FFFF
+        }
+    }
+
     public static let bind: UInt8 = 0x42  // B
     public static let close: UInt8 = 0x43  // C
     public static let copyData: UInt8 = 0x64  // d
