@@ -33,7 +33,6 @@ extension ServerSession {
         case .ready(let owed):
             guard let status = ReadyForQueryMessage.read(bytes, body: frame.body(at: offset)) else { return .violation }
             self.status = status
-            if client.deallocating != nil { client.deallocating = nil }
             if owed.note >= Self.firstNote {
                 switch notes.removeValue(forKey: owed.note) {
                 case .errand(let errand): return .errandDone(errand)
@@ -41,6 +40,7 @@ extension ServerSession {
                 default: break
                 }
             }
+            if client.deallocating != nil { client.deallocating = nil }
             return .ready(forwards: owed.disposition == .forward)
         case .settled(let owed):
             if frame.type == Backend.commandComplete { noteTag(frame, bytes, at: offset, client: &client, table: table) }
