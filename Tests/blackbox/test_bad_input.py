@@ -142,7 +142,7 @@ def test_a_login_in_drips_does_not_outlive_its_timeout(pooler, bystander):
 
 
 @pytest.mark.sluice_only("PgBouncer's words differ by version")
-@pytest.mark.parametrize("sent", [query("select 1"), ask("select 1") + sync(), wire.copy_data(b"x"), wire.terminate(), message("\x01", b"x" * 50)])
+@pytest.mark.parametrize("sent", [query("select 1"), ask("select 1") + sync(), wire.copy_data(b"x"), wire.terminate(), message("\x01", b"x" * 50)], ids=["Query", "pipeline", "CopyData", "Terminate", "unknown"])
 def test_messages_before_the_login_are_refused(pooler, bystander, sent):
     closes = pooler.log_count("closing because: ")
     c = pooler.raw()
@@ -161,7 +161,7 @@ def test_a_query_before_the_password_is_never_run(pooler, bystander):
     assert look.value("select count(*) from burglars") == "0"
 
 
-@pytest.mark.parametrize("password", [b"", b"\0", b"no terminator", b"x" * 100000 + b"\0", b"\xff\xfe\xfd\0"])
+@pytest.mark.parametrize("password", [b"", b"\0", b"no terminator", b"x" * 100000 + b"\0", b"\xff\xfe\xfd\0"], ids=["none", "empty", "unterminated", "100 kB", "not UTF-8"])
 def test_malformed_passwords(pooler, password):
     c = pooler.raw()
     c.send(GOOD)

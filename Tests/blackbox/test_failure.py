@@ -274,7 +274,30 @@ def test_a_client_that_vanishes_from_a_big_result(vanish, end):
         assert b.query("select 'mine'") == [("T", ("?column?",)), ("D", ("mine",)), ("C", "SELECT 1"), ("Z", "I")]
 
 
-@pytest.mark.parametrize("burst", [ask("select 1"), ask("select 1") + flush(), parse("", "select 1"), ask("insert into vanish values (1)") + flush(), ask("begin") + sync() + ask("insert into vanish values (1)"), query("select 1") * 50, (ask("select 1") + sync()) * 50])
+BURSTS = {
+    "no sync": ask("select 1"),
+    "flush": ask("select 1") + flush(),
+    "parse": parse("", "select 1"),
+    "insert": ask("insert into vanish values (1)") + flush(),
+    "begin and insert": ask("begin") + sync() + ask("insert into vanish values (1)"),
+    "queries": query("select 1") * 50,
+    "syncs": (ask("select 1") + sync()) * 50,
+}
+
+
+@pytest.mark.parametrize("end", ["FIN", "RST", "Terminate"])
+def test_a_pipeline_without_its_sync_is_never_committed(vanish, end):
+    # PostgreSQL commits an implicit transaction at Sync: a pooler that tidies up with a Sync of its own commits half of
+    # what the client was about to do
+    for _ in range(5):
+        c = vanish.connect()
+        c.send(ask("insert into vanish values (1)"), flush())
+        assert c.read_until("C").tags == ["INSERT 0 1"]
+        END[end](c)
+        assert vanish.connect().value("select count(*) from vanish") == "0"
+
+
+@pytest.mark.parametrize("burst", BURSTS.values(), ids=BURSTS)
 def test_a_client_that_vanishes_in_the_middle_of_a_pipeline(vanish, burst):
     for end in ("FIN", "RST"):
         c = vanish.connect()

@@ -177,7 +177,7 @@ def test_scram_authzid_is_refused(scram_pooler):
 
 
 @pytest.mark.since("1.26")
-@pytest.mark.parametrize("first", [b"", b"n", b"n,,", b"n,,r=", b"n,,n=app", b"n,,m=x,n=,r=abc", b"\xff\xfe\0,,", b"n,,n=,r=" + b"x" * 5000])
+@pytest.mark.parametrize("first", [b"", b"n", b"n,,", b"n,,r=", b"n,,n=app", b"n,,m=x,n=,r=abc", b"\xff\xfe\0,,", b"n,,n=,r=" + b"x" * 5000], ids=range(8))
 def test_scram_malformed_first_message(scram_pooler, first):
     c = begin_scram(scram_pooler)
     c.send(message("p", b"SCRAM-SHA-256\0" + struct.pack("!i", len(first)) + first))
@@ -200,7 +200,7 @@ def test_scram_first_message_with_a_lying_length(scram_pooler, length):
 
 
 @pytest.mark.since("1.26")
-@pytest.mark.parametrize("final", [b"", b"c=biws", b"c=biws,p=AAAA", b"c=biws,r=wrong,p=AAAA", b"c=eSws,r=%r,p=AAAA", b"c=biws,r=%r", b"c=biws,r=%r,p=", b"c=biws,r=%r,p=!!!!", b"c=biws,r=%r,p=" + b"A" * 3000, b"p=AAAA", b",,,,"])
+@pytest.mark.parametrize("final", [b"", b"c=biws", b"c=biws,p=AAAA", b"c=biws,r=wrong,p=AAAA", b"c=eSws,r=%r,p=AAAA", b"c=biws,r=%r", b"c=biws,r=%r,p=", b"c=biws,r=%r,p=!!!!", b"c=biws,r=%r,p=" + b"A" * 3000, b"p=AAAA", b",,,,"], ids=range(11))
 def test_scram_malformed_final_message(scram_pooler, final):
     # a client-final-message without a nonce was one of PgBouncer's security faults of 2025/26
     c = begin_scram(scram_pooler)
@@ -456,7 +456,7 @@ def test_tracked_options_work_as_in_pgbouncer(target):
     assert c.value("show datestyle").startswith("German") and c.value("show timezone") == "Asia/Tokyo"
 
 
-@pytest.mark.parametrize("options", ["-c=", "-c", "--", "--=", "-c =", "-c a", "-x", "\\", "-c a=b\\", "garbage", "-c " * 1000])
+@pytest.mark.parametrize("options", ["-c=", "-c", "--", "--=", "-c =", "-c a", "-x", "\\", "-c a=b\\", "garbage", "-c " * 1000], ids=range(11))
 def test_broken_options_end_in_an_error_or_a_login(make_pooler, options):
     # "-c=" made PgBouncer loop for ever (CVE of 2025)
     pooler = make_pooler()

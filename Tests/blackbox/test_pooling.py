@@ -99,7 +99,7 @@ def test_statement_mode_takes_single_statements(make_pooler):
     assert a.run(*[ask(f"select {i}") for i in range(5)], sync()).values == list("01234")
 
 
-@pytest.mark.parametrize("how", [query("begin"), ask("begin") + sync(), query("select 1; begin")])
+@pytest.mark.parametrize("how", [query("begin"), ask("begin") + sync(), query("select 1; begin")], ids=["simple", "extended", "behind another"])
 def test_statement_mode_refuses_transaction_blocks(make_pooler, how):
     pooler = make_pooler(pool_mode="statement", default_pool_size=1)
     a, b = pooler.connect(), pooler.connect()
@@ -162,7 +162,7 @@ def test_pool_size_is_exact(make_pooler):
         clients = [pooler.connect(database=database) for _ in range(10)]
         for c in clients:
             c.send(query("begin; select pg_backend_pid()"))
-        served = 0
+        served, holders = 0, []
         while clients:
             ready = select.select([c.socket for c in clients], [], [], wire.HANG)[0]
             assert ready, "nobody is served"
@@ -170,9 +170,13 @@ def test_pool_size_is_exact(make_pooler):
                 assert c.read_until("Z").status == "T"
                 assert len(pooler.servers(database)) <= size
                 clients.remove(c)
+                holders.append(c)
                 served += 1
-                c.rows("commit")
-        assert served == 10 and len(pooler.servers(database)) == size
+            if len(holders) == size:  # the pool grows to its full size while they all hold on
+                assert len(pooler.servers(database)) == size
+            if len(holders) >= size or served > size:
+                holders.pop().rows("commit")
+        assert served == 10
 
 
 @pytest.mark.since("1.25")

@@ -365,7 +365,7 @@ def test_a_duplicate_name_in_a_transaction_aborts_it(target):
 
 
 @postgresql_errors
-@pytest.mark.parametrize("message", [bind("nope") + execute(), describe("nope")])
+@pytest.mark.parametrize("message", [bind("nope") + execute(), describe("nope")], ids=["Bind", "Describe"])
 def test_an_unknown_name_is_26000_and_the_connection_lives(target, message):
     c = target.connect()
     r = c.run(message, ask("select 'skipped'"), sync(), query("select 'after'"), ready=2)
