@@ -60,7 +60,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         thread.store(UInt(pthread_self()), ordering: .releasing)
         var jobs: [UnownedJob] = []
         while !isStopping.load(ordering: .acquiring) {
-            event_base_loop(base, Int32(EVLOOP_ONCE))
+            event_base_loop(base, Int32(ownerHasWork ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE))
             if !ready.isEmpty || tickDue || ownerHasWork {
                 ownerHasWork = false
                 let tick = tickDue
@@ -80,10 +80,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     }
 
     /// Makes the next turn come without waiting for an event: the owner has work left.
-    public func wakeSoon() {
-        ownerHasWork = true
-        wake()
-    }
+    public func wakeSoon() { ownerHasWork = true }
 
     /// Ends `run` after the turn in progress.
     public func stop() {

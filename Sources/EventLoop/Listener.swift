@@ -78,11 +78,4 @@ public struct Listener: ~Copyable {
         }
         return descriptor
     }
-
-    /// A second descriptor for the same listening socket, so that another worker can accept from it too.
-    public static func duplicate(_ descriptor: Int32) throws(SystemError) -> Int32 {
-        let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
-        guard copy >= 0 else { throw SystemError(call: "fcntl", number: errno) }
-        return copy
-    }
 }

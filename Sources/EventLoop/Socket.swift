@@ -123,7 +123,4 @@ public struct Socket: ~Copyable {
         getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &number, &size)
         return number == 0 ? nil : SystemError(call: "connect", number: number)
     }
-
-    /// Tells the other side that nothing more will come.
-    public borrowing func shutdownSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 }

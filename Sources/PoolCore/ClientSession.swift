@@ -4,8 +4,11 @@ public struct ClientSession: Sendable {
     /// What the client wants its server to be set to; nil until the pool's first server has told its values.
     public var parameters: ParameterSet?
 
-    /// DEALLOCATE of one of the client's names is under way in the extended protocol: the server drops its statement, and when it says
-    /// so the name goes too.
+    /// What the startup packet asked for: RESET and DISCARD ALL go back to it.
+    public var startup: ParameterSet?
+    /// RESET or DISCARD ALL ran: what the server reports now is its default, not the client's.
+    public var isResetting = false
+    /// The unnamed statement is a DEALLOCATE of one of the client's names: when it has run, the name goes too.
     var deallocating: (name: [UInt8], statement: Statement)?
 
     public init() {}

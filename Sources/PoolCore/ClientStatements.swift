@@ -58,13 +58,13 @@ public struct ClientStatements: Sendable {
     }
 
     /// The definition with this id, if the client uses it.
-    func statement(withID id: UInt32) -> Statement? {
+    func statement(withID id: UInt64) -> Statement? {
         if let unnamed, unnamed.id == id { return unnamed }
         return named.values.first { $0.statement.id == id }?.statement ?? collisions.first { $0.statement.id == id }?.statement
     }
 
     /// The definition with this id has become stale, and the client has been told: each of its names gets a fresh one.
-    mutating func renew(_ id: UInt32, in table: StatementTable) {
+    mutating func renew(_ id: UInt64, in table: StatementTable) {
         for (hash, entry) in named where entry.statement.id == id {
             named[hash] = Entry(name: entry.name, statement: table.renewed(entry.statement))
         }

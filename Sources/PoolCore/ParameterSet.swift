@@ -19,10 +19,16 @@ public final class ParameterSet: Sendable, Hashable {
     /// Parameters that it does not report (statement_timeout, search_path before PostgreSQL 18): those that a client brought in its
     /// startup packet. A set without one means the server's own default. Sorted, names in lower case.
     public let unreported: [Parameter]
+    /// The lower-cased names of `reported`, in its order.
+    private let keys: [String]
     private let proven: Atomic<Bool>
+
+    /// A value that no client can ask for (startup packets end values with a NUL): what the server has is not known.
+    static let unknown = "\0"
 
     fileprivate init(reported: [Parameter], unreported: [Parameter], isProven: Bool) {
         self.reported = reported
+        keys = reported.map { $0.name.lowercased() }
         self.unreported = unreported
         proven = Atomic(isProven)
     }
@@ -44,8 +50,9 @@ public final class ParameterSet: Sendable, Hashable {
 
     /// The value of a reported parameter; the name in any case.
     public subscript(name: String) -> String? {
+        if let exact = reported.first(where: { $0.name == name }) { return exact.value }
         let key = name.lowercased()
-        return reported.first { $0.name.lowercased() == key }?.value
+        return keys.firstIndex(of: key).map { reported[$0].value }
     }
 
     /// The same without unreported parameters: what DISCARD ALL leaves. Not interned, which costs one longer comparison later.
@@ -53,13 +60,29 @@ public final class ParameterSet: Sendable, Hashable {
         unreported.isEmpty ? self : ParameterSet(reported: reported, unreported: [], isProven: true)
     }
 
+    /// The same, but the unreported parameters of both sets may have any value: a SET or RESET of them ran, or may have run.
+    public func withUnknownValues(of other: ParameterSet) -> ParameterSet {
+        guard !unreported.isEmpty || !other.unreported.isEmpty else { return self }
+        let names = Set((unreported + other.unreported).map(\.name)).sorted()
+        let unknown = names.map { Parameter(name: $0, value: Self.unknown) }
+        return ParameterSet(reported: reported, unreported: unknown, isProven: false)
+    }
+
     /// What has to be set, or reset, to turn a server that has `self` into one that has `wanted`.
     public func changes(to wanted: ParameterSet) -> [ParameterChange] {
         var changes: [ParameterChange] = []
-        for parameter in wanted.reported {
-            guard let present = self[parameter.name], present != parameter.value else { continue }
-            changes.append(.set(parameter))
+        if keys == wanted.keys {
+            // The servers of a pool report the same parameters, so this is the usual way.
+            for index in reported.indices where reported[index].value != wanted.reported[index].value {
+                changes.append(.set(wanted.reported[index]))
+            }
+        } else {
+            for parameter in wanted.reported {
+                guard let present = self[parameter.name], present != parameter.value else { continue }
+                changes.append(.set(parameter))
+            }
         }
+        if unreported.isEmpty, wanted.unreported.isEmpty { return changes }
         for parameter in wanted.unreported where !unreported.contains(parameter) { changes.append(.set(parameter)) }
         for parameter in unreported where !wanted.unreported.contains(where: { $0.name == parameter.name }) {
             changes.append(.reset(parameter.name))
@@ -129,6 +152,7 @@ public final class ParameterTable: Sendable {
         "server_version", "server_encoding", "integer_datetimes", "in_hot_standby", "is_superuser", "session_authorization",
     ]
     private static let acceptedLimit = 10_000
+    private static let refusedLimit = 1_000
 
     private let content = Mutex(Content())
 
@@ -182,7 +206,12 @@ public final class ParameterTable: Sendable {
         set.prove()
     }
 
-    public func refuse(name: String) { content.withLock { _ = $0.refusedNames.insert(name.lowercased()) } }
+    public func refuse(name: String) {
+        content.withLock { content in
+            if content.refusedNames.count >= Self.refusedLimit { content.refusedNames = [] }
+            content.refusedNames.insert(name.lowercased())
+        }
+    }
 
     public func isRefused(_ name: String) -> Bool { content.withLock { $0.refusedNames.contains(name.lowercased()) } }
 

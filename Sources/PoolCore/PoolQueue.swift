@@ -72,14 +72,11 @@ public struct PoolQueue: Sendable {
     /// A server has nothing to do.
     public mutating func park(_ server: Slot) { idle.append(server) }
 
-    /// Puts a server where it is taken last: it is about to be replaced.
+    /// Puts a server where it is taken last.
     public mutating func parkLast(_ server: Slot) { idle.prepend(server) }
 
     /// The server to use next.
     public mutating func takeIdle() -> Slot? { isRoundRobin ? idle.popFirst() : idle.popLast() }
-
-    /// Takes the server that has been idle longest: it is missed least.
-    public mutating func takeLongestIdle() -> Slot? { idle.popFirst() }
 
     /// A server is not idle any more, for another reason than being taken.
     public mutating func remove(_ server: Slot) {

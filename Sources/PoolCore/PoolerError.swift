@@ -42,6 +42,8 @@ public enum PoolerError: Error, Sendable, Equatable {
 
     // Servers
     case serverLost
+    /// The server's own last words.
+    case serverSaid(ErrorFields)
     case serverLoginFailing(String)
     case serverLoginFailed(ErrorFields)
     case invalidServerParameter(ErrorFields)
@@ -51,7 +53,8 @@ public enum PoolerError: Error, Sendable, Equatable {
     public var code: String {
         switch self {
         case .serverLost, .replyViolation: SQLState.connectionFailure
-        case .serverLoginFailed(let fields), .invalidServerParameter(let fields): fields.code ?? SQLState.protocolViolation
+        case .serverLoginFailed(let fields), .invalidServerParameter(let fields), .serverSaid(let fields):
+            fields.code ?? SQLState.protocolViolation
         default: SQLState.protocolViolation
         }
     }
@@ -92,6 +95,7 @@ public enum PoolerError: Error, Sendable, Equatable {
         case .serverLost: "server conn crashed?"
         case .serverLoginFailing(let text): "server login has been failing, cached error: \(text) (server_login_retry)"
         case .serverLoginFailed(let fields): fields.message ?? "login failed"
+        case .serverSaid(let fields): fields.message ?? "server conn crashed?"
         case .invalidServerParameter(let fields): fields.message ?? "invalid server parameter"
         case .replyViolation: "server sent a reply that nobody asked for"
         }
@@ -100,7 +104,7 @@ public enum PoolerError: Error, Sendable, Equatable {
     /// The ErrorResponse for the client; FATAL, because the connection closes after it.
     public var fields: ErrorFields {
         switch self {
-        case .serverLoginFailed(var fields), .invalidServerParameter(var fields):
+        case .serverLoginFailed(var fields), .invalidServerParameter(var fields), .serverSaid(var fields):
             fields.severity = "FATAL"
             if fields.nonlocalizedSeverity != nil { fields.nonlocalizedSeverity = "FATAL" }
             if fields.code == nil { fields.code = SQLState.protocolViolation }

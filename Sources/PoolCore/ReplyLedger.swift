@@ -32,7 +32,7 @@ public struct ReplyLedger: Sendable {
     public struct Owed: Sendable, Equatable {
         public let request: Request
         public internal(set) var disposition: Disposition
-        public let note: UInt32
+        public let note: UInt64
     }
 
     /// What to do with a frame that came from the server.
@@ -77,14 +77,14 @@ public struct ReplyLedger: Sendable {
 
     /// Enters a message that is about to be sent (or invented). While `isSkipping` only Sync may be entered: the server throws the
     /// rest away, so the caller drops it.
-    public mutating func owe(_ request: Request, _ disposition: Disposition, note: UInt32 = 0) {
+    public mutating func owe(_ request: Request, _ disposition: Disposition, note: UInt64 = 0) {
         assert(!isSkipping || request == .sync)
         switch request {
         case .sync:
             isSkipping = false
             isUnsynced = false
         case .query, .functionCall:
-            isUnsynced = false
+            if disposition != .invented { isUnsynced = false }
         case .copyEnd:
             if owed.isEmpty { return }
         default:
@@ -164,8 +164,9 @@ public struct ReplyLedger: Sendable {
                 return pass
             }
             guard first.request == .execute else { return .violation }
-            pop()
+            owed.removeFirst()
             if isCopyingIn { dropThroughCopyEnd() }
+            dropCopyMarks()
             return .settled(first)
         case Backend.copyInResponse, Backend.copyBothResponse:
             guard first.request == .query || first.request == .execute else { return .violation }
@@ -227,7 +228,6 @@ public struct ReplyLedger: Sendable {
         guard let end = owed.firstIndex(where: { $0.request == .copyEnd }) else { return }
         skipped += owed[..<end]
         owed.removeSubrange(...end)
-        dropCopyMarks()
         if !owed.contains(where: { $0.request == .sync || $0.request == .query }) { isUnsynced = true }
     }
 }

@@ -25,10 +25,14 @@ extension ServerSession {
     ) -> BackendAction {
         switch ledger.receive(frame.type) {
         case .forward:
-            if frame.type == Backend.commandComplete { noteTag(frame, bytes, at: offset, client: &client, table: table) }
+            if frame.type == Backend.commandComplete, let head = ledger.head {
+                noteTag(frame, bytes, at: offset, of: head, client: &client, table: table)
+            }
             return .forward
         case .swallow:
-            if frame.type == Backend.commandComplete { noteTag(frame, bytes, at: offset, client: &client, table: table) }
+            if frame.type == Backend.commandComplete, let head = ledger.head {
+                noteTag(frame, bytes, at: offset, of: head, client: &client, table: table)
+            }
             return frame.type == Backend.errorResponse ? failErrand(frame, bytes, at: offset) : .swallow
         case .ready(let owed):
             guard let status = ReadyForQueryMessage.read(bytes, body: frame.body(at: offset)) else { return .violation }
@@ -40,10 +44,12 @@ extension ServerSession {
                 default: break
                 }
             }
-            if client.deallocating != nil { client.deallocating = nil }
+            if client.isResetting { client.isResetting = false }
             return .ready(forwards: owed.disposition == .forward)
         case .settled(let owed):
-            if frame.type == Backend.commandComplete { noteTag(frame, bytes, at: offset, client: &client, table: table) }
+            if frame.type == Backend.commandComplete {
+                noteTag(frame, bytes, at: offset, of: owed, client: &client, table: table)
+            }
             if owed.note >= Self.firstNote { notes[owed.note] = nil }
             // Syncs that a COPY has ignored.
             if ledger.hasSkipped { for entry in ledger.takeSkipped() { undo(entry, wasRefused: false, client: &client) } }
@@ -116,7 +122,7 @@ extension ServerSession {
         table: StatementTable
     ) -> BackendAction {
         var action = BackendAction.forward
-        var stale: UInt32 = 0
+        var stale: UInt64 = 0
         if let fields = ErrorFields.read(bytes, body: frame.body(at: offset)) {
             if owed.note >= Self.firstNote, case .rename(let code, let message, let id) = notes[owed.note] {
                 action = rename(fields, code: code, message: message)
@@ -125,6 +131,9 @@ extension ServerSession {
                 fields.message == Self.stalePlan
             {
                 stale = owed.note
+            } else if owed.note > 0, owed.note < Self.firstNote, fields.code == SQLState.invalidStatementName {
+                // Dropped on the server by a way that the pooler could not see: the next use parses it again.
+                statements.remove(owed.note)
             } else if owed.request == .bind, owed.note > 0, owed.note < Self.firstNote, fields[Self.routine] == "PortalSetResultFormat",
                 let statement = client.statements.statement(withID: owed.note), statement.epoch != table.epoch
             {
@@ -186,7 +195,7 @@ extension ServerSession {
             client.statements = previous
         case .fence:
             fences -= 1
-        case .rename, .errand:
+        case .rename, .errand, .drop:
             break
         }
     }
@@ -199,41 +208,54 @@ extension ServerSession {
     /// Some commands change what statements mean, whoever ran them, also inside a function or a script.
     @inline(__always)
     private mutating func noteTag(
-        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, table: StatementTable
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, of owed: ReplyLedger.Owed, client: inout ClientSession,
+        table: StatementTable
     ) {
-        guard frame.length >= 11, offset + 7 <= bytes.count else { return }
-        // ALTER, CREATE, DROP, DISCARD, DEALLOCATE, PREPARE; but not SELECT, INSERT, UPDATE, COMMIT, BEGIN.
+        guard frame.length >= 9, offset + 9 <= bytes.count else { return }
+        // ALTER, CREATE, DROP, DISCARD, DEALLOCATE, PREPARE, RESET, SET; but not SELECT, INSERT, UPDATE, COMMIT, BEGIN.
         switch (bytes[offset + 5], bytes[offset + 6]) {
-        case (0x41, 0x4C), (0x43, 0x52), (0x44, 0x52), (0x44, 0x49), (0x44, 0x45), (0x50, 0x52):
-            noteUnusualTag(frame, bytes, at: offset, client: &client, table: table)
+        case (0x41, 0x4C), (0x43, 0x52), (0x44, 0x52), (0x44, 0x49), (0x44, 0x45), (0x50, 0x52), (0x52, 0x45),
+            (0x53, 0x45) where bytes[offset + 7] != 0x4C:
+            noteUnusualTag(frame, bytes, at: offset, of: owed, client: &client, table: table)
         default: break
         }
     }
 
     private mutating func noteUnusualTag(
-        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, table: StatementTable
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, of owed: ReplyLedger.Owed, client: inout ClientSession,
+        table: StatementTable
     ) {
         guard let range = CommandTag.read(bytes, body: frame.body(at: offset)) else { return }
         let tag = String(decoding: bytes, in: range)
         switch tag {
         case "PREPARE": statements.hasForeign = true
         case "DEALLOCATE":
-            guard let (name, statement) = client.deallocating else { return }
-            client.deallocating = nil
+            guard case .drop(let name, let statement) = notes[owed.note] else { return }
             client.statements.set(name, to: nil)
             statements.remove(statement.id)
         case "DISCARD ALL":
             client.statements = ClientStatements()
             statements.removeAll()
             parameters = parameters.withoutUnreported
-            client.parameters = client.parameters?.withoutUnreported
+            client.isResetting = owed.disposition == .forward
+        case "RESET":
+            if isShared, owed.disposition == .forward {
+                parameters = parameters.withUnknownValues(of: parameters)
+                client.isResetting = true
+            }
+        case "SET":
+            if isShared, owed.disposition == .forward { parameters = parameters.withUnknownValues(of: parameters) }
         case "DEALLOCATE ALL":
             client.statements.removeAllNamed()
             statements.removeAll()
-        case "CREATE VIEW":
-            table.beginEpoch()
         default:
-            if tag.hasPrefix("ALTER ") || tag.hasPrefix("DROP ") { table.beginEpoch() }
+            if Self.tagsThatChangeResults.contains(tag) { table.beginEpoch() }
         }
     }
+
+    /// After these the same text may have other result columns.
+    private static let tagsThatChangeResults: Set<String> = [
+        "ALTER TABLE", "ALTER VIEW", "ALTER MATERIALIZED VIEW", "ALTER TYPE", "ALTER DOMAIN", "ALTER FUNCTION", "ALTER SCHEMA",
+        "DROP TABLE", "DROP VIEW", "DROP MATERIALIZED VIEW", "DROP TYPE", "DROP FUNCTION", "DROP SCHEMA", "CREATE VIEW",
+    ]
 }

@@ -15,6 +15,8 @@ public enum FrontendAction: Sendable {
     case forwardAfterUnnamed(Statement)
     /// Sent, and nothing after it before it is answered: what comes next means something else then.
     case forwardAndWait
+    /// A Query: sent with this text instead of its own.
+    case query(String, Preparation)
     /// Neither sent nor used up: to be looked at again when a ReadyForQuery has come.
     case wait
     /// Sent as a Parse without a name of this statement instead of its own text.
@@ -28,7 +30,7 @@ public struct Preparation: Sendable {
     /// To be parsed under its server name.
     public var parse: Statement?
     /// To be closed, to stay within the server's limit.
-    public var close: [UInt32] = []
+    public var close: [UInt64] = []
 
     static let none = Preparation()
     public var isEmpty: Bool { parse == nil && close.isEmpty }
@@ -50,7 +52,7 @@ extension ServerSession {
             if rules.refusesSimpleQuery { return .refuse(.simpleQueryDisallowed) }
             if rules.mapsStatements {
                 if DeallocateStatement.mayStart(bytes, frame.body(at: offset)),
-                    let action = translateDeallocate(frame, bytes, at: offset, client: &client)
+                    let action = translateDeallocate(frame, bytes, at: offset, client: &client, rules: rules)
                 {
                     return action
                 }
@@ -62,6 +64,7 @@ extension ServerSession {
         case Frontend.bind:
             return rules.mapsStatements ? translateBind(frame, bytes, at: offset, client: &client, rules: rules) : plain(.bind)
         case Frontend.execute:
+            if client.deallocating != nil { return executeDeallocate(&client) }
             return plain(.execute)
         case Frontend.sync:
             return sync()
@@ -72,7 +75,7 @@ extension ServerSession {
 
     @inline(__always)
     private mutating func sync() -> FrontendAction {
-        var fence: UInt32 = 0
+        var fence: UInt64 = 0
         if isAssuming {
             isAssuming = false
             fences += 1
@@ -278,7 +281,7 @@ extension ServerSession {
         ledger.owe(.parse, .swallow, note: note(.injectUnnamed(statement)))
     }
 
-    private mutating func closeEvicted(_ ids: [UInt32]) {
+    private mutating func closeEvicted(_ ids: [UInt64]) {
         for id in ids { ledger.owe(.close, .swallow, note: note(.evict(id))) }
     }
 
@@ -286,7 +289,7 @@ extension ServerSession {
 
     /// DEALLOCATE in SQL acts on the client's protocol-level names; nil when the server has to see the text.
     private mutating func translateDeallocate(
-        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
     ) -> FrontendAction? {
         guard let text = QueryText.read(bytes, body: frame.body(at: offset)),
             let parsed = DeallocateStatement.parse(bytes, text)
@@ -295,19 +298,22 @@ extension ServerSession {
         let previous = client.statements
         switch parsed {
         case .name(let name):
-            guard client.statements.set(Array(name.utf8), to: nil) != nil else { return nil }
+            let label = Array(name.utf8)
+            // An open extended batch ends here, so the server has to see something.
+            if ledger.isUnsynced { return dropOnServer(label, &client, rules) }
+            guard client.statements.set(label, to: nil) != nil else { return nil }
             client.statements.unnamed = nil
             ledger.owe(.query, .invented, note: note(.deallocate(tag: "DEALLOCATE", previous: previous)))
             return .drop
         case .all:
             // What SQL PREPARE left on the server only the server can remove; its command tag then clears the maps.
-            if statements.hasForeign { return forwardAndWait(&client) }
+            if statements.hasForeign || ledger.isUnsynced { return forwardAndWait(&client) }
             client.statements = ClientStatements()
             ledger.owe(.query, .invented, note: note(.deallocate(tag: "DEALLOCATE ALL", previous: previous)))
             return .drop
         case .savepointWrapped(_, let name):
             // Outside a transaction it is an error.
-            if status == .idle, ledger.isEmpty { return nil }
+            if (status == .idle && ledger.isEmpty) || ledger.isUnsynced { return nil }
             // SAVEPOINT a; DEALLOCATE b; RELEASE a: the savepoint protects nothing but the DEALLOCATE. Three tags are due.
             guard client.statements.set(Array(name.utf8), to: nil) != nil else { return nil }
             client.statements.unnamed = nil
@@ -326,6 +332,27 @@ extension ServerSession {
         return .forwardAndWait
     }
 
+    /// DEALLOCATE of one of the client's names, run by the server under its own name for it.
+    private mutating func dropOnServer(_ name: [UInt8], _ client: inout ClientSession, _ rules: Rules) -> FrontendAction? {
+        guard let target = client.statements[name], !target.isRetired else { return nil }
+        let preparation = prepare(target, rules)
+        client.statements.unnamed = nil
+        statements.unnamed = nil
+        ledger.owe(.query, .forward, note: note(.drop(name: name, target)))
+        return .query(Self.deallocation(of: target), preparation)
+    }
+
+    private static func deallocation(of statement: Statement) -> String {
+        "DEALLOCATE \"\(String(decoding: statement.serverName, as: UTF8.self))\""
+    }
+
+    private mutating func executeDeallocate(_ client: inout ClientSession) -> FrontendAction {
+        guard let (name, statement) = client.deallocating else { return plain(.execute) }
+        client.deallocating = nil
+        ledger.owe(.execute, .forward, note: note(.drop(name: name, statement)))
+        return .forward
+    }
+
     /// DEALLOCATE of one of the client's names in the extended protocol: the server is made to drop what it knows under its own name.
     private mutating func translateDeallocate(
         parsing tail: Range<Int>, _ bytes: Span<UInt8>, _ client: inout ClientSession, _ rules: Rules, _ table: StatementTable
@@ -333,8 +360,8 @@ extension ServerSession {
         guard let query = ParseMessage.query(bytes, tail: tail), case .name(let name) = DeallocateStatement.parse(bytes, query),
             let target = client.statements[Array(name.utf8)], !target.isRetired
         else { return nil }
-        let text = "DEALLOCATE \"\(String(decoding: target.serverName, as: UTF8.self))\""
-        let statement = table.intern((Array(text.utf8) + [0, 0, 0]).span)
+        let definition = Array(Self.deallocation(of: target).utf8) + [0, 0, 0]
+        let statement = table.intern(definition.span)
         let preparation = prepare(target, rules)
         let void = note(.defineUnnamed(statement, previous: client.statements.unnamed))
         client.statements.unnamed = statement

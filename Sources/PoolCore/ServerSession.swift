@@ -45,11 +45,13 @@ public struct ServerSession: Sendable {
         case inject(Statement)
         case injectUnnamed(Statement)
         /// The pooler closed a statement to keep the server within its limit.
-        case evict(UInt32)
+        case evict(UInt64)
         /// The server's error is about a name that the pooler made up: the client gets the same error about its own.
-        case rename(code: String, message: String, stale: UInt32)
+        case rename(code: String, message: String, stale: UInt64)
         /// DEALLOCATE in SQL, answered by the pooler. Before it, the client had `previous`.
         case deallocate(tag: String, previous: ClientStatements)
+        /// DEALLOCATE, run by the server under its own name for the client's.
+        case drop(name: [UInt8], Statement)
         case errand(Errand)
         /// A Sync behind messages that changed what is assumed of statements: until its ReadyForQuery they may yet be taken back.
         case fence
@@ -59,16 +61,18 @@ public struct ServerSession: Sendable {
     public var statements = ServerStatements()
     /// What the server is set to.
     public var parameters: ParameterSet
+    /// Other clients will use the server after this one: what a client sets behind the pooler's back has to be put right.
+    public var isShared = true
     /// As the last ReadyForQuery said.
     public internal(set) var status = TransactionStatus.idle
 
-    var notes: [UInt32: Note] = [:]
-    private var lastNote: UInt32 = 0
+    var notes: [UInt64: Note] = [:]
+    private var lastNote: UInt64 = 0
     /// CopyFail has been sent for a client that left.
     private var hasEndedCopy = false
 
     /// A ledger note below this is the id of the statement that the message used or (Parse without a name) defined; from here on it names an entry of `notes`.
-    static let firstNote: UInt32 = 1 << 31
+    static let firstNote: UInt64 = 1 << 63
 
     public init(parameters: ParameterSet) {
         self.parameters = parameters
@@ -82,9 +86,9 @@ public struct ServerSession: Sendable {
     /// Something was assumed of a statement since the last Sync.
     var isAssuming = false
 
-    mutating func note(_ note: Note) -> UInt32 {
+    mutating func note(_ note: Note) -> UInt64 {
         switch note {
-        case .errand, .fence: break
+        case .errand, .fence, .drop: break
         default: isAssuming = true
         }
         lastNote = (lastNote &+ 1) | Self.firstNote
@@ -119,10 +123,11 @@ extension ServerSession {
                 owe(.resynchronise)
                 writer.sync()
             }
-        } else if ledger.isUnsynced || ledger.isSkipping {
+        } else if ledger.isSkipping {
             owe(.resynchronise)
             writer.sync()
-        } else if ledger.isSettled, status != .idle {
+        } else if ledger.isUnsynced || (ledger.isSettled && status != .idle) {
+            // Not a Sync: that would commit what an unfinished pipeline has done so far.
             owe(.rollback)
             writer.query("ROLLBACK")
         }

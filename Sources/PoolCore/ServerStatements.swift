@@ -1,6 +1,6 @@
 /// Which pooled statements one server connection holds, and which to give up when there are too many: the least recently used.
 public struct ServerStatements: Sendable {
-    private var lastUse: [UInt32: UInt64] = [:]
+    private var lastUse: [UInt64: UInt64] = [:]
     private var clock: UInt64 = 0
     /// The statement that the server's unnamed slot holds, if the pooler knows it.
     public var unnamed: Statement?
@@ -10,7 +10,7 @@ public struct ServerStatements: Sendable {
     public init() {}
 
     public var count: Int { lastUse.count }
-    public var ids: some Collection<UInt32> { lastUse.keys }
+    public var ids: some Collection<UInt64> { lastUse.keys }
 
     /// Whether the server has the statement; counts as a use.
     @inline(__always)
@@ -21,29 +21,32 @@ public struct ServerStatements: Sendable {
         return true
     }
 
-    public func contains(_ id: UInt32) -> Bool { lastUse[id] != nil }
+    public func contains(_ id: UInt64) -> Bool { lastUse[id] != nil }
 
     /// Enters a statement that is being parsed on the server. Returns what has to be closed there to stay within `limit`.
-    public mutating func insert(_ statement: Statement, limit: Int) -> [UInt32] {
+    public mutating func insert(_ statement: Statement, limit: Int) -> [UInt64] {
         clock += 1
         lastUse[statement.id] = clock
         guard lastUse.count > max(limit, 1) else { return [] }
-        let surplus = lastUse.count - max(limit, 1)
-        let oldest = lastUse.sorted { $0.value < $1.value }.prefix(surplus).map(\.key)
-        for id in oldest { lastUse[id] = nil }
-        return oldest
+        // One, unless the limit has been lowered.
+        var surplus: [UInt64] = []
+        while lastUse.count > max(limit, 1), let oldest = lastUse.min(by: { $0.value < $1.value })?.key {
+            lastUse[oldest] = nil
+            surplus.append(oldest)
+        }
+        return surplus
     }
 
     /// The server does not have it (any more).
-    public mutating func remove(_ id: UInt32) { lastUse[id] = nil }
+    public mutating func remove(_ id: UInt64) { lastUse[id] = nil }
 
     /// The server's plan is stale: the first one to be given up.
-    mutating func demote(_ id: UInt32) {
+    mutating func demote(_ id: UInt64) {
         if lastUse[id] != nil { lastUse[id] = 0 }
     }
 
     /// Puts back a statement whose Close was refused or skipped.
-    public mutating func restore(_ id: UInt32) {
+    public mutating func restore(_ id: UInt64) {
         if lastUse[id] == nil { lastUse[id] = 0 }
     }
 

@@ -4,7 +4,7 @@ import Synchronization
 /// The definition of a prepared statement: the text of a Parse message without its name. Stored once per process, whoever prepared it.
 public final class Statement: Sendable {
     /// Unique in the process, from 1; never used again for another text.
-    public let id: UInt32
+    public let id: UInt64
     /// Query text, NUL, number of parameter types (Int16), the types (Int32 each), as in a Parse message (section 55.7).
     public let definition: [UInt8]
     /// The name under which servers know it.
@@ -20,7 +20,7 @@ public final class Statement: Sendable {
     /// The table's epoch when it was first prepared.
     let epoch: UInt32
 
-    init(id: UInt32, definition: [UInt8], epoch: UInt32) {
+    init(id: UInt64, definition: [UInt8], epoch: UInt32) {
         self.id = id
         self.definition = definition
         self.epoch = epoch
@@ -28,7 +28,7 @@ public final class Statement: Sendable {
     }
 
     /// The name under which servers know the statement with this id.
-    public static func serverName(_ id: UInt32) -> [UInt8] { Array("SLUICE_\(id)".utf8) }
+    public static func serverName(_ id: UInt64) -> [UInt8] { Array("SLUICE_\(id)".utf8) }
 }
 
 /// All statement definitions of the process, each text once.
@@ -39,7 +39,7 @@ public final class StatementTable: Sendable {
     private struct Content {
         var buckets: [UInt64: [Statement]] = [:]
         var count = 0
-        var lastID: UInt32 = 0
+        var lastID: UInt64 = 0
         var sweepAt = 1024
     }
 

@@ -12,21 +12,18 @@ final class ClientLoginState {
     let secret: StoredSecret?
     /// Run-time parameters of the startup packet, those of `options` included, in order.
     let parameters: [Parameter]
-    /// A NegotiateProtocolVersion is due before anything else.
-    let negotiation: [UInt8]
     let plainPassword: String?
     /// The end of the authentication, held back until the pool's first server is there.
     var answer: [UInt8] = []
 
     init(
-        exchange: ClientLogin, database: String, entry: Database?, secret: StoredSecret?, parameters: [Parameter], negotiation: [UInt8]
+        exchange: ClientLogin, database: String, entry: Database?, secret: StoredSecret?, parameters: [Parameter]
     ) {
         self.exchange = exchange
         self.database = database
         self.entry = entry
         self.secret = secret
         self.parameters = parameters
-        self.negotiation = negotiation
         if case .plain(let password) = secret { plainPassword = password } else { plainPassword = nil }
     }
 }

@@ -17,8 +17,12 @@ final class PoolShard {
     /// Clients that have logged in and wait for the pool's first server.
     var awaitingGreeting: [UInt32] = []
     var clients = 0
-    /// When to try again after a failed attempt to open a server.
-    var retryAt: Int64 = 0
+    /// Idle servers that are being checked; they come back by themselves.
+    var testing = 0
+    /// The pool had no room for another server; void as soon as one is closed.
+    var isFull = false
+    /// What servers that are opened now belong to; see `SharedPool.generation`.
+    var generation: UInt32
     /// Another worker has been asked for an idle server.
     var borrowing = 0
 
@@ -27,10 +31,12 @@ final class PoolShard {
         self.worker = worker
         self.database = database
         self.settings = settings
+        generation = shared.generation.load(ordering: .acquiring)
         queue.isRoundRobin = settings.isRoundRobin
     }
 
     var databaseName: String { shared.key.database }
+    var statements: StatementTable { shared.statements }
     var hasDemand: Bool { queue.waiting > 0 || !awaitingGreeting.isEmpty }
 
     /// Shows the other workers how things stand here; skipped where there are none.

@@ -11,6 +11,7 @@ public final class PoolerProcess {
     private var configuration: Configuration
     private let reload: () throws(ConfigurationError) -> Configuration
     private var workers: [Worker] = []
+    private var configurationNumber = 0
     /// Files to be removed at the end.
     private var files: [String] = []
 
@@ -41,9 +42,19 @@ public final class PoolerProcess {
         if let user = settings.user, !user.isEmpty {
             try attempt { () throws(SystemError) in try ProcessControl.become(user: user) }
         }
-        let listening = try openListeners()
-        try writePidfile()
-        try startWorkers()
+        guard [.disable, .allow, .prefer].contains(settings.serverTlsSslmode) else {
+            throw StartError(
+                description: "server_tls_sslmode=\(settings.serverTlsSslmode.rawValue) can't be kept: this version speaks no TLS to servers")
+        }
+        let listening: [Listening]
+        do throws(StartError) {
+            listening = try openListeners()
+            try writePidfile()
+            try startWorkers()
+        } catch {
+            removeFiles()
+            throw error
+        }
         distribute(listening)
         shared.log.info("process up: Sluice \(Self.version), \(workers.count) worker\(workers.count == 1 ? "" : "s")")
         while true { handle(Signals.wait()) }
@@ -204,7 +215,7 @@ public final class PoolerProcess {
             shared.log.info("got SIGINT, shutting down, waiting for all servers connections to be released")
             if mode == .none { beginShutdown(.waitForServers) } else { end() }
         case .quit:
-            shared.log.info("got SIGQUIT, fast exit")
+            if mode == .none { shared.log.info("got SIGQUIT, fast exit") }
             end()
         case .user1, .user2:
             shared.log.info("got \(signal == .user1 ? "SIGUSR1" : "SIGUSR2"), which needs PAUSE and RESUME: ignored")
@@ -216,8 +227,12 @@ public final class PoolerProcess {
         for worker in workers { Task { await worker.beginShutdown(mode) } }
     }
 
-    private func end() -> Never {
+    private func removeFiles() {
         for file in files { Files.remove(file) }
+    }
+
+    private func end() -> Never {
+        removeFiles()
         ProcessControl.exit(0)
     }
 
@@ -236,6 +251,8 @@ public final class PoolerProcess {
         shared.sink.setVerbosity(settings.verbose)
         for warning in configuration.warnings { shared.log.warning("\(warning)") }
         let configuration = configuration
-        for worker in workers { Task { await worker.apply(configuration) } }
+        configurationNumber += 1
+        let number = configurationNumber
+        for worker in workers { Task { await worker.apply(configuration, number: number) } }
     }
 }

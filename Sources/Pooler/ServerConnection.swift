@@ -9,6 +9,8 @@ final class ServerConnection {
         case authenticating
         /// connect_query runs.
         case settingUp
+        /// About to be given to the next client; see `WorkerCore.free`.
+        case freed
         /// On the idle list.
         case idle
         case linked
@@ -33,6 +35,8 @@ final class ServerConnection {
     var phase = Phase.connecting
     var session: ServerSession
     var client: ClientConnection?
+    /// Where else to try if this address can't be reached.
+    var otherAddresses: [SocketAddress] = []
     /// Until the login is done.
     var login: ServerLogin?
 
@@ -46,6 +50,10 @@ final class ServerConnection {
     var isMidMessage: Bool { passThrough > 0 && !dropsPassThrough }
     var hasUnread = false
     var isQueuedForReading = false
+    /// A part of a message is in `held`, or about to be.
+    var hasPartial = false
+    /// A send failed: once what it has still said is read, it is at an end.
+    var isBroken = false
     /// Parts of the client's parameters are still being tried.
     var trialsLeft = 0
     var trialFailed: ErrorFields?
@@ -54,18 +62,23 @@ final class ServerConnection {
     var wasUsed = false
     var cancelKey: CancelKey?
     var cancelsInFlight = 0
+    /// A cancel request for it was given up: it may be hit late, so nobody else gets it.
+    var mayBeHit = false
+    /// How messages of its client are treated; the settings of the moment when it was linked.
+    var rules: ServerSession.Rules
     var generation: UInt32
     let connectTime: Int64
     /// Last release, or last message from the server while linked.
     var lastActivity: Int64
     var queryStart: Int64 = 0
     var transactionStart: Int64 = 0
-    /// The server's last words when it ends the connection by itself.
+    /// The server's last words when it ends the connection by itself, and whether its client has heard them.
     var farewell: ErrorFields?
+    var farewellWasForwarded = false
 
     init(
         slot: UInt32, id: UInt64, descriptor: Int32, loop: EventLoop, shard: PoolShard, address: SocketAddress, connectTime: Int64,
-        now: Int64, parameters: ParameterSet
+        now: Int64, parameters: ParameterSet, generation: UInt32
     ) {
         self.slot = slot
         self.id = id
@@ -73,12 +86,18 @@ final class ServerConnection {
         self.address = address
         socket = Socket(adopting: descriptor, on: loop, token: TokenKind.server.token(slot))
         session = ServerSession(parameters: parameters)
-        generation = shard.shared.generation.load(ordering: .acquiring)
+        self.generation = generation
+        rules = shard.settings.rules
         self.connectTime = connectTime
         lastActivity = now
     }
 
     var isOpen: Bool { phase != .closed }
+
+    /// Nothing of its client is left on it, in either direction: it may change hands.
+    var isClean: Bool {
+        session.isReusable && outgoing.isEmpty && passThrough == 0 && (client.map { $0.passThrough == 0 || $0.dropsPassThrough } ?? true)
+    }
     var isLoggedIn: Bool { phase != .connecting && phase != .authenticating && phase != .closed }
 
     /// `S-0x…: db/user@addr:port`, the mark of log lines about this server.

@@ -28,6 +28,8 @@ final class SharedPool: Sendable {
 
     let key: CapacityLedger.PoolKey
     let parameters = ParameterTable()
+    /// Shared by the pools of a database.
+    let statements: StatementTable
     let cells: [Cell]
     /// Servers of an older generation are closed instead of being used again (RECONNECT, changed configuration).
     let generation = Atomic<UInt32>(0)
@@ -42,24 +44,26 @@ final class SharedPool: Sendable {
         var lastLifetimeClose: Int64 = 0
         /// The entry that the servers of the present generation were made for, once it has changed.
         var database: Database?
+        var isRemoved = false
     }
 
-    init(key: CapacityLedger.PoolKey, workers: Int) {
+    init(key: CapacityLedger.PoolKey, workers: Int, statements: StatementTable) {
         self.key = key
+        self.statements = statements
         cells = (0..<workers).map { _ in Cell() }
     }
 
     var greeting: Greeting? { content.withLock { $0.greeting } }
 
-    /// A server has logged in. Its values become the greeting if there is none yet.
-    func loggedIn(_ parameters: [Parameter]) -> Greeting {
+    /// A server has logged in. Its values become the greeting if there is none yet; not those of a server that is to be replaced.
+    func loggedIn(_ parameters: [Parameter], generation: UInt32) -> Greeting {
         let defaults = self.parameters.intern(
             reported: parameters.filter { ParameterTable.isTracked($0.name) }, unreported: [], byServer: true)
         return content.withLock { content in
             content.failure = nil
             if let greeting = content.greeting { return greeting }
             let greeting = Greeting(parameters: parameters, defaults: defaults)
-            content.greeting = greeting
+            if generation == self.generation.load(ordering: .relaxed) { content.greeting = greeting }
             return greeting
         }
     }
@@ -71,9 +75,13 @@ final class SharedPool: Sendable {
     }
 
     /// Several workers apply the same configuration; the first one that sees a changed database makes the servers obsolete.
-    func forgetServersOnce(for database: Database) {
+    func forgetServersOnce(for database: Database, isRemoved: Bool = false) {
         let isFirst = content.withLock { content in
-            defer { content.database = database }
+            defer {
+                content.database = database
+                content.isRemoved = isRemoved
+            }
+            if isRemoved { return !content.isRemoved }
             return content.database.map { $0.serverIdentityDiffers(from: database) } ?? true
         }
         if isFirst { forgetServers() }

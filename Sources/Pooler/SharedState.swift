@@ -10,14 +10,12 @@ import Telemetry
 
 /// What all workers share. Nothing here is touched on the query path with one worker; with several, only the atomics of a pool are.
 final class SharedState: Sendable {
-    let statements = StatementTable()
     let capacity = Mutex(CapacityLedger())
     let cancels = CancelDirectory()
     let sink: LogSink
     let log: Logger
     /// Draws what makes mock SCRAM salts the same for each try of an unknown user, and different in each process.
     let processKey = SecureRandom.bytes(32)
-    let saltedPasswords = Mutex(SaltedPasswordCache())
     let derivedSecrets = Mutex<[String: DerivedSecret]>([:])
     /// Keys that clients left behind when they proved knowledge of a stored SCRAM secret, by user (SCRAM pass-through).
     let passThroughKeys = Mutex<[String: PassThroughKeys]>([:])
@@ -35,6 +33,7 @@ final class SharedState: Sendable {
     }
 
     private let pools = Mutex<[CapacityLedger.PoolKey: SharedPool]>([:])
+    private let statements = Mutex<[String: StatementTable]>([:])
     private let lastID = Atomic<UInt64>(0)
     let shutdown = Atomic<ShutdownMode>(.none)
     /// More than one worker.
@@ -54,9 +53,15 @@ final class SharedState: Sendable {
 
     /// The pool of this database and user, made on first use.
     func pool(_ key: CapacityLedger.PoolKey, workers: Int) -> SharedPool {
-        pools.withLock { pools in
+        let statements = statements.withLock { tables in
+            if let table = tables[key.database] { return table }
+            let table = StatementTable()
+            tables[key.database] = table
+            return table
+        }
+        return pools.withLock { pools in
             if let pool = pools[key] { return pool }
-            let pool = SharedPool(key: key, workers: workers)
+            let pool = SharedPool(key: key, workers: workers, statements: statements)
             pools[key] = pool
             return pool
         }

@@ -26,33 +26,37 @@ actor Worker {
         }
     }
 
+    /// The core, told what time it is: jobs run between turns.
+    private func now() -> WorkerCore {
+        core.refreshClock()
+        return core
+    }
+
     func connect(to peers: [Worker]) { core.peers = peers }
     func listen(_ descriptor: Int32, at address: SocketAddress) { core.listen(descriptor, at: address) }
     func stopListening(tcpOnly: Bool) { core.stopListening(tcpOnly: tcpOnly) }
-    func adopt(client descriptor: Int32) { core.accepted(descriptor, mayHandOver: false) }
-    func apply(_ configuration: Configuration) { core.apply(configuration) }
-    func warmUp() { core.openMinimum() }
-    func beginShutdown(_ mode: ShutdownMode) { core.beginShutdown(mode) }
+    func adopt(client descriptor: Int32) { now().accepted(descriptor, mayHandOver: false) }
+    func apply(_ configuration: Configuration, number: Int) { now().apply(configuration, number: number) }
+    func warmUp() { now().openMinimum() }
+    func beginShutdown(_ mode: ShutdownMode) { now().beginShutdown(mode) }
     func census() -> Census { core.census() }
 
-    func resolved(
-        _ key: CapacityLedger.PoolKey, _ host: String, _ result: Result<[SocketAddress], Resolver.Failure>, _ started: Int64
-    ) {
-        core.resolved(key, host, result, started)
+    func resolved(_ question: UInt64, _ host: String, _ result: Result<[SocketAddress], Resolver.Failure>) {
+        now().resolved(question, host, result)
     }
 
     // Between workers; see WorkerCore+Lending.swift.
     func cancel(_ key: UInt64, slot: UInt32, from requester: Worker, request: UInt32) {
-        core.cancelClient(key, slot: slot, requester: requester, request: request)
+        now().cancelClient(key, slot: slot, requester: requester, request: request)
     }
-    func cancelIsOver(_ request: UInt32) { core.cancelIsOver(request) }
-    func lend(_ key: CapacityLedger.PoolKey, to borrower: Worker) { core.lend(key, to: borrower) }
-    func nothingToLend(_ key: CapacityLedger.PoolKey) { core.nothingToLend(key) }
-    func adopt(server: LentServer) { core.adopt(server) }
-    func evictIdle(database: String?, user: String?) { core.evictIdle(database: database, user: user) }
-    func capacityChanged() { core.serveDemand() }
-    func greetingArrived(_ key: CapacityLedger.PoolKey) { core.greetingArrived(key) }
-    func loginFailed(_ key: CapacityLedger.PoolKey) { core.loginFailed(key) }
+    func cancelIsOver(_ request: UInt32) { now().cancelIsOver(request) }
+    func lend(_ key: CapacityLedger.PoolKey, to borrower: Worker) { now().lend(key, to: borrower) }
+    func nothingToLend(_ key: CapacityLedger.PoolKey) { now().nothingToLend(key) }
+    func adopt(server: LentServer) { now().adopt(server) }
+    func evictIdle(database: String?, user: String?) { now().evictIdle(database: database, user: user) }
+    func capacityChanged() { now().serveDemand() }
+    func greetingArrived(_ key: CapacityLedger.PoolKey) { now().greetingArrived(key) }
+    func loginFailed(_ key: CapacityLedger.PoolKey) { now().loginFailed(key) }
 
     /// How many connections the worker has.
     struct Census: Sendable {

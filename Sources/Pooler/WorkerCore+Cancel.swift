@@ -109,15 +109,15 @@ extension WorkerCore {
         if let requester = errand.requester { finish(requester) }
         let server = errand.server
         server.cancelsInFlight -= 1
-        if server.isOpen, server.phase == .beingCanceled { free(server) }
+        guard server.isOpen, server.cancelsInFlight == 0 else { return }
+        if server.phase == .beingCanceled { free(server) } else { continueAbandoned(server) }
     }
 
     /// A request that the server does not take in time is given up; its target may be hit late, so it is not used again.
     func expireCancels() {
+        guard settings.cancelWaitTimeout > 0 else { return }
         for errand in errands.all where now - errand.startTime > settings.cancelWaitTimeout {
-            let server = errand.server
-            let wasSent = errand.isSent
-            if wasSent, server.isOpen, server.phase == .beingCanceled { close(server, .failed("cancel_wait_timeout")) }
+            if errand.isSent { errand.server.mayBeHit = true }
             finish(errand)
         }
     }

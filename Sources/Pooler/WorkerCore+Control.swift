@@ -5,7 +5,10 @@ import PoolCore
 /// A new configuration, and the ways to an end.
 extension WorkerCore {
     /// Takes over a configuration that has been found good as a whole.
-    func apply(_ configuration: Configuration) {
+    func apply(_ configuration: Configuration, number: Int) {
+        // Tasks may overtake each other.
+        guard number > configurationNumber else { return }
+        configurationNumber = number
         self.configuration = configuration
         for shard in shards.values {
             let name = shard.shared.key.database
@@ -15,14 +18,19 @@ extension WorkerCore {
             }
             if database.serverIdentityDiffers(from: shard.database) { shard.shared.forgetServersOnce(for: database) }
             shard.database = database
+            shard.generation = shard.shared.generation.load(ordering: .acquiring)
             shard.settings = PoolSettings(configuration, database: database, user: shard.shared.key.user)
             shard.queue.isRoundRobin = shard.settings.isRoundRobin
         }
+        openMinimum()
         serveDemand()
     }
 
     /// The database is not in the file any more.
     private func remove(_ shard: PoolShard) {
+        shard.shared.forgetServersOnce(for: shard.database, isRemoved: true)
+        // Those who wait first: they must not get the servers of those who leave.
+        for waiter in shard.queue.allWaiting { clients[waiter.client].map { fail($0, .databaseRemoved) } }
         for client in clients.all where client.shard === shard { fail(client, .databaseRemoved) }
         for server in servers.all where server.shard === shard { close(server, .obsolete("database removed")) }
         shards[shard.shared.key] = nil

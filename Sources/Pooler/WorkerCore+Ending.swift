@@ -103,7 +103,7 @@ extension WorkerCore {
 
     func close(_ server: ServerConnection, _ reason: ServerCloseReason) {
         guard server.isOpen else { return }
-        if settings.logConnections {
+        if settings.logDisconnections {
             let age = (now - server.connectTime) / 1_000_000
             shared.log.info("\(server.label) closing because: \(reason.text) (age=\(age)s)")
         }
@@ -121,8 +121,9 @@ extension WorkerCore {
         }
         let client = server.client
         let wasLoggedIn = server.isLoggedIn
-        let toldAlready = server.farewell != nil
+        let toldAlready = server.farewellWasForwarded
         let isMidMessage = server.isMidMessage
+        if server.phase == .testing { shard.testing -= 1 }
         server.phase = .closed
         server.client = nil
         server.socket.close()
@@ -136,10 +137,10 @@ extension WorkerCore {
             if isMidMessage || toldAlready {
                 close(client, .quiet(toldAlready ? (server.farewell?.message ?? reason.text) : reason.text))
             } else {
-                fail(client, reason.clientError)
+                fail(client, server.farewell.map { .serverSaid($0) } ?? reason.clientError)
             }
         }
-        capacityFreed()
+        capacityFreed(shard)
     }
 
     /// The server closed the connection, or it broke.
@@ -166,6 +167,10 @@ extension WorkerCore {
             close(server, .failed("client disconnected in the middle of a message"))
             return
         }
+        if server.phase == .trying {
+            // A SET that a cancel may or may not have stopped.
+            server.session.parameters = server.session.parameters.withUnknownValues(of: server.session.parameters)
+        }
         // What the client no longer reads does not stop the server any more.
         if server.passThrough > 0 { server.dropsPassThrough = true }
         postponeReading(server)
@@ -183,12 +188,14 @@ extension WorkerCore {
             close(server, .failed("client disconnected during COPY"))
             return
         }
+        guard server.cancelsInFlight == 0 || server.session.ledger.isCopyingIn else { return }
         let orders = server.session.ordersToEnd()
         if !orders.isEmpty {
             send(orders.span, to: server)
             return
         }
-        guard server.session.isReusable, server.passThrough == 0 else { return }
+        // A cancel that is under way must not hit what comes next.
+        guard server.isClean, server.cancelsInFlight == 0 else { return }
         if server.shard.settings.mode == .session || settings.serverResetQueryAlways { reset(server) } else { free(server) }
     }
 }

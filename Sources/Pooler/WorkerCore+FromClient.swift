@@ -22,7 +22,7 @@ extension WorkerCore {
         switch client.phase {
         case .waiting, .awaitingGreeting: return client.held.count < Self.receiveSize
         case .linked: return (client.server?.phase == .linked && client.barrier == .none) || client.held.count < Self.receiveSize
-        case .closed: return false
+        case .canceling, .closed: return false
         default: return true
         }
     }
@@ -92,7 +92,7 @@ extension WorkerCore {
             let before = at
             switch client.phase {
             case .linked:
-                guard let server = client.server, server.phase == .linked, server.outgoing.isEmpty, client.barrier == .none else { return at }
+                guard let server = client.server, isAdjusted(server, client), server.phase == .linked, server.outgoing.isEmpty, client.barrier == .none else { return at }
                 at = relay(client, server, bytes, from: at)
                 if at == before { return at }
             case .idle:
@@ -179,7 +179,7 @@ extension WorkerCore {
         var at = start
         /// Bytes from here to `at` leave as they are.
         var run = start
-        let shard = server.shard
+        let table = server.shard.statements
         messages: while at < bytes.count {
             if client.passThrough > 0 {
                 let take = min(client.passThrough, bytes.count - at)
@@ -207,10 +207,17 @@ extension WorkerCore {
             }
             let take = min(frame.length, available)
             let action = server.session.translate(
-                frame, bytes, at: at, client: &client.session, rules: shard.settings.rules, table: shared.statements)
+                frame, bytes, at: at, client: &client.session, rules: server.rules, table: table)
             switch action {
             case .forward:
                 break
+            case .query(let text, let preparation):
+                keep(bytes, run..<at)
+                write(preparation)
+                var writer = MessageWriter()
+                writer.query(text)
+                toServer.append(writer.bytes)
+                run = at + take
             case .forwardAndWait:
                 client.barrier = .untilSettled
             case .wait:
@@ -271,6 +278,8 @@ extension WorkerCore {
         }
         client.requestTime = now
         sendBurst(client, server, bytes, run..<at)
+        // The end of a message that outlived its transaction, or nothing but what the pooler answers itself.
+        if server.session.ledger.isEmpty { settle(server) }
         return at
     }
 
@@ -313,11 +322,10 @@ extension WorkerCore {
         // Nothing that the server has to answer comes first.
         let replies = server.session.takeInvented(client: &client.session)
         send(replies.span, to: client)
-        if client.isOpen, server.isOpen { settle(server, sawReady: true) }
     }
 
     func send(_ bytes: Span<UInt8>, to server: ServerConnection) {
-        if server.session.ledger.count == 1 || server.queryStart == 0 { server.queryStart = now }
+        if server.queryStart == 0 { server.queryStart = now }
         guard server.outgoing.isEmpty else {
             server.outgoing.append(bytes)
             return
@@ -329,10 +337,15 @@ extension WorkerCore {
                 server.client?.hasUnread = true
             }
         case .failed:
-            // Its last words may be waiting to be read; they say more than the error of a send.
-            server.outgoing.clear()
-            postponeReading(server)
+            breakOff(server)
         }
+    }
+
+    /// A send failed. The server's last words may be waiting to be read; they say more than the error of a send.
+    private func breakOff(_ server: ServerConnection) {
+        server.outgoing.clear()
+        server.isBroken = true
+        postponeReading(server)
     }
 
     func flush(_ server: ServerConnection) {
@@ -342,11 +355,11 @@ extension WorkerCore {
                 if count == 0 { return }
                 server.outgoing.consume(count)
             case .failed:
-                server.outgoing.clear()
-                postponeReading(server)
+                breakOff(server)
                 return
             }
         }
+        settle(server)
         if let client = server.client {
             consumeHeld(client)
             if client.isOpen { resumeReading(client) }

@@ -24,7 +24,7 @@ extension WorkerCore {
 
     func read(_ server: ServerConnection, toEnd: Bool) {
         for _ in 0..<Self.readsPerTurn {
-            if let client = server.client, !client.outgoing.isEmpty {
+            if let client = server.client, !client.outgoing.isEmpty, !server.isBroken {
                 // A slow reader: its server waits, the kernel's buffers fill up, and nothing grows here.
                 server.hasUnread = true
                 return
@@ -35,6 +35,7 @@ extension WorkerCore {
                 guard server.isOpen else { return }
                 if count < input.capacity, !toEnd { return }
             case .wouldBlock:
+                if server.isBroken { serverEnded(server, "server conn crashed?") }
                 return
             case .endOfStream:
                 serverEnded(server, "server conn crashed?")
@@ -53,6 +54,7 @@ extension WorkerCore {
         if server.held.isEmpty {
             let used = handle(server, bytes)
             if used < count, server.isOpen { server.held = Array(copying: bytes.extracting(used...)) }
+            finish(server)
             return
         }
         var held: [UInt8] = []
@@ -65,6 +67,14 @@ extension WorkerCore {
         } else if used < held.count {
             server.held = Array(copying: held.span.extracting(used...))
         }
+        finish(server)
+    }
+
+    /// All bytes are in their places; now the server may change hands.
+    private func finish(_ server: ServerConnection) {
+        guard server.isOpen else { return }
+        if server.client == nil, !nobody.statements.isEmpty { nobody = ClientSession() }
+        settle(server)
     }
 
     private func handle(_ server: ServerConnection, _ bytes: Span<UInt8>) -> Int {
@@ -77,7 +87,6 @@ extension WorkerCore {
         var at = 0
         /// Bytes from here to `at` go to the client as they are.
         var run = 0
-        var sawReady = false
         while at < bytes.count {
             if server.passThrough > 0 {
                 let take = min(server.passThrough, bytes.count - at)
@@ -99,7 +108,12 @@ extension WorkerCore {
             var forwards: Bool
             switch frame.type {
             case Backend.dataRow, Backend.copyData:
-                guard let head = server.session.ledger.head, head.disposition != .invented else {
+                if server.session.hasInvented {
+                    keepForClient(bytes, run..<at)
+                    run = at
+                    invent(server)
+                }
+                guard let head = server.session.ledger.head else {
                     sendBurst(server, bytes, run..<at)
                     violate(server, "row that nobody asked for")
                     return bytes.count
@@ -117,6 +131,7 @@ extension WorkerCore {
                     // An error that nothing provoked: the server is about to end the connection.
                     if frame.type == Backend.errorResponse {
                         forwards = true
+                        server.farewellWasForwarded = server.client != nil
                         break
                     }
                     sendBurst(server, bytes, run..<at)
@@ -131,6 +146,7 @@ extension WorkerCore {
                 switch judge(server, frame, bytes, at) {
                 case .forward:
                     forwards = true
+                    if server.farewell != nil { server.farewellWasForwarded = server.client != nil }
                 case .swallow:
                     forwards = false
                 case .replace(let replacement):
@@ -140,15 +156,16 @@ extension WorkerCore {
                     forwards = false
                 case .ready(let owed):
                     forwards = owed
-                    sawReady = true
                     readyForQuery(server)
                 case .errandFailed(let errand, let fields):
                     forwards = false
+                    // It may end the connection: what came before goes out first.
+                    sendBurst(server, bytes, run..<at)
+                    run = at
                     errandFailed(server, errand, fields)
                     guard server.isOpen else { return bytes.count }
                 case .errandDone(let errand):
                     forwards = false
-                    sawReady = true
                     if case .parameter(_, let isTrial) = errand, isTrial { server.trialsLeft -= 1 }
                 case .violation:
                     sendBurst(server, bytes, run..<at)
@@ -174,16 +191,16 @@ extension WorkerCore {
         }
         sendBurst(server, bytes, run..<at)
         server.lastActivity = now
-        if server.isOpen { settle(server, sawReady: sawReady) }
+        server.hasPartial = at < bytes.count
         return at
     }
 
     @inline(__always)
     private func judge(_ server: ServerConnection, _ frame: Frame, _ bytes: Span<UInt8>, _ at: Int) -> BackendAction {
         if let client = server.client {
-            return server.session.receive(frame, bytes, at: at, client: &client.session, table: shared.statements)
+            return server.session.receive(frame, bytes, at: at, client: &client.session, table: server.shard.statements)
         }
-        return server.session.receive(frame, bytes, at: at, client: &nobody, table: shared.statements)
+        return server.session.receive(frame, bytes, at: at, client: &nobody, table: server.shard.statements)
     }
 
     private func invent(_ server: ServerConnection) {
@@ -272,6 +289,15 @@ extension WorkerCore {
         }
         guard let client = server.client else { return false }
         if server.phase == .trying { return true }
+        if client.session.isResetting, let startup = client.session.startup, let wanted = client.session.parameters,
+            let value = startup[parameter.name]
+        {
+            // The server goes back to its own default, the client to what its startup packet said: the next link sees to it.
+            if wanted[parameter.name] != value {
+                client.session.parameters = table.replacing(Parameter(name: parameter.name, value: value), in: wanted)
+            }
+            return value == parameter.value
+        }
         if ParameterTable.isTracked(parameter.name), let wanted = client.session.parameters, wanted[parameter.name] != parameter.value {
             client.session.parameters = table.replacing(parameter, in: wanted)
             // The server spells the client's own value in another way: let it know.

@@ -14,8 +14,11 @@ extension WorkerCore {
         expireCancels()
         for shard in shards.values {
             keepMinimum(shard)
+            shard.isFull = false
             if shard.hasDemand { serve(shard) }
         }
+        ticks += 1
+        if ticks % 3 == 0 { checkUnfinished() }
         if isShortOfDescriptors { resumeListening() }
         if index == 0 { checkShutdown() }
     }
@@ -24,7 +27,9 @@ extension WorkerCore {
     private func checkShutdown() {
         let left = shared.capacity.withLock { ($0.clients, $0.servers) }
         switch shared.shutdown.load(ordering: .relaxed) {
-        case .waitForClients where left.0 == 0, .waitForServers where left.1 == 0: Signals.raise(.quit)
+        case .waitForClients where left.0 == 0, .waitForServers where left.1 == 0:
+            shared.log.info("nobody is left, going down")
+            Signals.raise(.quit)
         default: break
         }
     }
@@ -95,7 +100,7 @@ extension WorkerCore {
             }
             // The server's slowness is not the client's fault.
             guard client.server?.outgoing.isEmpty == true, !client.hasUnread else { continue }
-            if now - client.requestTime > settings.clientMessageTimeout { fail(client, .stalledMessage) }
+            if settings.clientMessageTimeout > 0, now - client.requestTime > settings.clientMessageTimeout { fail(client, .stalledMessage) }
         }
     }
 
@@ -105,21 +110,33 @@ extension WorkerCore {
         for server in servers.all {
             switch server.phase {
             case .connecting, .authenticating:
-                if now - server.lastActivity > settings.serverConnectTimeout { openingFailed(server, "connect timeout") }
+                if isOverdue(server) { openingFailed(server, "connect timeout") }
             case .idle:
                 checkIdle(server)
             case .linked:
                 checkLinked(server)
             case .testing, .resetting, .settingUp, .trying, .abandoned:
                 probe(server)
-                if server.isOpen, now - server.lastActivity > settings.serverConnectTimeout {
+                if server.isOpen, isOverdue(server) {
                     close(server, .failed("\(server.phase) took too long"))
                 }
             case .beingCanceled:
                 probe(server)
-            case .closed:
+            case .freed, .closed:
                 break
             }
+        }
+    }
+
+    /// The limit on a login also bounds every other exchange in which the server alone is awaited.
+    private func isOverdue(_ server: ServerConnection) -> Bool {
+        settings.serverConnectTimeout > 0 && now - server.lastActivity > settings.serverConnectTimeout
+    }
+
+    /// A client that sent half a message and then a reset looks like one that is still writing: no event tells the two apart.
+    private func checkUnfinished() {
+        for client in clients.all where !client.held.isEmpty && client.server == nil && client.socket.isDead() {
+            close(client, .clientEnded("client unexpected eof"))
         }
     }
 
@@ -141,8 +158,6 @@ extension WorkerCore {
             close(server, .obsolete("too many servers in the pool"))
         } else if shared.shutdown.load(ordering: .relaxed) == .waitForServers {
             close(server, .obsolete("server shutting down"))
-        } else if server.socket.isDead() {
-            serverEnded(server, "server conn crashed?")
         }
     }
 
@@ -151,7 +166,7 @@ extension WorkerCore {
         let isRunning = server.session.ledger.isRunning
         if isRunning, limits.queryTimeout > 0, server.queryStart > 0, now - server.queryStart > limits.queryTimeout {
             close(server, .error(.queryTimeout))
-        } else if limits.transactionTimeout > 0, server.transactionStart > 0, now - server.transactionStart > limits.transactionTimeout {
+        } else if limits.transactionTimeout > 0, let start = transactionStart(server), now - start > limits.transactionTimeout {
             close(server, .error(.transactionTimeout))
         } else if !isRunning, !(server.session.isReusable && limits.mode == .session), limits.idleTransactionTimeout > 0,
             let client = server.client, now - max(server.lastActivity, client.requestTime) > limits.idleTransactionTimeout
@@ -162,6 +177,12 @@ extension WorkerCore {
         } else {
             probe(server)
         }
+    }
+
+    /// Before its first ReadyForQuery a transaction is no more than a query.
+    private func transactionStart(_ server: ServerConnection) -> Int64? {
+        if server.transactionStart > 0 { return server.transactionStart }
+        return server.queryStart > 0 && server.session.ledger.isRunning ? server.queryStart : nil
     }
 
     /// Looks at sockets that have been silent: an end of stream that was merged with the data before it makes no event.

@@ -46,18 +46,17 @@ extension WorkerCore {
     }
 
     func adopt(_ lent: LentServer) {
-        let slot = servers.reserve()
         guard let shard = shards[lent.key] ?? shardOfPool(lent.key) else {
             Connector.discard(lent.descriptor)
             shared.capacity.withLock { $0.closeServer(lent.key) }
             return
         }
+        let slot = servers.reserve()
         let server = ServerConnection(
             slot: slot, id: lent.id, descriptor: lent.descriptor, loop: loop, shard: shard, address: lent.address,
-            connectTime: lent.connectTime, now: lent.lastActivity, parameters: lent.session.parameters)
+            connectTime: lent.connectTime, now: lent.lastActivity, parameters: lent.session.parameters, generation: lent.generation)
         server.session = lent.session
         server.cancelKey = lent.cancelKey
-        server.generation = lent.generation
         server.phase = .idle
         servers.set(slot, server)
         shard.servers += 1
@@ -78,8 +77,17 @@ extension WorkerCore {
             Task { await borrower.nothingToLend(key) }
             return
         }
+        guard isPortable(server) else {
+            shard.queue.parkLast(server.slot)
+            shard.publish()
+            Task { await borrower.nothingToLend(key) }
+            return
+        }
         handOver(server, to: borrower)
     }
+
+    /// Bytes that have been received can't be taken along.
+    private func isPortable(_ server: ServerConnection) -> Bool { server.isClean && server.held.isEmpty && !server.isBroken }
 
     private func handOver(_ server: ServerConnection, to borrower: Worker) {
         let shard = server.shard
@@ -97,6 +105,7 @@ extension WorkerCore {
 
     /// Gives a free server to another worker, if somebody there has waited clearly longer than everybody here.
     func lendToOldest(_ server: ServerConnection) -> Bool {
+        guard isPortable(server) else { return false }
         let shard = server.shard
         var oldest = shard.queue.head.map { $0.since - Self.ownPreference } ?? Int64.max
         var borrower: Int?
@@ -118,6 +127,11 @@ extension WorkerCore {
         for (number, cell) in shard.shared.cells.enumerated()
         where number != index && cell.oldestWaiter.load(ordering: .sequentiallyConsistent) != .max {
             guard let server = takeIdle(shard) else { return }
+            guard isPortable(server) else {
+                shard.queue.parkLast(server.slot)
+                shard.publish()
+                return
+            }
             handOver(server, to: peers[number])
             return
         }

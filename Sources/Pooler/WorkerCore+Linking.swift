@@ -15,7 +15,6 @@ extension WorkerCore {
             return
         }
         if let server = takeIdle(shard) {
-            shard.publish()
             link(client, server)
             return
         }
@@ -36,6 +35,7 @@ extension WorkerCore {
     /// The next idle server that is fit for use. Those that rested long are tested first; those that are not to be used any more are
     /// closed.
     func takeIdle(_ shard: PoolShard) -> ServerConnection? {
+        defer { shard.publish() }
         while let slot = shard.queue.takeIdle() {
             guard let server = servers[slot] else { continue }
             if isObsolete(server) {
@@ -43,8 +43,9 @@ extension WorkerCore {
                 continue
             }
             if needsCheck(server) {
+                // Those below it have rested longer still; whoever asks waits for this one, and more are opened if it hangs.
                 test(server)
-                continue
+                return nil
             }
             return server
         }
@@ -56,11 +57,12 @@ extension WorkerCore {
     }
 
     private func needsCheck(_ server: ServerConnection) -> Bool {
-        !settings.serverCheckQuery.isEmpty && now - server.lastActivity > settings.serverCheckDelay
+        !settings.serverCheckQuery.isEmpty && now - server.lastActivity >= settings.serverCheckDelay
     }
 
     private func test(_ server: ServerConnection) {
         server.phase = .testing
+        server.shard.testing += 1
         let query = settings.serverCheckQuery == "<empty>" ? "" : settings.serverCheckQuery
         run(.checkQuery, query, on: server)
     }
@@ -85,8 +87,20 @@ extension WorkerCore {
         server.phase = .linked
         server.wasUsed = true
         server.lastActivity = now
+        server.rules = server.shard.settings.rules
+        server.session.isShared = server.shard.settings.mode != .session
         guard let wanted = client.session.parameters, wanted !== server.session.parameters else { return }
         adjust(server, client, to: wanted)
+    }
+
+    /// In session mode DISCARD ALL takes the client's settings away while it keeps its server: they are put back before it goes on.
+    /// False: the client has to wait for that.
+    func isAdjusted(_ server: ServerConnection, _ client: ClientConnection) -> Bool {
+        if server.session.isShared { return true }
+        if let wanted = client.session.parameters, wanted !== server.session.parameters, server.session.isReusable {
+            adjust(server, client, to: wanted)
+        }
+        return server.phase == .linked
     }
 
     private func adjust(_ server: ServerConnection, _ client: ClientConnection, to wanted: ParameterSet) {
@@ -108,6 +122,8 @@ extension WorkerCore {
             writer.query(change.sql)
             server.session.owe(.parameter(change, isTrial: true))
         }
+        // Until the trial is over, any of these may have any value.
+        server.session.parameters = server.session.parameters.withUnknownValues(of: wanted)
         server.phase = .trying
         server.trialsLeft = changes.count
         server.trialFailed = nil
@@ -129,8 +145,9 @@ extension WorkerCore {
         server.session.parameters = settled
         client.session.parameters = settled
         server.phase = .linked
-        consumeHeld(client)
-        if client.isOpen { resumeReading(client) }
+        carryOn(client)
+        // It may have had nothing to say after all.
+        if server.isOpen, server.phase == .linked, server.client === client, server.session.ledger.isEmpty { settle(server) }
     }
 
     func errandFailed(_ server: ServerConnection, _ errand: ServerSession.Errand, _ fields: ErrorFields) {
@@ -158,26 +175,19 @@ extension WorkerCore {
 
     // MARK: A server is done
 
-    /// Looks at a server after its messages were handled, and lets it go on.
-    func settle(_ server: ServerConnection, sawReady: Bool) {
+    /// Looks at a server after something has happened to it, and lets it go on.
+    func settle(_ server: ServerConnection) {
         switch server.phase {
         case .linked:
-            guard sawReady else { return }
-            if server.shard.settings.mode == .statement, server.session.status != .idle, let client = server.client {
-                fail(client, .transactionInStatementMode)
-                return
-            }
-            let client = server.client
-            let isOpened = openBarrier(server)
-            if server.session.isReusable, server.shard.settings.mode != .session {
-                release(server)
-            } else if isOpened, let client {
-                consumeHeld(client)
-                if client.isOpen { resumeReading(client) }
-            }
+            settleLinked(server)
         case .trying:
             if server.trialsLeft == 0 { finishTrial(server) }
-        case .testing, .resetting:
+        case .testing:
+            if server.session.isReusable {
+                server.shard.testing -= 1
+                free(server)
+            }
+        case .resetting:
             if server.session.isReusable { free(server) }
         case .settingUp:
             if server.session.isReusable { opened(server) }
@@ -186,6 +196,42 @@ extension WorkerCore {
         default:
             break
         }
+    }
+
+    private func settleLinked(_ server: ServerConnection) {
+        guard let client = server.client else { return }
+        let mode = server.shard.settings.mode
+        let ledger = server.session.ledger
+        if mode == .statement, server.session.status != .idle, ledger.isEmpty {
+            fail(client, .transactionInStatementMode)
+            return
+        }
+        let isOpened = openBarrier(server)
+        if mode != .session, server.isClean {
+            release(server)
+            return
+        }
+        if mode != .session, ledger.isUncertain, ledger.isEmpty, !ledger.isSkipping, server.session.status == .idle {
+            // After a COPY that failed in the extended protocol nobody can tell how many replies are still to come.
+            part(client, server)
+            close(server, .obsolete("uncertain end of COPY"))
+            carryOn(client)
+            return
+        }
+        if isOpened { carryOn(client) }
+    }
+
+    /// The client may go on with what it has sent meanwhile.
+    func carryOn(_ client: ClientConnection) {
+        guard client.isOpen else { return }
+        consumeHeld(client)
+        if client.isOpen { resumeReading(client) }
+    }
+
+    private func part(_ client: ClientConnection, _ server: ServerConnection) {
+        client.server = nil
+        client.phase = .idle
+        server.client = nil
     }
 
     /// Lets the client's next message go, if what it waited for has come. False: there was no barrier, or it stays.
@@ -203,17 +249,13 @@ extension WorkerCore {
     /// Parts a client and its server between two transactions.
     private func release(_ server: ServerConnection) {
         guard let client = server.client else { return }
-        client.server = nil
-        client.phase = .idle
-        server.client = nil
+        part(client, server)
         if settings.serverResetQueryAlways, !settings.serverResetQuery.isEmpty {
             reset(server)
         } else {
             free(server)
         }
-        guard client.isOpen else { return }
-        consumeHeld(client)
-        if client.isOpen { resumeReading(client) }
+        carryOn(client)
     }
 
     /// Puts the session back to its beginning before another client sees it.
@@ -227,50 +269,59 @@ extension WorkerCore {
     }
 
     /// A server without a client, outside a transaction, owing nothing: the longest waiting client gets it, here or elsewhere.
+    ///
+    /// Serving that client may free the server again at once (its messages may need nothing but the pooler's own answers), thousands
+    /// of times: so only the outermost call places servers, one after the other.
     func free(_ server: ServerConnection) {
-        let shard = server.shard
+        server.phase = .freed
         server.lastActivity = now
         server.queryStart = 0
         server.transactionStart = 0
+        freed.append(server)
+        guard !isPlacing else { return }
+        isPlacing = true
+        defer { isPlacing = false }
+        while let next = freed.popLast() {
+            if next.isOpen { place(next) }
+        }
+    }
+
+    private func place(_ server: ServerConnection) {
+        assert(server.isClean)
+        let shard = server.shard
         if server.cancelsInFlight > 0 {
             server.phase = .beingCanceled
             return
         }
-        if isObsolete(server) {
-            close(server, .obsolete("database configuration changed"))
+        if let reason = reasonToClose(server) {
+            close(server, .obsolete(reason))
             return
         }
-        if isOverAge(server) {
-            close(server, .obsolete("server lifetime over"))
-            return
-        }
-        if shared.shutdown.load(ordering: .relaxed) == .waitForServers {
-            close(server, .obsolete("server shutting down"))
-            return
+        if server.hasUnread {
+            server.hasUnread = false
+            postponeReading(server)
         }
         server.phase = .idle
-        if shared.parallel, lendToOldest(server) { return }
-        if let waiter = shard.queue.dequeue() {
+        if shared.parallel, !server.hasPartial, lendToOldest(server) { return }
+        while let waiter = shard.queue.dequeue() {
+            guard let client = clients[waiter.client] else { continue }
             shard.publish()
-            if let client = clients[waiter.client] {
-                link(client, server)
-                consumeHeld(client)
-                // Nothing but parameters to send, or a client that turned out to want nothing: don't leave them behind.
-                if server.isOpen, !toServer.isEmpty { flushPrefix(server) }
-                if client.isOpen { resumeReading(client) }
-                return
-            }
+            link(client, server)
+            carryOn(client)
+            return
         }
         shard.queue.park(server.slot)
         shard.publish()
         if shared.parallel { offerIdle(shard) }
     }
 
-    /// Parameters of a client whose message has not come whole: can't happen while only whole messages make a client wait.
-    private func flushPrefix(_ server: ServerConnection) {
-        let scratch = toServer
-        send(scratch.bytes, to: server)
-        toServer.clear()
+    /// Why a free server is not to be used again; nil if it is.
+    private func reasonToClose(_ server: ServerConnection) -> String? {
+        if server.mayBeHit { return "cancel_wait_timeout" }
+        if isObsolete(server) { return "database configuration changed" }
+        if isOverAge(server) { return "server lifetime over" }
+        if shared.shutdown.load(ordering: .relaxed) == .waitForServers { return "server shutting down" }
+        return nil
     }
 
     private func isOverAge(_ server: ServerConnection) -> Bool {

@@ -112,7 +112,8 @@ extension WorkerCore {
             exchange: ClientLogin(
                 method: method, user: user, secret: secret, derivedSecret: derivedSecret(user, secret),
                 randomness: .fresh(processKey: shared.processKey), iterations: settings.scramIterations),
-            database: database, entry: entry, secret: secret, parameters: parameters, negotiation: negotiation.bytes)
+            database: database, entry: entry, secret: secret, parameters: parameters)
+        send(negotiation.bytes, to: client)
         client.login = login
         client.phase = .authenticating
         take(login.exchange.start(), client, login)
@@ -269,8 +270,8 @@ extension WorkerCore {
         guard let shard = client.shard else { return }
         let wanted = parameters(of: login, greeting, shard.shared.parameters)
         client.session.parameters = wanted
+        client.session.startup = wanted
         var writer = answer
-        writer.bytes = login.negotiation + writer.bytes
         for parameter in greeting.parameters {
             writer.parameterStatus(name: parameter.name, value: wanted[parameter.name] ?? parameter.value)
         }

@@ -6,6 +6,19 @@ import PoolCore
 import PostgresWire
 import Synchronization
 
+/// A server connection that is being made.
+struct Opening {
+    let shard: PoolShard
+    let generation: UInt32
+    let started: Int64
+    /// Where to try, in this order.
+    var addresses: [SocketAddress]
+
+    func to(_ addresses: [SocketAddress]) -> Opening {
+        Opening(shard: shard, generation: generation, started: started, addresses: addresses)
+    }
+}
+
 /// New server connections: when, where to, and how they log in.
 extension WorkerCore {
     // MARK: When
@@ -13,24 +26,23 @@ extension WorkerCore {
     /// Opens as many servers as clients wait for and limits allow.
     func serve(_ shard: PoolShard) {
         // One connection answers for all that wait for the greeting.
-        while shard.queue.waiting + (shard.awaitingGreeting.isEmpty ? 0 : 1) > shard.opening + shard.borrowing + testing(shard) {
+        while shard.queue.waiting + (shard.awaitingGreeting.isEmpty ? 0 : 1) > shard.opening + shard.borrowing + shard.testing {
             if shared.parallel, shard.borrowing < shard.queue.waiting, borrow(shard) { continue }
             guard openServer(shard) else { return }
         }
     }
 
-    /// Servers under test come back to the queue by themselves.
-    private func testing(_ shard: PoolShard) -> Int {
-        shard.servers == shard.opening ? 0 : servers.all.count { $0.shard === shard && $0.phase == .testing }
-    }
-
     /// All pools of this worker in which somebody waits.
     func serveDemand() {
-        for shard in shards.values where shard.hasDemand { serve(shard) }
+        for shard in shards.values {
+            shard.isFull = false
+            if shard.hasDemand { serve(shard) }
+        }
     }
 
     /// A server connection was closed: somebody may be waiting for the room, in whichever pool and worker.
-    func capacityFreed() {
+    func capacityFreed(_ shard: PoolShard) {
+        shard.isFull = false
         serveDemand()
         guard shared.parallel else { return }
         for (number, peer) in peers.enumerated() where number != index {
@@ -40,7 +52,7 @@ extension WorkerCore {
 
     /// Keeps min_pool_size servers open, as long as somebody uses the pool or its user is forced.
     func keepMinimum(_ shard: PoolShard) {
-        guard shard.settings.minPoolSize > 0, index == 0 || shared.parallel, shard.opening == 0 else { return }
+        guard shard.settings.minPoolSize > 0, shard.opening == 0 else { return }
         guard shard.clients > 0 || shard.database.forcedUser != nil else { return }
         if totalServers(shard) < shard.settings.minPoolSize { openServer(shard) }
     }
@@ -53,22 +65,27 @@ extension WorkerCore {
         }
     }
 
-    /// Starts one server connection. False: a limit, or the pause after a failure, stands in the way.
+    /// Starts one server connection. False: a limit, the pause after a failure, or an address that fails at once stands in the way.
     @discardableResult
     private func openServer(_ shard: PoolShard) -> Bool {
+        guard shared.shutdown.load(ordering: .relaxed) != .waitForServers else { return false }
+        let oldest = shard.queue.head?.since ?? now
+        let mayUseReserve =
+            shard.settings.limits.reserve > 0 && settings.reservePoolTimeout > 0 && now - oldest >= settings.reservePoolTimeout
+        if shard.isFull, !mayUseReserve { return false }
         if let failure = shard.shared.failure {
             // While the server can't be reached, one try at a time, and a pause after each.
             guard now >= failure.time + settings.serverLoginRetry, shard.opening == 0 else { return false }
         }
-        let oldest = shard.queue.head?.since ?? now
-        let mayUseReserve = settings.reservePoolTimeout > 0 && now - oldest >= settings.reservePoolTimeout
         let verdict = shared.capacity.withLock {
             $0.openServer(shard.shared.key, limits: shard.settings.limits, mayUseReserve: mayUseReserve)
         }
         switch verdict {
         case .granted: break
         case .grantedFromReserve: shared.log.warning("\(mark(shard)) taking connection from reserve_pool")
-        case .poolFull: return false
+        case .poolFull:
+            shard.isFull = true
+            return false
         case .databaseFull:
             makeRoom(database: shard.shared.key.database, user: nil)
             return false
@@ -78,8 +95,7 @@ extension WorkerCore {
         }
         shard.opening += 1
         shard.servers += 1
-        findHost(shard)
-        return true
+        return findHost(Opening(shard: shard, generation: shard.generation, started: now, addresses: []))
     }
 
     private func mark(_ shard: PoolShard) -> String {
@@ -88,61 +104,67 @@ extension WorkerCore {
 
     // MARK: Where to
 
-    private func findHost(_ shard: PoolShard) {
+    /// The first step towards a server. False: it failed at once.
+    private func findHost(_ opening: Opening) -> Bool {
+        let shard = opening.shard
         let hosts = shard.database.hosts
         let port = UInt16(clamping: shard.database.port)
-        let started = now
         guard !hosts.isEmpty else {
-            connect(shard, unixDirectory: settings.unixSocketDir.isEmpty ? "/tmp" : settings.unixSocketDir, port, started)
-            return
+            return connect(opening, unixDirectory: settings.unixSocketDir.isEmpty ? "/tmp" : settings.unixSocketDir, port)
         }
         let isSticky = shard.database.loadBalanceHosts == .disable
         let host = hosts[shard.shared.hostIndex(of: hosts.count, isSticky: isSticky)]
-        if host.hasPrefix("/") || host.hasPrefix("@") {
-            connect(shard, unixDirectory: host, port, started)
-        } else if let address = SocketAddress(numeric: host, port: port) {
-            connect(shard, address, started)
-        } else {
-            let me = peers[index]
-            let key = shard.shared.key
-            Task {
-                let result = await Resolver.resolve(host, port: port)
-                await me.resolved(key, host, result, started)
+        if host.hasPrefix("/") || host.hasPrefix("@") { return connect(opening, unixDirectory: host, port) }
+        if let address = SocketAddress(numeric: host, port: port) { return connect(opening.to([address])) }
+        let me = peers[index]
+        let question = shared.nextID()
+        lookups[question] = opening
+        Task {
+            let result = await Resolver.resolve(host, port: port)
+            await me.resolved(question, host, result)
+        }
+        return true
+    }
+
+    private func connect(_ opening: Opening, unixDirectory: String, _ port: UInt16) -> Bool {
+        guard let address = SocketAddress(unixPath: "\(unixDirectory)/.s.PGSQL.\(port)") else {
+            openingFailed(opening.shard, ServerLogin.error("Unix socket path is too long: \(unixDirectory)"))
+            return false
+        }
+        return connect(opening.to([address]))
+    }
+
+    func resolved(_ question: UInt64, _ host: String, _ result: Result<[SocketAddress], Resolver.Failure>) {
+        guard let opening = lookups.removeValue(forKey: question) else { return }
+        switch result {
+        case .success(let addresses):
+            _ = connect(opening.to(addresses))
+        case .failure(let failure):
+            openingFailed(opening.shard, ServerLogin.error("server DNS lookup failed: \(host): \(failure.reason)"))
+        }
+    }
+
+    /// Starts connecting to the first address; those after it are tried if it fails.
+    private func connect(_ opening: Opening) -> Bool {
+        let shard = opening.shard
+        var left = opening.addresses[...]
+        while let address = left.popFirst() {
+            do {
+                let descriptor = try Connector.start(to: address, options: socketOptions)
+                let slot = servers.reserve()
+                let server = ServerConnection(
+                    slot: slot, id: shared.nextID(), descriptor: descriptor, loop: loop, shard: shard, address: address,
+                    connectTime: opening.started, now: now,
+                    parameters: shard.shared.greeting?.defaults ?? shard.shared.parameters.empty, generation: opening.generation)
+                server.otherAddresses = Array(left)
+                servers.set(slot, server)
+                return true
+            } catch {
+                shared.log.warning("\(mark(shard)) connect to \(address.description) failed: \(error.reason)")
             }
         }
-    }
-
-    private func connect(_ shard: PoolShard, unixDirectory: String, _ port: UInt16, _ started: Int64) {
-        guard let address = SocketAddress(unixPath: "\(unixDirectory)/.s.PGSQL.\(port)") else {
-            openingFailed(shard, ServerLogin.error("Unix socket path is too long: \(unixDirectory)"))
-            return
-        }
-        connect(shard, address, started)
-    }
-
-    func resolved(
-        _ key: CapacityLedger.PoolKey, _ host: String, _ result: Result<[SocketAddress], Resolver.Failure>, _ started: Int64
-    ) {
-        guard let shard = shards[key] else { return }
-        switch result {
-        case .success(let addresses): connect(shard, addresses[0], started)
-        case .failure(let failure):
-            openingFailed(shard, ServerLogin.error("server DNS lookup failed: \(host): \(failure.reason)"))
-        }
-    }
-
-    private func connect(_ shard: PoolShard, _ address: SocketAddress, _ started: Int64) {
-        do {
-            let descriptor = try Connector.start(to: address, options: socketOptions)
-            let slot = servers.reserve()
-            let server = ServerConnection(
-                slot: slot, id: shared.nextID(), descriptor: descriptor, loop: loop, shard: shard, address: address,
-                connectTime: started, now: now, parameters: shard.shared.greeting?.defaults ?? shard.shared.parameters.empty)
-            servers.set(slot, server)
-        } catch {
-            shared.log.warning("\(mark(shard)) connect to \(address.description) failed: \(error.reason)")
-            openingFailed(shard, ServerLogin.error("connect failed"))
-        }
+        openingFailed(shard, ServerLogin.error("connect failed"))
+        return false
     }
 
     var socketOptions: SocketOptions {
@@ -161,7 +183,7 @@ extension WorkerCore {
     /// The socket is connected, or it is not.
     func connected(_ server: ServerConnection) {
         if let error = server.socket.connectError() {
-            openingFailed(server, "connect failed", detail: error.reason)
+            connectFailed(server, error)
             return
         }
         let shard = server.shard
@@ -201,7 +223,7 @@ extension WorkerCore {
                 return bytes.count
             }
             guard bytes.count - at >= frame.length, var login = server.login else { return at }
-            let step = shared.saltedPasswords.withLock { login.receive(frame, bytes, at: at, cache: &$0) }
+            let step = login.receive(frame, bytes, at: at, cache: &saltedPasswords)
             server.login = login
             at += frame.length
             switch step {
@@ -220,7 +242,7 @@ extension WorkerCore {
         guard let login = server.login else { return }
         let shard = server.shard
         let isFirst = shard.shared.greeting == nil
-        let greeting = shard.shared.loggedIn(login.parameters)
+        let greeting = shard.shared.loggedIn(login.parameters, generation: server.generation)
         let tracked = login.parameters.filter { ParameterTable.isTracked($0.name) }
         server.session.parameters =
             tracked == greeting.parameters.filter { ParameterTable.isTracked($0.name) }
@@ -264,6 +286,19 @@ extension WorkerCore {
         openingFailed(shard, fields, isLogin: true)
     }
 
+    /// The address can't be reached: the host may have another one.
+    private func connectFailed(_ server: ServerConnection, _ error: SystemError) {
+        guard !server.otherAddresses.isEmpty else {
+            openingFailed(server, "connect failed", detail: error.reason)
+            return
+        }
+        shared.log.warning("\(server.label) connect failed: \(error.reason), trying the next address")
+        let opening = Opening(
+            shard: server.shard, generation: server.generation, started: server.connectTime, addresses: server.otherAddresses)
+        discard(server, "connect failed")
+        _ = connect(opening)
+    }
+
     /// The connection could not be made, or broke before the login was done.
     func openingFailed(_ server: ServerConnection, _ reason: String, detail: String? = nil) {
         let shard = server.shard
@@ -275,7 +310,7 @@ extension WorkerCore {
 
     /// Takes a server out that never served; the counters are `openingFailed`'s.
     private func discard(_ server: ServerConnection, _ reason: String) {
-        if settings.logConnections {
+        if settings.logDisconnections {
             shared.log.info("\(server.label) closing because: \(reason) (age=\((now - server.connectTime) / 1_000_000)s)")
         }
         server.phase = .closed
@@ -288,6 +323,7 @@ extension WorkerCore {
         shard.servers -= 1
         shared.capacity.withLock { $0.closeServer(shard.shared.key) }
         shard.shared.loginFailed(fields, now: now)
+        defer { shard.isFull = false }
         // A server that is starting up will be there soon: those who wait go on waiting.
         guard isLogin, fields.code != SQLState.cannotConnectNow else { return }
         loginFailed(shard.shared.key)
@@ -311,12 +347,16 @@ extension WorkerCore {
 
     // MARK: Room
 
-    /// A limit across pools is reached: the server that has been idle longest makes room.
+    /// A limit across pools is reached: the server that has been idle longest makes room. With none here, one other worker is asked, a
+    /// different one each time.
     private func makeRoom(database: String?, user: String?) {
         if evictIdle(database: database, user: user) || !shared.parallel { return }
-        for (number, peer) in peers.enumerated() where number != index {
-            Task { await peer.evictIdle(database: database, user: user) }
-        }
+        guard now - lastPlea > 50_000 else { return }
+        lastPlea = now
+        nextPlea = (nextPlea + 1) % peers.count
+        if nextPlea == index { nextPlea = (nextPlea + 1) % peers.count }
+        let peer = peers[nextPlea]
+        Task { await peer.evictIdle(database: database, user: user) }
     }
 
     @discardableResult

@@ -1,3 +1,4 @@
+import Authentication
 import Configuration
 import EventLoop
 import PoolCore
@@ -27,6 +28,18 @@ final class WorkerCore {
     let toClient = SendBuffer(capacity: WorkerCore.receiveSize + 4096)
     /// For servers without a client.
     var nobody = ClientSession()
+    var saltedPasswords = SaltedPasswordCache()
+    /// Servers that have become free in this call, waiting for the outermost `free` to place them.
+    var freed: [ServerConnection] = []
+    var isPlacing = false
+    /// Host names that are being looked up, by the number of the question.
+    var lookups: [UInt64: Opening] = [:]
+    /// The number of the configuration in force.
+    var configurationNumber = 0
+    /// When another worker was last asked to evict an idle server, and which one is next.
+    var lastPlea: Int64 = 0
+    var nextPlea = 0
+    private var isInTurn = false
 
     var clients = SlotTable<ClientConnection>()
     var servers = SlotTable<ServerConnection>()
@@ -39,6 +52,7 @@ final class WorkerCore {
     /// Clients in the middle of a message of which the rest has to come soon.
     var slowMessages: Set<UInt32> = []
     var isShortOfDescriptors = false
+    var ticks = 0
     /// Clients that have not logged in.
     var loggingIn = 0
 
@@ -68,6 +82,8 @@ final class WorkerCore {
 
     func turn(_ events: [ReadyEvent], tick: Bool) {
         now = MonotonicClock.now()
+        isInTurn = true
+        defer { isInTurn = false }
         for event in events {
             switch TokenKind(rawValue: event.token & 3)! {
             case .client:
@@ -84,18 +100,24 @@ final class WorkerCore {
         if tick { self.tick() }
         // With bytes left in the kernel that no edge will announce, the loop must not sleep.
         if !unread.isEmpty { loop.wakeSoon() }
+        assert(toServer.isEmpty && toClient.isEmpty && freed.isEmpty)
     }
+
+    /// At the beginning of what other workers and tasks ask for, outside a turn.
+    func refreshClock() { now = MonotonicClock.now() }
 
     /// Reads a socket later in this turn or in the next: never while other bytes are being handled.
     func postponeReading(_ client: ClientConnection) {
         guard !client.isQueuedForReading else { return }
         client.isQueuedForReading = true
+        if !isInTurn, unread.isEmpty { loop.wakeSoon() }
         unread.append(TokenKind.client.token(client.slot))
     }
 
     func postponeReading(_ server: ServerConnection) {
         guard !server.isQueuedForReading else { return }
         server.isQueuedForReading = true
+        if !isInTurn, unread.isEmpty { loop.wakeSoon() }
         unread.append(TokenKind.server.token(server.slot))
     }
 

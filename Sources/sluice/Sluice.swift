@@ -96,7 +96,7 @@ struct Sluice: ParsableCommand {
             if let poolSize { result.settings.defaultPoolSize = poolSize }
             if let workers { result.settings.workers = workers }
         }
-        result.settings.verbose = max(result.settings.verbose, result.settings.verbose + verbose)
+        result.settings.verbose += verbose
         return result
     }
 }
