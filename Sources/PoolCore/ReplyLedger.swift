@@ -29,7 +29,7 @@ public struct ReplyLedger: Sendable {
     }
 
     /// One entry. `note` names what has to be undone or committed with it; 0 means nothing.
-    public struct Owed: Sendable, Equatable {
+    @frozen public struct Owed: Sendable, Equatable {
         public let request: Request
         public internal(set) var disposition: Disposition
         public let note: UInt64
@@ -49,29 +49,30 @@ public struct ReplyLedger: Sendable {
         case violation
     }
 
-    private var owed: Deque<Owed> = []
+    // Usable from inlined code: whoever asks one question about the ledger must not pay for a copy of it.
+    @usableFromInline var owed: Deque<Owed> = []
     private var skipped: [Owed] = []
 
     /// After an error the server skips all messages up to a Sync that has not been sent yet.
-    public private(set) var isSkipping = false
+    public internal(set) var isSkipping = false
     /// The server reads COPY data from the client.
-    public private(set) var isCopyingIn = false
+    public internal(set) var isCopyingIn = false
     /// Extended-protocol messages were sent after the last Sync: no ReadyForQuery will come until one is sent.
-    public private(set) var isUnsynced = false
+    public internal(set) var isUnsynced = false
     /// It can't be told how many ReadyForQuery are due (an error overtook a Sync that a COPY may have ignored): close, don't reuse.
-    public private(set) var isUncertain = false
+    public internal(set) var isUncertain = false
 
     public init() {}
 
-    public var isEmpty: Bool { owed.isEmpty }
-    public var count: Int { owed.count }
-    public var head: Owed? { owed.first }
+    @inlinable public var isEmpty: Bool { owed.isEmpty }
+    @inlinable public var count: Int { owed.count }
+    @inlinable public var head: Owed? { owed.first }
 
     /// Nothing is owed and nothing is half done: the server may be given to somebody else (when it is also outside a transaction).
-    public var isSettled: Bool { owed.isEmpty && !isSkipping && !isCopyingIn && !isUnsynced && !isUncertain }
+    @inlinable public var isSettled: Bool { owed.isEmpty && !isSkipping && !isCopyingIn && !isUnsynced && !isUncertain }
 
     /// Something that the server itself has to answer is outstanding.
-    public var isRunning: Bool { owed.contains { $0.disposition != .invented && $0.request != .copyEnd } }
+    @inlinable public var isRunning: Bool { owed.contains { $0.disposition != .invented && $0.request != .copyEnd } }
 
     // MARK: What is sent
 

@@ -62,7 +62,7 @@ extension ServerSession {
     }
 
     /// The messages that the pooler has to see whole. They are short, but for errors and notices.
-    @inline(__always)
+    @inlinable
     public static func needsWhole(_ type: UInt8) -> Bool {
         switch type {
         case Backend.readyForQuery, Backend.parameterStatus, Backend.errorResponse, Backend.commandComplete,
@@ -91,8 +91,7 @@ extension ServerSession {
         return writer.bytes
     }
 
-    @inline(__always)
-    public var hasInvented: Bool { ledger.head?.disposition == .invented }
+    @inlinable public var hasInvented: Bool { ledger.head?.disposition == .invented }
 
     private func answerDeallocate(
         _ tag: String, _ previous: ClientStatements, _ writer: inout MessageWriter, client: inout ClientSession

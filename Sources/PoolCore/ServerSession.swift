@@ -79,12 +79,17 @@ public struct ServerSession: Sendable {
     }
 
     /// The server may be given to another client.
-    public var isReusable: Bool { status == .idle && ledger.isSettled }
+    @inlinable public var isReusable: Bool { status == .idle && ledger.isSettled }
 
     /// Syncs on their way that may tell of a failure which changes what names mean. Messages that use a name wait for them.
     public internal(set) var fences = 0
     /// Something was assumed of a statement since the last Sync.
     var isAssuming = false
+
+    /// A COPY has failed in a way after which nobody can tell how many replies are still to come, and nothing else is going on.
+    @inlinable public var isUncertainAtRest: Bool {
+        ledger.isUncertain && ledger.isEmpty && !ledger.isSkipping && status == .idle
+    }
 
     mutating func note(_ note: Note) -> UInt64 {
         switch note {

@@ -104,7 +104,8 @@ extension WorkerCore {
             }
             let available = bytes.count - at
             if available < frame.length, ServerSession.needsWhole(frame.type), frame.length <= Self.wholeLimit { break }
-            let take = min(frame.length, available)
+            var take = min(frame.length, available)
+            var length = frame.length
             var forwards: Bool
             switch frame.type {
             case Backend.dataRow, Backend.copyData:
@@ -119,6 +120,7 @@ extension WorkerCore {
                     return bytes.count
                 }
                 forwards = head.disposition == .forward
+                if take == length { take = Self.rows(bytes, from: at, of: frame.type, &length) }
             case Backend.parameterStatus:
                 forwards = parameterStatus(server, bytes, frame.body(at: at))
             case Backend.noticeResponse:
@@ -179,8 +181,8 @@ extension WorkerCore {
                 run = at + take
             }
             at += take
-            if take < frame.length {
-                server.passThrough = frame.length - take
+            if take < length {
+                server.passThrough = length - take
                 server.dropsPassThrough = !forwards
             }
         }
@@ -193,6 +195,16 @@ extension WorkerCore {
         server.lastActivity = now
         server.hasPartial = at < bytes.count
         return at
+    }
+
+    /// Rows come in long runs, all of them owed to the same request. Returns how many bytes of the run are here; `length` becomes what
+    /// it has in all, with the last row's missing end.
+    @inline(__always)
+    private static func rows(_ bytes: Span<UInt8>, from start: Int, of type: UInt8, _ length: inout Int) -> Int {
+        var end = start + length
+        while case .frame(let next) = peekFrame(bytes, at: end), next.type == type { end += next.length }
+        length = end - start
+        return min(end, bytes.count) - start
     }
 
     @inline(__always)

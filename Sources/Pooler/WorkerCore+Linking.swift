@@ -201,8 +201,7 @@ extension WorkerCore {
     private func settleLinked(_ server: ServerConnection) {
         guard let client = server.client else { return }
         let mode = server.shard.settings.mode
-        let ledger = server.session.ledger
-        if mode == .statement, server.session.status != .idle, ledger.isEmpty {
+        if mode == .statement, server.session.status != .idle, server.session.ledger.isEmpty {
             fail(client, .transactionInStatementMode)
             return
         }
@@ -211,7 +210,7 @@ extension WorkerCore {
             release(server)
             return
         }
-        if mode != .session, ledger.isUncertain, ledger.isEmpty, !ledger.isSkipping, server.session.status == .idle {
+        if mode != .session, server.session.isUncertainAtRest {
             // After a COPY that failed in the extended protocol nobody can tell how many replies are still to come.
             part(client, server)
             close(server, .obsolete("uncertain end of COPY"))
