@@ -20,11 +20,19 @@ public final class Statement: Sendable {
     /// The table's epoch when it was first prepared.
     let epoch: UInt32
 
-    init(id: UInt64, definition: [UInt8], epoch: UInt32) {
+    init(id: UInt64, definition: [UInt8], epoch: UInt32, serverName: [UInt8]? = nil) {
         self.id = id
         self.definition = definition
         self.epoch = epoch
-        serverName = Self.serverName(id)
+        self.serverName = serverName ?? Self.serverName(id)
+    }
+
+    /// The same definition, to be parsed without a name.
+    var nameless: Statement { Statement(id: id, definition: definition, epoch: epoch, serverName: []) }
+
+    /// Another definition under the same name on the server, which refuses it.
+    func redefined(_ definition: [UInt8]) -> Statement {
+        Statement(id: id, definition: definition, epoch: epoch, serverName: serverName)
     }
 
     /// The name under which servers know the statement with this id.
