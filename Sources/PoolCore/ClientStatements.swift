@@ -30,6 +30,9 @@ public struct ClientStatements: Sendable {
 
     public subscript(name: [UInt8]) -> Statement? { self[name.span] }
 
+    /// Every name and what it means, in no order.
+    var all: [(name: [UInt8], statement: Statement)] { (named.values + collisions).map { ($0.name, $0.statement) } }
+
     /// Gives a name a meaning, or takes it away with nil. Returns what it meant before.
     @discardableResult
     public mutating func set(_ name: [UInt8], to statement: Statement?) -> Statement? {

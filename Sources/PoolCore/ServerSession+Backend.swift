@@ -25,10 +25,20 @@ extension ServerSession {
     ) -> BackendAction {
         switch ledger.receive(frame.type) {
         case .forward:
-            if frame.type == Backend.commandComplete { noteTag(frame, bytes, at: offset, client: &client) }
+            if frame.type == Backend.commandComplete {
+                noteTag(frame, bytes, at: offset, client: &client, isClients: true)
+            } else if frame.type == Backend.errorResponse {
+                undoQuery(client: &client)
+            }
             return .forward
         case .swallow:
-            return frame.type == Backend.errorResponse ? failErrand(frame, bytes, at: offset) : .swallow
+            if frame.type == Backend.commandComplete {
+                noteTag(frame, bytes, at: offset, client: &client, isClients: false)
+            } else if frame.type == Backend.errorResponse {
+                undoQuery(client: &client)
+                return failErrand(frame, bytes, at: offset)
+            }
+            return .swallow
         case .ready(let owed):
             guard let status = ReadyForQueryMessage.read(bytes, body: frame.body(at: offset)) else { return .violation }
             self.status = status
@@ -37,8 +47,10 @@ extension ServerSession {
             }
             return .ready(forwards: owed.disposition == .forward)
         case .settled(let owed):
-            if frame.type == Backend.commandComplete { noteTag(frame, bytes, at: offset, client: &client) }
-            if owed.note >= Self.firstNote { notes[owed.note] = nil }
+            if frame.type == Backend.commandComplete {
+                noteTag(frame, bytes, at: offset, client: &client, isClients: owed.disposition == .forward)
+            }
+            if owed.note >= Self.firstNote { confirm(owed.note) }
             return owed.disposition == .forward ? .forward : .swallow
         case .failed(let owed):
             return fail(owed, frame, bytes, at: offset, client: &client, table: table)
@@ -69,9 +81,7 @@ extension ServerSession {
             case .parse: writer.parseComplete()
             case .close: writer.closeComplete()
             default:
-                if case .deallocate(let tag, let previous) = note {
-                    answerDeallocate(tag, previous, &writer, client: &client)
-                }
+                if case .deallocate(let tag, _, _) = note { answerDeallocate(tag, owed, note, &writer, client: &client) }
             }
         }
         return writer.bytes
@@ -80,15 +90,20 @@ extension ServerSession {
     @inline(__always)
     public var hasInvented: Bool { ledger.head?.disposition == .invented }
 
-    private func answerDeallocate(
-        _ tag: String, _ previous: ClientStatements, _ writer: inout MessageWriter, client: inout ClientSession
+    private mutating func answerDeallocate(
+        _ tag: String, _ owed: ReplyLedger.Owed, _ note: Note?, _ writer: inout MessageWriter, client: inout ClientSession
     ) {
-        if status == .failed {
-            client.statements = previous
+        if status == .failed || (status == .idle && tag == Self.savepointTags) {
+            notes[owed.note] = note
+            void([owed], client: &client)
             writer.error(
-                ErrorFields(
-                    severity: "ERROR", code: SQLState.failedTransaction,
-                    message: "current transaction is aborted, commands ignored until end of transaction block"))
+                status == .failed
+                    ? ErrorFields(
+                        severity: "ERROR", code: SQLState.failedTransaction,
+                        message: "current transaction is aborted, commands ignored until end of transaction block")
+                    : ErrorFields(
+                        severity: "ERROR", code: SQLState.noActiveTransaction,
+                        message: "SAVEPOINT can only be used in transaction blocks"))
         } else {
             for part in tag.split(separator: ";") { writer.commandComplete(String(part)) }
         }
@@ -107,7 +122,9 @@ extension ServerSession {
         _ owed: ReplyLedger.Owed, _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession,
         table: StatementTable
     ) -> BackendAction {
-        var action = BackendAction.forward
+        let skipped = ledger.takeSkipped()
+        // The error of what the pooler put ahead of a client's message belongs to the client, unless it has left.
+        var action: BackendAction = skipped.contains { $0.disposition == .forward } ? .forward : .swallow
         if let fields = ErrorFields.read(bytes, body: frame.body(at: offset)) {
             if owed.note >= Self.firstNote, case .rename(let code, let message) = notes[owed.note] {
                 action = rename(fields, code: code, message: message)
@@ -117,8 +134,7 @@ extension ServerSession {
                 table.retire(owed.note)
             }
         }
-        let skipped = ledger.takeSkipped()
-        for (index, entry) in skipped.enumerated().reversed() { undo(entry, wasRefused: index == 0, client: &client) }
+        void(skipped, client: &client)
         return action
     }
 
@@ -133,60 +149,32 @@ extension ServerSession {
         return .replace(writer.bytes)
     }
 
-    /// Takes back what was assumed when the message was sent. `wasRefused`: it is the one that failed; else it was never looked at.
-    private mutating func undo(_ entry: ReplyLedger.Owed, wasRefused: Bool, client: inout ClientSession) {
-        if entry.request == .parse, entry.note == 0 {
-            client.statements.unnamed = nil
-            statements.unnamed = nil
-            return
-        }
-        guard entry.note >= Self.firstNote, let note = notes.removeValue(forKey: entry.note) else { return }
-        switch note {
-        case .define(let name, let statement, let previous, let isSent):
-            client.statements.set(name, to: previous)
-            if isSent { statements.remove(statement.id) }
-        case .defineUnnamed(let previous):
-            client.statements.unnamed = wasRefused ? nil : previous
-            statements.unnamed = nil
-        case .forget(let name, let statement):
-            client.statements.set(name, to: statement)
-        case .inject(let statement):
-            statements.remove(statement.id)
-        case .injectUnnamed:
-            statements.unnamed = nil
-        case .evict(let id):
-            statements.restore(id)
-        case .deallocate(_, let previous):
-            client.statements = previous
-        case .rename, .errand:
-            break
-        }
-    }
-
     // MARK: Command tags
 
     /// DEALLOCATE ALL and DISCARD ALL empty the server whoever ran them, also inside a function or a script.
     @inline(__always)
-    private mutating func noteTag(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession) {
+    private mutating func noteTag(
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, isClients: Bool
+    ) {
         // 5 bytes of header and the tag with its NUL.
         switch frame.length {
-        case 13, 17, 20: noteTagOfLength(frame, bytes, at: offset, client: &client)
+        case 11, 13, 17, 20: noteTagOfLength(frame, bytes, at: offset, client: &client, isClients: isClients)
         default: break
         }
     }
 
-    private mutating func noteTagOfLength(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession) {
+    private mutating func noteTagOfLength(
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, isClients: Bool
+    ) {
         guard let range = CommandTag.read(bytes, body: frame.body(at: offset)) else { return }
         switch String(decoding: bytes, in: range) {
         case "PREPARE": statements.hasForeign = true
+        case "RESET": parameters = parameters.withoutUnreported
         case "DISCARD ALL":
-            client.statements = ClientStatements()
-            statements.removeAll()
             parameters = parameters.withoutUnreported
-            client.parameters = client.parameters?.withoutUnreported
+            forgetAllNamed(client: &client, isClients: isClients)
         case "DEALLOCATE ALL":
-            client.statements.removeAllNamed()
-            statements.removeAll()
+            forgetAllNamed(client: &client, isClients: isClients)
         default: break
         }
     }

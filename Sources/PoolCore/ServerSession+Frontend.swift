@@ -24,7 +24,7 @@ public struct Preparation: Sendable {
     /// To be closed, to stay within the server's limit.
     public var close: [UInt32] = []
 
-    static let none = Preparation()
+    static var none: Preparation { Preparation() }
     public var isEmpty: Bool { parse == nil && close.isEmpty }
 }
 
@@ -48,6 +48,7 @@ extension ServerSession {
                 {
                     return action
                 }
+                if ledger.mayBeSkipped { return queryInBatch(client: &client) }
                 if client.statements.unnamed != nil { client.statements.unnamed = nil }
             }
             if statements.unnamed != nil { statements.unnamed = nil }
@@ -58,10 +59,19 @@ extension ServerSession {
         case Frontend.execute:
             return plain(.execute)
         case Frontend.sync:
+            batch &+= 1
             return plain(.sync)
         default:
             return translateOther(frame, bytes, at: offset, client: &client, rules: rules, table: table)
         }
+    }
+
+    /// Behind an extended message that fails it is skipped, and then it does not drop the unnamed statement.
+    private mutating func queryInBatch(client: inout ClientSession) -> FrontendAction {
+        ledger.owe(.query, .forward, note: note(.replaceUnnamed(by: nil, previous: client.statements.unnamed)))
+        client.statements.unnamed = nil
+        statements.unnamed = nil
+        return .forward
     }
 
     private mutating func plain(_ request: ReplyLedger.Request) -> FrontendAction {
@@ -71,7 +81,9 @@ extension ServerSession {
 
     private mutating func translateWhileSkipping(_ type: UInt8) -> FrontendAction {
         switch type {
-        case Frontend.sync: return plain(.sync)
+        case Frontend.sync:
+            batch &+= 1
+            return plain(.sync)
         case Frontend.terminate: return .terminate
         default: return .drop
         }
@@ -118,29 +130,37 @@ extension ServerSession {
                 client.statements.unnamed = statement
             }
             // Only a Parse that may be skipped has to remember what was there before.
-            let void = ledger.isUnsynced ? note(.defineUnnamed(previous: previous)) : 0
-            statements.unnamed = statement
+            let void = ledger.mayBeSkipped ? note(.replaceUnnamed(by: statement, previous: previous)) : 0
+            fillUnnamed(statement)
             ledger.owe(.parse, .forward, note: void)
             return .forward
         }
         let label = Array(copying: bytes.extracting(name))
         if let existing = client.statements[label] {
-            // The server is asked for the same statement once more: its own 42P05 comes in its place in the order of replies.
+            // The server is asked to give the name away once more: its own 42P05, or what else is wrong with the text, comes in its
+            // place in the order of replies.
             let preparation = prepare(existing, rules)
             let message = "prepared statement \"\(String(decoding: label, as: UTF8.self))\" already exists"
             ledger.owe(.parse, .forward, note: note(.rename(code: SQLState.duplicateStatement, message: message)))
-            return .parse(existing, preparation)
+            return .parse(existing.redefined(Array(copying: definition)), preparation)
         }
         let statement = table.intern(definition)
         client.statements.set(label, to: statement)
-        if statements.use(statement) {
-            ledger.owe(.parse, .invented, note: note(.define(name: label, statement, previous: nil, isSent: false)))
-            return .drop
+        if statements.contains(statement.id), !statements.isInDoubt(statement.id, in: batch) {
+            if status != .failed, !ledger.awaitsReady {
+                _ = statements.use(statement)
+                ledger.owe(.parse, .invented, note: note(.define(name: label, statement, previous: nil, isSent: false)))
+                return .drop
+            }
+            // A failed transaction refuses a Parse, unless it is one of ROLLBACK: the server has to be asked. Without a name it can be.
+            fillUnnamed(statement)
+            ledger.owe(.parse, .forward, note: note(.define(name: label, statement, previous: nil, isSent: false)))
+            return .parse(statement.nameless, .none)
         }
-        let evicted = statements.insert(statement, limit: rules.statementLimit)
-        closeEvicted(evicted)
+        let closed = makeRoom(statement, rules)
+        statements.depart(statement.id, in: batch)
         ledger.owe(.parse, .forward, note: note(.define(name: label, statement, previous: nil, isSent: true)))
-        return .parse(statement, Preparation(parse: nil, close: evicted))
+        return .parse(statement, Preparation(parse: nil, close: closed))
     }
 
     @inline(__always)
@@ -154,7 +174,7 @@ extension ServerSession {
             guard let statement = client.statements.unnamed, !statement.isRetired else {
                 return bindAbsent(client.statements.unnamed, name: "", portal: portal, rest: rest)
             }
-            if statements.unnamed === statement {
+            if holdsUnnamed(statement) {
                 ledger.owe(.bind, .forward, note: statement.id)
                 return .forward
             }
@@ -166,7 +186,7 @@ extension ServerSession {
             let label = String(decoding: bytes, in: name)
             return bindAbsent(client.statements[bytes.extracting(name)], name: label, portal: portal, rest: rest)
         }
-        if statements.use(statement) {
+        if statements.use(statement), !statements.isInDoubt(statement.id, in: batch) {
             ledger.owe(.bind, .forward, note: statement.id)
             return .bind(serverName: statement.serverName, portal: portal, rest: rest, .none)
         }
@@ -201,7 +221,7 @@ extension ServerSession {
             return .describe(serverName: Self.absentName, .none)
         }
         if name.isEmpty {
-            if statements.unnamed !== statement {
+            if !holdsUnnamed(statement) {
                 injectUnnamed(statement)
                 ledger.owe(.describe, .forward, note: statement.id)
                 return .forwardAfterUnnamed(statement)
@@ -225,7 +245,7 @@ extension ServerSession {
             let previous = client.statements.unnamed
             client.statements.unnamed = nil
             statements.unnamed = nil
-            ledger.owe(.close, .forward, note: previous == nil ? 0 : note(.defineUnnamed(previous: previous)))
+            ledger.owe(.close, .forward, note: note(.replaceUnnamed(by: nil, previous: previous)))
             return .forward
         }
         let label = Array(copying: bytes.extracting(name))
@@ -233,26 +253,54 @@ extension ServerSession {
             ledger.owe(.close, .invented)
             return .drop
         }
-        ledger.owe(.close, .invented, note: note(.forget(name: label, statement)))
+        ledger.owe(.close, .invented, note: note(.forget(name: label, previous: statement)))
         return .drop
     }
 
     /// Sees to it that the server has the statement before the message that is about to be entered.
     private mutating func prepare(_ statement: Statement, _ rules: Rules) -> Preparation {
-        if statements.use(statement) { return .none }
-        let evicted = statements.insert(statement, limit: rules.statementLimit)
-        closeEvicted(evicted)
+        if statements.use(statement), !statements.isInDoubt(statement.id, in: batch) { return .none }
+        let closed = makeRoom(statement, rules)
+        statements.depart(statement.id, in: batch)
         ledger.owe(.parse, .swallow, note: note(.inject(statement)))
-        return Preparation(parse: statement, close: evicted)
+        return Preparation(parse: statement, close: closed)
+    }
+
+    /// Enters a statement that is about to be parsed on the server, and tells what has to be closed first: what is over the limit, and
+    /// the statement itself when an earlier part of the pipeline may or may not leave it there.
+    private mutating func makeRoom(_ statement: Statement, _ rules: Rules) -> [UInt32] {
+        var closed: [UInt32] = []
+        if statements.isInDoubt(statement.id, in: batch) {
+            oweClose(statement.id, wasHeld: statements.remove(statement.id))
+            closed.append(statement.id)
+        }
+        let evicted = statements.insert(statement, limit: rules.statementLimit)
+        for id in evicted { oweClose(id, wasHeld: true) }
+        return closed + evicted
+    }
+
+    private mutating func oweClose(_ id: UInt32, wasHeld: Bool) {
+        statements.depart(id, in: batch)
+        ledger.owe(.close, .swallow, note: note(.close(id, wasHeld: wasHeld)))
+    }
+
+    // MARK: The unnamed statement
+
+    private mutating func fillUnnamed(_ statement: Statement) {
+        statements.unnamed = statement
+        unnamedBatch = batch
+    }
+
+    /// Whether the server's unnamed slot is sure to hold the statement: not so while an earlier part of the pipeline that fills it is
+    /// not answered. If that fails, the slot still holds the statement of some other client.
+    @inline(__always)
+    private func holdsUnnamed(_ statement: Statement) -> Bool {
+        statements.unnamed === statement && (unnamedBatch == batch || ledger.isEmpty)
     }
 
     private mutating func injectUnnamed(_ statement: Statement) {
-        statements.unnamed = statement
+        fillUnnamed(statement)
         ledger.owe(.parse, .swallow, note: note(.injectUnnamed))
-    }
-
-    private mutating func closeEvicted(_ ids: [UInt32]) {
-        for id in ids { ledger.owe(.close, .swallow, note: note(.evict(id))) }
     }
 
     // MARK: DEALLOCATE
@@ -264,28 +312,35 @@ extension ServerSession {
         guard let text = QueryText.read(bytes, body: frame.body(at: offset)),
             let parsed = DeallocateStatement.parse(bytes, text)
         else { return nil }
-        let previous = client.statements
         switch parsed {
         case .name(let name):
-            guard client.statements.set(Array(name.utf8), to: nil) != nil else { return nil }
-            client.statements.unnamed = nil
-            ledger.owe(.query, .invented, note: note(.deallocate(tag: "DEALLOCATE", previous: previous)))
-            return .drop
-        case .all:
-            // What SQL PREPARE left on the server only the server can remove; its command tag then clears the maps.
-            if statements.hasForeign { return nil }
-            client.statements = ClientStatements()
-            ledger.owe(.query, .invented, note: note(.deallocate(tag: "DEALLOCATE ALL", previous: previous)))
-            return .drop
+            return deallocate(Array(name.utf8), tag: "DEALLOCATE", client: &client)
         case .savepointWrapped(_, let name):
             // SAVEPOINT a; DEALLOCATE b; RELEASE a: the savepoint protects nothing but the DEALLOCATE. Three tags are due.
-            guard client.statements.set(Array(name.utf8), to: nil) != nil else { return nil }
+            return deallocate(Array(name.utf8), tag: Self.savepointTags, client: &client)
+        case .all where !statements.hasForeign:
+            return deallocate(nil, tag: "DEALLOCATE ALL", client: &client)
+        case .all, .discardAll:
+            // What SQL PREPARE left on the server only the server can remove.
+            ledger.owe(.query, .forward, note: note(.clear(previous: client.statements, held: statements)))
+            client.statements.removeAllNamed()
             client.statements.unnamed = nil
-            ledger.owe(.query, .invented, note: note(.deallocate(tag: Self.savepointTags, previous: previous)))
-            return .drop
-        case .discardAll:
-            return nil
+            statements.removeAll()
+            return .forward
         }
+    }
+
+    /// Forgets a name, or all; nil when the client has no such name.
+    private mutating func deallocate(_ name: [UInt8]?, tag: String, client: inout ClientSession) -> FrontendAction? {
+        let previous = client.statements
+        if let name {
+            guard client.statements.set(name, to: nil) != nil else { return nil }
+        } else {
+            client.statements.removeAllNamed()
+        }
+        client.statements.unnamed = nil
+        ledger.owe(.query, .invented, note: note(.deallocate(tag: tag, name: name, previous: previous)))
+        return .drop
     }
 
     static let savepointTags = "SAVEPOINT;DEALLOCATE;RELEASE"

@@ -33,22 +33,25 @@ public struct ServerSession: Sendable {
         case resynchronise
     }
 
-    /// What has to happen when an entry of the ledger is settled or becomes void.
+    /// What a message was assumed to do when it was sent; taken back if the server refuses or skips it (ServerSession+Undo.swift).
     enum Note: Sendable {
-        /// The client named a statement; before, the name meant `previous`. `isSent`: the server was really asked to parse it.
+        /// The client named a statement; before, the name meant `previous`. `isSent`: the server parses it under its server name.
         case define(name: [UInt8], Statement, previous: Statement?, isSent: Bool)
-        case defineUnnamed(previous: Statement?)
+        /// The client's unnamed statement was replaced, or dropped by a Close or a simple query.
+        case replaceUnnamed(by: Statement?, previous: Statement?)
         /// The client closed a name.
-        case forget(name: [UInt8], Statement)
+        case forget(name: [UInt8], previous: Statement?)
         /// The pooler made the server parse a statement ahead of the message that needs it.
         case inject(Statement)
         case injectUnnamed
-        /// The pooler closed a statement to keep the server within its limit.
-        case evict(UInt32)
+        /// The pooler closed a statement.
+        case close(UInt32, wasHeld: Bool)
         /// The server's error is about a name that the pooler made up: the client gets the same error about its own.
         case rename(code: String, message: String)
-        /// DEALLOCATE in SQL, answered by the pooler. Before it, the client had `previous`.
-        case deallocate(tag: String, previous: ClientStatements)
+        /// DEALLOCATE in SQL, answered by the pooler: of one name, or of all.
+        case deallocate(tag: String, name: [UInt8]?, previous: ClientStatements)
+        /// A query that leaves neither the client nor the server a named statement.
+        case clear(previous: ClientStatements, held: ServerStatements)
         case errand(Errand)
     }
 
@@ -61,6 +64,10 @@ public struct ServerSession: Sendable {
 
     var notes: [UInt32: Note] = [:]
     private var lastNote: UInt32 = 0
+    /// Goes up with each Sync: what an error can void lies in one batch.
+    var batch: UInt32 = 0
+    /// The batch in which the server's unnamed slot was filled.
+    var unnamedBatch: UInt32 = 0
     /// CopyFail has been sent for a client that left.
     private var hasEndedCopy = false
 
@@ -83,6 +90,7 @@ public struct ServerSession: Sendable {
     /// Enters something that the pooler sends of its own accord.
     public mutating func owe(_ errand: Errand) {
         if errand == .resynchronise {
+            batch &+= 1
             ledger.owe(.sync, .swallow, note: note(.errand(errand)))
             return
         }
@@ -90,8 +98,19 @@ public struct ServerSession: Sendable {
         if statements.unnamed != nil { statements.unnamed = nil }
     }
 
-    /// The client left: nothing of what is owed will reach anybody.
-    public mutating func abandon() { ledger.abandon() }
+    /// The client left: nothing of what is owed will reach anybody, and what it assumed matters no more.
+    public mutating func abandon() {
+        ledger.abandon()
+        for (key, note) in notes {
+            switch note {
+            case .define(_, let statement, _, isSent: true): notes[key] = .inject(statement)
+            case .define, .forget, .rename, .deallocate: notes[key] = nil
+            case .replaceUnnamed: notes[key] = .injectUnnamed
+            case .clear(_, let held): notes[key] = .clear(previous: ClientStatements(), held: held)
+            case .inject, .injectUnnamed, .close, .errand: break
+            }
+        }
+    }
 }
 
 extension ServerSession {
@@ -103,18 +122,37 @@ extension ServerSession {
             writer.copyFail(message: "client disconnected")
             let isExtended = ledger.head?.request == .execute
             ledger.owe(.copyEnd, .swallow)
-            if isExtended {
-                owe(.resynchronise)
-                writer.sync()
-            }
-        } else if ledger.isUnsynced || ledger.isSkipping {
-            owe(.resynchronise)
-            writer.sync()
+            if isExtended { resynchronise(&writer) }
+        } else if ledger.isSkipping {
+            resynchronise(&writer)
+        } else if ledger.isUnsynced {
+            // A Sync alone would commit what the client never asked to commit: an error goes first.
+            ledger.owe(.describe, .swallow)
+            writer.describe(statement: String(decoding: Self.absentName, as: UTF8.self))
+            resynchronise(&writer)
+        } else if let marker = ordersToBecomeCertain() {
+            return marker
         } else if ledger.isSettled, status != .idle {
             owe(.rollback)
             writer.query("ROLLBACK")
         }
         if ledger.isSettled { hasEndedCopy = false }
+        return writer.bytes
+    }
+
+    private mutating func resynchronise(_ writer: inout MessageWriter) {
+        owe(.resynchronise)
+        writer.sync()
+    }
+
+    /// A query that does nothing, for a server that owes nothing but perhaps a ReadyForQuery (`ReplyLedger.isUncertain`): the answer
+    /// tells. Nil when there is no such doubt, or other answers are due that will tell.
+    public mutating func ordersToBecomeCertain() -> [UInt8]? {
+        guard ledger.isUncertain, ledger.head == nil, !ledger.isSkipping, !ledger.isUnsynced else { return nil }
+        ledger.owe(.query, .swallow, note: note(.errand(.resynchronise)))
+        statements.unnamed = nil
+        var writer = MessageWriter()
+        writer.query("")
         return writer.bytes
     }
 }

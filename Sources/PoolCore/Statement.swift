@@ -23,6 +23,18 @@ public final class Statement: Sendable {
         serverName = Self.serverName(id)
     }
 
+    /// The same definition, to be parsed without a name.
+    var nameless: Statement { Statement(id: id, definition: definition, serverName: []) }
+
+    /// Another definition under the same name on the server, which refuses it.
+    func redefined(_ definition: [UInt8]) -> Statement { Statement(id: id, definition: definition, serverName: serverName) }
+
+    private init(id: UInt32, definition: [UInt8], serverName: [UInt8]) {
+        self.id = id
+        self.definition = definition
+        self.serverName = serverName
+    }
+
     /// The name under which servers know the statement with this id.
     public static func serverName(_ id: UInt32) -> [UInt8] { Array("SLUICE_\(id)".utf8) }
 }
