@@ -12,7 +12,7 @@ public struct ClientStatements: Sendable {
 
     private var named: [UInt64: Entry] = [:]
     /// Names whose 64-bit hash another name of this client has already.
-    private var collisions: [Entry] = []
+    private var collisions: [(hash: UInt64, entry: Entry)] = []
     /// The unnamed statement: lives until the next unnamed Parse or simple Query, across any number of Syncs and servers.
     public var unnamed: Statement?
 
@@ -23,20 +23,27 @@ public struct ClientStatements: Sendable {
 
     /// The statement behind a name; nil when the client has none such.
     public subscript(name: Span<UInt8>) -> Statement? {
-        guard !named.isEmpty, let entry = named[BytesHash.of(name)] else { return nil }
+        named.isEmpty ? nil : find(name, hash: BytesHash.of(name))
+    }
+
+    func find(_ name: Span<UInt8>, hash: UInt64) -> Statement? {
+        guard let entry = named[hash] else { return nil }
         if entry.name.hasSameBytes(as: name) { return entry.statement }
-        return collisions.first { $0.name.hasSameBytes(as: name) }?.statement
+        return collisions.first { $0.entry.name.hasSameBytes(as: name) }?.entry.statement
     }
 
     public subscript(name: [UInt8]) -> Statement? { self[name.span] }
 
     /// Every name and what it means, in no order.
-    var all: [(name: [UInt8], statement: Statement)] { (named.values + collisions).map { ($0.name, $0.statement) } }
+    var all: [(name: [UInt8], statement: Statement)] { (named.values + collisions.map(\.entry)).map { ($0.name, $0.statement) } }
 
     /// Gives a name a meaning, or takes it away with nil. Returns what it meant before.
     @discardableResult
     public mutating func set(_ name: [UInt8], to statement: Statement?) -> Statement? {
-        let hash = BytesHash.of(name.span)
+        set(name, hash: BytesHash.of(name.span), to: statement)
+    }
+
+    mutating func set(_ name: [UInt8], hash: UInt64, to statement: Statement?) -> Statement? {
         let entry = statement.map { Entry(name: name, statement: $0) }
         guard let present = named[hash] else {
             named[hash] = entry
@@ -46,18 +53,18 @@ public struct ClientStatements: Sendable {
             named[hash] = entry ?? popCollision(of: hash)
             return present.statement
         }
-        guard let index = collisions.firstIndex(where: { $0.name == name }) else {
-            if let entry { collisions.append(entry) }
+        guard let index = collisions.firstIndex(where: { $0.entry.name == name }) else {
+            if let entry { collisions.append((hash, entry)) }
             return nil
         }
-        let previous = collisions.remove(at: index).statement
-        if let entry { collisions.append(entry) }
+        let previous = collisions.remove(at: index).entry.statement
+        if let entry { collisions.append((hash, entry)) }
         return previous
     }
 
     private mutating func popCollision(of hash: UInt64) -> Entry? {
-        guard let index = collisions.firstIndex(where: { BytesHash.of($0.name.span) == hash }) else { return nil }
-        return collisions.remove(at: index)
+        guard let index = collisions.firstIndex(where: { $0.hash == hash }) else { return nil }
+        return collisions.remove(at: index).entry
     }
 
     /// DEALLOCATE ALL: every name is free again; the unnamed statement stays, as PostgreSQL keeps it.

@@ -19,11 +19,14 @@ public final class ParameterSet: Sendable, Hashable {
     /// Parameters that it does not report (statement_timeout, search_path before PostgreSQL 18): those that a client brought in its
     /// startup packet. A set without one means the server's own default. Sorted, names in lower case.
     public let unreported: [Parameter]
+    /// The names of `reported` in lower case.
+    private let keys: [String]
     private let proven: Atomic<Bool>
 
     fileprivate init(reported: [Parameter], unreported: [Parameter], isProven: Bool) {
         self.reported = reported
         self.unreported = unreported
+        keys = reported.map { $0.name.lowercased() }
         proven = Atomic(isProven)
     }
 
@@ -56,8 +59,11 @@ public final class ParameterSet: Sendable, Hashable {
     /// What has to be set, or reset, to turn a server that has `self` into one that has `wanted`.
     public func changes(to wanted: ParameterSet) -> [ParameterChange] {
         var changes: [ParameterChange] = []
-        for parameter in wanted.reported {
-            guard let present = self[parameter.name], present != parameter.value else { continue }
+        // Both lists are sorted, and nearly always of the same names.
+        var index = 0
+        for (key, parameter) in zip(wanted.keys, wanted.reported) {
+            while index < keys.count, keys[index] < key { index += 1 }
+            guard index < keys.count, keys[index] == key, reported[index].value != parameter.value else { continue }
             changes.append(.set(parameter))
         }
         for parameter in wanted.unreported where !unreported.contains(parameter) { changes.append(.set(parameter)) }

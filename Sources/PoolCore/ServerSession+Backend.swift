@@ -158,7 +158,7 @@ extension ServerSession {
     ) {
         // 5 bytes of header and the tag with its NUL.
         switch frame.length {
-        case 11, 13, 17, 20: noteTagOfLength(frame, bytes, at: offset, client: &client, isClients: isClients)
+        case 13, 17, 20: noteTagOfLength(frame, bytes, at: offset, client: &client, isClients: isClients)
         default: break
         }
     }
@@ -169,7 +169,6 @@ extension ServerSession {
         guard let range = CommandTag.read(bytes, body: frame.body(at: offset)) else { return }
         switch String(decoding: bytes, in: range) {
         case "PREPARE": statements.hasForeign = true
-        case "RESET": parameters = parameters.withoutUnreported
         case "DISCARD ALL":
             parameters = parameters.withoutUnreported
             forgetAllNamed(client: &client, isClients: isClients)
