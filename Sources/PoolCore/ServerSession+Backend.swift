@@ -168,6 +168,12 @@ extension ServerSession {
         var fields = fields
         fields.code = code
         fields.message = message
+        if code == SQLState.featureNotSupported {
+            // pgjdbc looks at the routine before it prepares again.
+            fields[UInt8(ascii: "F")] = "plancache.c"
+            fields[UInt8(ascii: "L")] = nil
+            fields[Self.routine] = "RevalidateCachedQuery"
+        }
         var writer = MessageWriter()
         writer.error(fields)
         return .replace(writer.bytes)

@@ -1,3 +1,4 @@
+import Locking
 import Bytes
 import Synchronization
 
@@ -51,7 +52,7 @@ public final class StatementTable: Sendable {
         var sweepAt = 1024
     }
 
-    private let content = Mutex(Content())
+    private let content = Locked(Content())
     private let currentEpoch = Atomic<UInt32>(0)
 
     public init() {}
