@@ -139,13 +139,14 @@ public struct ReplyLedger: Sendable {
 
     /// The client left: from here on nothing is forwarded to anybody, and nothing is invented. Returns what would have been.
     mutating func abandon() -> [Owed] {
-        let invented = owed.filter { $0.disposition == .invented }
+        var invented: [Owed] = []
+        for entry in owed where entry.disposition == .invented { invented.append(entry) }
         owed.removeAll { $0.disposition == .invented }
         for index in owed.indices { owed[index].disposition = .swallow }
         for index in doubtful.indices { doubtful[index].disposition = .swallow }
         for index in doubtfulAfterHead.indices { doubtfulAfterHead[index].disposition = .swallow }
         dropCopyMarks()
-        return Array(invented)
+        return invented
     }
 
     // MARK: What comes back
