@@ -30,7 +30,8 @@ let package = Package(
         .systemLibrary(name: "CLibevent", pkgConfig: "libevent_core", providers: [.apt(["libevent-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .target(name: "Bytes", swiftSettings: strict),
-        .target(name: "EventLoop", dependencies: ["CLibevent"], cSettings: gnu, swiftSettings: strict),
+        .target(name: "Locking", swiftSettings: strict),
+        .target(name: "EventLoop", dependencies: ["CLibevent", "Locking"], cSettings: gnu, swiftSettings: strict),
         .target(name: "TLS", dependencies: ["COpenSSL"], cSettings: gnu, swiftSettings: strict),
 
         // Line 1: bytes to values and back.
@@ -41,17 +42,17 @@ let package = Package(
         // Line 2: decisions as values.
         .target(
             name: "PoolCore",
-            dependencies: ["PostgresWire", "Bytes", .product(name: "DequeModule", package: "swift-collections")],
+            dependencies: ["PostgresWire", "Bytes", "Locking", .product(name: "DequeModule", package: "swift-collections")],
             swiftSettings: safe),
 
         // Line 3: what operators see.
-        .target(name: "Telemetry", dependencies: [.product(name: "Logging", package: "swift-log")], swiftSettings: strict),
+        .target(name: "Telemetry", dependencies: ["Locking", .product(name: "Logging", package: "swift-log")], swiftSettings: strict),
 
         // Line 4: sockets meet decisions.
         .target(
             name: "Pooler",
             dependencies: [
-                "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "EventLoop", "TLS", "Bytes",
+                "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "EventLoop", "TLS", "Bytes", "Locking",
                 .product(name: "Logging", package: "swift-log"),
             ], cSettings: gnu, swiftSettings: strict),
 

@@ -1,3 +1,4 @@
+import Locking
 import CLibevent
 import Glibc
 import Synchronization
@@ -19,7 +20,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     private var ticker: UnsafeMutablePointer<event>
     private var wakeEvent: UnsafeMutablePointer<event>
     private let wakeDescriptor: Int32
-    private let inbox = Mutex<[UnownedJob]>([])
+    private let inbox = Locked<[UnownedJob]>([])
     private let isStopping = Atomic<Bool>(false)
     private let thread = Atomic<UInt>(0)
 

@@ -1,3 +1,4 @@
+import Locking
 import Synchronization
 
 /// A run-time parameter and its value, spelt as the server or the client spelt them.
@@ -154,7 +155,7 @@ public final class ParameterTable: Sendable {
     private static let acceptedLimit = 10_000
     private static let refusedLimit = 1_000
 
-    private let content = Mutex(Content())
+    private let content = Locked(Content())
 
     /// Nothing known.
     public let empty = ParameterSet(reported: [], unreported: [], isProven: true)

@@ -52,6 +52,13 @@ public struct ReplyLedger: Sendable {
     // Usable from inlined code: whoever asks one question about the ledger must not pay for a copy of it.
     @usableFromInline var owed: Deque<Owed> = []
     private var skipped: [Owed] = []
+    /// Syncs that went out behind a COPY that failed: it has ignored them if it came to reading them, else each is answered. Their
+    /// answers come before those to anything that is sent later.
+    @usableFromInline var doubtful: [Owed] = []
+    /// The same, behind the ReadyForQuery of the simple query at the head.
+    @usableFromInline var doubtfulAfterHead: [Owed] = []
+    /// Syncs that will never be answered, for `takeDropped`.
+    private var dropped: [Owed] = []
 
     /// After an error the server skips all messages up to a Sync that has not been sent yet.
     public internal(set) var isSkipping = false
@@ -59,12 +66,16 @@ public struct ReplyLedger: Sendable {
     public internal(set) var isCopyingIn = false
     /// Extended-protocol messages were sent after the last Sync: no ReadyForQuery will come until one is sent.
     public internal(set) var isUnsynced = false
-    /// It can't be told how many ReadyForQuery are due (an error overtook a Sync that a COPY may have ignored): close, don't reuse.
-    public internal(set) var isUncertain = false
+
+    /// An extended-protocol message before it may still fail, and make the server skip what is entered next.
+    public internal(set) var mayBeSkipped = false
 
     public init() {}
 
-    @inlinable public var isEmpty: Bool { owed.isEmpty }
+    /// It can't be told yet how many ReadyForQuery are due. The next answer that is none tells.
+    @inlinable public var isUncertain: Bool { !doubtful.isEmpty || !doubtfulAfterHead.isEmpty }
+    /// Nothing may come any more.
+    @inlinable public var isEmpty: Bool { owed.isEmpty && doubtful.isEmpty }
     @inlinable public var count: Int { owed.count }
     @inlinable public var head: Owed? { owed.first }
 
@@ -73,6 +84,11 @@ public struct ReplyLedger: Sendable {
 
     /// Something that the server itself has to answer is outstanding.
     @inlinable public var isRunning: Bool { owed.contains { $0.disposition != .invented && $0.request != .copyEnd } }
+
+    /// A ReadyForQuery of the server is due, so that the transaction's state is not known.
+    var awaitsReady: Bool {
+        owed.contains { $0.disposition != .invented && ($0.request == .sync || $0.request == .query || $0.request == .functionCall) }
+    }
 
     // MARK: What is sent
 
@@ -84,12 +100,17 @@ public struct ReplyLedger: Sendable {
         case .sync:
             isSkipping = false
             isUnsynced = false
+            mayBeSkipped = false
         case .query, .functionCall:
+            // What the pooler answers itself leaves the server's batch as it is.
             if disposition != .invented { isUnsynced = false }
         case .copyEnd:
             if owed.isEmpty { return }
         default:
-            if disposition != .invented { isUnsynced = true }
+            if disposition != .invented {
+                isUnsynced = true
+                mayBeSkipped = true
+            }
         }
         owed.append(Owed(request: request, disposition: disposition, note: note))
     }
@@ -102,20 +123,29 @@ public struct ReplyLedger: Sendable {
         return first
     }
 
-    /// Whether there is something to take with `takeSkipped`.
-    var hasSkipped: Bool { !skipped.isEmpty }
-
-    /// Entries that an error, or a COPY, has made void, oldest first.
+    /// Entries that an error has made void, oldest first.
     public mutating func takeSkipped() -> [Owed] {
         defer { skipped = [] }
         return skipped
     }
 
-    /// The client left: from here on nothing is forwarded to anybody.
-    public mutating func abandon() {
-        for index in owed.indices {
-            owed[index].disposition = owed[index].disposition == .forward ? .swallow : owed[index].disposition
-        }
+    /// Syncs that a COPY has ignored.
+    mutating func takeDropped() -> [Owed] {
+        defer { dropped = [] }
+        return dropped
+    }
+
+    @inline(__always) var hasDropped: Bool { !dropped.isEmpty }
+
+    /// The client left: from here on nothing is forwarded to anybody, and nothing is invented. Returns what would have been.
+    mutating func abandon() -> [Owed] {
+        let invented = owed.filter { $0.disposition == .invented }
+        owed.removeAll { $0.disposition == .invented }
+        for index in owed.indices { owed[index].disposition = .swallow }
+        for index in doubtful.indices { doubtful[index].disposition = .swallow }
+        for index in doubtfulAfterHead.indices { doubtfulAfterHead[index].disposition = .swallow }
+        dropCopyMarks()
+        return Array(invented)
     }
 
     // MARK: What comes back
@@ -123,10 +153,9 @@ public struct ReplyLedger: Sendable {
     /// Judges a frame by its type. Asynchronous messages (notice, parameter status, notification) are not judged here.
     @inline(__always)
     public mutating func receive(_ type: UInt8) -> Verdict {
-        guard let first = owed.first else { return .violation }
+        guard let first = owed.first else { return type == Backend.readyForQuery ? readyInDoubt() : .violation }
         switch type {
-        case Backend.dataRow, Backend.copyData, Backend.copyDone, Backend.functionCallResponse, Backend.copyOutResponse,
-            Backend.parameterDescription:
+        case Backend.dataRow, Backend.copyData, Backend.copyDone, Backend.copyOutResponse, Backend.parameterDescription:
             return first.disposition == .forward ? .forward : .swallow
         case Backend.readyForQuery:
             return ready(first)
@@ -137,17 +166,40 @@ public struct ReplyLedger: Sendable {
 
     private mutating func ready(_ first: Owed) -> Verdict {
         switch first.request {
-        case .query, .functionCall, .sync:
-            isCopyingIn = false
+        case .sync:
             pop()
             return .ready(first)
+        case .query, .functionCall:
+            // A query's first answer is another one: this can only be for a Sync before it.
+            if !doubtful.isEmpty { return readyInDoubt() }
+            isCopyingIn = false
+            pop()
+            if owed.isEmpty { mayBeSkipped = false }
+            swap(&doubtful, &doubtfulAfterHead)
+            return .ready(first)
         default:
-            return .violation
+            return readyInDoubt()
         }
+    }
+
+    /// The answer to a Sync that the COPY has not read.
+    private mutating func readyInDoubt() -> Verdict {
+        guard !doubtful.isEmpty else { return .violation }
+        let sync = doubtful.removeFirst()
+        if owed.isEmpty {
+            isSkipping = false
+            isUnsynced = false
+        }
+        return .ready(sync)
     }
 
     private mutating func settle(_ type: UInt8, _ first: Owed) -> Verdict {
         let pass: Verdict = first.disposition == .forward ? .forward : .swallow
+        // It comes after all that was in doubt, unless it is what a Sync itself brings.
+        if !doubtful.isEmpty, first.request != .sync {
+            dropped += doubtful
+            doubtful = []
+        }
         switch type {
         case Backend.parseComplete:
             return closing(first, .parse)
@@ -161,18 +213,27 @@ public struct ReplyLedger: Sendable {
             return closing(first, .describe)
         case Backend.commandComplete, Backend.emptyQueryResponse, Backend.portalSuspended:
             if first.request == .query {
+                if isCopyingIn { dropped += dropSyncs(after: 1) }
                 isCopyingIn = false
                 return pass
             }
             guard first.request == .execute else { return .violation }
-            owed.removeFirst()
-            if isCopyingIn { dropThroughCopyEnd() }
-            dropCopyMarks()
+            if isCopyingIn {
+                isCopyingIn = false
+                owed.removeFirst()
+                dropped += dropSyncs(after: 0)
+                dropCopyMarks()
+                if !owed.contains(where: { $0.request == .sync || $0.request == .query }) { isUnsynced = true }
+            } else {
+                pop()
+            }
             return .settled(first)
         case Backend.copyInResponse, Backend.copyBothResponse:
             guard first.request == .query || first.request == .execute else { return .violation }
             isCopyingIn = true
             return pass
+        case Backend.functionCallResponse:
+            return first.request == .functionCall ? pass : .violation
         case Backend.errorResponse:
             return fail(first)
         default:
@@ -190,6 +251,7 @@ public struct ReplyLedger: Sendable {
         switch first.request {
         case .query, .functionCall, .sync:
             // ReadyForQuery follows by itself; the rest of a COPY is thrown away by the server.
+            if isCopyingIn { doubtfulAfterHead = dropSyncs(after: 1) }
             isCopyingIn = false
             return first.disposition == .forward ? .forward : .swallow
         default:
@@ -200,9 +262,8 @@ public struct ReplyLedger: Sendable {
             isCopyingIn = false
             while let entry = owed.first {
                 owed.removeFirst()
-                if entry.request == .sync { isUncertain = true }
-                skipped.append(entry)
                 if entry.request == .copyEnd { break }
+                if entry.request == .sync { doubtful.append(entry) } else { skipped.append(entry) }
             }
         }
         while let entry = owed.first, entry.request != .sync {
@@ -210,7 +271,7 @@ public struct ReplyLedger: Sendable {
             skipped.append(entry)
         }
         isSkipping = owed.isEmpty
-        isUnsynced = isSkipping
+        if isSkipping { isUnsynced = true }
         return .failed(first)
     }
 
@@ -223,12 +284,11 @@ public struct ReplyLedger: Sendable {
         while let entry = owed.first, entry.request == .copyEnd { owed.removeFirst() }
     }
 
-    /// A COPY that ended ignored every Sync sent before its CopyDone.
-    private mutating func dropThroughCopyEnd() {
-        isCopyingIn = false
-        guard let end = owed.firstIndex(where: { $0.request == .copyEnd }) else { return }
-        skipped += owed[..<end]
-        owed.removeSubrange(...end)
-        if !owed.contains(where: { $0.request == .sync || $0.request == .query }) { isUnsynced = true }
+    /// Takes out the Syncs that a COPY ignores if it reads them, and its end.
+    private mutating func dropSyncs(after first: Int) -> [Owed] {
+        var syncs: [Owed] = []
+        while first < owed.count, owed[first].request == .sync { syncs.append(owed.remove(at: first)) }
+        if first < owed.count, owed[first].request == .copyEnd { owed.remove(at: first) }
+        return syncs
     }
 }

@@ -23,7 +23,9 @@ extension ServerSession {
     public mutating func receive(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, table: StatementTable
     ) -> BackendAction {
-        switch ledger.receive(frame.type) {
+        let verdict = ledger.receive(frame.type)
+        if ledger.hasDropped { liftDroppedFences() }
+        switch verdict {
         case .forward:
             if frame.type == Backend.commandComplete, let head = ledger.head {
                 noteTag(frame, bytes, at: offset, of: head, client: &client, table: table)
@@ -51,8 +53,6 @@ extension ServerSession {
                 noteTag(frame, bytes, at: offset, of: owed, client: &client, table: table)
             }
             if owed.note >= Self.firstNote { notes[owed.note] = nil }
-            // Syncs that a COPY has ignored.
-            if ledger.hasSkipped { for entry in ledger.takeSkipped() { undo(entry, wasRefused: false, client: &client) } }
             return owed.disposition == .forward ? .forward : .swallow
         case .failed(let owed):
             return fail(owed, frame, bytes, at: offset, client: &client, table: table)
@@ -108,6 +108,12 @@ extension ServerSession {
         writer.readyForQuery(status)
     }
 
+    private mutating func liftDroppedFences() {
+        for entry in ledger.takeDropped() {
+            if case .fence = notes.removeValue(forKey: entry.note) { fences -= 1 }
+        }
+    }
+
     // MARK: Errors
 
     private mutating func failErrand(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int) -> BackendAction {
@@ -120,9 +126,11 @@ extension ServerSession {
         _ owed: ReplyLedger.Owed, _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession,
         table: StatementTable
     ) -> BackendAction {
-        var action = BackendAction.forward
+        let skipped = ledger.takeSkipped()
+        // The error of what the pooler put ahead of a client's message belongs to the client, unless it has left.
+        var action: BackendAction = skipped.contains { $0.disposition == .forward } ? .forward : .swallow
         var stale: UInt64 = 0
-        if let fields = ErrorFields.read(bytes, body: frame.body(at: offset)) {
+        if case .forward = action, let fields = ErrorFields.read(bytes, body: frame.body(at: offset)) {
             if owed.note >= Self.firstNote, case .rename(let code, let message, let id) = notes[owed.note] {
                 action = rename(fields, code: code, message: message)
                 if case .replace = action { stale = id }
@@ -142,7 +150,6 @@ extension ServerSession {
                 stale = owed.note
             }
         }
-        let skipped = ledger.takeSkipped()
         for (index, entry) in skipped.enumerated().reversed() { undo(entry, wasRefused: index == 0, client: &client) }
         if stale != 0 {
             statements.demote(stale)
@@ -161,6 +168,12 @@ extension ServerSession {
         var fields = fields
         fields.code = code
         fields.message = message
+        if code == SQLState.featureNotSupported {
+            // pgjdbc looks at the routine before it prepares again.
+            fields[UInt8(ascii: "F")] = "plancache.c"
+            fields[UInt8(ascii: "L")] = nil
+            fields[Self.routine] = "RevalidateCachedQuery"
+        }
         var writer = MessageWriter()
         writer.error(fields)
         return .replace(writer.bytes)
@@ -178,10 +191,12 @@ extension ServerSession {
         switch note {
         case .define(let name, let statement, let previous, let isSent):
             client.statements.set(name, to: previous)
-            if isSent { statements.remove(statement.id) }
-        case .defineUnnamed(let statement, let previous):
-            if client.statements.unnamed === statement { client.statements.unnamed = wasRefused ? nil : previous }
-            if statements.unnamed === statement { statements.unnamed = nil }
+            // Not sent under its name, it may have been sent without one, which empties the slot.
+            if isSent { statements.remove(statement.id) } else { statements.unnamed = nil }
+        case .replaceUnnamed(let previous, let version):
+            // A Parse without a name takes the old statement away before anything can go wrong.
+            client.statements.restoreUnnamed(wasRefused ? nil : previous, from: version)
+            statements.unnamed = nil
         case .forget(let name, let statement):
             client.statements.set(name, to: statement)
         case .inject(let statement):

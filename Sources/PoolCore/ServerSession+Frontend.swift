@@ -32,7 +32,7 @@ public struct Preparation: Sendable {
     /// To be closed, to stay within the server's limit.
     public var close: [UInt64] = []
 
-    static let none = Preparation()
+    static var none: Preparation { Preparation() }
     public var isEmpty: Bool { parse == nil && close.isEmpty }
 }
 
@@ -56,7 +56,8 @@ extension ServerSession {
                 {
                     return action
                 }
-                if client.statements.unnamed != nil { client.statements.unnamed = nil }
+                if ledger.mayBeSkipped { return queryInBatch(client: &client) }
+                client.statements.unnamed = nil
             }
             if statements.unnamed != nil { statements.unnamed = nil }
             ledger.owe(.query, .forward)
@@ -71,6 +72,19 @@ extension ServerSession {
         default:
             return translateOther(frame, bytes, at: offset, client: &client, rules: rules, table: table)
         }
+    }
+
+    /// The note for a message that is about to give the client's unnamed statement another meaning, or none.
+    private func replacingUnnamed(of client: ClientSession) -> Note {
+        .replaceUnnamed(previous: client.statements.unnamed, version: client.statements.unnamedVersion &+ 1)
+    }
+
+    /// Behind an extended message that fails it is skipped, and then it does not drop the unnamed statement.
+    private mutating func queryInBatch(client: inout ClientSession) -> FrontendAction {
+        ledger.owe(.query, .forward, note: note(replacingUnnamed(of: client)))
+        client.statements.unnamed = nil
+        statements.unnamed = nil
+        return .forward
     }
 
     @inline(__always)
@@ -133,16 +147,16 @@ extension ServerSession {
             if DeallocateStatement.mayStart(bytes, tail), fences == 0, let action = translateDeallocate(parsing: tail, bytes, &client, rules, table) {
                 return action
             }
-            let previous = client.statements.unnamed
+            if fences > 0 { return .wait }
             let statement: Statement
-            if let previous, !previous.isRetired, previous.definition.hasSameBytes(as: definition) {
+            if let previous = client.statements.unnamed, !previous.isRetired, previous.definition.hasSameBytes(as: definition) {
                 statement = previous
             } else {
                 statement = table.intern(definition)
-                client.statements.unnamed = statement
             }
             // Only a Parse that may be skipped has to remember what was there before.
-            let void = ledger.isUnsynced ? note(.defineUnnamed(statement, previous: previous)) : statement.id
+            let void = ledger.mayBeSkipped ? note(replacingUnnamed(of: client)) : statement.id
+            client.statements.unnamed = statement
             statements.unnamed = statement
             ledger.owe(.parse, .forward, note: void)
             return .forward
@@ -150,17 +164,24 @@ extension ServerSession {
         if fences > 0 { return .wait }
         let label = Array(copying: bytes.extracting(name))
         if let existing = client.statements[label] {
-            // The server is asked for the same statement once more: its own 42P05 comes in its place in the order of replies.
+            // The server is asked to give the name away once more: its own 42P05, or what else is wrong with the text, comes in its
+            // place in the order of replies.
             let preparation = prepare(existing, rules)
             let message = "prepared statement \"\(String(decoding: label, as: UTF8.self))\" already exists"
             ledger.owe(.parse, .forward, note: note(.rename(code: SQLState.duplicateStatement, message: message, stale: 0)))
-            return .parse(existing, preparation)
+            return .parse(existing.redefined(Array(copying: definition)), preparation)
         }
         let statement = table.intern(definition)
         client.statements.set(label, to: statement)
         if statements.use(statement) {
-            ledger.owe(.parse, .invented, note: note(.define(name: label, statement, previous: nil, isSent: false)))
-            return .drop
+            if status != .failed, !ledger.awaitsReady {
+                ledger.owe(.parse, .invented, note: note(.define(name: label, statement, previous: nil, isSent: false)))
+                return .drop
+            }
+            // A failed transaction refuses a Parse, unless it is one of ROLLBACK: the server has to be asked. Without a name it can be.
+            statements.unnamed = statement
+            ledger.owe(.parse, .forward, note: note(.define(name: label, statement, previous: nil, isSent: false)))
+            return .parse(statement.nameless, .none)
         }
         let evicted = statements.insert(statement, limit: rules.statementLimit)
         closeEvicted(evicted)
@@ -250,10 +271,9 @@ extension ServerSession {
         if kind == .portal { return plain(.close) }
         if fences > 0 { return .wait }
         if name.isEmpty {
-            let previous = client.statements.unnamed
+            ledger.owe(.close, .forward, note: note(replacingUnnamed(of: client)))
             client.statements.unnamed = nil
             statements.unnamed = nil
-            ledger.owe(.close, .forward, note: previous == nil ? 0 : note(.defineUnnamed(nil, previous: previous)))
             return .forward
         }
         let label = Array(copying: bytes.extracting(name))
@@ -363,7 +383,7 @@ extension ServerSession {
         let definition = Array(Self.deallocation(of: target).utf8) + [0, 0, 0]
         let statement = table.intern(definition.span)
         let preparation = prepare(target, rules)
-        let void = note(.defineUnnamed(statement, previous: client.statements.unnamed))
+        let void = note(replacingUnnamed(of: client))
         client.statements.unnamed = statement
         client.deallocating = (Array(name.utf8), target)
         statements.unnamed = statement

@@ -37,8 +37,8 @@ public struct ServerSession: Sendable {
     enum Note: Sendable {
         /// The client named a statement; before, the name meant `previous`. `isSent`: the server was really asked to parse it.
         case define(name: [UInt8], Statement, previous: Statement?, isSent: Bool)
-        /// The client gave the unnamed statement a meaning, or closed it (nil).
-        case defineUnnamed(Statement?, previous: Statement?)
+        /// The client's unnamed statement was replaced, or dropped by a Close or a simple query.
+        case replaceUnnamed(previous: Statement?, version: UInt32)
         /// The client closed a name.
         case forget(name: [UInt8], Statement)
         /// The pooler made the server parse a statement ahead of the message that needs it.
@@ -86,11 +86,6 @@ public struct ServerSession: Sendable {
     /// Something was assumed of a statement since the last Sync.
     var isAssuming = false
 
-    /// A COPY has failed in a way after which nobody can tell how many replies are still to come, and nothing else is going on.
-    @inlinable public var isUncertainAtRest: Bool {
-        ledger.isUncertain && ledger.isEmpty && !ledger.isSkipping && status == .idle
-    }
-
     mutating func note(_ note: Note) -> UInt64 {
         switch note {
         case .errand, .fence, .drop: break
@@ -112,7 +107,16 @@ public struct ServerSession: Sendable {
     }
 
     /// The client left: nothing of what is owed will reach anybody.
-    public mutating func abandon() { ledger.abandon() }
+    public mutating func abandon() {
+        for entry in ledger.abandon() { notes[entry.note] = nil }
+    }
+
+    /// A client gets the server, on which nothing is outstanding.
+    public mutating func begin(isShared: Bool) {
+        assert(ledger.isSettled && fences == 0 && notes.isEmpty)
+        self.isShared = isShared
+        isAssuming = false
+    }
 }
 
 extension ServerSession {
@@ -135,8 +139,21 @@ extension ServerSession {
             // Not a Sync: that would commit what an unfinished pipeline has done so far.
             owe(.rollback)
             writer.query("ROLLBACK")
+        } else if let marker = ordersToBecomeCertain() {
+            return marker
         }
         if ledger.isSettled { hasEndedCopy = false }
+        return writer.bytes
+    }
+
+    /// A query that does nothing, for a server that owes nothing but perhaps a ReadyForQuery (`ReplyLedger.isUncertain`): the answer
+    /// tells. Nil when there is no such doubt, or other answers are due that will tell.
+    public mutating func ordersToBecomeCertain() -> [UInt8]? {
+        guard ledger.isUncertain, ledger.head == nil, !ledger.isSkipping, !ledger.isUnsynced else { return nil }
+        ledger.owe(.query, .swallow, note: note(.errand(.resynchronise)))
+        statements.unnamed = nil
+        var writer = MessageWriter()
+        writer.query("")
         return writer.bytes
     }
 }

@@ -37,8 +37,9 @@ public struct ServerStatements: Sendable {
         return surplus
     }
 
-    /// The server does not have it (any more).
-    public mutating func remove(_ id: UInt64) { lastUse[id] = nil }
+    /// The server does not have it (any more). Returns whether it had.
+    @discardableResult
+    public mutating func remove(_ id: UInt64) -> Bool { lastUse.removeValue(forKey: id) != nil }
 
     /// The server's plan is stale: the first one to be given up.
     mutating func demote(_ id: UInt64) {

@@ -1,3 +1,4 @@
+import Locking
 import Bytes
 import Synchronization
 
@@ -20,11 +21,19 @@ public final class Statement: Sendable {
     /// The table's epoch when it was first prepared.
     let epoch: UInt32
 
-    init(id: UInt64, definition: [UInt8], epoch: UInt32) {
+    init(id: UInt64, definition: [UInt8], epoch: UInt32, serverName: [UInt8]? = nil) {
         self.id = id
         self.definition = definition
         self.epoch = epoch
-        serverName = Self.serverName(id)
+        self.serverName = serverName ?? Self.serverName(id)
+    }
+
+    /// The same definition, to be parsed without a name.
+    var nameless: Statement { Statement(id: id, definition: definition, epoch: epoch, serverName: []) }
+
+    /// Another definition under the same name on the server, which refuses it.
+    func redefined(_ definition: [UInt8]) -> Statement {
+        Statement(id: id, definition: definition, epoch: epoch, serverName: serverName)
     }
 
     /// The name under which servers know the statement with this id.
@@ -43,7 +52,7 @@ public final class StatementTable: Sendable {
         var sweepAt = 1024
     }
 
-    private let content = Mutex(Content())
+    private let content = Locked(Content())
     private let currentEpoch = Atomic<UInt32>(0)
 
     public init() {}

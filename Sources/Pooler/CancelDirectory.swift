@@ -1,3 +1,4 @@
+import Locking
 import PostgresWire
 import Synchronization
 import TLS
@@ -9,7 +10,7 @@ final class CancelDirectory: Sendable {
         let slot: UInt32
     }
 
-    private let addresses = Mutex<[UInt64: Address]>([:])
+    private let addresses = Locked<[UInt64: Address]>([:])
 
     /// Draws a key that no other client has: 63 random bits, the sign bit of the process id is clear.
     func register(_ address: Address) -> UInt64 {

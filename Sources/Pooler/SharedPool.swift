@@ -1,3 +1,4 @@
+import Locking
 import Configuration
 import PoolCore
 import PostgresWire
@@ -35,7 +36,7 @@ final class SharedPool: Sendable {
     let generation = Atomic<UInt32>(0)
     /// Servers that are logged in, in all workers.
     let connected = Atomic<Int>(0)
-    private let content = Mutex(Content())
+    private let content = Locked(Content())
 
     private struct Content {
         var greeting: Greeting?

@@ -1,3 +1,4 @@
+import Locking
 import Authentication
 import Configuration
 import EventLoop
@@ -10,15 +11,15 @@ import Telemetry
 
 /// What all workers share. Nothing here is touched on the query path with one worker; with several, only the atomics of a pool are.
 final class SharedState: Sendable {
-    let capacity = Mutex(CapacityLedger())
+    let capacity = Locked(CapacityLedger())
     let cancels = CancelDirectory()
     let sink: LogSink
     let log: Logger
     /// Draws what makes mock SCRAM salts the same for each try of an unknown user, and different in each process.
     let processKey = SecureRandom.bytes(32)
-    let derivedSecrets = Mutex<[String: DerivedSecret]>([:])
+    let derivedSecrets = Locked<[String: DerivedSecret]>([:])
     /// Keys that clients left behind when they proved knowledge of a stored SCRAM secret, by user (SCRAM pass-through).
-    let passThroughKeys = Mutex<[String: PassThroughKeys]>([:])
+    let passThroughKeys = Locked<[String: PassThroughKeys]>([:])
 
     /// The secret derived from a plain password of the user list, kept because deriving it costs milliseconds.
     struct DerivedSecret: Sendable {
@@ -32,8 +33,8 @@ final class SharedState: Sendable {
         let keys: SCRAMKeys
     }
 
-    private let pools = Mutex<[CapacityLedger.PoolKey: SharedPool]>([:])
-    private let statements = Mutex<[String: StatementTable]>([:])
+    private let pools = Locked<[CapacityLedger.PoolKey: SharedPool]>([:])
+    private let statements = Locked<[String: StatementTable]>([:])
     private let lastID = Atomic<UInt64>(0)
     let shutdown = Atomic<ShutdownMode>(.none)
     /// More than one worker.
@@ -68,7 +69,7 @@ final class SharedState: Sendable {
     }
 
     /// Databases that came into being because somebody asked for them and `*` allows it.
-    private let autoDatabases = Mutex<Set<String>>([])
+    private let autoDatabases = Locked<Set<String>>([])
 
     func isNewAutoDatabase(_ name: String) -> Bool { autoDatabases.withLock { $0.insert(name).inserted } }
 }

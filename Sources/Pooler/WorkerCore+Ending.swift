@@ -184,10 +184,6 @@ extension WorkerCore {
     /// The next step towards a server that is fit for somebody else.
     func continueAbandoned(_ server: ServerConnection) {
         guard server.phase == .abandoned, server.isOpen else { return }
-        if server.session.ledger.isUncertain {
-            close(server, .failed("client disconnected during COPY"))
-            return
-        }
         guard server.cancelsInFlight == 0 || server.session.ledger.isCopyingIn else { return }
         let orders = server.session.ordersToEnd()
         if !orders.isEmpty {

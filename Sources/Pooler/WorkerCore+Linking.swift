@@ -88,7 +88,7 @@ extension WorkerCore {
         server.wasUsed = true
         server.lastActivity = now
         server.rules = server.shard.settings.rules
-        server.session.isShared = server.shard.settings.mode != .session
+        server.session.begin(isShared: server.shard.settings.mode != .session)
         guard let wanted = client.session.parameters, wanted !== server.session.parameters else { return }
         adjust(server, client, to: wanted)
     }
@@ -210,11 +210,9 @@ extension WorkerCore {
             release(server)
             return
         }
-        if mode != .session, server.session.isUncertainAtRest {
-            // After a COPY that failed in the extended protocol nobody can tell how many replies are still to come.
-            part(client, server)
-            close(server, .obsolete("uncertain end of COPY"))
-            carryOn(client)
+        if server.session.ledger.isUncertain, let marker = server.session.ordersToBecomeCertain() {
+            // After a COPY that failed in the extended protocol, how many ReadyForQuery are still to come.
+            send(marker.span, to: server)
             return
         }
         if isOpened { carryOn(client) }

@@ -1,3 +1,4 @@
+import Locking
 import Glibc
 import Logging
 import Synchronization
@@ -14,7 +15,7 @@ public final class LogSink: Sendable {
         var zone = ""
     }
 
-    private let output = Mutex(Output())
+    private let output = Locked(Output())
     let level: Atomic<LevelCode>
 
     public init(level: Logger.Level = .info) {

@@ -1,0 +1,150 @@
+import Testing
+
+@testable import PoolCore
+
+/// The bytes of a Parse message behind its name.
+func definition(_ text: String) -> [UInt8] { Array(text.utf8) + [0, 0, 0] }
+
+@Suite struct ClientStatementsTests {
+    private let table = StatementTable()
+
+    private func statement(_ text: String) -> Statement { table.intern(definition(text).span) }
+    private func name(_ text: String) -> [UInt8] { Array(text.utf8) }
+
+    @Test("a name means what it was last set to, and nothing once it is taken away")
+    func setAndTakeAway() {
+        var statements = ClientStatements()
+        #expect(statements.isEmpty && statements[name("a")] == nil)
+        #expect(statements.set(name("a"), to: statement("1")) == nil)
+        #expect(statements.set(name("a"), to: statement("2"))?.text == "1")
+        #expect(statements[name("a")]?.text == "2" && statements.count == 1)
+        #expect(statements.set(name("a"), to: nil)?.text == "2")
+        #expect(statements.set(name("a"), to: nil) == nil)
+        #expect(statements.isEmpty)
+    }
+
+    @Test("removing all names keeps the unnamed statement")
+    func removeAll() {
+        var statements = ClientStatements()
+        statements.set(name("a"), to: statement("1"))
+        statements.unnamed = statement("2")
+        statements.removeAllNamed()
+        #expect(statements.count == 0 && statements.unnamed?.text == "2" && !statements.isEmpty)
+    }
+
+    @Test("names whose hashes collide are told apart, whichever goes first", arguments: [[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]])
+    func collisions(order: [Int]) {
+        var statements = ClientStatements()
+        func find(_ name: [UInt8]) -> Statement? { statements.find(name.span, hash: 7) }
+        let names = ["a", "b", "c"].map(name)
+        for (index, name) in names.enumerated() {
+            #expect(statements.set(name, hash: 7, to: statement("\(index)")) == nil)
+        }
+        #expect(statements.count == 3 && statements.all.count == 3)
+        #expect(statements.set(names[1], hash: 7, to: statement("other"))?.text == "1")
+        #expect(find(names[1])?.text == "other")
+        #expect(find(name("d")) == nil)
+        #expect(statements.set(name("d"), hash: 7, to: nil) == nil)
+        var left = Set([0, 1, 2])
+        for gone in order {
+            #expect(statements.set(names[gone], hash: 7, to: nil) != nil)
+            left.remove(gone)
+            for index in 0...2 { #expect((find(names[index]) != nil) == left.contains(index)) }
+        }
+        #expect(statements.isEmpty && statements.count == 0)
+    }
+}
+
+@Suite struct ServerStatementsTests {
+    private let table = StatementTable()
+
+    private func statement(_ text: String) -> Statement { table.intern(definition(text).span) }
+
+    @Test("beyond the limit the least recently used goes")
+    func leastRecentlyUsed() {
+        var held = ServerStatements()
+        let (a, b, c) = (statement("a"), statement("b"), statement("c"))
+        #expect(held.insert(a, limit: 2).isEmpty)
+        #expect(held.insert(b, limit: 2).isEmpty)
+        #expect(held.use(a) == true)
+        #expect(held.insert(c, limit: 2) == [b.id])
+        #expect(held.use(b) == false)
+        #expect(held.contains(a.id) && held.contains(c.id))
+    }
+
+    @Test("a lowered limit evicts the surplus, oldest first, and one statement always has room")
+    func loweredLimit() {
+        var held = ServerStatements()
+        let all = (0..<5).map { statement("\($0)") }
+        for statement in all.dropLast() { _ = held.insert(statement, limit: 10) }
+        #expect(held.insert(all[4], limit: 0) == all.dropLast().map(\.id))
+        #expect(Array(held.ids) == [all[4].id])
+    }
+
+    @Test("what is put back is the next to go")
+    func restore() {
+        var held = ServerStatements()
+        let (a, b, c) = (statement("a"), statement("b"), statement("c"))
+        _ = held.insert(a, limit: 2)
+        #expect(held.remove(b.id) == false)
+        held.restore(b.id)
+        #expect(held.insert(c, limit: 2) == [b.id])
+        held.hasForeign = true
+        held.unnamed = a
+        held.removeAll()
+        #expect(held.count == 0 && !held.hasForeign && held.unnamed == nil)
+    }
+
+}
+
+@Suite struct StatementTableTests {
+    @Test("equal definitions are one object, others never share a number or a server name")
+    func interning() {
+        let table = StatementTable()
+        let a = table.intern(definition("a").span)
+        let again = table.intern(definition("a").span)
+        #expect(again === a)
+        let b = table.intern(definition("b").span)
+        #expect(a.id != b.id && a.serverName != b.serverName && a.serverName == Statement.serverName(a.id))
+        #expect(a.serverName != ServerSession.absentName && table.count == 2)
+    }
+
+    @Test("a sweep drops what nobody holds and keeps what somebody does")
+    func sweep() {
+        let table = StatementTable()
+        let kept = (0..<10).map { table.intern(definition("kept \($0)").span) }
+        for index in 0..<5000 { _ = table.intern(definition("passing \(index)").span) }
+        #expect(table.count < 1100)
+        for (index, statement) in kept.enumerated() {
+            let again = table.intern(definition("kept \(index)").span)
+            #expect(again === statement)
+        }
+    }
+
+    @Test("a retired definition stays retired for its holders, and its text gets a new one")
+    func retire() {
+        let table = StatementTable()
+        let old = table.intern(definition("a").span)
+        let new = table.renewed(old)
+        #expect(table.renewed(old) === new && table.intern(definition("a").span) === new)
+        #expect(old.isRetired && !new.isRetired && new !== old && new.id != old.id && table.count == 1)
+    }
+
+    @Test("many threads that intern the same texts get the same objects")
+    func concurrency() async {
+        let table = StatementTable()
+        let held = await withTaskGroup(of: [Statement].self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    (0..<3000).map { index in
+                        if index % 3 == 0 { _ = table.intern(definition("passing \(index)").span) }
+                        return table.intern(definition("held \(index % 200)").span)
+                    }
+                }
+            }
+            return await group.reduce(into: [Statement]()) { $0 += $1 }
+        }
+        #expect(Set(held.map(ObjectIdentifier.init)).count == 200)
+        #expect(Set(held.map(\.id)).count == 200)
+    }
+}

@@ -1,0 +1,175 @@
+import PostgresWire
+import Testing
+
+@testable import PoolCore
+
+@Suite struct PoolQueueTests {
+    @Test("clients are served in the order in which they came, with tickets that go up")
+    func fifo() {
+        var queue = PoolQueue()
+        let tickets = (1...5).map { queue.enqueue(UInt32($0), now: Int64($0)) }
+        #expect(tickets == tickets.sorted() && Set(tickets).count == 5 && queue.waiting == 5)
+        #expect(queue.head == PoolQueue.Waiter(client: 1, ticket: tickets[0], since: 1))
+        let served = (1...5).map { _ in queue.dequeue()?.client }
+        #expect(served == [1, 2, 3, 4, 5])
+        let none = queue.dequeue()
+        #expect(none == nil && queue.head == nil && queue.waiting == 0)
+    }
+
+    @Test("a client may give up at any place, also twice and also when it was served", arguments: 0..<5)
+    func withdraw(place: Int) {
+        var queue = PoolQueue()
+        let first = queue.enqueue(99, now: 0)
+        #expect(queue.dequeue()?.client == 99)
+        let tickets = (0..<5).map { queue.enqueue(UInt32($0), now: 0) }
+        queue.withdraw(first)
+        for _ in 0..<2 { queue.withdraw(tickets[place]) }
+        queue.withdraw(1000)
+        let rest = (0..<5).filter { $0 != place }.map(UInt32.init)
+        #expect(queue.waiting == 4 && queue.allWaiting.map(\.client) == rest && queue.head?.client == rest[0])
+        let late = queue.enqueue(7, now: 0)
+        #expect(late > tickets[4])
+        let served = (0..<5).map { _ in queue.dequeue()?.client }
+        #expect(served == rest + [7])
+    }
+
+    @Test("every order of giving up leaves an empty queue that still works")
+    func withdrawAll() {
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            var queue = PoolQueue()
+            let tickets = (0..<3).map { queue.enqueue(UInt32($0), now: 0) }
+            for index in order { queue.withdraw(tickets[index]) }
+            #expect(queue.waiting == 0 && queue.head == nil)
+            #expect(queue.dequeue() == nil)
+            _ = queue.enqueue(9, now: 0)
+            #expect(queue.dequeue()?.client == 9)
+        }
+    }
+
+    @Test("servers are taken last in first out, or in turn")
+    func idleOrder() {
+        var queue = PoolQueue()
+        for server in UInt32(1)...4 { queue.park(server) }
+        #expect(queue.takeIdle() == 4)
+        queue.parkLast(4)
+        #expect(queue.allIdle == [4, 1, 2, 3] && queue.idleCount == 4)
+        queue.isRoundRobin = true
+        #expect(queue.takeIdle() == 4)
+        #expect(queue.takeIdle() == 1)
+        queue.remove(3)
+        queue.remove(3)
+        let taken = [queue.takeIdle(), queue.takeIdle(), queue.takeIdle()]
+        #expect(taken == [2, nil, nil])
+    }
+}
+
+@Suite struct CapacityLedgerTests {
+    private let a = CapacityLedger.PoolKey(database: "d", user: "a")
+    private let b = CapacityLedger.PoolKey(database: "d", user: "b")
+    private let other = CapacityLedger.PoolKey(database: "e", user: "a")
+
+    @Test("a pool gets its size, and its reserve only when it may")
+    func poolSize() {
+        var ledger = CapacityLedger()
+        let limits = CapacityLedger.ServerLimits(pool: 2, reserve: 1)
+        #expect(ledger.openServer(a, limits: limits) == .granted)
+        #expect(ledger.openServer(a, limits: limits, mayUseReserve: true) == .granted)
+        #expect(ledger.openServer(a, limits: limits) == .poolFull)
+        #expect(ledger.openServer(a, limits: limits, mayUseReserve: true) == .grantedFromReserve)
+        #expect(ledger.openServer(a, limits: limits, mayUseReserve: true) == .poolFull)
+        #expect(ledger.servers(of: a) == 3)
+        ledger.closeServer(a)
+        ledger.closeServer(a)
+        #expect(ledger.openServer(a, limits: limits) == .granted)
+        #expect(ledger.servers(of: a) == 2 && ledger.servers == 2)
+    }
+
+    @Test("the limits of a database and of a user hold across pools, and a refusal counts nothing")
+    func acrossPools() {
+        var ledger = CapacityLedger()
+        let byDatabase = CapacityLedger.ServerLimits(pool: 0, database: 2)
+        #expect(ledger.openServer(a, limits: byDatabase) == .granted)
+        #expect(ledger.openServer(b, limits: byDatabase) == .granted)
+        for _ in 0..<3 { #expect(ledger.openServer(a, limits: byDatabase) == .databaseFull) }
+        let byUser = CapacityLedger.ServerLimits(pool: 0, user: 2)
+        #expect(ledger.openServer(other, limits: byUser) == .granted)
+        #expect(ledger.openServer(other, limits: byUser) == .userFull)
+        ledger.closeServer(a)
+        #expect(ledger.openServer(other, limits: byUser) == .granted)
+        #expect(ledger.servers == 3)
+        for key in [b, other, other] { ledger.closeServer(key) }
+        ledger.closeServer(b)
+        #expect(ledger.servers == 0)
+    }
+
+    @Test("nothing is limited by 0")
+    func unlimited() {
+        var ledger = CapacityLedger()
+        for _ in 0..<1000 { #expect(ledger.openServer(a, limits: CapacityLedger.ServerLimits(pool: 0)) == .granted) }
+        for _ in 0..<1000 { #expect(ledger.admitClient(database: "d", user: "a", limits: .init()) == nil) }
+    }
+
+    @Test("clients are counted against their database, then their user")
+    func clients() {
+        var ledger = CapacityLedger()
+        let limits = CapacityLedger.ClientLimits(database: 2, user: 1)
+        #expect(ledger.admitClient(database: "d", user: "a", limits: limits) == nil)
+        #expect(ledger.admitClient(database: "d", user: "a", limits: limits) == .tooManyUserClients)
+        #expect(ledger.admitClient(database: "d", user: "b", limits: limits) == nil)
+        #expect(ledger.admitClient(database: "d", user: "c", limits: limits) == .tooManyDatabaseClients)
+        ledger.dismissClient(database: "d", user: "a")
+        #expect(ledger.admitClient(database: "d", user: "c", limits: limits) == nil)
+        ledger.accept()
+        ledger.accept()
+        ledger.leave()
+        #expect(ledger.clients == 1)
+    }
+}
+
+@Suite struct PoolerErrorTests {
+    static let fields = ErrorFields(severity: "ERROR", code: "42704", message: "unrecognized")
+    static let texts: [(PoolerError, String)] = [
+        (.unsupportedProtocol, "old V2 protocol not supported"), (.malformedStartup("m"), "m"), (.invalidOptions("o"), "o"),
+        (.missingUser, "no username supplied"), (.nameTooLong("username"), "username too long"),
+        (.noSuchDatabase("x"), "no such database: x"), (.databaseDisabled("x"), "database \"x\" is disabled"),
+        (.authenticationFailed("password authentication failed"), "password authentication failed"),
+        (.tooManyClients, "no more connections allowed (max_client_conn)"),
+        (.tooManyDatabaseClients, "client connections exceeded (max_db_client_connections)"),
+        (.tooManyUserClients, "client connections exceeded (max_user_client_connections)"),
+        (.shuttingDown, "pooler is shutting down"), (.loginTimeout, "client_login_timeout"),
+        (.loginTimeoutServerDown, "client_login_timeout (server down)"), (.unexpectedMessageDuringLogin("u"), "u"),
+        (.unknownMessage, "unknown pkt"), (.badHeader("00"), "bad packet header: '00'"), (.brokenMessage("Parse"), "broken Parse packet"),
+        (.messageTooLarge(5), "message of 5 bytes is too large"),
+        (.stalledMessage, "unfinished message: the rest did not arrive in time"), (.simpleQueryDisallowed, "PQexec disallowed"),
+        (.transactionInStatementMode, "transaction blocks not allowed in statement pooling mode"),
+        (.queryTimeoutWaiting, "query_timeout"), (.queryWaitTimeout, "query_wait_timeout"), (.queryTimeout, "query timeout"),
+        (.idleTransactionTimeout, "idle transaction timeout"), (.transactionTimeout, "transaction timeout"),
+        (.clientIdleTimeout, "client_idle_timeout"), (.serverShuttingDown, "server shutting down"),
+        (.databaseRemoved, "database removed"), (.configurationChanged, "database configuration changed"),
+        (.adminDisconnect, "admin forced disconnect"), (.serverLost, "server conn crashed?"),
+        (.serverLoginFailing("x"), "server login has been failing, cached error: x (server_login_retry)"),
+        (.serverLoginFailed(fields), "unrecognized"), (.serverLoginFailed(ErrorFields()), "login failed"),
+        (.invalidServerParameter(fields), "unrecognized"), (.invalidServerParameter(ErrorFields()), "invalid server parameter"),
+        (.replyViolation, "server sent a reply that nobody asked for"),
+    ]
+
+    @Test("the client reads the texts that tools match, and a FATAL with a SQLSTATE")
+    func texts() {
+        for (error, text) in Self.texts {
+            #expect(error.message == text)
+            let fields = error.fields
+            #expect(fields.severity == "FATAL" && fields.code?.utf8.count == 5, "\(error)")
+            if case .serverLoginFailed = error { continue }
+            if case .invalidServerParameter = error { continue }
+            #expect(fields.message == text && fields.nonlocalizedSeverity == "FATAL" && fields.code == error.code)
+        }
+    }
+
+    @Test("PgBouncer's 08P01, a server's own code, and 08006 for a lost server")
+    func codes() {
+        #expect(PoolerError.queryWaitTimeout.code == "08P01")
+        #expect(PoolerError.serverLoginFailed(Self.fields).fields.code == "42704")
+        #expect(PoolerError.serverLoginFailed(ErrorFields()).fields.code == "08P01")
+        #expect(PoolerError.serverLost.code == "08006" && PoolerError.replyViolation.code == "08006")
+    }
+}
