@@ -17,12 +17,17 @@ import Testing
         #expect(isSame, "\(path) is not what the settings table says: run `make docs`")
     }
 
-    /// Files and black-box tests that the guides name are there, under that name.
+    /// Files and tests that the guides name are there, under that name.
     @Test(arguments: ["README.md", "docs/architecture.md", "docs/invariants.md"]) func theGuidesNameWhatExists(path: String) throws {
         let page = try text(path)
         let tests = try allFiles(under: "Tests/blackbox", ending: ".py").map { try String(contentsOf: $0, encoding: .utf8) }.joined()
         for match in page.matches(of: /`(test_[a-z0-9_]+)`/) {
             #expect(tests.contains("def \(match.1)("), "\(path) names \(match.1)")
+        }
+        let suites = try allFiles(under: "Tests", ending: "Tests.swift").map { try String(contentsOf: $0, encoding: .utf8) }
+        for match in page.matches(of: /`([A-Za-z]+Tests)\.([a-zA-Z]+)`/) {
+            let isThere = suites.contains { $0.contains("struct \(match.1) ") && $0.contains("func \(match.2)(") }
+            #expect(isThere, "\(path) names \(match.1).\(match.2)")
         }
         let sources = Set((allFiles(under: "Sources", ending: ".swift") + allFiles(under: "Tests", ending: ".py")).map(\.lastPathComponent))
         for match in page.matches(of: /`(?:[A-Za-z]+\/)*([A-Za-z_+]+\.(?:swift|py))`/) where match.1 != "Package.swift" {
