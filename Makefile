@@ -1,7 +1,7 @@
 # Two commands for newcomers: `make run` and `make test`. The rest is in `make help`.
 # Each target installs the Debian packages that it needs and does not find (scripts/packages).
 
-.PHONY: help build run test test-drivers test-tsan fuzz format lint clean
+.PHONY: help build run test test-drivers test-tsan fuzz docs format lint clean
 
 SWIFT_SOURCES := $(wildcard Package.swift Sources Tests Benchmarks)
 SHELL_SCRIPTS := $(wildcard scripts/*.sh .ci/run Tests/*/*.sh)
@@ -32,6 +32,11 @@ test-tsan: ## The black-box tests with four workers under ThreadSanitizer
 fuzz: ## The fuzzers, for FUZZ_SECONDS=600
 	@scripts/install.sh build
 	Tests/Fuzz/run.sh $(or $(FUZZ_SECONDS),600)
+
+docs: build ## Write docs/configuration.md and Config/sluice.ini anew, from the table of settings
+	@mkdir -p Config
+	.build/release/sluice --print-configuration-reference markdown > docs/configuration.md
+	.build/release/sluice --print-configuration-reference ini > Config/sluice.ini
 
 format: ## Format the Swift sources in place
 	swift format --in-place --parallel --recursive $(SWIFT_SOURCES)

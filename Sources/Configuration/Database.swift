@@ -110,10 +110,10 @@ extension SettingsTable {
             try Names.checkNotReserved(text)
             database.authDatabase = text
         },
-        .parameter("client_encoding", "Character set of server connections."),
-        .parameter("datestyle", "Date format of server connections."),
-        .parameter("timezone", "Time zone of server connections."),
-        .parameter("application_name", "Name of server connections in the server's views."),
+        .parameter("client_encoding", "Character set, for clients that do not choose one."),
+        .parameter("datestyle", "Date format, for clients that do not choose one."),
+        .parameter("timezone", "Time zone, for clients that do not choose one."),
+        .parameter("application_name", "Name in PostgreSQL's views, for clients that do not choose one."),
         .size("pool_size", \.poolSize, "`default_pool_size`", "Server connections of a pool; 0 means no limit, -1 not set."),
         .size("min_pool_size", \.minPoolSize, "`min_pool_size`", "Server connections to keep open in a pool; -1 means not set."),
         .size(
@@ -144,6 +144,6 @@ extension SettingsTable {
 
 extension ConnectStringKey<Database> {
     fileprivate static func parameter(_ name: String, _ doc: String) -> Self {
-        .custom(name, .string, "the client's", doc) { $1[parameter: name] = $0 }
+        .custom(name, .string, "the server's own", doc) { $1[parameter: name] = $0 }
     }
 }

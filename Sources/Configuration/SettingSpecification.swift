@@ -74,7 +74,7 @@ public struct SettingSpecification: Sendable {
     public let defaultText: String?
     /// Where it may be written.
     public let scopes: SettingScopes
-    /// Whether RELOAD and SET take effect; otherwise only a start does.
+    /// Whether a reload takes effect; otherwise only a start does.
     public let reloadable: Bool
     /// How much of it works.
     public let support: SettingSupport

@@ -14,17 +14,17 @@ public struct Settings: Sendable, Equatable {
     public var listenPort: Int = 6432
     /// Connections that the kernel queues before they are accepted.
     public var listenBacklog: Int = 128
-    /// Directory of the Unix socket; `@name` is an abstract socket, empty means none.
+    /// Directory of the Unix socket, and of servers without `host`; `@name` is an abstract socket, empty means none.
     public var unixSocketDir: String = "/tmp"
     /// File mode of the Unix socket, usually written in octal.
     public var unixSocketMode: Int = 0o777
     /// Group of the Unix socket, as a name or a number.
     public var unixSocketGroup: String = ""
-    /// Share the TCP port with other processes; Sluice's workers share theirs in any case.
+    /// Share the TCP port with other processes; Sluice's own workers share theirs in any case.
     public var soReuseport: Bool = false
     /// Have the kernel hold a new connection back until data arrives; 0 turns it off (Linux).
     public var tcpDeferAccept: Int = 1
-    /// Send TCP keepalive probes on new sockets.
+    /// Send TCP keepalive probes.
     public var tcpKeepalive: Bool = true
     /// Unanswered keepalive probes before a socket is given up; 0 leaves it to the system.
     public var tcpKeepcnt: Int = 0
@@ -43,9 +43,9 @@ public struct Settings: Sendable, Equatable {
     public var workers: Int = 0
     /// System user to become after start.
     public var user: String?
-    /// File that holds the process number while the pooler runs; needed to run in the background.
+    /// File that holds the process number while the pooler runs.
     public var pidfile: String = ""
-    /// File that the next RELOAD reads; the one from the command line unless set.
+    /// File that the next reload reads; the one from the command line unless set.
     public var conffile: String?
     /// Name of the Windows service.
     public var jobName: String = "pgbouncer"
@@ -72,7 +72,7 @@ public struct Settings: Sendable, Equatable {
 
     // MARK: Log and statistics
 
-    /// File to append the log to; reopened at RELOAD.
+    /// File to append the log to; reopened at a reload.
     public var logfile: String = ""
     /// Log logins.
     public var logConnections: Bool = true
@@ -97,9 +97,9 @@ public struct Settings: Sendable, Equatable {
 
     /// How clients prove who they are; logins by cert, hba, ldap and pam are refused so far.
     public var authType: AuthType = .md5
-    /// File of user names and secrets; read at start and RELOAD.
+    /// File of user names and secrets; read at start and reload.
     public var authFile: String?
-    /// Rules for `auth_type = hba`; read at start and RELOAD.
+    /// Rules for `auth_type = hba`; read at start and reload.
     public var authHbaFile: String = ""
     /// Maps from system or certificate names to database users.
     public var authIdentFile: String?
@@ -148,7 +148,7 @@ public struct Settings: Sendable, Equatable {
     public var serverRoundRobin: Bool = false
     /// Prepared statements kept on a server connection outside session mode; 0 passes statements through untouched.
     public var maxPreparedStatements: Int = 200
-    /// Bytes of the largest message that is accepted.
+    /// Bytes of the largest message that is accepted; PostgreSQL's own limits hold in any case.
     public var maxPacketSize: Int = 2_147_483_647
     /// Sent before a server connection changes hands in session mode; empty sends nothing.
     public var serverResetQuery: String = "DISCARD ALL"
@@ -160,9 +160,9 @@ public struct Settings: Sendable, Equatable {
     public var serverCheckDelay: Microseconds = 30_000_000
     /// In session mode close outdated server connections when their transaction ends.
     public var serverFastClose: Bool = false
-    /// Startup parameters that are swallowed; `options` swallows unknown ones inside `options`.
+    /// Startup parameters that are swallowed, also inside `options`; names that PostgreSQL does not know always are.
     public var ignoreStartupParameters: [String] = []
-    /// Parameters that follow the client over server connections, besides those that PostgreSQL reports.
+    /// Parameters that follow the client: all that PostgreSQL reports and all of its startup packet do without being named here.
     public var trackExtraParameters: [String] = ["IntervalStyle"]
     /// Append the client's host and port to its application_name.
     public var applicationNameAddHost: Bool = false
@@ -173,7 +173,8 @@ public struct Settings: Sendable, Equatable {
     public var serverLifetime: Microseconds = 3600_000_000
     /// Idle time after which a server connection is closed; 0 keeps it. In microseconds; the file has seconds.
     public var serverIdleTimeout: Microseconds = 600_000_000
-    /// Time for connecting and logging in to a server. In microseconds; the file has seconds.
+    /// Time for connecting and logging in to a server, and for each check or clean-up of one; 0 means no limit. In microseconds; the
+    /// file has seconds.
     public var serverConnectTimeout: Microseconds = 15_000_000
     /// Pause after a failed connect or login to a server. In microseconds; the file has seconds.
     public var serverLoginRetry: Microseconds = 15_000_000
@@ -181,19 +182,19 @@ public struct Settings: Sendable, Equatable {
     public var clientLoginTimeout: Microseconds = 60_000_000
     /// Time in which more of a large message has to arrive while it is being streamed to a server. Sluice's own setting.
     public var clientMessageTimeout: Microseconds = 60_000_000
-    /// Time a client may idle outside a transaction; 0 means no limit. In microseconds; the file has seconds.
+    /// Time a client may idle without a server connection; 0 means no limit. In microseconds; the file has seconds.
     public var clientIdleTimeout: Microseconds = 0
     /// Time a client may idle inside a transaction; 0 means no limit. In microseconds; the file has seconds.
     public var idleTransactionTimeout: Microseconds = 0
     /// Time a transaction may take; 0 means no limit. In microseconds; the file has seconds.
     public var transactionTimeout: Microseconds = 0
-    /// Time a query may take, waiting included; 0 means no limit. In microseconds; the file has seconds.
+    /// Time a query may wait, and time it may run; 0 means no limit. In microseconds; the file has seconds.
     public var queryTimeout: Microseconds = 0
     /// Time a query may wait for a server connection; 0 means no limit. In microseconds; the file has seconds.
     public var queryWaitTimeout: Microseconds = 120_000_000
     /// Seconds after which a waiting client gets a NOTICE; 0 sends none.
     public var queryWaitNotify: Int = 5
-    /// Time a cancel request may wait for a server connection. In microseconds; the file has seconds.
+    /// Time for a cancel request to reach the server; 0 means no limit. In microseconds; the file has seconds.
     public var cancelWaitTimeout: Microseconds = 10_000_000
     /// Time after which an unused database made from `*` is forgotten. In microseconds; the file has seconds.
     public var autodbIdleTimeout: Microseconds = 3600_000_000
@@ -220,7 +221,7 @@ public struct Settings: Sendable, Equatable {
     public var clientTlsDheparams: String = "auto"
     /// Elliptic curve: none, auto or a curve's name.
     public var clientTlsEcdhcurve: String = "auto"
-    /// How far TLS is wanted with servers.
+    /// How far TLS is wanted with servers; what requires it refuses to start.
     public var serverTlsSslmode: TLSMode = .prefer
     /// Certificates of authorities that may vouch for servers.
     public var serverTlsCaFile: String = ""

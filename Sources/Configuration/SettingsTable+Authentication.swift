@@ -2,8 +2,8 @@ extension SettingsTable {
     /// Who may come in.
     static let authentication: [SettingSpecification] = [
         .choice("auth_type", \.authType, "md5", "How clients prove who they are; logins by cert, hba, ldap and pam are refused so far."),
-        .string("auth_file", \.authFile, "File of user names and secrets; read at start and RELOAD."),
-        .string("auth_hba_file", \.authHbaFile, "", support: .notBuilt, "Rules for `auth_type = hba`; read at start and RELOAD."),
+        .string("auth_file", \.authFile, "File of user names and secrets; read at start and reload."),
+        .string("auth_hba_file", \.authHbaFile, "", support: .notBuilt, "Rules for `auth_type = hba`; read at start and reload."),
         .string("auth_ident_file", \.authIdentFile, support: .notBuilt, "Maps from system or certificate names to database users."),
         .string("auth_ldap_options", \.authLdapOptions, support: .notBuilt, "Options for `auth_type = ldap`."),
         .string(

@@ -1,8 +1,11 @@
 extension SettingsTable {
+    // Config/sluice.ini and docs/configuration.md hold what these two return: `make docs` writes them, DocumentsTests compares.
+
     /// A sample file with every setting at its default, commented out. It loads as it stands.
     public static func annotatedIni() -> String {
         var text = """
             ;;; Sluice configuration. Every line that starts with one ";" shows a default.
+            ;;; "no effect yet": the setting is accepted with a warning and does nothing.
             ;;; A comment fills a whole line; behind a value it would be part of the value.
 
             [databases]
@@ -16,7 +19,7 @@ extension SettingsTable {
         describe(databaseKeys, in: &text)
         text += "\n[users]\n\n;; NAME = KEY=VALUE ... beats the database's and the global value.\n\n"
         describe(userKeys, in: &text)
-        text += "\n[peers]\n\n;; NUMBER = KEY=VALUE ... for other processes with a peer_id.\n\n"
+        text += "\n[peers]\n\n;; NUMBER = KEY=VALUE ... for other processes with a peer_id. No effect yet.\n\n"
         describe(peerKeys, in: &text)
         text += "\n[sluice]\n"
         for (title, settings) in topics {
@@ -34,9 +37,16 @@ extension SettingsTable {
         var text = """
             # Configuration
 
+            Written by `make docs` from the table that also reads the file; [Config/sluice.ini](../Config/sluice.ini) is the same as a
+            sample file.
+
             The file has the sections `[sluice]` (or `[pgbouncer]`, which means the same), `[databases]`, `[users]` and `[peers]`.
-            Numbers may be decimal, hexadecimal (`0x`) or octal (leading `0`). Times are seconds. "Live" settings follow
-            `RELOAD` and `SET`; the others are read at the start only.
+            A comment fills a whole line and starts with `;` or `#`. Numbers may be decimal, hexadecimal (`0x`) or octal (leading
+            `0`). Times are seconds. The column "live" tells whether a reload (SIGHUP) changes the setting; the others are read at the
+            start only.
+
+            A setting with "no effect yet" is one of PgBouncer's that is not built: it is accepted with a warning, and does nothing.
+            An unknown setting, or a value that does not fit, is an error that names file and line.
 
             """
         for (title, settings) in topics {
@@ -49,7 +59,7 @@ extension SettingsTable {
         }
         text += table("Databases", "Entries of `[databases]`; `*` stands for names that have no entry.", databaseKeys)
         text += table("Users", "Entries of `[users]`; they beat the database's and the global value.", userKeys)
-        text += table("Peers", "Entries of `[peers]`; the name is the peer's number.", peerKeys)
+        text += table("Peers", "Entries of `[peers]`; the name is the peer's number. The section has no effect yet.", peerKeys)
         return text
     }
 
@@ -70,7 +80,8 @@ extension SettingsTable {
 
     private static func note(on support: SettingSupport) -> String {
         switch support {
-        case .built, .ignored: ""
+        case .built: ""
+        case .ignored: "not needed"
         case .notBuilt: "no effect yet"
         case .removed: "no effect"
         }

@@ -1,15 +1,15 @@
 extension SettingsTable {
     /// Log and statistics.
     static let logging: [SettingSpecification] = [
-        .string("logfile", \.logfile, "", "File to append the log to; reopened at RELOAD."),
+        .string("logfile", \.logfile, "", "File to append the log to; reopened at a reload."),
         .boolean("log_connections", \.logConnections, "1", "Log logins."),
         .boolean("log_disconnections", \.logDisconnections, "1", "Log closed connections with the reason."),
         .boolean("log_pooler_errors", \.logPoolerErrors, "1", "Log errors that are sent to clients."),
-        .boolean("log_stats", \.logStats, "1", "Log a line of statistics once per `stats_period`."),
+        .boolean("log_stats", \.logStats, "1", support: .notBuilt, "Log a line of statistics once per `stats_period`."),
         .integer(
-            "stats_period", \.statsPeriod, "60", in: 1...ValueSyntax.integerMaximum,
+            "stats_period", \.statsPeriod, "60", in: 1...ValueSyntax.integerMaximum, support: .notBuilt,
             "Seconds between two lines of statistics, and the span of averages."),
-        .integer("verbose", \.verbose, nil, "More detail in the log, from 0 to 3."),
+        .integer("verbose", \.verbose, nil, support: .notBuilt, "More detail in the log, from 0 to 3."),
         .boolean("syslog", \.syslog, "0", support: .notBuilt, "Log to syslog."),
         .string(
             "syslog_facility", \.syslogFacility, "daemon", support: .notBuilt,

@@ -32,7 +32,9 @@ extension SettingsTable {
         .integer(
             "max_prepared_statements", \.maxPreparedStatements, "200",
             "Prepared statements kept on a server connection outside session mode; 0 passes statements through untouched."),
-        .unsigned("max_packet_size", \.maxPacketSize, "2147483647", "Bytes of the largest message that is accepted."),
+        .unsigned(
+            "max_packet_size", \.maxPacketSize, "2147483647",
+            "Bytes of the largest message that is accepted; PostgreSQL's own limits hold in any case."),
         .string(
             "server_reset_query", \.serverResetQuery, "DISCARD ALL",
             "Sent before a server connection changes hands in session mode; empty sends nothing."),
@@ -48,10 +50,10 @@ extension SettingsTable {
             "In session mode close outdated server connections when their transaction ends."),
         .list(
             "ignore_startup_parameters", \.ignoreStartupParameters, "", splitsAtBlanks: true,
-            "Startup parameters that are swallowed; `options` swallows unknown ones inside `options`."),
+            "Startup parameters that are swallowed, also inside `options`; names that PostgreSQL does not know always are."),
         .list(
-            "track_extra_parameters", \.trackExtraParameters, "IntervalStyle", live: false,
-            "Parameters that follow the client over server connections, besides those that PostgreSQL reports."),
+            "track_extra_parameters", \.trackExtraParameters, "IntervalStyle", live: false, support: .ignored,
+            "Parameters that follow the client: all that PostgreSQL reports and all of its startup packet do without being named here."),
         .boolean("application_name_add_host", \.applicationNameAddHost, "0", "Append the client's host and port to its application_name."),
     ]
 }

@@ -7,12 +7,13 @@ extension SettingsTable {
         .string("user", \.user, live: false, "System user to become after start."),
         .string(
             "pidfile", \.pidfile, "", live: false,
-            "File that holds the process number while the pooler runs; needed to run in the background."),
-        .string("conffile", \.conffile, "File that the next RELOAD reads; the one from the command line unless set."),
+            "File that holds the process number while the pooler runs."),
+        .string(
+            "conffile", \.conffile, support: .notBuilt, "File that the next reload reads; the one from the command line unless set."),
         .string("job_name", \.jobName, "pgbouncer", live: false, support: .ignored, "Name of the Windows service."),
         .string("service_name", \.serviceName, live: false, support: .ignored, "Another word for `job_name`."),
         .boolean(
-            "disable_pqexec", \.disablePqexec, "0", live: false,
+            "disable_pqexec", \.disablePqexec, "0",
             "Refuse the simple query protocol, so that no query can hold several statements."),
         .string(
             "resolv_conf", \.resolvConf, "", live: false, support: .notBuilt,

@@ -19,7 +19,9 @@ extension SettingsTable {
             "client_tls_dheparams", \.clientTlsDheparams, "auto", support: .notBuilt,
             "Diffie-Hellman parameters: none, auto (2048 bits) or legacy (1024 bits)."),
         .string("client_tls_ecdhcurve", \.clientTlsEcdhcurve, "auto", support: .notBuilt, "Elliptic curve: none, auto or a curve's name."),
-        .choice("server_tls_sslmode", \.serverTlsSslmode, "prefer", support: .notBuilt, "How far TLS is wanted with servers."),
+        .choice(
+            "server_tls_sslmode", \.serverTlsSslmode, "prefer", support: .notBuilt,
+            "How far TLS is wanted with servers; what requires it refuses to start."),
         .string("server_tls_ca_file", \.serverTlsCaFile, "", support: .notBuilt, "Certificates of authorities that may vouch for servers."),
         .string("server_tls_cert_file", \.serverTlsCertFile, "", support: .notBuilt, "Own certificate towards servers."),
         .string("server_tls_key_file", \.serverTlsKeyFile, "", support: .notBuilt, "Private key of that certificate."),

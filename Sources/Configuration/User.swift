@@ -38,7 +38,9 @@ extension SettingsTable {
         .size(
             "max_user_client_connections", \.maxUserClientConnections, "`max_user_client_connections`",
             "Client connections; 0 means the global value."),
-        .wholeSeconds("query_timeout", \.queryTimeout, "`query_timeout`", "Time a query may take; 0 means the global value."),
+        .wholeSeconds(
+            "query_timeout", \.queryTimeout, "`query_timeout`",
+            "Time a query may wait, and time it may run; 0 means the global value."),
         .wholeSeconds(
             "query_wait_timeout", \.queryWaitTimeout, "the database's",
             "Time a query may wait for a server connection; 0 means the database's value."),
@@ -49,6 +51,6 @@ extension SettingsTable {
             "transaction_timeout", \.transactionTimeout, "`transaction_timeout`", "Time a transaction may take; 0 means the global value."),
         .wholeSeconds(
             "client_idle_timeout", \.clientIdleTimeout, "`client_idle_timeout`",
-            "Time a client may idle outside a transaction; 0 means the global value."),
+            "Time a client may idle without a server connection; 0 means the global value."),
     ]
 }

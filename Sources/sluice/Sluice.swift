@@ -47,6 +47,13 @@ struct Sluice: ParsableCommand {
     @Flag(name: .shortAndLong, help: "More detail in the log; may be given twice.")
     var verbose: Int
 
+    enum Reference: String, ExpressibleByArgument {
+        case markdown, ini
+    }
+
+    @Option(help: ArgumentHelp("Print the settings as docs/configuration.md or Config/sluice.ini, and exit.", visibility: .hidden))
+    var printConfigurationReference: Reference?
+
     mutating func validate() throws {
         if file != nil, databaseURL != nil { throw ValidationError("give a configuration file or --database-url, not both") }
         if file != nil, listenAddr ?? listenPort.map(String.init) ?? poolSize.map(String.init) ?? workers.map(String.init) != nil {
@@ -58,6 +65,14 @@ struct Sluice: ParsableCommand {
     }
 
     func run() throws {
+        switch printConfigurationReference {
+        case .markdown: print(SettingsTable.markdown(), terminator: "")
+        case .ini: print(SettingsTable.annotatedIni(), terminator: "")
+        case nil: try serve()
+        }
+    }
+
+    private func serve() throws {
         let sink = LogSink()
         let log = Log.logger(sink)
         do {
