@@ -713,6 +713,62 @@ def test_notify_reaches_the_listener_of_a_session(make_pooler):
     assert [(m[2], m[3]) for m in got] == [("chat", "hello"), ("chat", "again")]
 
 
+def test_notifications_reach_their_session_only(make_pooler, postgres):
+    pooler = make_pooler(databases={"lab": {}, "lab2": {"dbname": "lab", "pool_mode": "session"}}, default_pool_size=1)
+    listener = pooler.connect(database="lab2")
+    listener.rows("listen chat")
+    zones = ["Asia/Tokyo", "Europe/Vienna", "UTC"]
+    others = [(pooler.connect(parameters={"TimeZone": z}), z) for z in zones]
+    for turn in range(10):
+        for c, zone in others:  # the pooler's own SETs are under way all the time
+            r = c.query(f"notify chat, '{zone} {turn}'") if turn % 2 else c.extended(f"notify chat, '{zone} {turn}'")
+            assert r.tags == ["NOTIFY"] and not [m for m in r if m[0] == "A"]
+            r = c.query("show timezone")
+            assert r.values == [zone] and not [m for m in r if m[0] == "A"]
+    got = []
+    while len(got) < 30:
+        got += [m[3] for m in [listener.read()] if m[0] == "A"]
+    assert got == [f"{zone} {turn}" for turn in range(10) for zone in zones]
+
+
+def notified_while_linked(make_pooler, postgres, when):
+    """LISTEN in transaction mode: the server keeps listening when its client is long gone. Returns what another client got."""
+    pooler = make_pooler(databases={"lab": {}}, default_pool_size=1)
+    a, b = pooler.connect(), pooler.connect(parameters={"TimeZone": "Asia/Tokyo"})
+    assert b.value("show timezone") == "Asia/Tokyo"
+    a.rows("listen chat")
+    answers = wire.Reply()
+    with postgres.connect("lab") as speaker:
+        for turn in range(5):
+            with postgres.paused(a.pid()) as backend:
+                if when == "before the SET":
+                    speaker.rows(f"notify chat, '{turn}'")
+                if when == "between two queries":
+                    a.send(query("select 'a'"), query("select 'a again'"))
+                b.send(query("show timezone"), ask("select 'b'") + sync())
+                backend.wait_unread()
+                if when != "before the SET":
+                    speaker.rows(f"notify chat, '{turn}'")
+            r = wire.Reply(b.read_until("Z") + b.read_until("Z"))
+            assert r.values == ["Asia/Tokyo", "b"] and r.kinds == "TDCZ12DCZ"
+            answers += r
+            if when == "between two queries":
+                assert a.read_until("Z").values == ["a"] and a.read_until("Z").values == ["a again"]
+            assert a.value("select 'in step'") == "in step"
+    return answers
+
+
+@pytest.mark.parametrize("when", ["before the SET", "with the answer to the SET", "between two queries"])
+def test_a_notification_for_somebody_who_left_breaks_nothing(make_pooler, postgres, when):
+    notified_while_linked(make_pooler, postgres, when)
+
+
+@pytest.mark.sluice_only("PgBouncer passes it on to whoever is linked")
+@pytest.mark.parametrize("when", ["before the SET", "with the answer to the SET"])
+def test_a_notification_that_comes_with_the_answer_to_the_poolers_set_is_nobody_elses(make_pooler, postgres, when):
+    assert not [m for m in notified_while_linked(make_pooler, postgres, when) if m[0] == "A"], "somebody else's notification"
+
+
 def test_notify_inside_ones_own_transaction_comes_before_ready(target):
     c = target.connect()
     r = c.query("listen mine; notify mine, 'self'; unlisten mine")
