@@ -449,7 +449,7 @@ def test_a_start_refused_for_its_pidfile_leaves_nothing_behind(make_pooler, work
     before = sorted(os.listdir(second.folder))
     second.launch()
     assert second.wait() == 1
-    assert pidfile in second.log()
+    assert "pidfile" in second.log()
     left = sorted(set(os.listdir(second.folder)) - set(before))
     assert [name for name in left if not name.endswith(".log")] == []
     assert open(pidfile).read() == f"{first.pid}\n", "the living process's pidfile stays"
