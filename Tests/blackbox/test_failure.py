@@ -160,13 +160,24 @@ def test_a_server_that_refuses_at_once_is_not_tried_without_end(make_pooler, whe
     c.value("select 1")
     for d in dead:
         d.send(wire.startup_packet({"user": "app", "database": "dead"}))
-    attempts = r"(?i)connect\b.* failed|cannot connect|failed to connect"
-    pooler.wait_log(attempts, 2)
-    before, queries = pooler.log_count(attempts), 3000
-    for i in range(queries):
-        assert c.value(f"select {i}") == str(i)
-    tried = pooler.log_count(attempts) - before
-    assert tried < queries / 10, f"{tried} attempts beside {queries} queries"
+
+    def attempts():
+        with open(pooler.log_path) as f:
+            return sum("failed" in line for line in f)
+
+    wait_until(lambda: attempts() >= 2, "two attempts")
+    before, queries, answered = attempts(), 3000, 0
+    try:
+        while answered < queries and c.value(f"select {answered}") == str(answered):
+            answered += 1
+    finally:
+        tried = attempts() - before
+        if tried >= queries / 10:  # it fills the disk
+            pooler.signal(signal.SIGKILL)
+            pooler.wait()
+            os.truncate(pooler.log_path, 0)
+            os.truncate(pooler.stderr_path, 0)
+    assert tried < queries / 10 and answered == queries, f"{tried} attempts beside {answered} queries"
     assert pooler.connect().value("select 1") == "1"
 
 
@@ -607,10 +618,11 @@ def test_sighup_reloads_without_disturbing_anybody(make_pooler):
     wait_until(lambda: served(pooler, database="lab3"), "the new database")
 
 
+@pytest.mark.sluice_only("PgBouncer 1.18 now and then leaves a query unanswered")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_database_that_moves_leaves_its_old_server_for_good(make_pooler, postgres, own_postgres, workers):
     # a connection that was being made while the file was read still went to the old host, and was used
-    pooler = make_pooler(default_pool_size=4, **({"workers": workers} if make_pooler.kind.is_sluice else {}))
+    pooler = make_pooler(default_pool_size=4, workers=workers)
     clients = [pooler.connect() for _ in range(12)]
 
     def everybody(turn):
