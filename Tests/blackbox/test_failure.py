@@ -651,13 +651,14 @@ def test_a_database_that_moves_leaves_its_old_server_for_good(make_pooler, postg
         place, other = other, place
 
 
-def test_a_database_that_is_removed_and_added_again(make_pooler, postgres):
+@pytest.mark.parametrize("mode", ["transaction", pytest.param("session", marks=pytest.mark.sluice_only("PgBouncer 1.18 runs the query of one who waited"))])
+def test_a_database_that_is_removed_and_added_again(make_pooler, postgres, mode):
     # who waited got a server that somebody who had to go left behind, and his query ran
-    pooler = make_pooler(default_pool_size=1, **({"query_wait_notify": 1} if make_pooler.kind.since("1.25") else {}))
+    pooler = make_pooler(databases={"lab": {}, "lab2": {"pool_mode": mode}}, default_pool_size=1, server_reset_query="", **({"query_wait_notify": 1} if make_pooler.kind.since("1.25") else {}))
     keeper, holder = pooler.connect(), pooler.connect(database="lab2")
     holder.rows("drop table if exists removed; create table removed(i int)")
     for _ in range(2):
-        holder.rows("begin; insert into removed values (0)")
+        holder.rows("begin; insert into removed values (0)" if mode == "transaction" else "select 'keeps its server'")
         waiting = [pooler.connect(database="lab2") for _ in range(5)]
         for i, c in enumerate(waiting):
             c.send(query("insert into removed values (1)") if i % 2 else ask("insert into removed values (1)") + sync())
