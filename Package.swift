@@ -59,7 +59,9 @@ let package = Package(
         // Line 5: programs.
         .executableTarget(
             name: "sluice",
-            dependencies: ["Pooler", "Configuration", "EventLoop", "Telemetry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "Pooler", "Configuration", "EventLoop", "Telemetry", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             cSettings: gnu, swiftSettings: strict),
 
         .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),

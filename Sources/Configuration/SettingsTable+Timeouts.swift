@@ -30,7 +30,7 @@ extension SettingsTable {
         .integer("query_wait_notify", \.queryWaitNotify, "5", "Seconds after which a waiting client gets a NOTICE; 0 sends none."),
         .time("cancel_wait_timeout", \.cancelWaitTimeout, "10", "Time for a cancel request to reach the server; 0 means no limit."),
         .time(
-            "autodb_idle_timeout", \.autodbIdleTimeout, "3600", support: .notBuilt,
+            "autodb_idle_timeout", \.autodbIdleTimeout, "3600",
             "Time after which an unused database made from `*` is forgotten."),
         .time("pool_idle_timeout", \.poolIdleTimeout, "0", support: .notBuilt, "Time after which an unused pool is forgotten; 0 keeps it."),
     ]

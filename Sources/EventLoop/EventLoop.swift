@@ -1,6 +1,6 @@
-import Locking
 import CLibevent
 import Glibc
+import Locking
 import Synchronization
 
 /// One libevent loop and the serial executor that runs on it.
@@ -11,7 +11,7 @@ import Synchronization
 ///
 /// Threading: `enqueue(_:)`, `post(_:)` and `stop()` may be called from any thread; everything else belongs to the thread in `run`.
 public final class EventLoop: SerialExecutor, @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): `base`, `ready`, `tickDue` and `records` are touched by the loop's thread only, after
+    // SAFETY (@unchecked Sendable): `base`, `ready`, `tickDue` and `ownerHasWork` are touched by the loop's thread only, after
     // `init` handed the object over; `inbox` is behind a mutex and `isStopping` is atomic.
     let base: OpaquePointer
     var ready: [ReadyEvent] = []

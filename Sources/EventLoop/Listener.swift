@@ -39,7 +39,8 @@ public struct Listener: ~Copyable {
     }
 
     public borrowing func accept() -> Accepted {
-        let descriptor = accept4(record.pointee.event.ev_fd, __SOCKADDR_ARG(__sockaddr__: nil), nil, Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
+        let descriptor = accept4(
+            record.pointee.event.ev_fd, __SOCKADDR_ARG(__sockaddr__: nil), nil, Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
         if descriptor >= 0 { return .connection(descriptor) }
         switch errno {
         case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted(SystemError(call: "accept", number: errno))

@@ -84,5 +84,5 @@ public struct PoolQueue: Sendable {
     }
 
     /// All idle servers, longest idle first.
-    public var allIdle: [Slot] { Array(idle) }
+    public var allIdle: [Slot] { idle.map { $0 } }
 }

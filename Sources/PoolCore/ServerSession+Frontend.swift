@@ -144,7 +144,9 @@ extension ServerSession {
         guard let (name, tail) = ParseMessage.read(bytes, body: frame.body(at: offset)) else { return .refuse(.brokenMessage("Parse")) }
         let definition = bytes.extracting(tail)
         if name.isEmpty {
-            if DeallocateStatement.mayStart(bytes, tail), fences == 0, let action = translateDeallocate(parsing: tail, bytes, &client, rules, table) {
+            if DeallocateStatement.mayStart(bytes, tail), fences == 0,
+                let action = translateDeallocate(parsing: tail, bytes, &client, rules, table)
+            {
                 return action
             }
             if fences > 0 { return .wait }

@@ -1,8 +1,8 @@
-import Locking
 import Bytes
+import Locking
 import Synchronization
 
-/// The definition of a prepared statement: the text of a Parse message without its name. Stored once per process, whoever prepared it.
+/// The definition of a prepared statement: the text of a Parse message without its name. Stored once for each database, whoever prepared it.
 public final class Statement: Sendable {
     /// Unique in the process, from 1; never used again for another text.
     public let id: UInt64
@@ -40,7 +40,7 @@ public final class Statement: Sendable {
     public static func serverName(_ id: UInt64) -> [UInt8] { Array("SLUICE_\(id)".utf8) }
 }
 
-/// All statement definitions of the process, each text once.
+/// All statement definitions of a database, each text once (in an epoch).
 ///
 /// Clients and servers hold references; a definition that only the table still holds is dropped by the next sweep, which comes when
 /// the table has doubled, so that adding costs constant time.

@@ -60,8 +60,6 @@ final class ClientConnection {
     let connectTime: Int64
     /// Last message from the client.
     var requestTime: Int64
-    /// Since when the query that waits or runs does.
-    var queryStart: Int64 = 0
 
     init(slot: UInt32, id: UInt64, descriptor: Int32, loop: EventLoop, now: Int64) {
         self.slot = slot

@@ -17,6 +17,8 @@ final class PoolShard {
     /// Clients that have logged in and wait for the pool's first server.
     var awaitingGreeting: [UInt32] = []
     var clients = 0
+    /// Since when neither client nor server has been here.
+    var unusedSince: Int64?
     /// Idle servers that are being checked; they come back by themselves.
     var testing = 0
     /// The pool had no room for another server; void as soon as one is closed.

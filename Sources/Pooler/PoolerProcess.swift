@@ -42,10 +42,7 @@ public final class PoolerProcess {
         if let user = settings.user, !user.isEmpty {
             try attempt { () throws(SystemError) in try ProcessControl.become(user: user) }
         }
-        guard [.disable, .allow, .prefer].contains(settings.serverTlsSslmode) else {
-            throw StartError(
-                description: "server_tls_sslmode=\(settings.serverTlsSslmode.rawValue) can't be kept: this version speaks no TLS to servers")
-        }
+        if let problem = Self.unkeptPromise(settings) { throw StartError(description: problem) }
         let listening: [Listening]
         do throws(StartError) {
             listening = try openListeners()
@@ -58,6 +55,18 @@ public final class PoolerProcess {
         distribute(listening)
         shared.log.info("process up: Sluice \(Self.version), \(workers.count) worker\(workers.count == 1 ? "" : "s")")
         while true { handle(Signals.wait()) }
+    }
+
+    /// A setting that asks for encryption must not be taken for granted while there is none.
+    private static func unkeptPromise(_ settings: Settings) -> String? {
+        let optional: [TLSMode] = [.disable, .allow, .prefer]
+        if !optional.contains(settings.serverTlsSslmode) {
+            return "server_tls_sslmode=\(settings.serverTlsSslmode.rawValue) can't be kept: this version speaks no TLS to servers"
+        }
+        if !optional.contains(settings.clientTlsSslmode) {
+            return "client_tls_sslmode=\(settings.clientTlsSslmode.rawValue) can't be kept: this version speaks no TLS to clients"
+        }
+        return nil
     }
 
     public static let version = "0.1.0"
@@ -86,7 +95,9 @@ public final class PoolerProcess {
                 addresses = [address]
             } else {
                 addresses = Resolver.resolveNow(text, port: port)
-                if addresses.isEmpty { shared.log.warning("listen_addr: \"\(text)\" is not an address: expected an IP address, a host name or *") }
+                if addresses.isEmpty {
+                    shared.log.warning("listen_addr: \"\(text)\" is not an address: expected an IP address, a host name or *")
+                }
             }
             for address in addresses { result += openTCP(address) }
         }
@@ -236,10 +247,20 @@ public final class PoolerProcess {
         ProcessControl.exit(0)
     }
 
+    /// What takes effect at start only stays as it was.
+    private func keepStartOnly(_ settings: inout Settings) {
+        for setting in SettingsTable.all where !setting.reloadable {
+            if let text = setting.text(in: configuration.settings) { try? setting.apply(text, to: &settings) }
+        }
+    }
+
     private func reloadConfiguration() {
-        do {
+        do throws(ConfigurationError) {
             var fresh = try reload()
-            fresh.settings.workers = workers.count
+            keepStartOnly(&fresh.settings)
+            if let problem = Self.unkeptPromise(fresh.settings) {
+                throw ConfigurationError(file: fresh.sourceFile ?? "configuration", message: problem)
+            }
             configuration = fresh
         } catch {
             shared.log.error("\(error.description)")

@@ -1,5 +1,5 @@
-import Locking
 import Configuration
+import Locking
 import PoolCore
 import PostgresWire
 import Synchronization
@@ -34,6 +34,8 @@ final class SharedPool: Sendable {
     let cells: [Cell]
     /// Servers of an older generation are closed instead of being used again (RECONNECT, changed configuration).
     let generation = Atomic<UInt32>(0)
+    /// Workers that have a shard of this pool.
+    let shards = Counter()
     /// Servers that are logged in, in all workers.
     let connected = Atomic<Int>(0)
     private let content = Locked(Content())

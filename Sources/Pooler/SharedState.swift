@@ -1,7 +1,7 @@
-import Locking
 import Authentication
 import Configuration
 import EventLoop
+import Locking
 import Logging
 import PoolCore
 import PostgresWire
@@ -9,7 +9,8 @@ import Synchronization
 import TLS
 import Telemetry
 
-/// What all workers share. Nothing here is touched on the query path with one worker; with several, only the atomics of a pool are.
+/// What all workers share. A query that finds an idle server touches one atomic here (`shutdown`), with several workers also those of
+/// its pool; locks are taken when connections open and close, and when there is no idle server.
 final class SharedState: Sendable {
     let capacity = Locked(CapacityLedger())
     let cancels = CancelDirectory()
@@ -52,7 +53,15 @@ final class SharedState: Sendable {
     /// One counter names clients and servers alike.
     func nextID() -> UInt64 { lastID.add(1, ordering: .relaxed).newValue }
 
-    /// The pool of this database and user, made on first use.
+    /// A worker has given up its shard of a pool; with the last one the pool is forgotten.
+    func forgetShard(of pool: SharedPool) {
+        pools.withLock { pools in
+            pool.shards.add(-1)
+            if pool.shards.load() == 0 { pools[pool.key] = nil }
+        }
+    }
+
+    /// The pool of this database and user, made on first use, with one more shard.
     func pool(_ key: CapacityLedger.PoolKey, workers: Int) -> SharedPool {
         let statements = statements.withLock { tables in
             if let table = tables[key.database] { return table }
@@ -61,8 +70,12 @@ final class SharedState: Sendable {
             return table
         }
         return pools.withLock { pools in
-            if let pool = pools[key] { return pool }
+            if let pool = pools[key] {
+                pool.shards.add(1)
+                return pool
+            }
             let pool = SharedPool(key: key, workers: workers, statements: statements)
+            pool.shards.add(1)
             pools[key] = pool
             return pool
         }

@@ -33,7 +33,25 @@ extension WorkerCore {
         for waiter in shard.queue.allWaiting { clients[waiter.client].map { fail($0, .databaseRemoved) } }
         for client in clients.all where client.shard === shard { fail(client, .databaseRemoved) }
         for server in servers.all where server.shard === shard { close(server, .obsolete("database removed")) }
+        forget(shard)
+    }
+
+    private func forget(_ shard: PoolShard) {
         shards[shard.shared.key] = nil
+        shared.forgetShard(of: shard.shared)
+    }
+
+    /// Pools that a `*` entry made and nobody uses go after a while: their names come from clients.
+    func forgetUnusedPools() {
+        for shard in shards.values where configuration.databases[shard.databaseName] == nil {
+            guard shard.clients == 0, shard.servers == 0, !shard.hasDemand else {
+                shard.unusedSince = nil
+                continue
+            }
+            let since = shard.unusedSince ?? now
+            shard.unusedSince = since
+            if settings.autodbIdleTimeout > 0, now - since > settings.autodbIdleTimeout { forget(shard) }
+        }
     }
 
     func beginShutdown(_ mode: ShutdownMode) {

@@ -92,7 +92,9 @@ extension WorkerCore {
             let before = at
             switch client.phase {
             case .linked:
-                guard let server = client.server, isAdjusted(server, client), server.phase == .linked, server.outgoing.isEmpty, client.barrier == .none else { return at }
+                guard let server = client.server, isAdjusted(server, client), server.phase == .linked, server.outgoing.isEmpty,
+                    client.barrier == .none
+                else { return at }
                 at = relay(client, server, bytes, from: at)
                 if at == before { return at }
             case .idle:
@@ -153,7 +155,6 @@ extension WorkerCore {
             }
             guard isComplete(frame, available) else { return offset }
             client.requestTime = now
-            client.queryStart = now
             requestServer(client)
             return offset
         }

@@ -18,7 +18,10 @@ extension WorkerCore {
             if shard.hasDemand { serve(shard) }
         }
         ticks += 1
-        if ticks % 3 == 0 { checkUnfinished() }
+        if ticks % 3 == 0 {
+            checkUnfinished()
+            forgetUnusedPools()
+        }
         if isShortOfDescriptors { resumeListening() }
         if index == 0 { checkShutdown() }
     }
@@ -40,20 +43,21 @@ extension WorkerCore {
         for shard in shards.values where shard.queue.waiting > 0 {
             let limits = shard.settings
             let isStopping = shared.shutdown.load(ordering: .relaxed) == .waitForServers
+            let notifyAfter = Int64(settings.queryWaitNotify) * 1_000_000
+            // Who has waited less than this has nothing to fear, and those behind have waited less still.
+            let soonest = [limits.queryTimeout, limits.queryWaitTimeout, notifyAfter].filter { $0 > 0 }.min() ?? Int64.max
             for waiter in shard.queue.allWaiting {
-                guard let client = clients[waiter.client] else { continue }
                 let waited = now - waiter.since
+                if waited <= soonest, !isStopping { break }
+                guard let client = clients[waiter.client] else { continue }
                 if isStopping {
                     fail(client, .serverShuttingDown)
                 } else if limits.queryTimeout > 0, waited > limits.queryTimeout {
                     fail(client, .queryTimeoutWaiting)
                 } else if limits.queryWaitTimeout > 0, waited > limits.queryWaitTimeout {
                     fail(client, .queryWaitTimeout)
-                } else if settings.queryWaitNotify > 0, waited > Int64(settings.queryWaitNotify) * 1_000_000, !client.wasNotified {
+                } else if notifyAfter > 0, waited > notifyAfter, !client.wasNotified {
                     notifyOfWaiting(client)
-                } else if waited < Int64(settings.queryWaitNotify) * 1_000_000, limits.queryTimeout == 0, limits.queryWaitTimeout > waited {
-                    // Those behind have waited less.
-                    break
                 }
             }
         }

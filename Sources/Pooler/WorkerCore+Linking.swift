@@ -18,7 +18,9 @@ extension WorkerCore {
             link(client, server)
             return
         }
-        if let failure = shard.shared.failure, shard.shared.connected.load(ordering: .relaxed) == 0, now < failure.time + settings.serverLoginRetry {
+        if let failure = shard.shared.failure, shard.shared.connected.load(ordering: .relaxed) == 0,
+            now < failure.time + settings.serverLoginRetry
+        {
             fail(client, .serverLoginFailing(String((failure.fields.message ?? "connect failed").prefix(99))))
             return
         }

@@ -46,7 +46,9 @@ extension WorkerCore {
         if mayHandOver, shared.parallel {
             let loads = shared.clientsOfWorkers
             let mine = loads[index].load()
-            if let least = loads.indices.min(by: { loads[$0].load() < loads[$1].load() }), mine > loads[least].load() + loads[least].load() / 8 {
+            if let least = loads.indices.min(by: { loads[$0].load() < loads[$1].load() }),
+                mine > loads[least].load() + loads[least].load() / 8
+            {
                 let peer = peers[least]
                 loads[least].add(1)
                 Task { await peer.adopt(client: descriptor) }

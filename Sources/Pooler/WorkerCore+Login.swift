@@ -23,7 +23,9 @@ extension WorkerCore {
         case .malformed:
             // A startup packet begins with its length, of which the first byte is 0: no message type.
             let isStartup = bytes[offset] == 0
-            fail(client, isStartup ? .unexpectedMessageDuringLogin("client re-sent startup pkt") : .badHeader(hexadecimal(bytes, from: offset)))
+            fail(
+                client,
+                isStartup ? .unexpectedMessageDuringLogin("client re-sent startup pkt") : .badHeader(hexadecimal(bytes, from: offset)))
             return bytes.count
         case .frame(let frame):
             if frame.type == Frontend.terminate {
@@ -241,7 +243,9 @@ extension WorkerCore {
         client.phase = .awaitingGreeting
         login.answer = answer.bytes
         shard.awaitingGreeting.append(client.slot)
-        if let failure = shard.shared.failure, shard.shared.connected.load(ordering: .relaxed) == 0, now < failure.time + settings.serverLoginRetry {
+        if let failure = shard.shared.failure, shard.shared.connected.load(ordering: .relaxed) == 0,
+            now < failure.time + settings.serverLoginRetry
+        {
             fail(client, .serverLoginFailing(String((failure.fields.message ?? "connect failed").prefix(99))))
             return
         }

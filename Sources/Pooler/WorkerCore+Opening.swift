@@ -140,6 +140,7 @@ extension WorkerCore {
         case .success(let addresses):
             _ = connect(opening.to(addresses))
         case .failure(let failure):
+            leaveHost(opening.shard)
             openingFailed(opening.shard, ServerLogin.error("server DNS lookup failed: \(host): \(failure.reason)"))
         }
     }
@@ -163,6 +164,7 @@ extension WorkerCore {
                 shared.log.warning("\(mark(shard)) connect to \(address.description) failed: \(error.reason)")
             }
         }
+        leaveHost(shard)
         openingFailed(shard, ServerLogin.error("connect failed"))
         return false
     }
@@ -299,11 +301,16 @@ extension WorkerCore {
         _ = connect(opening)
     }
 
+    /// A list of hosts that is not balanced is gone through from failure to failure.
+    private func leaveHost(_ shard: PoolShard) {
+        if shard.database.loadBalanceHosts == .disable { shard.shared.advanceHost() }
+    }
+
     /// The connection could not be made, or broke before the login was done.
     func openingFailed(_ server: ServerConnection, _ reason: String, detail: String? = nil) {
         let shard = server.shard
         if let detail { shared.log.warning("\(server.label) \(reason): \(detail)") }
-        if shard.database.loadBalanceHosts == .disable { shard.shared.advanceHost() }
+        leaveHost(shard)
         discard(server, reason)
         openingFailed(shard, ServerLogin.error(reason))
     }
@@ -336,7 +343,9 @@ extension WorkerCore {
 
     /// The server refuses this pool: with no server left that could serve them, waiting clients hear why at once.
     func loginFailed(_ key: CapacityLedger.PoolKey) {
-        guard let shard = shards[key], let failure = shard.shared.failure, shard.shared.connected.load(ordering: .relaxed) == 0 else { return }
+        guard let shard = shards[key], let failure = shard.shared.failure, shard.shared.connected.load(ordering: .relaxed) == 0 else {
+            return
+        }
         for waiter in shard.queue.allWaiting {
             if let client = clients[waiter.client] { fail(client, .serverLoginFailed(failure.fields)) }
         }

@@ -10,7 +10,7 @@ struct Sluice: ParsableCommand {
         commandName: "sluice",
         abstract: "A connection pooler for PostgreSQL.",
         usage: """
-            sluice [-q] [-v ...] CONFIG.ini
+            sluice [-q] CONFIG.ini
             sluice [--database-url URL] [--listen-addr ADDRESS] [--listen-port PORT] [--pool-size N] [--workers N]
             """,
         discussion: """
@@ -43,9 +43,6 @@ struct Sluice: ParsableCommand {
 
     @Flag(name: .shortAndLong, help: "No messages on standard error; they go to the log file only.")
     var quiet = false
-
-    @Flag(name: .shortAndLong, help: "More detail in the log; may be given twice.")
-    var verbose: Int
 
     enum Reference: String, ExpressibleByArgument {
         case markdown, ini
@@ -111,7 +108,6 @@ struct Sluice: ParsableCommand {
             if let poolSize { result.settings.defaultPoolSize = poolSize }
             if let workers { result.settings.workers = workers }
         }
-        result.settings.verbose += verbose
         return result
     }
 }

@@ -73,7 +73,8 @@ struct ModelPostgres {
             unnamed = nil
             // Quoted names keep their case; whoever quotes here writes the rest in capitals too.
             let written = cut(body, 1).texts[0]
-            let texts = (written.contains("\"") ? written : written.lowercased()).split(separator: ";", omittingEmptySubsequences: false).map(String.init)
+            let texts = (written.contains("\"") ? written : written.lowercased()).split(separator: ";", omittingEmptySubsequences: false)
+                .map(String.init)
             do throws(Failure) {
                 if texts.contains(where: { $0.hasPrefix("syntax") }) { throw Failure(SQLState.syntaxError) }
                 try simple(texts)

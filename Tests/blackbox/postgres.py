@@ -6,7 +6,7 @@ import signal
 import subprocess
 
 import wire
-from processes import DEADLINE, free_port, give, listening, start, wait_until
+from processes import DEADLINE, free_port, give, listening, process_status, start, unread, wait_until
 
 # name: how the server stores the password, and how pg_hba.conf asks for it
 USERS = {
@@ -146,6 +146,11 @@ class Postgres:
         os.kill(pid, signal.SIGKILL)
         self._forget_admin()
 
+    def paused(self, pid):
+        """`with postgres.paused(pid) as backend:` stops one backend, so that what is sent to it certainly waits there."""
+        assert pid in self.children(), f"{pid} is no backend of this server"
+        return Paused(self, pid)
+
     def log(self):
         with open(self.log_path, errors="replace") as f:
             return f.read()
@@ -187,3 +192,23 @@ class Postgres:
     def secret_of(self, user):
         """The secret exactly as the server stores it, for SCRAM pass-through."""
         return self.sql(f"select rolpassword from pg_authid where rolname = '{user}'")[0][0]
+
+
+class Paused:
+    def __init__(self, postgres, pid):
+        self.pid = pid
+        rows = postgres.sql(f"select client_port from pg_stat_activity where pid = {pid} and client_port > 0")
+        assert rows, f"backend {pid} has no TCP client"
+        self.ports = (postgres.port, int(rows[0][0]))
+
+    def __enter__(self):
+        os.kill(self.pid, signal.SIGSTOP)
+        wait_until(lambda: process_status(self.pid, "State") == "T", "the backend to stop")
+        return self
+
+    def __exit__(self, *_):
+        os.kill(self.pid, signal.SIGCONT)
+
+    def wait_unread(self):
+        """Until something has arrived that it has not read."""
+        wait_until(lambda: unread(*self.ports) > 0, "bytes on their way to the stopped backend")

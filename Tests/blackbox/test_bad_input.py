@@ -437,6 +437,40 @@ def test_a_port_that_is_taken(make_pooler):
     assert first.connect().value("select 1") == "1"
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_start_refused_for_its_pidfile_leaves_nothing_behind(make_pooler, workers):
+    # the listeners had been opened before the pidfile was looked at: a dead socket file stayed behind
+    workers = {"workers": workers} if make_pooler.kind.is_sluice else {}
+    first = make_pooler()
+    pidfile = first.folder + "/pooler.pid"
+    with open(pidfile, "w") as f:
+        f.write(f"{first.pid}\n")
+    second = make_pooler(start=False, pidfile=pidfile, **workers)
+    before = sorted(os.listdir(second.folder))
+    second.launch()
+    assert second.wait() == 1
+    assert "pidfile" in second.log()
+    left = sorted(set(os.listdir(second.folder)) - set(before))
+    assert [name for name in left if not name.endswith(".log")] == []
+    assert open(pidfile).read() == f"{first.pid}\n", "the living process's pidfile stays"
+    second.process = None
+    os.unlink(pidfile)
+    second.start()
+    assert second.connect().value("select 1") == "1" and open(pidfile).read().strip() == str(second.pid)
+    assert first.connect().value("select 1") == "1"
+
+
+@pytest.mark.sluice_only("it speaks no TLS to servers yet, and says so instead of speaking in the clear")
+@pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
+def test_a_promise_of_tls_to_servers_that_cannot_be_kept_is_refused(make_pooler, mode):
+    pooler = make_pooler(start=False, server_tls_sslmode=mode)
+    pooler.launch()
+    assert pooler.wait() == 1
+    assert f"server_tls_sslmode={mode}" in pooler.stderr()
+    assert not os.path.exists(pooler.socket_path)
+    pooler.process = None
+
+
 @pytest.mark.sluice_only("PgBouncer's known keys differ by version")
 def test_known_keys_that_are_not_built_yet_are_taken_with_a_warning(make_pooler):
     pooler = make_pooler(service_name="x", job_name="y", suspend_timeout=10, resolv_conf="/etc/resolv.conf", pkt_buf=8192, sbuf_loopcnt=3, tcp_defer_accept=1)

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 import wire
-from processes import wait_until
+from processes import free_port, wait_until
 from wire import ask, bind, copy_data, execute, flush, parse, query, sync
 
 MB = 1 << 20
@@ -91,6 +91,28 @@ def test_a_client_that_meets_a_dying_idle_backend_is_served_or_told(make_pooler,
             assert seen.values == ["served"]
 
 
+@pytest.mark.parametrize("when", ["linked just now", "setting known parameters", "trying new parameters"])
+def test_a_server_that_dies_right_after_it_was_linked_is_no_bare_end(make_pooler, postgres, when):
+    # its FATAL was taken for the answer to the pooler's own SET, and the client saw nothing but an end of stream
+    pooler = make_pooler(default_pool_size=1)
+    other = pooler.connect()
+    for turn in range(5):
+        parameters = {} if when == "linked just now" else {"TimeZone": f"Etc/GMT+{turn}", "application_name": f"n{turn}"}
+        if parameters and pooler.kind.is_sluice:
+            parameters["statement_timeout"] = f"7{turn}s"
+        if when == "setting known parameters":
+            pooler.connect(parameters=parameters).value("select 1")
+        c = pooler.connect(parameters=parameters)
+        pid = other.pid()
+        with postgres.paused(pid) as backend:
+            c.send(query("select 'never answered'"))
+            backend.wait_unread()
+            postgres.sql(f"select pg_terminate_backend({pid})")
+        fatal = last_words(c)
+        assert fatal.code == "57P01" or not pooler.kind.is_sluice, fatal
+        assert other.value("select 1") == "1"
+
+
 def test_kill_9_of_a_backend_while_linked(make_pooler, own_postgres):
     pooler = make_pooler(own_postgres, default_pool_size=2, server_login_retry=1)
     c, idle = pooler.connect(), pooler.connect()
@@ -124,6 +146,49 @@ def test_prepared_statements_survive_the_death_of_their_server(make_pooler, post
         wait_until(lambda: pid not in pooler.servers(), "the backend to end")
         pooler.wait_log(SERVER_CLOSED, turn + 1)
         assert c.run(bind("s"), execute(), sync()).values == ["prepared"]
+
+
+NOBODY_THERE = {"a port that refuses": lambda: {"port": free_port()}, "no such socket": lambda: {"host": "/nowhere/at/all"}}
+
+
+@pytest.mark.sluice_only("PgBouncer 1.18 tries four times for each query")
+@pytest.mark.parametrize("where", NOBODY_THERE)
+def test_a_server_that_refuses_at_once_is_not_tried_without_end(make_pooler, where):
+    # server_login_retry=0: the next attempt followed in the same turn of the event loop, and nobody else had one
+    pooler = make_pooler(databases={"lab": {}, "dead": NOBODY_THERE[where]()}, auth_type="trust", server_login_retry=0)
+    c, dead = pooler.connect(), [pooler.raw() for _ in range(3)]
+    c.value("select 1")
+    for d in dead:
+        d.send(wire.startup_packet({"user": "app", "database": "dead"}))
+
+    def attempts():
+        with open(pooler.log_path) as f:
+            return sum("failed" in line for line in f)
+
+    wait_until(lambda: attempts() >= 2, "two attempts")
+    before, queries, answered = attempts(), 3000, 0
+    try:
+        while answered < queries and c.value(f"select {answered}") == str(answered):
+            answered += 1
+    finally:
+        tried = attempts() - before
+        if tried >= queries / 10:  # it fills the disk
+            pooler.signal(signal.SIGKILL)
+            pooler.wait()
+            os.truncate(pooler.log_path, 0)
+            os.truncate(pooler.stderr_path, 0)
+    assert tried < queries / 10 and answered == queries, f"{tried} attempts beside {answered} queries"
+    assert pooler.connect().value("select 1") == "1"
+
+
+def test_a_host_name_with_an_address_that_nobody_listens_on(make_pooler):
+    # localhost is ::1 first on many machines, and PostgreSQL listens on 127.0.0.1 only
+    pooler = make_pooler(databases={"lab": {"host": "localhost"}}, default_pool_size=3)
+    clients = [pooler.connect() for _ in range(3)]
+    for c in clients:
+        c.rows("begin")
+    assert len({c.pid() for c in clients}) == 3
+    assert {c.value("select host(inet_server_addr())") for c in clients} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("how", ["fast", "kill"])
@@ -510,6 +575,22 @@ def test_sigint_waits_for_servers(make_pooler):
     assert pooler.wait() == 0
 
 
+@pytest.mark.since("1.25")
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
+def test_sigint_ends_a_pooler_that_keeps_servers_warm(make_pooler, busy):
+    # min_pool_size of a forced user: each server that was closed was opened again, and nobody was ever the last
+    pooler = make_pooler(databases={"lab": {"user": "app", "password": "app-pw", "min_pool_size": 2}}, default_pool_size=3, server_login_retry=1)
+    wait_until(lambda: len(pooler.servers()) == 2, "two warm servers")
+    c = pooler.connect()
+    c.rows("begin" if busy else "select 1")
+    pooler.signal(signal.SIGINT)
+    wait_until(lambda: refuses(pooler), "the listener to close")
+    if busy:
+        assert c.query("commit").tags == ["COMMIT"]
+    assert pooler.wait() == 0
+    assert not pooler.servers()
+
+
 @pytest.mark.since("1.23")
 def test_sigquit_ends_at_once_in_the_middle_of_everything(make_pooler):
     pooler = make_pooler(default_pool_size=2)
@@ -535,6 +616,70 @@ def test_sighup_reloads_without_disturbing_anybody(make_pooler):
     pooler.databases["lab3"] = {}
     pooler.reload()
     wait_until(lambda: served(pooler, database="lab3"), "the new database")
+
+
+@pytest.mark.sluice_only("PgBouncer 1.18 now and then leaves a query unanswered")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_database_that_moves_leaves_its_old_server_for_good(make_pooler, postgres, own_postgres, workers):
+    # a connection that was being made while the file was read still went to the old host, and was used
+    pooler = make_pooler(default_pool_size=4, workers=workers)
+    clients = [pooler.connect() for _ in range(12)]
+
+    def everybody(turn):
+        for i, c in enumerate(clients):
+            c.send(query("show port") if (i + turn) % 2 else ask("select current_setting('port')") + sync())
+        return {c.read_until("Z").check().values[0] for c in clients}
+
+    place, other = postgres, own_postgres
+    for _ in range(2):  # there, and back again
+        assert everybody(0) == {str(place.port)}
+        holder = pooler.connect()
+        holder.rows("begin")
+        assert holder.value("show port") == str(place.port)
+        pooler.databases["lab"] = {"port": other.port}
+        pooler.reload()
+        turn, seen = 0, set()
+        while str(other.port) not in seen:
+            turn += 1
+            seen = everybody(turn)
+        for turn in range(20):
+            assert everybody(turn) == {str(other.port)}, "who has seen the new one never sees the old one again"
+        assert holder.value("show port") == str(place.port), "a transaction stays where it began"
+        assert holder.query("commit").tags == ["COMMIT"]
+        assert holder.value("show port") == str(other.port)
+        wait_until(lambda: not place.backends("lab"), "the old servers to be closed")
+        place, other = other, place
+
+
+@pytest.mark.parametrize("mode", ["transaction", pytest.param("session", marks=pytest.mark.sluice_only("PgBouncer 1.18 runs the query of one who waited"))])
+def test_a_database_that_is_removed_and_added_again(make_pooler, postgres, mode):
+    # who waited got a server that somebody who had to go left behind, and his query ran
+    pooler = make_pooler(databases={"lab": {}, "lab2": {"pool_mode": mode}}, default_pool_size=1, server_reset_query="", **({"query_wait_notify": 1} if make_pooler.kind.since("1.25") else {}))
+    keeper, holder = pooler.connect(), pooler.connect(database="lab2")
+    holder.rows("drop table if exists removed; create table removed(i int)")
+    for _ in range(2):
+        holder.rows("begin; insert into removed values (0)" if mode == "transaction" else "select 'keeps its server'")
+        waiting = [pooler.connect(database="lab2") for _ in range(5)]
+        for i, c in enumerate(waiting):
+            c.send(query("insert into removed values (1)") if i % 2 else ask("insert into removed values (1)") + sync())
+        if pooler.kind.since("1.25"):
+            for c in waiting:
+                assert c.read()[0] == "N", "told that it is queued"
+        entry = pooler.databases.pop("lab2")
+        pooler.reload()
+        for c in waiting + [holder]:
+            seen = c.read_to_end()
+            assert seen.error.severity == "FATAL" and seen.error.message == "database removed" and not seen.tags, seen
+        wait_until(lambda: not pooler.servers("lab2"), "the servers to be closed")
+        with pytest.raises(wire.ServerError, match="no such database: lab2"):
+            pooler.connect(database="lab2")
+        assert keeper.value("select 'undisturbed'") == "undisturbed"
+        pooler.databases["lab2"] = entry
+        pooler.reload()
+        wait_until(lambda: served(pooler, database="lab2"), "the database to be back")
+        holder = pooler.connect(database="lab2")
+        assert holder.value("select count(*) from removed") == "0"
+    holder.rows("drop table removed")
 
 
 def test_a_reload_of_a_broken_file_changes_nothing_for_clients(make_pooler):

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 import wire
-from processes import wait_until
+from processes import raise_open_files, wait_until
 from wire import ask, bind, execute, parse, query, sync
 
 
@@ -222,6 +222,44 @@ def test_a_client_that_leaves_the_queue_is_forgotten(make_pooler):
     holder.rows("drop table ghosts")
 
 
+MANY_WAITERS = {
+    "deallocate": (query("DEALLOCATE ALL"), {}),
+    "refused": (query("select 1"), {"disable_pqexec": 1}),
+}
+
+
+@pytest.mark.sluice_only("PgBouncer keeps 2,048 files open at most, and asks a server for each")
+@pytest.mark.parametrize("what", MANY_WAITERS)
+def test_nine_thousand_waiters_that_need_no_server_after_all(make_pooler, what):
+    # Each waiter freed the server again at once, and each was served from within the one before it: the stack overflowed.
+    count = 9000
+    if not raise_open_files(count + 200):
+        pytest.skip("the hard limit on open files is too low")
+    burst, settings = MANY_WAITERS[what]
+    pooler = make_pooler(auth_type="trust", default_pool_size=1, max_client_conn=20000, query_wait_timeout=0, query_wait_notify=0, workers=1, log_connections=0, log_disconnections=0, log_pooler_errors=0, **settings)
+    holder = pooler.connect()
+    assert holder.extended("begin").status == "T"
+    waiting = []
+    for _ in range(count):  # all are queued: the query is in one burst with the startup packet, and that is answered
+        c = pooler.raw()
+        c.send(wire.startup_packet({"user": "app", "database": "lab"}), burst)
+        waiting.append(c)
+        if len(waiting) % 100 == 0:
+            for c in waiting[-100:]:
+                c.login()
+    queue = select.poll()
+    for c in waiting:
+        queue.register(c.socket, select.POLLIN)
+    assert not queue.poll(0), "nobody is answered yet"
+    assert holder.extended("commit").tags == ["COMMIT"]
+    for c in waiting:
+        if what == "refused":
+            ended_with(c, "PQexec disallowed")
+        else:
+            assert c.read_until("Z") == [("C", "DEALLOCATE ALL"), ("Z", "I")]
+    assert holder.extended("select 'alive'").values == ["alive"] and len(pooler.servers()) == 1
+
+
 def test_idle_servers_are_taken_last_in_first_out(make_pooler):
     pooler = make_pooler(default_pool_size=3)
     pids = open_servers(pooler, 3)
@@ -377,6 +415,28 @@ def test_transaction_timeout(make_pooler):
     assert b.value("select 1") == "1"
 
 
+TOO_LONG = {
+    "a single statement": (query("select pg_sleep(1000)"),),
+    "a single extended statement": (ask("select pg_sleep(1000)") + sync(),),
+    "the first statement of a transaction": (query("begin; select pg_sleep(1000)"),),
+    "the first statement behind an extended begin": (ask("begin") + ask("select pg_sleep(1000)") + sync(),),
+    "a statement behind a begin": (query("begin"), query("select pg_sleep(1000)")),
+}
+
+
+@pytest.mark.sluice_only("PgBouncer 1.25 looks at it between statements of a transaction")
+@pytest.mark.parametrize("what", TOO_LONG)
+def test_transaction_timeout_ends_a_statement_that_goes_on_for_ever(make_pooler, what):
+    # it began to count with the first ReadyForQuery inside a transaction: a lone statement, and the first, had no limit
+    pooler = make_pooler(default_pool_size=1, transaction_timeout=1)
+    c, other = pooler.connect(), pooler.connect()
+    for part in TOO_LONG[what][:-1]:
+        c.run(part).check()
+    c.send(TOO_LONG[what][-1])
+    assert "transaction timeout" in c.read_to_end().error.message
+    assert other.value("select 1") == "1"
+
+
 def test_client_idle_timeout(make_pooler):
     pooler = make_pooler(client_idle_timeout=1)
     a, b = pooler.connect(), pooler.connect()
@@ -508,6 +568,40 @@ def test_server_check_query_runs_before_reuse(make_pooler):
         c.value("select 1")
     assert int(c.value("select count(*) from checks")) >= 3
     c.rows("drop table checks")
+
+
+@pytest.mark.sluice_only("PgBouncer's rested servers are tested in the background")
+@pytest.mark.parametrize("check", ["select 1", "<empty>"])
+def test_after_a_rest_one_request_tests_one_server(make_pooler, postgres, check):
+    # each of them was tested for one waiting client, which a pool of 500 servers felt every morning
+    pooler = make_pooler(default_pool_size=6, server_check_delay=0.2, server_check_query=check, workers=1)
+    pids = open_servers(pooler, 6)
+    c = pooler.connect()
+
+    def used():
+        return {int(pid): at for pid, at in postgres.sql(f"select pid, state_change from pg_stat_activity where pid in ({', '.join(map(str, pids))})")}
+
+    for _ in range(3):
+        wait_until(lambda: len(pooler.servers("lab", "state_change < clock_timestamp() - interval '300 ms'")) == 6, "all servers to have rested")
+        before = used()
+        mine = c.pid()
+        after = used()
+        assert len(after) == 6 and [pid for pid in pids if after[pid] != before[pid]] == [mine]
+
+
+def test_after_a_rest_every_request_is_served_by_a_tested_server(make_pooler):
+    pooler = make_pooler(default_pool_size=4, server_check_delay=0.2, server_check_query="insert into rest_checks select pg_backend_pid()")
+    clients = [pooler.connect() for _ in range(4)]
+    clients[0].rows("drop table if exists rest_checks; create table rest_checks(pid int)")
+    open_servers(pooler, 4)
+    clients[0].rows("truncate rest_checks")
+    wait_until(lambda: len(pooler.servers("lab", "state_change < clock_timestamp() - interval '1 second'")) == 4, "all servers to have rested")
+    for c in clients:
+        c.rows("begin")
+    assert {str(c.pid()) for c in clients} <= set(clients[0].query("select pid from rest_checks").values)
+    for c in clients:
+        c.rows("commit")
+    clients[0].rows("drop table rest_checks")
 
 
 @pytest.mark.sluice_only("PgBouncer 1.18 ignores the error")

@@ -314,6 +314,20 @@ def test_parse_known_to_the_server_is_answered_in_its_place(one_server):
     assert r.kinds == "12DC112DC2DCZTDCZ" and r.values == ["1", "2", "known", "3"]
 
 
+@pytest.mark.parametrize("name", ["k", ""])
+@pytest.mark.parametrize("portal", ["", "p"])
+def test_a_portal_is_executed_behind_a_parse_known_to_the_server(one_server, portal, name):
+    # the Execute was taken for one of the statement that had just been parsed
+    a, b = one_server.connect(), one_server.connect()
+    a.run(parse("k", "select 7"), bind("k"), execute(), sync()).check()
+    for _ in range(3):
+        r = b.run(parse("five", "select 5"), bind("five", portal=portal), parse(name, "select 7"), describe(portal, "P"), execute(portal), close("five"), close(name), sync())
+        assert r.kinds == "121TDC33Z" and r.values == ["5"] and r.tags == ["SELECT 1"]
+        r = b.run(parse("", "select 5"), bind("", portal=portal), parse("k", "select 7"), execute(portal), bind("k"), execute(), close("k"), sync())
+        assert r.kinds == "121DC2DC3Z" and r.values == ["5", "7"]
+    assert use(a, "k").values == ["7"]
+
+
 def test_close_of_an_unknown_statement_succeeds(target):
     c = target.connect()
     assert c.run(close("never"), sync()).kinds == "3Z"
@@ -525,6 +539,44 @@ def test_a_stale_plan_heals_for_every_client_and_server(make_pooler):
 
 
 @pytest.mark.sluice_only("PgBouncer's server statement stays stale for ever")
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("name", ["fresh", ""])
+def test_a_fresh_parse_of_an_old_text_after_ddl_is_never_stale(make_pooler, name, workers):
+    # the server knew the text from before the ALTER TABLE: a client that prepared it for the first time got 0A000
+    pooler = make_pooler(default_pool_size=3, workers=workers)
+    ddl = pooler.connect()
+    ddl.rows("drop table if exists ddl_here; create table ddl_here(a int); insert into ddl_here values (1)")
+    columns = ["a"]
+    old = [pooler.connect() for _ in range(3)]
+    for c in old:
+        c.run(parse("old", "select * from ddl_here"), sync()).check()
+    for turn in range(3):
+        for c in old:
+            c.rows("begin")
+        assert len({c.pid() for c in old}) == 3
+        for c in old:
+            use(c, "old")  # every server has run it; right after DDL it may be told to prepare again
+            c.rows("rollback")
+        ddl.rows(f"alter table ddl_here add column c{turn} int default {turn}")
+        columns.append(f"c{turn}")
+        fresh = [pooler.connect() for _ in range(3)]
+        for c in fresh:
+            c.rows("begin")
+        assert len({c.pid() for c in fresh}) == 3
+        for c in fresh:
+            r = c.run(parse(name, "select * from ddl_here"), describe(name), bind(name), execute(), sync())
+            assert not r.errors and r.kinds == "1tT2DCZ", r
+            assert r[2] == ("T", tuple(columns)) and len(r.rows[0]) == len(columns)
+        for c in fresh:
+            assert c.query("commit").tags == ["COMMIT"]
+            c.terminate()
+        for c in old:  # a client of before closes and prepares again, as drivers do
+            c.run(close("old"), parse("old", "select * from ddl_here"), sync()).check()
+            assert len(use(c, "old").check().rows[0]) == len(columns)
+    ddl.rows("drop table ddl_here")
+
+
+@pytest.mark.sluice_only("PgBouncer's server statement stays stale for ever")
 def test_a_stale_plan_in_a_transaction_heals_after_rollback(table, target):
     c, ddl = target.connect(), target.connect()
     c.run(parse("s", f"select * from {table}"), bind("s"), execute(), sync()).check()
@@ -641,6 +693,64 @@ def test_deallocate_and_next_use_in_one_burst(target):
     c.run(parse("s", "select 'one'"), sync()).check()
     r = c.run(query("deallocate s"), parse("s", "select 'two'"), bind("s"), execute(), sync(), query("deallocate s"), bind("s"), execute(), sync(), ready=4)
     assert r.kinds == "CZ12DCZCZEZ" and r.values == ["two"] and r.codes == ["26000"]
+
+
+@sql_deallocate
+@pytest.mark.parametrize("flushed", [True, False], ids=["flushed", "in one burst"])
+@pytest.mark.parametrize("how", ["DEALLOCATE n", "DEALLOCATE ALL", "DEALLOCATE PREPARE n;"])
+def test_deallocate_commits_the_batch_before_it_as_any_query_does(one_server, how, flushed):
+    # Answered by the pooler alone, the INSERT stayed open on the server: the next client's error rolled it back, and
+    # without a Flush its answer never came.
+    c, other = one_server.connect(), one_server.connect()
+    c.rows("drop table if exists batch; create table batch(i int)")
+    for turn in range(1, 4):
+        c.run(parse("n", "select 'n'"), sync()).check()
+        if flushed:
+            c.send(ask("insert into batch values (1)"), flush())
+            assert c.read_until("C").tags == ["INSERT 0 1"]
+            r = c.run(query(how))
+            assert r.kinds == "CZ"
+        else:
+            r = c.run(ask("insert into batch values (1)"), query(how))
+            assert r.kinds == "12CCZ"
+        assert r.tags[-1] == ("DEALLOCATE ALL" if how.endswith(" ALL") else "DEALLOCATE") and r.status == "I"
+        assert other.query("select 1/0").codes == ["22012"]
+        assert other.value("select count(*) from batch") == str(turn)
+        assert use(c, "n").codes == ["26000"]
+    c.rows("drop table batch")
+
+
+@sql_deallocate
+def test_deallocate_behind_a_query_in_a_burst_takes_only_ones_own_name(make_pooler):
+    # the server dropped the statement for everybody, and the pooler took it for known: 26000 for the others
+    pooler = make_pooler(default_pool_size=3)
+    a, others = pooler.connect(), [pooler.connect() for _ in range(3)]
+
+    def everybody_on_every_server():
+        for c in others:
+            c.rows("begin")
+        assert len({c.pid() for c in others}) == 3
+        for c in others:
+            assert use(c, "mine").values == ["7"]
+        for c in others:
+            assert c.query("commit").tags == ["COMMIT"]
+
+    for c in others:
+        c.run(parse("mine", "select 7"), sync()).check()
+    everybody_on_every_server()
+    for turn in range(4):
+        a.run(parse("k", "select 7"), sync()).check()
+        assert use(a, "k").values == ["7"]
+        holders = others[: turn % 3]  # each time on another server
+        for c in holders:
+            c.rows("begin")
+        r = a.run(query("select 1"), parse("", "DEALLOCATE k"), bind(), execute(), sync(), ready=2)
+        assert r.kinds == "TDCZ12CZ" and r.tags == ["SELECT 1", "DEALLOCATE"]
+        assert use(a, "k").codes == ["26000"]
+        for c in holders:
+            c.rows("commit")
+        everybody_on_every_server()
+        assert a.run(parse("k2", "select 7"), bind("k2"), execute(), close("k2"), sync()).values == ["7"]
 
 
 def test_sql_prepare_and_execute_within_a_transaction(target):

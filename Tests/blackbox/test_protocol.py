@@ -32,6 +32,15 @@ def test_startup_3_2_is_negotiated_down(target):
     assert c.value("select 1") == "1"
 
 
+@pytest.mark.sluice_only("PgBouncer negotiates with the greeting, after the login")
+@pytest.mark.parametrize("more", [{"protocol": wire.PROTOCOL_3_2}, {"parameters": {"_pq_.does_not_exist": "1"}}], ids=["3.2", "an option"])
+def test_the_negotiation_comes_before_the_authentication(target, more):
+    # libpq takes NegotiateProtocolVersion only while it waits for the first AuthenticationRequest
+    c = target.connect(**more)
+    kinds = "".join(m[0] for m in c.greeting)
+    assert kinds[0] == "v" and kinds[1] == "R" and kinds.count("v") == 1, kinds
+
+
 @pytest.mark.since("1.20")
 def test_unknown_protocol_options_are_named_in_the_negotiation(target):
     c = target.connect(parameters={"_pq_.does_not_exist": "1"})
@@ -441,6 +450,151 @@ def test_copy_refused_in_extended_mode_with_late_data(copy_table):
     assert c.value("select count(*) from copy_here") == "0"
 
 
+@pytest.fixture
+def copy_pooler(make_pooler):
+    """One server and an empty table: whatever a COPY leaves undone meets the next client."""
+    pooler = make_pooler(default_pool_size=1, idle_transaction_timeout=1, **({"client_message_timeout": 1} if make_pooler.kind.is_sluice else {}))
+    pooler.connect().rows("drop table if exists copied; create table copied(i int)")
+    yield pooler
+    for c in pooler.clients:
+        c.close()
+    pooler.connect().query("drop table copied")
+
+
+COPY_COPIED = {"simple": query("copy copied from stdin"), "extended": ask("copy copied from stdin") + sync()}
+
+
+@pytest.mark.sluice_only("PgBouncer 1.18 leaves the next client without an answer")
+@pytest.mark.parametrize("rest", ["sent", "never sent"])
+def test_a_copy_that_fails_while_half_a_message_is_sent_disturbs_nobody(copy_pooler, rest):
+    # The server went to the next client although it was still waiting for the rest of the row: it took that client's
+    # query for it, and the client waited for ever.
+    c, other = copy_pooler.connect(), copy_pooler.connect()
+    c.send(query("copy copied from stdin"))
+    c.read_until("G")
+    row = copy_data(b"1\n" * 500)
+    c.send(copy_data(b"bad\n"), row[:100])
+    r = c.read_until("Z")
+    assert r.codes == ["22P02"] and r.status == "I"
+    other.send(query("select 'served'"))
+    if rest == "sent":
+        c.send(row[100:], copy_done(), query("select 'mine'"))
+        assert c.read_until("Z").values == ["mine"]
+    assert other.read_until("Z").values == ["served"]
+    assert other.value("select count(*) from copied") == "0"
+
+
+@pytest.mark.sluice_only("PgBouncer has no limit on the rest of a message")
+@pytest.mark.parametrize("rest", ["sent", "never sent"])
+def test_an_extended_copy_that_fails_while_half_a_message_is_sent_disturbs_nobody(copy_pooler, rest):
+    c, other = copy_pooler.connect(), copy_pooler.connect()
+    c.send(ask("copy copied from stdin"), sync())
+    c.read_until("G")
+    row = copy_data(b"1\n" * 500)
+    c.send(copy_data(b"bad\n"), row[:100])
+    assert c.read_until("E").codes == ["22P02"]
+    other.send(query("select 'served'"))
+    if rest == "sent":
+        c.send(row[100:], copy_done(), sync())
+        assert c.read_until("Z") == [("Z", "I")]
+        assert c.value("select 'mine'") == "mine"
+    assert other.read_until("Z").values == ["served"]
+    assert other.value("select count(*) from copied") == "0"
+
+
+@pytest.mark.parametrize("bursts", [1, 2, 3])
+def test_psqls_copy_that_fails_outside_a_transaction_gives_the_server_back(copy_pooler, bursts):
+    # \copy through the extended protocol: the Sync ahead of the data is ignored, or (with a failure) perhaps not.
+    # Whoever counts it waits for a ReadyForQuery that never comes, until idle_transaction_timeout ends the client.
+    c, other, clock = copy_pooler.connect(), copy_pooler.connect(), copy_pooler.connect(database="lab2")
+    start = parse("", "copy copied from stdin") + bind() + describe("", "P") + execute() + sync()
+    data, end = copy_data(b"1\n") + copy_data(b"bad\n"), copy_done() + sync()
+    for _ in range(3):
+        c.send(start)
+        assert c.read_until("G").kinds == "12nG"
+        if bursts == 1:
+            c.send(data + end)
+        elif bursts == 2:
+            c.send(data)
+            c.send(end)
+        else:
+            c.send(data)
+            assert c.read_until("E").codes == ["22P02"]
+            c.send(end)
+        r = c.read_until("Z")
+        assert r.kinds == ("Z" if bursts == 3 else "EZ") and r.status == "I"
+        assert other.value("select count(*) from copied") == "0", "the next client gets the only server"
+    clock.rows("begin")
+    assert "idle transaction timeout" in clock.read_to_end().error.message
+    assert c.value("select 'never in a transaction'") == "never in a transaction"
+    c.send(start)
+    c.read_until("G")
+    assert c.run(copy_data(b"1\n"), copy_done(), sync()).tags == ["COPY 1"]
+    assert other.value("select count(*) from copied") == "1"
+
+
+def test_two_copies_in_one_pipeline(copy_table):
+    # the second COPY stood behind the first one's CopyDone, and was taken for messages that a COPY ignores
+    c = copy_table
+    for turn in range(1, 4):
+        r = c.run(ask("copy copy_here from stdin"), copy_data(b"1\ta\n2\tb\n"), copy_done(), ask("copy copy_here from stdin"), copy_data(b"3\tc\n"), copy_done(), sync())
+        assert r.kinds == "12GC12GCZ" and r.tags == ["COPY 2", "COPY 1"] and r.status == "I"
+        assert c.value("select count(*) from copy_here") == str(3 * turn)
+
+
+@pytest.mark.parametrize("fails", ["first", "second"])
+def test_two_copies_in_one_pipeline_of_which_one_fails(copy_table, target, fails):
+    c, other = copy_table, target.connect()
+    good, bad = [ask("copy copy_here from stdin") + copy_data(row) + copy_done() for row in (b"1\ta\n", b"bad\tb\n")]
+    for _ in range(3):
+        r = c.run(bad + good if fails == "first" else good + bad, sync())
+        assert r.codes == ["22P02"] and r.kinds.endswith("EZ") and r.status == "I"
+        assert other.value("select count(*) from copy_here") == "0", "one Sync, one transaction"
+        assert c.value("select 'in step'") == "in step"
+
+
+@pytest.mark.since("1.21")
+def test_a_copy_that_swallows_a_sync_before_named_statements(copy_table, target):
+    # PostgreSQL keeps the COPY's CommandComplete back until a Sync or Flush: who waits for it before he sends on the rest
+    # of the client's burst, waits for ever.
+    c, other = copy_table, target.connect()
+    for turn in range(1, 4):
+        c.send(parse(f"n{turn}", "select 'n'"), ask("copy copy_here from stdin"), sync())
+        c.read_until("G")
+        r = c.run(copy_data(b"1\ta\n"), copy_done(), parse(f"m{turn}", "select 'm'"), bind(f"n{turn}"), execute(), bind(f"m{turn}"), execute(), sync())
+        assert r.kinds == "C12DC2DCZ" and r.values == ["n", "m"]
+        assert other.value("select count(*) from copy_here") == str(turn)
+        assert c.run(bind(f"n{turn}"), execute(), close(f"m{turn}"), sync()).kinds == "2DC3Z"
+
+
+@pytest.mark.since("1.21")
+def test_a_copy_that_swallows_a_sync_and_fails_before_named_statements(copy_table, target):
+    c, other = copy_table, target.connect()
+    c.run(parse("old", "select 'old'"), sync()).check()
+    c.send(parse("n", "select 'n'"), ask("copy copy_here from stdin"), sync())
+    c.read_until("G")
+    r = c.run(copy_data(b"bad\tx\n"), copy_done(), bind("old"), execute(), sync())
+    assert r.codes == ["22P02"] and r.kinds == "EZ"
+    assert c.run(bind("old"), execute(), sync()).values == ["old"]
+    assert other.value("select count(*) from copy_here") == "0"
+
+
+@pytest.mark.since("1.21")
+@pytest.mark.parametrize("behind", [query("discard all"), query("select 1"), query("deallocate all"), query("deallocate s")], ids=["discard all", "select", "deallocate all", "deallocate"])
+def test_a_query_behind_a_failed_parse_without_sync_is_skipped(target, behind):
+    # no ReadyForQuery may come before the client's Sync, and then exactly one
+    c = target.connect()
+    for name in ("", "bad"):
+        c.run(parse("s", "select 's'"), sync()).check()
+        c.send(parse(name, "selec"), behind)
+        assert c.read_until("E").codes == ["42601"]
+        c.send(flush(), behind)
+        assert c.run(sync()) == [("Z", "I")]
+        assert c.value("select 'in step'") == "in step"
+        assert c.run(bind("s"), execute(), close("s"), sync()).values == ["s"], "nothing was discarded"
+        assert c.run(parse(name, "selec"), behind, sync(), query("select 'after'"), ready=2).kinds == "EZTDCZ"
+
+
 def test_copy_in_a_transaction(copy_table):
     c = copy_table
     c.rows("begin")
@@ -556,6 +710,61 @@ def test_notify_reaches_the_listener_of_a_session(make_pooler):
     while len(got) < 2:
         got.append(listener.read())
     assert [(m[2], m[3]) for m in got] == [("chat", "hello"), ("chat", "again")]
+
+
+def test_notifications_reach_their_session_only(make_pooler, postgres):
+    pooler = make_pooler(databases={"lab": {}, "lab2": {"dbname": "lab", "pool_mode": "session"}}, default_pool_size=1)
+    listener = pooler.connect(database="lab2")
+    listener.rows("listen chat")
+    zones = ["Asia/Tokyo", "Europe/Vienna", "UTC"]
+    others = [(pooler.connect(parameters={"TimeZone": z}), z) for z in zones]
+    for turn in range(10):
+        for c, zone in others:  # the pooler's own SETs are under way all the time
+            r = c.query(f"notify chat, '{zone} {turn}'") if turn % 2 else c.extended(f"notify chat, '{zone} {turn}'")
+            assert r.tags == ["NOTIFY"] and not [m for m in r if m[0] == "A"]
+            r = c.query("show timezone")
+            assert r.values == [zone] and not [m for m in r if m[0] == "A"]
+    got = []
+    while len(got) < 30:
+        got += [m[3] for m in [listener.read()] if m[0] == "A"]
+    assert got == [f"{zone} {turn}" for turn in range(10) for zone in zones]
+
+
+def notified_while_linked(make_pooler, postgres, when):
+    """LISTEN in transaction mode: the server keeps listening when its client is long gone. Returns what another client got."""
+    pooler = make_pooler(databases={"lab": {}}, default_pool_size=1)
+    a, b = pooler.connect(), pooler.connect(parameters={"TimeZone": "Asia/Tokyo"})
+    assert b.value("show timezone") == "Asia/Tokyo"
+    a.rows("listen chat")
+    answers = wire.Reply()
+    with postgres.connect("lab") as speaker:
+        for turn in range(5):
+            with postgres.paused(a.pid()) as backend:
+                if when == "before the SET":
+                    speaker.rows(f"notify chat, '{turn}'")
+                if when == "between two queries":
+                    a.send(query("select 'a'"), query("select 'a again'"))
+                b.send(query("show timezone"), ask("select 'b'") + sync())
+                backend.wait_unread()
+                if when != "before the SET":
+                    speaker.rows(f"notify chat, '{turn}'")
+            r = wire.Reply(b.read_until("Z") + b.read_until("Z"))
+            assert r.values == ["Asia/Tokyo", "b"] and r.kinds == "TDCZ12DCZ"
+            answers += r
+            if when == "between two queries":
+                assert a.read_until("Z").values == ["a"] and a.read_until("Z").values == ["a again"]
+            assert a.value("select 'in step'") == "in step"
+    return answers
+
+
+@pytest.mark.parametrize("when", ["before the SET", "with the answer to the SET", "between two queries"])
+def test_a_notification_for_somebody_who_left_breaks_nothing(make_pooler, postgres, when):
+    notified_while_linked(make_pooler, postgres, when)
+
+
+@pytest.mark.parametrize("when", ["before the SET", "with the answer to the SET"])
+def test_a_notification_that_comes_with_the_answer_to_the_poolers_set_is_nobody_elses(make_pooler, postgres, when):
+    assert not [m for m in notified_while_linked(make_pooler, postgres, when) if m[0] == "A"], "somebody else's notification"
 
 
 def test_notify_inside_ones_own_transaction_comes_before_ready(target):
