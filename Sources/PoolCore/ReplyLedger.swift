@@ -129,6 +129,16 @@ public struct ReplyLedger: Sendable {
         return skipped
     }
 
+    /// The Syncs behind the COPY at the head, which it will ignore.
+    var syncsBehindCopy: [Owed] {
+        var syncs: [Owed] = []
+        for entry in owed.dropFirst() {
+            guard entry.request == .sync else { break }
+            syncs.append(entry)
+        }
+        return syncs
+    }
+
     /// Syncs that a COPY has ignored.
     mutating func takeDropped() -> [Owed] {
         defer { dropped = [] }

@@ -24,7 +24,9 @@ extension ServerSession {
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, table: StatementTable
     ) -> BackendAction {
         let verdict = ledger.receive(frame.type)
-        if ledger.hasDropped { liftDroppedFences() }
+        if ledger.hasDropped { lift(ledger.takeDropped()) }
+        // All that came before the COPY has been confirmed, and the ReadyForQuery of a Sync behind it will never come.
+        if frame.type == Backend.copyInResponse, fences > 0 { lift(ledger.syncsBehindCopy) }
         switch verdict {
         case .forward:
             if frame.type == Backend.commandComplete, let head = ledger.head {
@@ -108,8 +110,8 @@ extension ServerSession {
         writer.readyForQuery(status)
     }
 
-    private mutating func liftDroppedFences() {
-        for entry in ledger.takeDropped() {
+    private mutating func lift(_ syncs: [ReplyLedger.Owed]) {
+        for entry in syncs {
             if case .fence = notes.removeValue(forKey: entry.note) { fences -= 1 }
         }
     }
@@ -226,9 +228,9 @@ extension ServerSession {
         table: StatementTable
     ) {
         guard frame.length >= 9, offset + 9 <= bytes.count else { return }
-        // ALTER, CREATE, DROP, DISCARD, DEALLOCATE, PREPARE, RESET, SET; but not SELECT, INSERT, UPDATE, COMMIT, BEGIN.
+        // ALTER, CREATE, DROP, DISCARD, DEALLOCATE, PREPARE, LISTEN, RESET, SET; but not SELECT, INSERT, UPDATE, COMMIT, BEGIN.
         switch (bytes[offset + 5], bytes[offset + 6]) {
-        case (0x41, 0x4C), (0x43, 0x52), (0x44, 0x52), (0x44, 0x49), (0x44, 0x45), (0x50, 0x52), (0x52, 0x45),
+        case (0x41, 0x4C), (0x43, 0x52), (0x44, 0x52), (0x44, 0x49), (0x44, 0x45), (0x50, 0x52), (0x4C, 0x49), (0x52, 0x45),
             (0x53, 0x45) where bytes[offset + 7] != 0x4C:
             noteUnusualTag(frame, bytes, at: offset, of: owed, client: &client, table: table)
         default: break
@@ -252,8 +254,10 @@ extension ServerSession {
             statements.removeAll()
             parameters = parameters.withoutUnreported
             client.isResetting = owed.disposition == .forward
+        case "LISTEN":
+            hasListened = true
         case "RESET":
-            if isShared, owed.disposition == .forward {
+            if owed.disposition == .forward {
                 parameters = parameters.withUnknownValues(of: parameters)
                 client.isResetting = true
             }

@@ -63,6 +63,8 @@ public struct ServerSession: Sendable {
     public var parameters: ParameterSet
     /// Other clients will use the server after this one: what a client sets behind the pooler's back has to be put right.
     public var isShared = true
+    /// LISTEN has run: the linked client is one of those to whom notifications are owed. The shell takes note of it and puts it back.
+    public var hasListened = false
     /// As the last ReadyForQuery said.
     public internal(set) var status = TransactionStatus.idle
 

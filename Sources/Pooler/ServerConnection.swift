@@ -58,6 +58,8 @@ final class ServerConnection {
     var trialsLeft = 0
     var trialFailed: ErrorFields?
 
+    /// Clients that ran LISTEN here. Notifications are owed to them alone.
+    var listeners: Set<UInt64> = []
     /// A client has had it.
     var wasUsed = false
     var cancelKey: CancelKey?

@@ -126,7 +126,7 @@ extension WorkerCore {
             case Backend.noticeResponse:
                 forwards = server.session.ledger.head?.disposition != .swallow
             case Backend.notificationResponse:
-                forwards = true
+                forwards = server.client.map { server.listeners.contains($0.id) } ?? false
             default:
                 if frame.type == Backend.errorResponse { noteFarewell(server, bytes, frame.body(at: at)) }
                 if server.session.ledger.isEmpty {
@@ -210,7 +210,16 @@ extension WorkerCore {
     @inline(__always)
     private func judge(_ server: ServerConnection, _ frame: Frame, _ bytes: Span<UInt8>, _ at: Int) -> BackendAction {
         if let client = server.client {
-            return server.session.receive(frame, bytes, at: at, client: &client.session, table: server.shard.statements)
+            let action = server.session.receive(frame, bytes, at: at, client: &client.session, table: server.shard.statements)
+            if server.session.hasListened {
+                server.session.hasListened = false
+                // Most of those who listen in transaction mode are long gone.
+                if server.listeners.count >= 100 {
+                    server.listeners = server.listeners.filter { id in clients.all.contains { $0.id == id } }
+                }
+                server.listeners.insert(client.id)
+            }
+            return action
         }
         return server.session.receive(frame, bytes, at: at, client: &nobody, table: server.shard.statements)
     }

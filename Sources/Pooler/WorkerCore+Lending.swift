@@ -12,6 +12,7 @@ struct LentServer: Sendable {
     let session: ServerSession
     let cancelKey: CancelKey?
     let generation: UInt32
+    let listeners: Set<UInt64>
     let connectTime: Int64
     let lastActivity: Int64
 }
@@ -57,6 +58,7 @@ extension WorkerCore {
             connectTime: lent.connectTime, now: lent.lastActivity, parameters: lent.session.parameters, generation: lent.generation)
         server.session = lent.session
         server.cancelKey = lent.cancelKey
+        server.listeners = lent.listeners
         server.phase = .idle
         servers.set(slot, server)
         shard.servers += 1
@@ -94,7 +96,8 @@ extension WorkerCore {
         shard.publish()
         let lent = LentServer(
             key: shard.shared.key, id: server.id, descriptor: server.socket.detach(), address: server.address,
-            session: server.session, cancelKey: server.cancelKey, generation: server.generation, connectTime: server.connectTime,
+            session: server.session, cancelKey: server.cancelKey, generation: server.generation, listeners: server.listeners,
+            connectTime: server.connectTime,
             lastActivity: server.lastActivity)
         server.phase = .closed
         servers.remove(server.slot)
