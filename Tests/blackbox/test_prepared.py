@@ -317,7 +317,7 @@ def test_parse_known_to_the_server_is_answered_in_its_place(one_server):
 @pytest.mark.parametrize("name", ["k", ""])
 @pytest.mark.parametrize("portal", ["", "p"])
 def test_a_portal_is_executed_behind_a_parse_known_to_the_server(one_server, portal, name):
-    # the Execute was taken for one of the statement that had just been parsed
+    # the pooler's own answer to the Parse and the portal of before it in one batch
     a, b = one_server.connect(), one_server.connect()
     a.run(parse("k", "select 7"), bind("k"), execute(), sync()).check()
     for _ in range(3):

@@ -32,7 +32,7 @@ def test_startup_3_2_is_negotiated_down(target):
     assert c.value("select 1") == "1"
 
 
-@pytest.mark.sluice_only("PgBouncer negotiates with the greeting, after the login")
+@pytest.mark.sluice_only("not tried with a PgBouncer that negotiates (1.20)")
 @pytest.mark.parametrize("more", [{"protocol": wire.PROTOCOL_3_2}, {"parameters": {"_pq_.does_not_exist": "1"}}], ids=["3.2", "an option"])
 def test_the_negotiation_comes_before_the_authentication(target, more):
     # libpq takes NegotiateProtocolVersion only while it waits for the first AuthenticationRequest
