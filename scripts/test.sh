@@ -46,4 +46,4 @@ step "build: release" swift build -c release --product sluice
 step "unit tests" swift test --skip-build || true
 step "fuzzers" Tests/Fuzz/run.sh "${FUZZ_SECONDS:-60}" || true
 step "python environment" scripts/venv.sh
-step "black-box tests" .venv-tests/bin/pytest Tests/blackbox -q -m "not slow" "${pytest_flags[@]}" || true
+step "black-box tests" .venv-tests/bin/pytest Tests/blackbox -q "${pytest_flags[@]}" || true

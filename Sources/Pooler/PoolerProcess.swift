@@ -122,7 +122,7 @@ public final class PoolerProcess {
             for worker in 0..<settings.workers {
                 let descriptor = try Listener.open(
                     address, backlog: settings.listenBacklog, sharesPort: settings.workers > 1 || settings.soReuseport,
-                    deferAccept: settings.tcpDeferAccept, options: options)
+                    deferAccept: settings.tcpDeferAccept, options: SocketOptions(settings))
                 result.append(Listening(worker: worker, descriptor: descriptor, address: address))
             }
         } catch {
@@ -132,18 +132,6 @@ public final class PoolerProcess {
         }
         shared.log.info("listening on \(address.description)")
         return result
-    }
-
-    private var options: SocketOptions {
-        let settings = configuration.settings
-        var options = SocketOptions()
-        options.keepAlive = settings.tcpKeepalive
-        options.keepIdle = settings.tcpKeepidle
-        options.keepInterval = settings.tcpKeepintvl
-        options.keepCount = settings.tcpKeepcnt
-        options.userTimeout = settings.tcpUserTimeout
-        options.bufferSize = settings.tcpSocketBuffer
-        return options
     }
 
     /// One worker accepts on the Unix socket and spreads what comes.

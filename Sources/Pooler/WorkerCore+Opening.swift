@@ -169,16 +169,7 @@ extension WorkerCore {
         return false
     }
 
-    var socketOptions: SocketOptions {
-        var options = SocketOptions()
-        options.keepAlive = settings.tcpKeepalive
-        options.keepIdle = settings.tcpKeepidle
-        options.keepInterval = settings.tcpKeepintvl
-        options.keepCount = settings.tcpKeepcnt
-        options.userTimeout = settings.tcpUserTimeout
-        options.bufferSize = settings.tcpSocketBuffer
-        return options
-    }
+    var socketOptions: SocketOptions { SocketOptions(settings) }
 
     // MARK: Login
 

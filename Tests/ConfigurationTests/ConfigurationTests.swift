@@ -238,7 +238,7 @@ import Testing
         }
         for name in [
             "admin_users", "stats_users", "auth_query", "auth_user", "auth_dbname", "peer_id", "resolv_conf", "conffile", "verbose",
-            "log_stats", "stats_period", "autodb_idle_timeout", "pool_idle_timeout",
+            "log_stats", "stats_period", "pool_idle_timeout",
         ] {
             #expect(names.contains(name))
         }

@@ -25,6 +25,7 @@ seed() {
 }
 seed frames '\200S\0\0\0\4Q\0\0\0\15SELECT 1\0X\0\0\0\4'
 seed frames '\100D\0\0\0\13\0\1\0\0\0\1xC\0\0\0\15SELECT 1\0Z\0\0\0\5I'
+# shellcheck disable=SC2016
 seed readers '\1s0\0SELECT $1\0\0\1\0\0\0\27'
 seed readers '\20portal\0statement\0\0\0\0\1\0\0\0\1x\0\0'
 seed readers '\1Ss0\0'
