@@ -24,21 +24,21 @@ final class ClientConnection {
 
     let slot: UInt32
     let id: UInt64
-    var socket: Socket
-    var phase = Phase.startup
-    var session = ClientSession()
+    @exclusivity(unchecked) var socket: Socket
+    @exclusivity(unchecked) var phase = Phase.startup
+    @exclusivity(unchecked) var session = ClientSession()
     var shard: PoolShard?
-    var server: ServerConnection?
+    @exclusivity(unchecked) var server: ServerConnection?
     /// What the login needs and nobody after it.
     var login: ClientLoginState?
     /// Name of the login user, which a forced user of the database does not change.
     var user = ""
 
     /// Bytes received and not forwarded: an unfinished message, or messages that wait for a server.
-    var held: [UInt8] = []
-    var outgoing = Outgoing()
+    @exclusivity(unchecked) var held: [UInt8] = []
+    @exclusivity(unchecked) var outgoing = Outgoing()
     /// How much of a message that is forwarded in pieces is still to come, and whether it is dropped instead.
-    var passThrough = 0
+    @exclusivity(unchecked) var passThrough = 0
     var dropsPassThrough = false
     enum Barrier {
         /// Messages go to the server as they come.

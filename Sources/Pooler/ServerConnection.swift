@@ -3,6 +3,10 @@ import PoolCore
 import PostgresWire
 
 /// A connection to PostgreSQL and where it stands.
+///
+/// The properties that every message touches, here and in `ClientConnection`, `PoolShard` and `WorkerCore`, are exempt from the run-time
+/// check of exclusive access, which costs about 2 % of a transaction: everything is on one thread, and nothing that is handed one of
+/// them calls back.
 final class ServerConnection {
     enum Phase: Equatable {
         case connecting
@@ -29,22 +33,22 @@ final class ServerConnection {
 
     let slot: UInt32
     let id: UInt64
-    var socket: Socket
+    @exclusivity(unchecked) var socket: Socket
     let shard: PoolShard
     let address: SocketAddress
-    var phase = Phase.connecting
-    var session: ServerSession
-    var client: ClientConnection?
+    @exclusivity(unchecked) var phase = Phase.connecting
+    @exclusivity(unchecked) var session: ServerSession
+    @exclusivity(unchecked) var client: ClientConnection?
     /// Where else to try if this address can't be reached.
     var otherAddresses: [SocketAddress] = []
     /// Until the login is done.
     var login: ServerLogin?
 
     /// An unfinished message of which the head is needed.
-    var held: [UInt8] = []
-    var outgoing = Outgoing()
+    @exclusivity(unchecked) var held: [UInt8] = []
+    @exclusivity(unchecked) var outgoing = Outgoing()
     /// How much of a message that is forwarded in pieces is still to come, and whether it is dropped instead.
-    var passThrough = 0
+    @exclusivity(unchecked) var passThrough = 0
     var dropsPassThrough = false
     /// The client got the beginning of a message: nothing but its rest may follow.
     var isMidMessage: Bool { passThrough > 0 && !dropsPassThrough }
