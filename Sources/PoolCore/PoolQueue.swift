@@ -82,7 +82,4 @@ public struct PoolQueue: Sendable {
     public mutating func remove(_ server: Slot) {
         if let index = idle.firstIndex(of: server) { idle.remove(at: index) }
     }
-
-    /// All idle servers, longest idle first.
-    public var allIdle: [Slot] { idle.map { $0 } }
 }

@@ -54,8 +54,6 @@ final class ServerConnection {
     var isMidMessage: Bool { passThrough > 0 && !dropsPassThrough }
     var hasUnread = false
     var isQueuedForReading = false
-    /// A part of a message is in `held`, or about to be.
-    var hasPartial = false
     /// A send failed: once what it has still said is read, it is at an end.
     var isBroken = false
     /// Parts of the client's parameters are still being tried.

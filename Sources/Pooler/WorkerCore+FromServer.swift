@@ -193,7 +193,6 @@ extension WorkerCore {
         }
         sendBurst(server, bytes, run..<at)
         server.lastActivity = now
-        server.hasPartial = at < bytes.count
         return at
     }
 

@@ -301,7 +301,7 @@ extension WorkerCore {
             postponeReading(server)
         }
         server.phase = .idle
-        if shared.parallel, !server.hasPartial, lendToOldest(server) { return }
+        if shared.parallel, lendToOldest(server) { return }
         while let waiter = shard.queue.dequeue() {
             guard let client = clients[waiter.client] else { continue }
             shard.publish()
