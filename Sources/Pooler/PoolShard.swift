@@ -8,8 +8,8 @@ final class PoolShard {
     let shared: SharedPool
     let worker: Int
     var database: Database
-    @exclusivity(unchecked) var settings: PoolSettings
-    @exclusivity(unchecked) var queue = PoolQueue()
+    var settings: PoolSettings
+    var queue = PoolQueue()
     /// Servers of this worker that are not ready for use yet.
     var opening = 0
     /// All servers of this worker.
