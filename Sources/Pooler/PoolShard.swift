@@ -29,7 +29,7 @@ final class PoolShard {
     /// Another worker has been asked for an idle server.
     var borrowing = 0
     /// What has happened here.
-    @exclusivity(unchecked) var counters = PoolCounters()
+    var counters = PoolCounters()
     /// The counts at the last end of a `stats_period`, and what the period before that end brought.
     var countedBefore = PoolTotals()
     var period = PeriodTotals()

@@ -106,7 +106,7 @@ extension WorkerCore {
             let available = bytes.count - at
             if isOrdinary, available >= frame.length, server.session.passes(frame, bytes, at: at) {
                 at += frame.length
-                if frame.type == Backend.readyForQuery { readyForQuery(server) }
+                if frame.type == Backend.readyForQuery { readyForQuery(server, isClients: true) }
                 continue
             }
             if available < frame.length, ServerSession.needsWhole(frame.type), frame.length <= Self.wholeLimit { break }
