@@ -84,6 +84,9 @@ public struct Settings: Sendable, Equatable {
     public var logStats: Bool = true
     /// Seconds between two lines of statistics, and the span of averages.
     public var statsPeriod: Int = 60
+    /// Log statements that took longer, with the time they waited and ran; 0 logs none. In microseconds; the file has seconds.
+    /// Sluice's own setting.
+    public var logMinDuration: Microseconds = 0
     /// More detail in the log: 1 adds DEBUG, 2 adds NOISE.
     public var verbose: Int = 0
     /// Log to syslog.

@@ -5,10 +5,13 @@ extension SettingsTable {
         .boolean("log_connections", \.logConnections, "1", "Log logins."),
         .boolean("log_disconnections", \.logDisconnections, "1", "Log closed connections with the reason."),
         .boolean("log_pooler_errors", \.logPoolerErrors, "1", "Log errors that are sent to clients."),
-        .boolean("log_stats", \.logStats, "1", support: .notBuilt, "Log a line of statistics once per `stats_period`."),
+        .boolean("log_stats", \.logStats, "1", "Log a line of statistics once per `stats_period`."),
         .integer(
-            "stats_period", \.statsPeriod, "60", in: 1...ValueSyntax.integerMaximum, support: .notBuilt,
+            "stats_period", \.statsPeriod, "60", in: 1...ValueSyntax.integerMaximum,
             "Seconds between two lines of statistics, and the span of averages."),
+        .time(
+            "log_min_duration", \.logMinDuration, "0",
+            "Log statements that took longer, with the time they waited and ran; 0 logs none. Sluice's own setting."),
         .integer("verbose", \.verbose, nil, "More detail in the log: 1 adds DEBUG, 2 adds NOISE."),
         .boolean("syslog", \.syslog, "0", "Log to syslog."),
         .choice("syslog_facility", \.syslogFacility, "daemon", "Facility for syslog."),

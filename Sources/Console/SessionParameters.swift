@@ -1,8 +1,10 @@
+import Configuration
+
 /// The parameters of a PostgreSQL session that clients of the console see, ask for and set.
 public enum SessionParameters {
     /// What the greeting tells, in order.
     public static let greeting: [(name: String, value: String)] = [
-        ("server_version", "1.26.1/bouncer"),
+        ("server_version", "\(Version.pgbouncer)/bouncer"),
         ("client_encoding", "UTF8"),
         ("server_encoding", "UTF8"),
         ("DateStyle", "ISO"),
@@ -19,7 +21,7 @@ public enum SessionParameters {
         "standard_conforming_strings": "on",
         "default_transaction_isolation": "read committed",
         "transaction_isolation": "read committed",
-        "server_version": "1.26.1/bouncer",
+        "server_version": "\(Version.pgbouncer)/bouncer",
         "server_encoding": "UTF8",
         "application_name": "",
         "search_path": "",

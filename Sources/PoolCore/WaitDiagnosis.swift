@@ -142,6 +142,19 @@ public struct WaitDiagnosis: Sendable, Equatable {
         }
     }
 
+    /// How many clients are before one that has waited so long (microseconds).
+    public func place(of waited: Int64) -> Int { Self.place(of: waited, in: facts.waits) }
+
+    /// How many of `waits`, longest first, are longer than `waited`.
+    public static func place(of waited: Int64, in waits: [Int64]) -> Int {
+        var (low, high) = (0, waits.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if waits[middle] > waited { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
     /// The reason with the place of one client in it.
     public func reason(behind others: Int) -> String {
         var text = reason

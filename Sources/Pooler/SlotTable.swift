@@ -32,6 +32,13 @@ struct SlotTable<Element: AnyObject> {
     /// All connections, as they are now: the table may change while the caller goes through them.
     var all: [Element] { elements.compactMap { $0 } }
 
+    /// Some of the connections: those in `count` slots from one on, and the slot to go on with, nil at the end.
+    func part(from slot: Int, count: Int) -> (elements: [Element], next: Int?) {
+        let end = min(elements.count, slot + count)
+        guard slot < end else { return ([], nil) }
+        return (elements[slot..<end].compactMap { $0 }, end < elements.count ? end : nil)
+    }
+
     /// Goes through all connections without a copy of the table: for what only looks.
     func forEach(_ body: (Element) -> Void) {
         for element in elements { if let element { body(element) } }

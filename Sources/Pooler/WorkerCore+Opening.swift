@@ -68,7 +68,7 @@ extension WorkerCore {
     /// Starts one server connection. False: a limit, the pause after a failure, or an address that fails at once stands in the way.
     @discardableResult
     private func openServer(_ shard: PoolShard) -> Bool {
-        guard shared.shutdown.load(ordering: .relaxed) != .waitForServers else { return false }
+        guard shared.shutdown.load(ordering: .relaxed) != .waitForServers, !shard.isPaused else { return false }
         let oldest = shard.queue.head?.since ?? now
         let mayUseReserve =
             shard.settings.limits.reserve > 0 && settings.reservePoolTimeout > 0 && now - oldest >= settings.reservePoolTimeout
@@ -159,6 +159,7 @@ extension WorkerCore {
                     parameters: shard.shared.greeting?.defaults ?? shard.shared.parameters.empty, generation: opening.generation)
                 server.otherAddresses = Array(left)
                 servers.set(slot, server)
+                shard.shared.countServer(server.generation, 1)
                 return true
             } catch {
                 shared.log.warning("\(mark(shard)) connect to \(address.description) failed: \(error.reason)")
@@ -315,6 +316,7 @@ extension WorkerCore {
         server.phase = .closed
         server.socket.close()
         servers.remove(server.slot)
+        server.shard.shared.countServer(server.generation, -1)
     }
 
     private func openingFailed(_ shard: PoolShard, _ fields: ErrorFields, isLogin: Bool = false) {
@@ -323,6 +325,7 @@ extension WorkerCore {
         shared.capacity.withLock { $0.closeServer(shard.shared.key) }
         shard.shared.loginFailed(fields, now: now)
         shard.counters.serversFailed &+= 1
+        tellThoseWhoAwaitCloses()
         defer { shard.isFull = false }
         // A server that is starting up will be there soon: those who wait go on waiting.
         guard isLogin, fields.code != SQLState.cannotConnectNow else { return }

@@ -1,3 +1,5 @@
+import Console
+import Logging
 import PoolCore
 import Statistics
 
@@ -10,10 +12,10 @@ extension WorkerCore {
             return PoolStatistics(
                 database: shard.databaseName, user: shard.shared.key.user, counters: shard.counters, period: shard.period,
                 gauges: gauges[ObjectIdentifier(shard)] ?? PoolGauges(), poolSize: limits.pool, reserveSize: limits.reserve,
-                poolMode: shard.settings.mode.rawValue)
+                poolMode: shard.settings.mode.rawValue, isPaused: shard.isPaused)
         }
         return WorkerStatistics(
-            pools: pools, counters: counters, clientsLoggingIn: loggingIn, clients: clients.count, servers: servers.count)
+            pools: pools + [consoleStatistics()], counters: counters, clientsLoggingIn: loggingIn, clients: clients.count, servers: servers.count)
     }
 
     /// How many connections of each pool are in which state.
@@ -59,6 +61,22 @@ extension WorkerCore {
         for shard in shards.values {
             shard.period = PeriodTotals(totals: shard.counters.totals - shard.countedBefore, duration: length)
             shard.countedBefore = shard.counters.totals
+        }
+        consolePeriod = PeriodTotals(totals: consoleCounters.totals - consoleCountedBefore, duration: length)
+        consoleCountedBefore = consoleCounters.totals
+        // The other workers end their period at a tick of their own.
+        if index == 0 { statisticsDue = ticks + 2 }
+    }
+
+    /// Once a `stats_period` the log gets a line, in PgBouncer's format.
+    func logStatistics() {
+        guard let due = statisticsDue, ticks >= due else { return }
+        statisticsDue = nil
+        guard settings.logStats else { return }
+        let (workers, log) = (peers, shared.log)
+        Task {
+            let statistics = await ConsoleReport.statistics(workers)
+            log.info("\(ShowTopic.logLine(statistics.total.period))")
         }
     }
 
