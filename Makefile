@@ -33,10 +33,11 @@ fuzz: ## The fuzzers, for FUZZ_SECONDS=600
 	@scripts/install.sh build
 	Tests/Fuzz/run.sh $(or $(FUZZ_SECONDS),600)
 
-docs: build ## Write docs/configuration.md and Config/sluice.ini anew, from the table of settings
+docs: build ## Write docs/configuration.md, Config/sluice.ini and docs/console.md anew, from the tables
 	@mkdir -p Config
 	.build/release/sluice --print-configuration-reference markdown > docs/configuration.md
 	.build/release/sluice --print-configuration-reference ini > Config/sluice.ini
+	.build/release/sluice --print-configuration-reference console > docs/console.md
 
 format: ## Format the Swift sources in place
 	swift format --in-place --parallel --recursive $(SWIFT_SOURCES)

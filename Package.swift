@@ -62,7 +62,8 @@ let package = Package(
         .target(
             name: "Pooler",
             dependencies: [
-                "Console", "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "Statistics", "EventLoop", "TLS", "Bytes",
+                "Console", "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "Statistics", "EventLoop", "TLS",
+                "Bytes",
                 "Locking",
                 .product(name: "Logging", package: "swift-log"),
             ], cSettings: gnu, swiftSettings: strict + fast),
@@ -71,7 +72,7 @@ let package = Package(
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "Pooler", "Configuration", "EventLoop", "TLS", "Telemetry",
+                "Pooler", "Console", "Configuration", "EventLoop", "TLS", "Telemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             cSettings: gnu, swiftSettings: strict),

@@ -27,7 +27,9 @@ public enum Cell: Sendable, Equatable {
 
 /// The types of columns, as PgBouncer's console has them.
 public enum ColumnType: String, Sendable, CaseIterable {
-    case text, integer, bigInteger = "bigint", numeric
+    case text, integer
+    case bigInteger = "bigint"
+    case numeric
 
     func column(_ name: String) -> MessageWriter.Column {
         switch self {

@@ -85,7 +85,8 @@ public enum CommandTable {
         .init(
             verb: .resume, argument: .optionalDatabase, syntax: ["RESUME [database]"], rights: .admin,
             doc: "Ends a PAUSE or KILL."),
-        .init(verb: .disable, argument: .database, syntax: ["DISABLE database"], rights: .admin, doc: "Refuses new clients of the database."),
+        .init(
+            verb: .disable, argument: .database, syntax: ["DISABLE database"], rights: .admin, doc: "Refuses new clients of the database."),
         .init(verb: .enable, argument: .database, syntax: ["ENABLE database"], rights: .admin, doc: "Allows new clients again."),
         .init(
             verb: .reconnect, argument: .optionalDatabase, syntax: ["RECONNECT [database]"], rights: .admin,
@@ -93,7 +94,9 @@ public enum CommandTable {
         .init(
             verb: .kill, argument: .optionalDatabase, syntax: ["KILL [database]"], rights: .admin,
             doc: "Pauses, and drops all clients and servers at once."),
-        .init(verb: .killClient, argument: .clientID, syntax: ["KILL_CLIENT id"], rights: .admin, doc: "Drops one client, by the `id` of SHOW CLIENTS."),
+        .init(
+            verb: .killClient, argument: .clientID, syntax: ["KILL_CLIENT id"], rights: .admin,
+            doc: "Drops one client, by the `id` of SHOW CLIENTS."),
         .init(
             verb: .waitClose, argument: .optionalDatabase, syntax: ["WAIT_CLOSE [database]"], rights: .admin,
             doc: "Answers when all servers that RECONNECT or a changed configuration made obsolete are closed."),

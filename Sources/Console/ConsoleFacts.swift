@@ -26,8 +26,6 @@ public struct ConsoleFacts: Sendable {
     public var consoleClients: [String: Int] = [:]
     /// Looked-up host names.
     public var hosts: [HostFacts] = []
-    /// How many bytes one object of a kind takes.
-    public var objectSizes: [String: Int] = [:]
 
     /// An empty picture.
     public init(now: Int64, wallNow: Int64, version: String, configuration: Configuration, statistics: ProcessStatistics) {

@@ -182,9 +182,10 @@ public struct ConsoleGrammar {
 
     private mutating func column(of columns: [Column]) throws(ConsoleError) -> String {
         let name = try argument()?.lowercased()
-        guard let name, columns.contains(where: { $0.name == name }) else {
+        guard let name else { throw invalid("Expected a column.") }
+        guard columns.contains(where: { $0.name == name }) else {
             throw ConsoleError(
-                "no such column: \(name ?? "")", code: "42703",
+                "no such column: \(name)", code: "42703",
                 hint: "The columns are \(columns.map(\.name).joined(separator: ", ")).")
         }
         return name

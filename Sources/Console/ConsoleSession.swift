@@ -270,7 +270,8 @@ public struct ConsoleSession: Sendable {
         else { throw ConsoleError("broken Bind packet") }
         let statement = try self.statement(String(decoding: bytes, in: name))
         guard values.values.count >= statement.prepared.parameterCount else {
-            throw ConsoleError("bind message supplies \(values.values.count) parameters, but \(statement.prepared.parameterCount) are needed")
+            throw ConsoleError(
+                "bind message supplies \(values.values.count) parameters, but \(statement.prepared.parameterCount) are needed")
         }
         var texts: [String] = []
         for (index, value) in values.values.enumerated() {
@@ -289,7 +290,9 @@ public struct ConsoleSession: Sendable {
         guard let bytes = value.bytes else { throw ConsoleError("parameter $\(number) is NULL, which no command takes") }
         switch (value.format, type) {
         case (1, 20), (1, 21), (1, 23), (1, 26):
-            guard [2, 4, 8].contains(bytes.count) else { throw ConsoleError("parameter $\(number) has \(bytes.count) bytes, which no integer has") }
+            guard [2, 4, 8].contains(bytes.count) else {
+                throw ConsoleError("parameter $\(number) has \(bytes.count) bytes, which no integer has")
+            }
             let bits = bytes.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
             let shift = UInt64(64 - 8 * bytes.count)
             return String(Int64(bitPattern: bits << shift) >> Int64(shift))

@@ -20,7 +20,7 @@ extension ShowTopic {
             ("var_list", 0), ("server_prepared_statement", 0),
         ]
         return used.map { name, count in
-            let size = facts.objectSizes[name] ?? 0
+            let size = facts.statistics.objectSizes[name] ?? 0
             return [.text("\(name)_cache"), .number(size), .number(count), .number(0), .number(size * count)]
         }
     }

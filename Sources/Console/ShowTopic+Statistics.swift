@@ -9,9 +9,11 @@ extension ShowTopic {
     static let statsColumns =
         "database:t "
         + (names.map { "total_\($0):n" } + names.map { "avg_\($0 == "received" ? "recv" : $0):n" }).joined(separator: " ")
-    private static let counted = "server_assignment_count:n xact_count:n query_count:n bytes_received:n bytes_sent:n xact_time:n query_time:n wait_time:n"
+    private static let counted =
+        "server_assignment_count:n xact_count:n query_count:n bytes_received:n bytes_sent:n xact_time:n query_time:n wait_time:n"
     static let totalsColumns = "database:t \(counted) client_parse_count:n server_parse_count:n bind_count:n client_login_count:n"
-    static let averagesColumns = "database:t \(counted) avg_client_parse_count:n avg_server_parse_count:n avg_bind_count:n avg_client_login_count:n"
+    static let averagesColumns =
+        "database:t \(counted) avg_client_parse_count:n avg_server_parse_count:n avg_bind_count:n avg_client_login_count:n"
 
     private static func totals(_ totals: PoolTotals) -> [Cell] {
         [

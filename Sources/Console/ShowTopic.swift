@@ -19,7 +19,8 @@ public struct ShowTopic: Sendable {
     /// Makes the rows.
     public let rows: @Sendable (ConsoleFacts) -> [[Cell]]
 
-    init(_ name: String, _ columns: String, needs need: Need = .little, _ doc: String, rows: @escaping @Sendable (ConsoleFacts) -> [[Cell]]) {
+    init(_ name: String, _ columns: String, needs need: Need = .little, _ doc: String, rows: @escaping @Sendable (ConsoleFacts) -> [[Cell]])
+    {
         self.name = name
         self.columns = Column.list(columns)
         self.need = need
@@ -38,7 +39,9 @@ public struct ShowTopic: Sendable {
         ShowTopic("pools", poolColumns, "Pools: how many clients and servers are in which state, and the longest wait.", rows: pools),
         ShowTopic("clients", connectionColumns, needs: .connections, "Clients that have logged in.", rows: clients),
         ShowTopic("servers", connectionColumns, needs: .connections, "Server connections.", rows: servers),
-        ShowTopic("sockets", connectionColumns + bufferColumns, needs: .connections, "All connections, with their buffers.") { sockets($0, all: true) },
+        ShowTopic("sockets", connectionColumns + bufferColumns, needs: .connections, "All connections, with their buffers.") {
+            sockets($0, all: true)
+        },
         ShowTopic("active_sockets", connectionColumns + bufferColumns, needs: .connections, "The connections that are busy.") {
             sockets($0, all: false)
         },

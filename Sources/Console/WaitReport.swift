@@ -21,25 +21,26 @@ public enum WaitReport {
     }
 
     /// The answer for a pool.
-    public static func pool(_ facts: WaitFacts) -> [[Cell]] {
+    public static func pool(_ facts: WaitFacts, now: Int64) -> [[Cell]] {
         let diagnosis = WaitDiagnosis(facts)
         var rows = [
-            row("limit", diagnosis.limit.name), row("reason", diagnosis.reason), row("waiting", String(facts.waits.count)),
-            row("longest_wait", WaitDiagnosis.duration(facts.waits.first ?? 0)),
+            row("limit", diagnosis.limit.name), row("reason", diagnosis.reason), row("waiting", String(facts.waiting.count)),
+            row("longest_wait", WaitDiagnosis.duration(now - (facts.waiting.first ?? now))),
         ]
-        if let wait = diagnosis.expectedWait(behind: facts.waits.count) {
+        if let wait = diagnosis.expectedWait(behind: facts.waiting.count) {
             rows.append(row("expected_wait", WaitDiagnosis.duration(wait)))
         }
         rows.append(row("advice", diagnosis.advice))
         return rows + Self.rows(facts.holders)
     }
 
-    /// The answer for a client that waits: `others` are before it, and it has waited so long (microseconds).
-    public static func waiting(_ facts: WaitFacts, behind others: Int, waited: Int64) -> [[Cell]] {
+    /// The answer for a client that waits since that moment of the monotonic clock, in microseconds.
+    public static func waiting(_ facts: WaitFacts, since moment: Int64, now: Int64) -> [[Cell]] {
         let diagnosis = WaitDiagnosis(facts)
+        let others = diagnosis.place(since: moment)
         var rows = [
             row("limit", diagnosis.limit.name), row("reason", diagnosis.reason(behind: others)),
-            row("place", "\(others + 1) of \(max(facts.waits.count, others + 1))"), row("waited", WaitDiagnosis.duration(waited)),
+            row("place", "\(others + 1) of \(max(facts.waiting.count, others + 1))"), row("waited", WaitDiagnosis.duration(now - moment)),
         ]
         if let wait = diagnosis.expectedWait(behind: others) { rows.append(row("expected_wait", WaitDiagnosis.duration(wait))) }
         rows.append(row("advice", diagnosis.advice))

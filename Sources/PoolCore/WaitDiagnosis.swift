@@ -61,8 +61,8 @@ public struct WaitFacts: Sendable, Equatable {
     /// Why the last server could not be had, and its SQLSTATE.
     public var failure: String?
     public var failureCode: String?
-    /// How long each waiting client has waited, longest first, in microseconds.
-    public var waits: [Int64] = []
+    /// Since when each waiting client waits, longest first: moments of the monotonic clock, in microseconds.
+    public var waiting: [Int64] = []
     /// Everybody who has a server.
     public var holders: [ServerHolder] = []
     /// For how long a client keeps a server on average, in microseconds; 0 when that is not known.
@@ -77,7 +77,7 @@ public struct WaitFacts: Sendable, Equatable {
     /// Adds what another worker knows of the same pool.
     public static func += (sum: inout WaitFacts, other: WaitFacts) {
         sum.idle += other.idle
-        sum.waits = (sum.waits + other.waits).sorted(by: >)
+        sum.waiting = (sum.waiting + other.waiting).sorted()
         sum.holders += other.holders
         // The mean of the worker that has served more is the better one.
         sum.meanHold = max(sum.meanHold, other.meanHold)
@@ -142,15 +142,12 @@ public struct WaitDiagnosis: Sendable, Equatable {
         }
     }
 
-    /// How many clients are before one that has waited so long (microseconds).
-    public func place(of waited: Int64) -> Int { Self.place(of: waited, in: facts.waits) }
-
-    /// How many of `waits`, longest first, are longer than `waited`.
-    public static func place(of waited: Int64, in waits: [Int64]) -> Int {
-        var (low, high) = (0, waits.count)
+    /// How many clients are before one that waits since `moment`.
+    public func place(since moment: Int64) -> Int {
+        var (low, high) = (0, facts.waiting.count)
         while low < high {
             let middle = (low + high) / 2
-            if waits[middle] > waited { low = middle + 1 } else { high = middle }
+            if facts.waiting[middle] < moment { low = middle + 1 } else { high = middle }
         }
         return low
     }
@@ -158,7 +155,7 @@ public struct WaitDiagnosis: Sendable, Equatable {
     /// The reason with the place of one client in it.
     public func reason(behind others: Int) -> String {
         var text = reason
-        let waiting = max(facts.waits.count, others + 1)
+        let waiting = max(facts.waiting.count, others + 1)
         text += " \(waiting) client\(waiting == 1 ? "" : "s") wait\(waiting == 1 ? "s" : "")"
         text += others > 0 ? ", \(others) before this one" : ""
         if let wait = expectedWait(behind: others) {
@@ -188,9 +185,11 @@ public struct WaitDiagnosis: Sendable, Equatable {
         case .unreachable(let text): return "No server can be had for \(name): \(text)."
         case .pool(let size): return "All \(size) servers of \(name) are taken (pool_size): \(census(facts))."
         case .database(let size):
-            return "Database \(facts.pool.database) has its \(size) servers (max_db_connections), \(facts.servers) of them in \(name): \(census(facts))."
+            return
+                "Database \(facts.pool.database) has its \(size) servers (max_db_connections), \(facts.servers) of them in \(name): \(census(facts))."
         case .user(let size):
-            return "User \(facts.pool.user) has its \(size) servers (max_user_connections), \(facts.servers) of them in \(name): \(census(facts))."
+            return
+                "User \(facts.pool.user) has its \(size) servers (max_user_connections), \(facts.servers) of them in \(name): \(census(facts))."
         case .host(let text): return "PostgreSQL takes no more connections (\(text)); \(name) has \(facts.servers): \(census(facts))."
         case .opening: return "A new server for \(name) is being connected to; \(facts.servers) so far: \(census(facts))."
         case .none: return "Nothing stands in the way: \(name) has \(facts.servers) servers: \(census(facts))."
@@ -223,7 +222,8 @@ public struct WaitDiagnosis: Sendable, Equatable {
         let held = facts.holders.filter { $0.client != nil }
         let idle = held.filter { $0.state == .idleInTransaction }
         if !held.isEmpty, idle.count * 2 >= held.count, let oldest = idle.max(by: { $0.age < $1.age }) {
-            return "\(idle.count) of \(held.count) servers are held by clients that idle in a transaction, the longest by \(name(oldest)) for "
+            return
+                "\(idle.count) of \(held.count) servers are held by clients that idle in a transaction, the longest by \(name(oldest)) for "
                 + "\(duration(oldest.age)): end their transactions, or set idle_transaction_timeout."
         }
         if facts.isSessionMode, held.contains(where: { $0.state == .idle }) {
@@ -231,7 +231,8 @@ public struct WaitDiagnosis: Sendable, Equatable {
         }
         let slow = held.filter { $0.state == .running && $0.age >= max(1_000_000, 10 * facts.meanHold) }
         if slow.count * 2 >= held.count, let oldest = slow.max(by: { $0.age < $1.age }) {
-            return "\(slow.count) of \(held.count) servers run long queries, the longest for \(name(oldest)) since \(duration(oldest.age)): "
+            return
+                "\(slow.count) of \(held.count) servers run long queries, the longest for \(name(oldest)) since \(duration(oldest.age)): "
                 + "KILL_CLIENT on the console ends it, query_timeout would; or raise \(setting)."
         }
         return "Raise \(setting), or make transactions shorter."

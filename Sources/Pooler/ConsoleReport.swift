@@ -1,11 +1,12 @@
 import Console
+import EventLoop
 import PoolCore
 import Statistics
 
 /// Where a client stands, for WHY CLIENT.
 struct ClientStanding: Sendable {
-    /// How long it has waited, in microseconds; nil when it does not wait.
-    var waited: Int64?
+    /// Since when it waits; nil when it does not.
+    var since: Int64?
     /// Its pool; nil for clients of the console and those that have not logged in.
     var pool: CapacityLedger.PoolKey?
     /// What it does, when it does not wait.
@@ -41,7 +42,10 @@ enum ConsoleReport {
             guard let facts = await waitFacts(key, workers) else {
                 return .failed(ConsoleError("no such pool: \(database) \(user)", hint: "SHOW POOLS lists them."))
             }
-            return .done(tag: "WHY", table: ConsoleTable(columns: WaitReport.columns, rows: WaitReport.pool(facts)).selected(selection))
+            return .done(
+                tag: "WHY",
+                table: ConsoleTable(columns: WaitReport.columns, rows: WaitReport.pool(facts, now: MonotonicClock.now())).selected(
+                    selection))
         case .whyClient(let id, let selection):
             for worker in workers {
                 guard let standing = await worker.clientStanding(id) else { continue }
@@ -55,10 +59,10 @@ enum ConsoleReport {
     }
 
     private static func rows(_ id: UInt64, _ standing: ClientStanding, _ workers: [Worker]) async -> [[Cell]] {
-        guard let waited = standing.waited, let pool = standing.pool, let facts = await waitFacts(pool, workers) else {
+        guard let since = standing.since, let pool = standing.pool, let facts = await waitFacts(pool, workers) else {
             return WaitReport.notWaiting("Client \(id) does not wait: \(standing.text).", holder: standing.holder)
         }
-        return WaitReport.waiting(facts, behind: WaitDiagnosis.place(of: waited, in: facts.waits), waited: waited)
+        return WaitReport.waiting(facts, since: since, now: MonotonicClock.now())
     }
 
     private static func connections(_ workers: [Worker]) async -> [ConnectionFacts] {

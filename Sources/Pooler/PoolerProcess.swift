@@ -214,11 +214,10 @@ public final class PoolerProcess {
 
     /// `done` hears, once all workers know, whether the files were good.
     func reloadConfiguration(then done: @escaping @Sendable (Bool) -> Void) {
-        let fresh: Configuration
+        var fresh: Configuration
         do throws(ConfigurationError) {
             var read = try reload(configuration.settings.conffile)
             keepStartOnly(&read.settings)
-            keepSetOnConsole(&read.settings)
             if let problem = Self.unkeptPromise(read.settings) {
                 throw ConfigurationError(file: read.sourceFile ?? "configuration", message: problem)
             }
@@ -230,6 +229,7 @@ public final class PoolerProcess {
             return
         }
         loadedSettings = fresh.settings
+        keepSetOnConsole(&fresh.settings)
         for warning in fresh.warnings { shared.log.warning("\(warning)") }
         takeOver(fresh) { done(true) }
     }

@@ -39,6 +39,9 @@ struct SlotTable<Element: AnyObject> {
         return (elements[slot..<end].compactMap { $0 }, end < elements.count ? end : nil)
     }
 
+    /// Any one of the connections.
+    var any: Element? { elements.lazy.compactMap { $0 }.first }
+
     /// Goes through all connections without a copy of the table: for what only looks.
     func forEach(_ body: (Element) -> Void) {
         for element in elements { if let element { body(element) } }

@@ -1,4 +1,3 @@
-import Bytes
 import Configuration
 import Console
 import EventLoop
@@ -216,9 +215,6 @@ extension WorkerCore {
         facts.counts.clientsOfUser = counts.userClients
         facts.holds = holds
         facts.autoDatabases = shared.autoDatabaseNames.compactMap { configuration.database(named: $0) }
-        clients.forEach { facts.objectSizes["client"] = ObjectSize.of($0) }
-        servers.forEach { facts.objectSizes["server"] = ObjectSize.of($0) }
-        if let shard = shards.values.first { facts.objectSizes["pool"] = ObjectSize.of(shard) }
         return facts
     }
 

@@ -101,10 +101,8 @@ extension WorkerCore {
             facts.failure = failure.fields.message ?? "connect failed"
             facts.failureCode = failure.fields.code
         }
-        facts.waits =
-            shard.queue.allWaiting.map { now - $0.since }
-            + shard.awaitingGreeting.compactMap { clients[$0].map { now - $0.connectTime } }
-        facts.waits.sort(by: >)
+        facts.waiting = shard.queue.allWaiting.map(\.since) + shard.awaitingGreeting.compactMap { clients[$0]?.connectTime }
+        facts.waiting.sort()
         servers.forEach { server in
             guard server.shard === shard else { return }
             if server.phase == .idle { facts.idle += 1 } else if let holder = holder(server) { facts.holders.append(holder) }
@@ -146,8 +144,8 @@ extension WorkerCore {
         guard let client = client(withID: id) else { return nil }
         var standing = ClientStanding(pool: client.shard?.shared.key)
         switch client.phase {
-        case .waiting: standing.waited = now - client.requestTime
-        case .awaitingGreeting: standing.waited = now - client.connectTime
+        case .waiting: standing.since = client.requestTime
+        case .awaitingGreeting: standing.since = client.connectTime
         case .startup, .authenticating: standing.text = "it is logging in"
         case .idle: standing.text = "it has asked nothing for \(WaitDiagnosis.duration(now - client.requestTime))"
         case .linked: standing.text = "it has server \(client.server?.id ?? 0)"

@@ -69,10 +69,10 @@ extension WorkerCore {
             } else if limits.queryTimeout > 0, waited > limits.queryTimeout {
                 fail(client, .queryTimeoutWaiting)
             } else if limits.queryWaitTimeout > 0, waited > limits.queryWaitTimeout {
-                guard let words = words(on: shard, waited: waited) else { return }
+                guard let words = words(on: shard, since: waiter.since) else { return }
                 fail(client, .queryWaitTimeout(detail: words.detail, hint: words.hint))
             } else if notifyAfter > 0, waited > notifyAfter, !client.wasNotified {
-                guard let words = words(on: shard, waited: waited) else { return }
+                guard let words = words(on: shard, since: waiter.since) else { return }
                 notifyOfWaiting(client, words)
             }
         }

@@ -1,3 +1,4 @@
+import Bytes
 import Console
 import Logging
 import PoolCore
@@ -14,8 +15,13 @@ extension WorkerCore {
                 gauges: gauges[ObjectIdentifier(shard)] ?? PoolGauges(), poolSize: limits.pool, reserveSize: limits.reserve,
                 poolMode: shard.settings.mode.rawValue, isPaused: shard.isPaused)
         }
-        return WorkerStatistics(
-            pools: pools + [consoleStatistics()], counters: counters, clientsLoggingIn: loggingIn, clients: clients.count, servers: servers.count)
+        var statistics = WorkerStatistics(
+            pools: pools + [consoleStatistics()], counters: counters, clientsLoggingIn: loggingIn, clients: clients.count,
+            servers: servers.count)
+        if let client = clients.any { statistics.objectSizes["client"] = ObjectSize.of(client) }
+        if let server = servers.any { statistics.objectSizes["server"] = ObjectSize.of(server) }
+        if let shard = shards.values.first { statistics.objectSizes["pool"] = ObjectSize.of(shard) }
+        return statistics
     }
 
     /// How many connections of each pool are in which state.

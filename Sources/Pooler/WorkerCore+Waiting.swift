@@ -12,10 +12,10 @@ extension WorkerCore {
     /// How long an explanation holds, and how long the other workers have to give their part of it, in microseconds.
     private static let explanationLife: Int64 = 1_000_000
 
-    /// The text for a client that has waited so long (microseconds); nil when the other workers have been asked first: `explained` goes on.
-    func words(on shard: PoolShard, waited: Int64) -> (detail: String, hint: String)? {
+    /// The text for a client that waits since that moment; nil when the other workers have been asked first: `explained` goes on.
+    func words(on shard: PoolShard, since moment: Int64) -> (detail: String, hint: String)? {
         guard let explanation = explanation(of: shard) else { return nil }
-        let before = explanation.diagnosis.place(of: waited - (now - explanation.time))
+        let before = explanation.diagnosis.place(since: moment)
         return (explanation.diagnosis.reason(behind: before), explanation.diagnosis.advice)
     }
 

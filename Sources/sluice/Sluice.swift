@@ -1,5 +1,6 @@
 import ArgumentParser
 import Configuration
+import Console
 import EventLoop
 import Pooler
 import TLS
@@ -64,10 +65,10 @@ struct Sluice: ParsableCommand {
     var reboot = false
 
     enum Reference: String, ExpressibleByArgument {
-        case markdown, ini
+        case markdown, ini, console
     }
 
-    @Option(help: ArgumentHelp("Print the settings as docs/configuration.md or Config/sluice.ini, and exit.", visibility: .hidden))
+    @Option(help: ArgumentHelp("Print docs/configuration.md, Config/sluice.ini or docs/console.md, and exit.", visibility: .hidden))
     var printConfigurationReference: Reference?
 
     static func main() {
@@ -119,6 +120,7 @@ struct Sluice: ParsableCommand {
         switch printConfigurationReference {
         case .markdown: ProcessControl.say(SettingsTable.markdown())
         case .ini: ProcessControl.say(SettingsTable.annotatedIni())
+        case .console: ProcessControl.say(CommandTable.markdown())
         case nil: if check { try checkFile() } else { try serve() }
         }
     }
