@@ -3,6 +3,7 @@ import EventLoop
 import Logging
 import PoolCore
 import Synchronization
+import TLS
 import Telemetry
 
 /// The daemon: workers on their threads, signals on this one.
@@ -42,7 +43,7 @@ public final class PoolerProcess {
         if let user = settings.user, !user.isEmpty {
             try attempt { () throws(SystemError) in try ProcessControl.become(user: user) }
         }
-        if let problem = Self.unkeptPromise(settings) { throw StartError(description: problem) }
+        try setUpTLS()
         let listening: [Listening]
         do throws(StartError) {
             listening = try openListeners()
@@ -57,16 +58,29 @@ public final class PoolerProcess {
         while true { handle(Signals.wait()) }
     }
 
-    /// A setting that asks for encryption must not be taken for granted while there is none.
-    private static func unkeptPromise(_ settings: Settings) -> String? {
-        let optional: [TLSMode] = [.disable, .allow, .prefer]
-        if !optional.contains(settings.serverTlsSslmode) {
-            return "server_tls_sslmode=\(settings.serverTlsSslmode.rawValue) can't be kept: this version speaks no TLS to servers"
+    private func setUpTLS() throws(StartError) {
+        do throws(TLSConfigurationError) {
+            let contexts = try TLSContexts(configuration.settings)
+            // Better an old certificate, which many clients do not look at, than no pooler at all.
+            for problem in contexts.untimeliness() { shared.log.warning("\(problem.description)") }
+            shared.tls.withLock { $0 = contexts }
+        } catch {
+            throw StartError(description: error.description)
         }
-        if !optional.contains(settings.clientTlsSslmode) {
-            return "client_tls_sslmode=\(settings.clientTlsSslmode.rawValue) can't be kept: this version speaks no TLS to clients"
+    }
+
+    /// Builds the TLS contexts of a new configuration. Fails before anything has changed; those who are connected keep what they have.
+    private func reloadTLS(_ fresh: Configuration) throws(ConfigurationError) {
+        let previous = shared.tls.withLock { $0 }
+        let contexts: TLSContexts
+        do throws(TLSConfigurationError) {
+            contexts = try TLSContexts(fresh.settings, previous: previous)
+            if let problem = contexts.untimeliness(since: previous).first { throw problem }
+        } catch {
+            throw ConfigurationError(file: fresh.sourceFile ?? "configuration", message: error.description)
         }
-        return nil
+        shared.tls.withLock { $0 = contexts }
+        if contexts.serversDiffer(from: previous) { shared.forgetAllServers() }
     }
 
     public static let version = "0.1.0"
@@ -246,9 +260,7 @@ public final class PoolerProcess {
         do throws(ConfigurationError) {
             var fresh = try reload()
             keepStartOnly(&fresh.settings)
-            if let problem = Self.unkeptPromise(fresh.settings) {
-                throw ConfigurationError(file: fresh.sourceFile ?? "configuration", message: problem)
-            }
+            try reloadTLS(fresh)
             configuration = fresh
         } catch {
             shared.log.error("\(error.description)")

@@ -1,6 +1,7 @@
 import EventLoop
 import PoolCore
 import PostgresWire
+import TLS
 
 /// A connection to PostgreSQL and where it stands.
 ///
@@ -10,6 +11,8 @@ import PostgresWire
 final class ServerConnection {
     enum Phase: Equatable {
         case connecting
+        /// TLS is asked for, or its handshake goes on.
+        case encrypting
         case authenticating
         /// connect_query runs.
         case settingUp
@@ -36,6 +39,13 @@ final class ServerConnection {
     @exclusivity(unchecked) var socket: Socket
     let shard: PoolShard
     let address: SocketAddress
+    /// The host that was meant, as the configuration names it; nil for a Unix socket.
+    var host: String?
+    /// From the moment on when TLS was agreed; no byte on the socket is plain after that.
+    @exclusivity(unchecked) var tls: TLSSession?
+    /// What TLS has been asked for with, until the answer; and whether a no ends the connection.
+    var tlsContext: TLSContext?
+    var requiresTLS = false
     @exclusivity(unchecked) var phase = Phase.connecting
     @exclusivity(unchecked) var session: ServerSession
     @exclusivity(unchecked) var client: ClientConnection?
@@ -102,7 +112,12 @@ final class ServerConnection {
     var isClean: Bool {
         session.isReusable && outgoing.isEmpty && passThrough == 0 && (client.map { $0.passThrough == 0 || $0.dropsPassThrough } ?? true)
     }
-    var isLoggedIn: Bool { phase != .connecting && phase != .authenticating && phase != .closed }
+    var isLoggedIn: Bool {
+        switch phase {
+        case .connecting, .encrypting, .authenticating, .closed: false
+        default: true
+        }
+    }
 
     /// `S-0x…: db/user@addr:port`, the mark of log lines about this server.
     var label: String {

@@ -2,6 +2,7 @@ import EventLoop
 import PoolCore
 import PostgresWire
 import Synchronization
+import TLS
 
 /// An idle server on its way from one worker to another.
 struct LentServer: Sendable {
@@ -9,6 +10,8 @@ struct LentServer: Sendable {
     let id: UInt64
     let descriptor: Int32
     let address: SocketAddress
+    let host: String?
+    let tls: TLSSession?
     let session: ServerSession
     let cancelKey: CancelKey?
     let generation: UInt32
@@ -56,6 +59,9 @@ extension WorkerCore {
         let server = ServerConnection(
             slot: slot, id: lent.id, descriptor: lent.descriptor, loop: loop, shard: shard, address: lent.address,
             connectTime: lent.connectTime, now: lent.lastActivity, parameters: lent.session.parameters, generation: lent.generation)
+        server.host = lent.host
+        lent.tls?.move(to: tlsBuffers)
+        server.tls = lent.tls
         server.session = lent.session
         server.cancelKey = lent.cancelKey
         server.listeners = lent.listeners
@@ -96,7 +102,8 @@ extension WorkerCore {
         shard.publish()
         let lent = LentServer(
             key: shard.shared.key, id: server.id, descriptor: server.socket.detach(), address: server.address,
-            session: server.session, cancelKey: server.cancelKey, generation: server.generation, listeners: server.listeners,
+            host: server.host, tls: server.tls, session: server.session, cancelKey: server.cancelKey, generation: server.generation,
+            listeners: server.listeners,
             connectTime: server.connectTime,
             lastActivity: server.lastActivity)
         server.phase = .closed

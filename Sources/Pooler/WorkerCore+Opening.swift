@@ -13,9 +13,11 @@ struct Opening {
     let started: Int64
     /// Where to try, in this order.
     var addresses: [SocketAddress]
+    /// The host whose addresses they are, as the configuration names it; nil for a Unix socket.
+    var host: String?
 
-    func to(_ addresses: [SocketAddress]) -> Opening {
-        Opening(shard: shard, generation: generation, started: started, addresses: addresses)
+    func to(_ addresses: [SocketAddress], of host: String? = nil) -> Opening {
+        Opening(shard: shard, generation: generation, started: started, addresses: addresses, host: host)
     }
 }
 
@@ -115,7 +117,7 @@ extension WorkerCore {
         let isSticky = shard.database.loadBalanceHosts == .disable
         let host = hosts[shard.shared.hostIndex(of: hosts.count, isSticky: isSticky)]
         if host.hasPrefix("/") || host.hasPrefix("@") { return connect(opening, unixDirectory: host, port) }
-        if let address = SocketAddress(numeric: host, port: port) { return connect(opening.to([address])) }
+        if let address = SocketAddress(numeric: host, port: port) { return connect(opening.to([address], of: host)) }
         let me = peers[index]
         let question = shared.nextID()
         lookups[question] = opening
@@ -138,7 +140,7 @@ extension WorkerCore {
         guard let opening = lookups.removeValue(forKey: question) else { return }
         switch result {
         case .success(let addresses):
-            _ = connect(opening.to(addresses))
+            _ = connect(opening.to(addresses, of: host))
         case .failure(let failure):
             leaveHost(opening.shard)
             openingFailed(opening.shard, ServerLogin.error("server DNS lookup failed: \(host): \(failure.reason)"))
@@ -158,6 +160,7 @@ extension WorkerCore {
                     connectTime: opening.started, now: now,
                     parameters: shard.shared.greeting?.defaults ?? shard.shared.parameters.empty, generation: opening.generation)
                 server.otherAddresses = Array(left)
+                server.host = opening.host
                 servers.set(slot, server)
                 return true
             } catch {
@@ -179,6 +182,11 @@ extension WorkerCore {
             connectFailed(server, error)
             return
         }
+        encrypt(server)
+    }
+
+    /// Sends the startup packet, on whatever the settings made of the connection.
+    func logIn(_ server: ServerConnection) {
         let shard = server.shard
         let user = shard.shared.key.user
         let secret = credential(shard)
@@ -287,7 +295,8 @@ extension WorkerCore {
         }
         shared.log.warning("\(server.label) connect failed: \(error.reason), trying the next address")
         let opening = Opening(
-            shard: server.shard, generation: server.generation, started: server.connectTime, addresses: server.otherAddresses)
+            shard: server.shard, generation: server.generation, started: server.connectTime, addresses: server.otherAddresses,
+            host: server.host)
         discard(server, "connect failed")
         _ = connect(opening)
     }

@@ -211,7 +211,6 @@ import Testing
 
     @Test(arguments: [
         ("[sluice]\nauth_hba_file = x", "sluice.ini:2: setting \"auth_hba_file\" is accepted but has no effect yet"),
-        ("[sluice]\nserver_tls_sslmode = prefer", "sluice.ini:2: setting \"server_tls_sslmode\" is accepted but has no effect yet"),
         ("[sluice]\nsyslog = 1", "sluice.ini:2: setting \"syslog\" is accepted but has no effect yet"),
         (
             "[sluice]\nsuspend_timeout = 10",
@@ -233,7 +232,7 @@ import Testing
 
     @Test func notBuiltSettings() {
         let names = Set(SettingsTable.all.filter { !$0.isBuilt }.map(\.name))
-        for name in SettingsTable.all.map(\.name) where name.contains("_tls") || name.hasPrefix("dns_") || name.hasPrefix("syslog") {
+        for name in SettingsTable.all.map(\.name) where name.hasPrefix("dns_") || name.hasPrefix("syslog") {
             #expect(names.contains(name))
         }
         for name in [

@@ -79,7 +79,7 @@ import Testing
             #expect(database.forcedUser == nil)
             #expect(database.serverParameters == [ServerParameter(name: "application_name", value: "app")])
         }
-        #expect(configuration.warnings == ["database URL: sslmode: setting \"server_tls_sslmode\" is accepted but has no effect yet"])
+        #expect(configuration.warnings == [])
         let open = try DatabaseURL(parsing: "postgres://u@h").configuration(listenAddress: "*", listenPort: 1)
         #expect(open.settings.listenAddr == ["*"])
         #expect(open.settings.listenPort == 1)
