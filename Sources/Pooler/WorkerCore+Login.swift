@@ -121,7 +121,8 @@ extension WorkerCore {
         let login = ClientLoginState(
             exchange: ClientLogin(
                 method: method, user: user, secret: secret, derivedSecret: derivedSecret(user, secret),
-                randomness: .fresh(processKey: shared.processKey), iterations: settings.scramIterations),
+                randomness: .fresh(processKey: shared.processKey), iterations: settings.scramIterations,
+                endPoint: client.tls?.endPoint),
             database: database, entry: entry, secret: secret, parameters: parameters)
         send(negotiation.bytes, to: client)
         client.login = login
@@ -297,6 +298,7 @@ extension WorkerCore {
         writer.readyForQuery(.idle)
         client.login = nil
         loggingIn -= 1
+        shard.counters.totals.logins &+= 1
         client.phase = .idle
         client.requestTime = now
         send(writer.bytes, to: client)

@@ -194,7 +194,8 @@ extension WorkerCore {
         if case .scram(let stored) = secret {
             passThrough = shared.passThroughKeys.withLock { $0[user].flatMap { $0.secret == stored ? $0.keys : nil } }
         }
-        server.login = ServerLogin(user: user, secret: secret, passThrough: passThrough)
+        server.login = ServerLogin(
+            user: user, secret: secret, passThrough: passThrough, endPoint: server.tls?.endPoint)
         server.phase = .authenticating
         if settings.logConnections {
             let local = SocketAddress.local(of: server.socket.descriptor)?.description ?? "?"
@@ -252,6 +253,7 @@ extension WorkerCore {
         server.login = nil
         server.lastActivity = now
         shard.shared.connected.add(1, ordering: .relaxed)
+        shard.counters.serversOpened &+= 1
         if let query = shard.database.connectQuery, !query.isEmpty {
             server.phase = .settingUp
             run(.connectQuery, query, on: server)
@@ -330,6 +332,7 @@ extension WorkerCore {
         shard.servers -= 1
         shared.capacity.withLock { $0.closeServer(shard.shared.key) }
         shard.shared.loginFailed(fields, now: now)
+        shard.counters.serversFailed &+= 1
         defer { shard.isFull = false }
         // A server that is starting up will be there soon: those who wait go on waiting.
         guard isLogin, fields.code != SQLState.cannotConnectNow else { return }

@@ -114,12 +114,14 @@ extension WorkerCore {
             if count > 0 { received(client, tlsBuffers.plaintext(count)) }
             close(client, .clientEnded("client unexpected eof"))
         case .failed(let error):
+            if !wasEstablished { counters.tlsFailures &+= 1 }
             let what = wasEstablished ? "TLS error" : "TLS handshake failed"
             close(client, .quiet("\(what): \(error.reason)"))
         }
     }
 
     private func established(_ client: ClientConnection, _ session: TLSSession) {
+        counters.tlsHandshakes &+= 1
         // As PostgreSQL: without ALPN a browser could be talked into sending here what was meant for somebody else.
         if client.isDirectTLS, !session.hasAgreedOnProtocol {
             close(client, .quiet("direct TLS without ALPN: expected the client to offer the protocol \"postgresql\""))
