@@ -4,7 +4,8 @@ import PostgresWire
 import Synchronization
 import TLS
 
-/// An idle server on its way from one worker to another.
+/// An idle server on its way from one worker to another. Of its session nothing is left between two transactions but what it is set to
+/// and which statements it holds.
 struct LentServer: Sendable {
     let key: CapacityLedger.PoolKey
     let id: UInt64
@@ -12,7 +13,8 @@ struct LentServer: Sendable {
     let address: SocketAddress
     let host: String?
     let tls: TLSSession?
-    let session: ServerSession
+    let parameters: ParameterSet
+    let statements: ServerStatements
     let cancelKey: CancelKey?
     let generation: UInt32
     let listeners: Set<UInt64>
@@ -58,11 +60,11 @@ extension WorkerCore {
         let slot = servers.reserve()
         let server = ServerConnection(
             slot: slot, id: lent.id, descriptor: lent.descriptor, loop: loop, shard: shard, address: lent.address,
-            connectTime: lent.connectTime, now: lent.lastActivity, parameters: lent.session.parameters, generation: lent.generation)
+            connectTime: lent.connectTime, now: lent.lastActivity, parameters: lent.parameters, generation: lent.generation)
         server.host = lent.host
         lent.tls?.move(to: tlsBuffers)
         server.tls = lent.tls
-        server.session = lent.session
+        server.session.statements = lent.statements
         server.cancelKey = lent.cancelKey
         server.listeners = lent.listeners
         server.phase = .idle
@@ -102,10 +104,10 @@ extension WorkerCore {
         shard.publish()
         let lent = LentServer(
             key: shard.shared.key, id: server.id, descriptor: server.socket.detach(), address: server.address,
-            host: server.host, tls: server.tls, session: server.session, cancelKey: server.cancelKey, generation: server.generation,
-            listeners: server.listeners,
-            connectTime: server.connectTime,
-            lastActivity: server.lastActivity)
+            host: server.host, tls: server.tls,
+            parameters: server.session.parameters, statements: server.session.statements, cancelKey: server.cancelKey,
+            generation: server.generation, listeners: server.listeners, connectTime: server.connectTime, lastActivity: server.lastActivity)
+        server.tls = nil
         server.phase = .closed
         servers.remove(server.slot)
         shard.servers -= 1

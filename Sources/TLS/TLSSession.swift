@@ -72,7 +72,11 @@ public final class TLSSession: @unchecked Sendable {
         if let resumptionKey, let earlier = context.session(for: resumptionKey) { SSL_set_session(session, earlier.pointer) }
     }
 
-    deinit { SSL_free(pointer) }
+    deinit {
+        // A connection that ends without a good-bye, as most do, has done nothing wrong: its session may be resumed.
+        if !hasFailed { SSL_set_shutdown(pointer, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN) }
+        SSL_free(pointer)
+    }
 
     private func useBuffers() {
         BIO_up_ref(buffers.bio)
