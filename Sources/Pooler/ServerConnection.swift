@@ -39,8 +39,8 @@ final class ServerConnection {
     @exclusivity(unchecked) var phase = Phase.connecting
     @exclusivity(unchecked) var session: ServerSession
     @exclusivity(unchecked) var client: ClientConnection?
-    /// Where else to try if this address can't be reached.
-    var otherAddresses: [SocketAddress] = []
+    /// How it came about, and where else to try if this address can't be reached.
+    let opening: Opening
     /// Until the login is done.
     var login: ServerLogin?
 
@@ -81,21 +81,26 @@ final class ServerConnection {
     var farewellWasForwarded = false
 
     init(
-        slot: UInt32, id: UInt64, descriptor: Int32, loop: EventLoop, shard: PoolShard, address: SocketAddress, connectTime: Int64,
-        now: Int64, parameters: ParameterSet, generation: UInt32
+        slot: UInt32, id: UInt64, descriptor: Int32, loop: EventLoop, opening: Opening, address: SocketAddress, now: Int64,
+        parameters: ParameterSet
     ) {
         self.slot = slot
         self.id = id
-        self.shard = shard
+        shard = opening.shard
+        self.opening = opening
         self.address = address
         socket = Socket(adopting: descriptor, on: loop, token: TokenKind.server.token(slot))
         session = ServerSession(parameters: parameters)
-        self.generation = generation
+        generation = opening.generation
         rules = shard.settings.rules
-        self.connectTime = connectTime
+        connectTime = opening.started
         lastActivity = now
     }
 
+    /// The name, address or directory in the configuration that led here; nil for the Unix socket that stands for no host.
+    var host: String? { opening.host }
+    /// It serves one replication client, from login to end.
+    var isDedicated: Bool { opening.dedication != nil }
     var isOpen: Bool { phase != .closed }
 
     /// Nothing of its client is left on it, in either direction: it may change hands.

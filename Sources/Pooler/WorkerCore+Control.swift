@@ -10,6 +10,7 @@ extension WorkerCore {
         guard number > configurationNumber else { return }
         configurationNumber = number
         self.configuration = configuration
+        renewResolver()
         for shard in shards.values {
             let name = shard.shared.key.database
             guard let database = configuration.database(named: name) else {

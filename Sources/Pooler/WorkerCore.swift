@@ -32,8 +32,10 @@ final class WorkerCore {
     /// Servers that have become free in this call, waiting for the outermost `free` to place them.
     @exclusivity(unchecked) var freed: [ServerConnection] = []
     var isPlacing = false
-    /// Host names that are being looked up, by the number of the question.
-    var lookups: [UInt64: Opening] = [:]
+    /// Who waits for a host name to be looked up.
+    var lookups: [String: [Opening]] = [:]
+    /// Made when the first name is looked up.
+    var resolver: NameResolver?
     /// The number of the configuration in force.
     var configurationNumber = 0
     /// When another worker was last asked to evict an idle server, and which one is next.
