@@ -25,7 +25,7 @@ extension SettingsTable {
             "dns_zone_check_period", \.dnsZoneCheckPeriod, "0", support: .ignored,
             "How often PgBouncer with c-ares looks for changes of a zone; here addresses are looked up again when their time is over."),
         .integer(
-            "peer_id", \.peerId, "0", in: 0...16383, support: .notBuilt,
+            "peer_id", \.peerId, "0", in: 0...16383,
             "Number of this process among its peers, for passing cancel requests on; 0 means no peers."),
         .integer("pkt_buf", \.pktBuf, "4096", live: false, support: .ignored, "Buffer size of PgBouncer; Sluice sizes its own buffers."),
         .integer(

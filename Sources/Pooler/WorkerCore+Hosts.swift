@@ -55,20 +55,24 @@ extension WorkerCore {
         opening.host = host
         opening.hostsTried += 1
         if host.hasPrefix("/") || host.hasPrefix("@") { return connect(opening, unixDirectory: host) }
-        let port = UInt16(clamping: shard.database.port)
-        if let address = SocketAddress(numeric: host, port: port) {
-            opening.addresses = [address]
-            return connect(opening)
+        var isImmediate = true
+        var didStart = true
+        find(host, port: UInt16(clamping: shard.database.port)) { [unowned self] finding in
+            var opening = opening
+            let succeeded: Bool
+            switch finding {
+            case .addresses(let addresses):
+                opening.addresses = addresses
+                succeeded = connect(opening)
+            case .failure(let reason):
+                succeeded = lookUpFailed(opening, reason)
+            case .unknown:
+                succeeded = lookUpFailed(opening, "no answer")
+            }
+            if isImmediate { didStart = succeeded }
         }
-        switch shared.hosts.withLock({ $0.find(host, now: now) }) {
-        case .addresses(let addresses):
-            opening.addresses = addresses.map { $0.with(port: port) }
-            return connect(opening)
-        case .failure(let reason):
-            return lookUpFailed(opening, reason)
-        case .unknown:
-            return lookUp(host, for: opening)
-        }
+        isImmediate = false
+        return didStart
     }
 
     /// A list that is not balanced is gone through from failure to failure.
@@ -82,16 +86,21 @@ extension WorkerCore {
 
     // MARK: Names
 
-    private func lookUp(_ host: String, for opening: Opening) -> Bool {
+    /// Finds the addresses of a host, those first whose turn it is. `done` is called at once when they are known.
+    func find(_ host: String, port: UInt16, _ done: @escaping (HostCache<SocketAddress>.Finding) -> Void) {
+        if let address = SocketAddress(numeric: host, port: port) { return done(.addresses([address])) }
+        func answer(_ finding: HostCache<SocketAddress>.Finding) {
+            if case .addresses(let addresses) = finding { done(.addresses(addresses.map { $0.with(port: port) })) } else { done(finding) }
+        }
+        let known = shared.hosts.withLock { $0.find(host, now: now) }
+        if known != .unknown { return answer(known) }
         let listed = HostsFile.addresses(of: host)
         if !listed.isEmpty {
-            shared.hosts.withLock { $0.keep(.addresses(listed), of: host, timeToLive: settings.dnsMaxTtl, now: now) }
-            var opening = opening
-            opening.addresses = find(host, orElse: listed).map { $0.with(port: UInt16(clamping: opening.shard.database.port)) }
-            return connect(opening)
+            keep(.addresses(listed), of: host, for: settings.dnsMaxTtl)
+            return answer(next(of: host, orElse: .addresses(listed)))
         }
-        lookups[host, default: []].append(opening)
-        guard lookups[host]?.count == 1 else { return true }
+        lookups[host, default: []].append(answer)
+        guard lookups[host]?.count == 1 else { return }
         do throws(SystemError) {
             if resolver == nil { resolver = try NameResolver(on: loop, resolvConf: settings.resolvConf) }
             // Unowned: the resolver is this worker's, and ends before it.
@@ -102,28 +111,31 @@ extension WorkerCore {
         } catch {
             lookedUp(host, .failed(error.description))
         }
-        return true
     }
 
-    /// The addresses of a name that has just been kept, with the next one first; those given if it is not kept (time to live 0).
-    private func find(_ host: String, orElse addresses: [SocketAddress]) -> [SocketAddress] {
-        if case .addresses(let found) = shared.hosts.withLock({ $0.find(host, now: now) }) { return found }
-        return addresses
+    private func keep(_ finding: HostCache<SocketAddress>.Finding, of host: String, for time: Int64) {
+        shared.hosts.withLock { $0.keep(finding, of: host, timeToLive: time, now: now) }
+    }
+
+    /// What has just been kept, with the next address first; what was found itself if it may not be kept (time to live 0).
+    private func next(
+        of host: String, orElse finding: HostCache<SocketAddress>.Finding
+    ) -> HostCache<SocketAddress>.Finding {
+        let known = shared.hosts.withLock { $0.find(host, now: now) }
+        return known == .unknown ? finding : known
     }
 
     private func lookedUp(_ host: String, _ answer: NameResolver.Answer) {
+        let finding: HostCache<SocketAddress>.Finding
         switch answer {
         case .found(let addresses, let seconds):
-            let timeToLive = min(Int64(seconds) * 1_000_000, settings.dnsMaxTtl)
-            shared.hosts.withLock { $0.keep(.addresses(addresses), of: host, timeToLive: timeToLive, now: now) }
-            for var opening in lookups.removeValue(forKey: host) ?? [] {
-                opening.addresses = find(host, orElse: addresses).map { $0.with(port: UInt16(clamping: opening.shard.database.port)) }
-                _ = connect(opening)
-            }
+            finding = .addresses(addresses)
+            keep(finding, of: host, for: min(Int64(seconds) * 1_000_000, settings.dnsMaxTtl))
         case .failed(let reason):
-            shared.hosts.withLock { $0.keep(.failure(reason), of: host, timeToLive: settings.dnsNxdomainTtl, now: now) }
-            for opening in lookups.removeValue(forKey: host) ?? [] { _ = lookUpFailed(opening, reason) }
+            finding = .failure(reason)
+            keep(finding, of: host, for: settings.dnsNxdomainTtl)
         }
+        for done in lookups.removeValue(forKey: host) ?? [] { done(next(of: host, orElse: finding)) }
     }
 
     private func lookUpFailed(_ opening: Opening, _ reason: String) -> Bool {

@@ -3,6 +3,7 @@ import Configuration
 import EventLoop
 import PoolCore
 import PostgresWire
+import Statistics
 
 /// What a worker does, a turn of its loop at a time. Not Sendable: it lives inside its `Worker`.
 ///
@@ -33,7 +34,7 @@ final class WorkerCore {
     @exclusivity(unchecked) var freed: [ServerConnection] = []
     var isPlacing = false
     /// Who waits for a host name to be looked up.
-    var lookups: [String: [Opening]] = [:]
+    var lookups: [String: [(HostCache<SocketAddress>.Finding) -> Void]] = [:]
     /// Made when the first name is looked up.
     var resolver: NameResolver?
     /// The number of the configuration in force.
@@ -46,6 +47,7 @@ final class WorkerCore {
     @exclusivity(unchecked) var clients = SlotTable<ClientConnection>()
     @exclusivity(unchecked) var servers = SlotTable<ServerConnection>()
     var errands = SlotTable<CancelErrand>()
+    var peerErrands = SlotTable<PeerErrand>()
     var shards: [CapacityLedger.PoolKey: PoolShard] = [:]
     var listeners: [UInt32: ListenerBox] = [:]
     var lastListener: UInt32 = 0
@@ -57,6 +59,10 @@ final class WorkerCore {
     var ticks = 0
     /// Clients that have not logged in.
     var loggingIn = 0
+    /// What belongs to no pool.
+    var counters = WorkerCounters()
+    /// When the present `stats_period` began.
+    var periodStart: Int64 = 0
 
     /// One `recv`. Larger than what the kernel usually has, so that a short read means drained.
     static let receiveSize = 128 * 1024
@@ -95,7 +101,12 @@ final class WorkerCore {
             case .listener:
                 accept(event.token >> 2)
             case .errand:
-                if let errand = errands[event.token >> 2] { ready(errand, event.readiness) }
+                let slot = event.token >> 2
+                if slot & Self.peerBit != 0 {
+                    readyPeer(slot & ~Self.peerBit, event.readiness)
+                } else if let errand = errands[slot] {
+                    ready(errand, event.readiness)
+                }
             }
         }
         if !unread.isEmpty { readPostponed() }
