@@ -34,22 +34,24 @@ final class ServerConnection {
 
     let slot: UInt32
     let id: UInt64
-    @exclusivity(unchecked) var socket: Socket
+    var socket: Socket
     let shard: PoolShard
     let address: SocketAddress
-    @exclusivity(unchecked) var phase = Phase.connecting
-    @exclusivity(unchecked) var session: ServerSession
-    @exclusivity(unchecked) var client: ClientConnection?
+    var phase = Phase.connecting
+    var session: ServerSession
+    var client: ClientConnection?
     /// How it came about, and where else to try if this address can't be reached.
     let opening: Opening
+    /// It serves one replication client, from login to end.
+    let isDedicated: Bool
     /// Until the login is done.
     var login: ServerLogin?
 
     /// An unfinished message of which the head is needed.
-    @exclusivity(unchecked) var held: [UInt8] = []
-    @exclusivity(unchecked) var outgoing = Outgoing()
+    var held: [UInt8] = []
+    var outgoing = Outgoing()
     /// How much of a message that is forwarded in pieces is still to come, and whether it is dropped instead.
-    @exclusivity(unchecked) var passThrough = 0
+    var passThrough = 0
     var dropsPassThrough = false
     /// The client got the beginning of a message: nothing but its rest may follow.
     var isMidMessage: Bool { passThrough > 0 && !dropsPassThrough }
@@ -93,6 +95,7 @@ final class ServerConnection {
         self.id = id
         shard = opening.shard
         self.opening = opening
+        isDedicated = opening.dedication != nil
         self.address = address
         socket = Socket(adopting: descriptor, on: loop, token: TokenKind.server.token(slot))
         session = ServerSession(parameters: parameters)
@@ -107,13 +110,13 @@ final class ServerConnection {
 
     /// The name, address or directory in the configuration that led here; nil for the Unix socket that stands for no host.
     var host: String? { opening.host }
-    /// It serves one replication client, from login to end.
-    var isDedicated: Bool { opening.dedication != nil }
     var isOpen: Bool { phase != .closed }
 
     /// Nothing of its client is left on it, in either direction: it may change hands.
     var isClean: Bool {
-        session.isReusable && outgoing.isEmpty && passThrough == 0 && (client.map { $0.passThrough == 0 || $0.dropsPassThrough } ?? true)
+        guard session.isReusable, passThrough == 0, outgoing.isEmpty else { return false }
+        guard let client else { return true }
+        return client.passThrough == 0 || client.dropsPassThrough
     }
     var isLoggedIn: Bool { phase != .connecting && phase != .authenticating && phase != .closed }
 

@@ -3,14 +3,16 @@ import PoolCore
 import PostgresWire
 import Synchronization
 
-/// An idle server on its way from one worker to another.
+/// An idle server on its way from one worker to another. Of its session nothing is left between two transactions but what it is set to
+/// and which statements it holds.
 struct LentServer: Sendable {
     let key: CapacityLedger.PoolKey
     let id: UInt64
     let descriptor: Int32
     let address: SocketAddress
     let host: String?
-    let session: ServerSession
+    let parameters: ParameterSet
+    let statements: ServerStatements
     let cancelKey: CancelKey?
     let generation: UInt32
     let listeners: Set<UInt64>
@@ -58,8 +60,8 @@ extension WorkerCore {
         opening.host = lent.host
         let server = ServerConnection(
             slot: slot, id: lent.id, descriptor: lent.descriptor, loop: loop, opening: opening, address: lent.address,
-            now: lent.lastActivity, parameters: lent.session.parameters)
-        server.session = lent.session
+            now: lent.lastActivity, parameters: lent.parameters)
+        server.session.statements = lent.statements
         server.cancelKey = lent.cancelKey
         server.listeners = lent.listeners
         server.phase = .idle
@@ -99,9 +101,8 @@ extension WorkerCore {
         shard.publish()
         let lent = LentServer(
             key: shard.shared.key, id: server.id, descriptor: server.socket.detach(), address: server.address, host: server.host,
-            session: server.session, cancelKey: server.cancelKey, generation: server.generation, listeners: server.listeners,
-            connectTime: server.connectTime,
-            lastActivity: server.lastActivity)
+            parameters: server.session.parameters, statements: server.session.statements, cancelKey: server.cancelKey,
+            generation: server.generation, listeners: server.listeners, connectTime: server.connectTime, lastActivity: server.lastActivity)
         server.phase = .closed
         servers.remove(server.slot)
         shard.servers -= 1
