@@ -43,7 +43,8 @@ extension WorkerCore {
 
     private func beginTLS(_ errand: CancelErrand, _ context: TLSContext) -> Bool {
         let server = errand.server
-        guard let session = try? TLSSession(connecting: context, host: server.host, port: server.address.port, buffers: tlsBuffers) else {
+        guard let session = try? TLSSession(connecting: context, host: server.opening.host, port: server.address.port, buffers: tlsBuffers)
+        else {
             return false
         }
         errand.tls = session

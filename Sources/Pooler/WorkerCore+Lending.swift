@@ -58,10 +58,11 @@ extension WorkerCore {
             return
         }
         let slot = servers.reserve()
+        var opening = Opening(shard: shard, generation: lent.generation, started: lent.connectTime)
+        opening.host = lent.host
         let server = ServerConnection(
-            slot: slot, id: lent.id, descriptor: lent.descriptor, loop: loop, shard: shard, address: lent.address,
-            connectTime: lent.connectTime, now: lent.lastActivity, parameters: lent.parameters, generation: lent.generation)
-        server.host = lent.host
+            slot: slot, id: lent.id, descriptor: lent.descriptor, loop: loop, opening: opening, address: lent.address,
+            now: lent.lastActivity, parameters: lent.parameters)
         lent.tls?.move(to: tlsBuffers)
         server.tls = lent.tls
         server.session.statements = lent.statements
@@ -103,8 +104,8 @@ extension WorkerCore {
         let shard = server.shard
         shard.publish()
         let lent = LentServer(
-            key: shard.shared.key, id: server.id, descriptor: server.socket.detach(), address: server.address,
-            host: server.host, tls: server.tls,
+            key: shard.shared.key, id: server.id, descriptor: server.socket.detach(), address: server.address, host: server.host,
+            tls: server.tls,
             parameters: server.session.parameters, statements: server.session.statements, cancelKey: server.cancelKey,
             generation: server.generation, listeners: server.listeners, connectTime: server.connectTime, lastActivity: server.lastActivity)
         server.tls = nil

@@ -50,7 +50,7 @@ extension WorkerCore {
     private func beginTLS(_ server: ServerConnection, _ context: TLSContext) {
         server.tlsContext = nil
         do throws(TLSError) {
-            let session = try TLSSession(connecting: context, host: server.host, port: server.address.port, buffers: tlsBuffers)
+            let session = try TLSSession(connecting: context, host: server.opening.host, port: server.address.port, buffers: tlsBuffers)
             server.tls = session
             if case .failed(let error) = timedHandshake({ session.start() }) { throw error }
             sendCiphertext(to: server)
