@@ -24,6 +24,8 @@ public struct ConsoleFacts: Sendable {
     public var autoDatabases: [Database] = []
     /// Clients of the console itself, by user.
     public var consoleClients: [String: Int] = [:]
+    /// Cancel requests that are on their way to each peer.
+    public var peerConnections: [Int: Int] = [:]
     /// Looked-up host names.
     public var hosts: [HostFacts] = []
 

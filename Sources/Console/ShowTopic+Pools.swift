@@ -123,7 +123,9 @@ extension ShowTopic {
     }
 
     @Sendable static func peerPools(_ facts: ConsoleFacts) -> [[Cell]] {
-        facts.configuration.peers.keys.sorted().map { [.number($0), .number(0), .number(0), .number(0), .number(0)] }
+        facts.configuration.peers.keys.sorted().map {
+            [.number($0), .number(facts.peerConnections[$0] ?? 0), .number(0), .number(facts.peerConnections[$0] ?? 0), .number(0)]
+        }
     }
 
     @Sendable static func dnsHosts(_ facts: ConsoleFacts) -> [[Cell]] {

@@ -290,7 +290,7 @@ extension PoolerProcess {
         var fresh = configuration
         do throws(ConsoleError) {
             try change(key, to: value, in: &fresh)
-            if let problem = Self.problems(with: fresh).first { throw ConsoleError("SET failed", detail: problem) }
+            if let problem = tlsProblem(key, fresh) { throw ConsoleError("SET failed", detail: problem) }
         } catch {
             answer?.resume(returning: .failed(error))
             return
@@ -316,6 +316,17 @@ extension PoolerProcess {
         }
     }
 
+    /// Takes over the TLS of a changed configuration, where the setting has to do with TLS. Returns what went wrong; then nothing has changed.
+    private func tlsProblem(_ key: String?, _ fresh: Configuration) -> String? {
+        if let key, !key.contains("tls"), key != "auth_type" { return nil }
+        do throws(ConfigurationError) {
+            try reloadTLS(fresh)
+            return nil
+        } catch {
+            return error.message
+        }
+    }
+
     private func reset(_ key: String?, _ answer: CheckedContinuation<ConsoleOutcome, Never>?) {
         var fresh = configuration
         if let key, SettingsTable.named(key)?.reloadable != true {
@@ -327,6 +338,10 @@ extension PoolerProcess {
         for setting in SettingsTable.all where key != nil && key != setting.name {
             // What was accepted once is accepted again.
             if let text = setting.text(in: configuration.settings) { try? setting.apply(text, to: &fresh.settings) }
+        }
+        if let problem = tlsProblem(key, fresh) {
+            answer?.resume(returning: .failed(ConsoleError("RESET failed", detail: problem)))
+            return
         }
         if let key { setOnConsole.remove(key) } else { setOnConsole = [] }
         takeOver(fresh) { answer?.resume(returning: .done(tag: "RESET")) }

@@ -42,6 +42,9 @@ struct SlotTable<Element: AnyObject> {
     /// Any one of the connections.
     var any: Element? { elements.lazy.compactMap { $0 }.first }
 
+    /// The slots that are taken.
+    var slots: [UInt32] { elements.indices.filter { elements[$0] != nil }.map { UInt32($0) } }
+
     /// Goes through all connections without a copy of the table: for what only looks.
     func forEach(_ body: (Element) -> Void) {
         for element in elements { if let element { body(element) } }

@@ -56,10 +56,6 @@ actor Worker {
     func clientStanding(_ id: UInt64) -> ClientStanding? { now().clientStanding(id) }
     func explained(_ key: CapacityLedger.PoolKey, _ facts: WaitFacts) { now().explained(key, facts) }
 
-    func resolved(_ question: UInt64, _ host: String, _ result: Result<[SocketAddress], Resolver.Failure>) {
-        now().resolved(question, host, result)
-    }
-
     // Between workers; see WorkerCore+Lending.swift.
     func cancel(_ key: UInt64, slot: UInt32, from requester: Worker, request: UInt32) {
         now().cancelClient(key, slot: slot, requester: requester, request: request)

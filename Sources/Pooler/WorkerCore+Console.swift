@@ -64,7 +64,7 @@ extension WorkerCore {
         client.console = ConsoleClient(database: database, applicationName: applicationName, rights: rights)
         consoleClients += 1
         if settings.logConnections {
-            shared.log.info("\(client.label) login attempt: db=\(database) user=\(client.user) tls=no replication=no")
+            shared.log.info("\(client.label) login attempt: db=\(database) user=\(client.user) tls=\(client.tls?.summary ?? "no") replication=no")
         }
         var writer = answer
         for (name, value) in SessionParameters.greeting { writer.parameterStatus(name: name, value: value) }
@@ -215,6 +215,10 @@ extension WorkerCore {
         facts.counts.clientsOfUser = counts.userClients
         facts.holds = holds
         facts.autoDatabases = shared.autoDatabaseNames.compactMap { configuration.database(named: $0) }
+        facts.hosts = shared.hosts.withLock { $0.lines(now: now) }.map {
+            HostFacts(name: $0.name, timeToLive: $0.timeToLive, addresses: $0.addresses.map(\.host))
+        }
+        facts.peerConnections = shared.peerConnections.withLock { $0 }
         return facts
     }
 

@@ -37,6 +37,8 @@ extension WorkerCore {
         default: facts.queryStart = client.server?.queryStart ?? 0
         }
         facts.link = client.server?.id
+        facts.tls = client.tls?.summary ?? ""
+        facts.replication = client.replication?.rawValue ?? "none"
         facts.applicationName = client.console?.applicationName ?? client.session.parameters?["application_name"]
         facts.preparedStatements = client.session.statements.count
         facts.remaining = client.passThrough
@@ -61,6 +63,8 @@ extension WorkerCore {
         facts.queryStart = server.client != nil ? server.queryStart : 0
         facts.closeNeeded = isObsolete(server)
         facts.link = server.client?.id
+        facts.tls = server.tls?.summary ?? ""
+        facts.replication = server.client?.replication?.rawValue ?? "none"
         facts.remotePID = server.cancelKey.map { Int($0.processID) } ?? 0
         facts.applicationName = server.session.parameters["application_name"]
         facts.preparedStatements = server.session.statements.count
@@ -101,7 +105,8 @@ extension WorkerCore {
             facts.failure = failure.fields.message ?? "connect failed"
             facts.failureCode = failure.fields.code
         }
-        facts.waiting = shard.queue.allWaiting.map(\.since) + shard.awaitingGreeting.compactMap { clients[$0]?.connectTime }
+        facts.waiting = shard.queue.allWaiting.map(\.since)
+        facts.waiting += (shard.awaitingGreeting + shard.awaitingDedicated).compactMap { clients[$0]?.connectTime }
         facts.waiting.sort()
         servers.forEach { server in
             guard server.shard === shard else { return }
@@ -127,7 +132,7 @@ extension WorkerCore {
                 since = max(server.lastActivity, client?.requestTime ?? 0)
             }
         case .trying, .testing, .resetting, .settingUp, .abandoned: state = .preparing
-        case .connecting, .authenticating:
+        case .connecting, .encrypting, .authenticating:
             state = .opening
             since = server.connectTime
         case .beingCanceled: state = .beingCanceled

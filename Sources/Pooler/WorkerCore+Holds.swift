@@ -21,7 +21,7 @@ extension WorkerCore {
     private func emptyPool(_ shard: PoolShard) {
         for server in servers.all where server.shard === shard {
             switch server.phase {
-            case .idle, .connecting, .authenticating, .settingUp: close(server, .obsolete("pause mode"))
+            case .idle, .connecting, .encrypting, .authenticating, .settingUp: close(server, .obsolete("pause mode"))
             default: break
             }
         }

@@ -29,7 +29,7 @@ extension WorkerCore {
         var result: [ObjectIdentifier: PoolGauges] = [:]
         for shard in shards.values {
             var gauges = PoolGauges()
-            gauges.clientsWaiting = shard.queue.waiting + shard.awaitingGreeting.count
+            gauges.clientsWaiting = shard.queue.waiting + shard.awaitingGreeting.count + shard.awaitingDedicated.count
             gauges.longestWait = longestWait(shard)
             gauges.clientsIdle = shard.clients - gauges.clientsWaiting
             result[ObjectIdentifier(shard)] = gauges
@@ -49,7 +49,7 @@ extension WorkerCore {
     /// How long the longest waiting client of a pool has waited here.
     private func longestWait(_ shard: PoolShard) -> Int64 {
         var since = shard.queue.head?.since ?? .max
-        for slot in shard.awaitingGreeting { since = min(since, clients[slot]?.connectTime ?? .max) }
+        for slot in shard.awaitingGreeting + shard.awaitingDedicated { since = min(since, clients[slot]?.connectTime ?? .max) }
         return since == .max ? 0 : max(0, now - since)
     }
 
@@ -106,7 +106,7 @@ extension ServerConnection {
 
     func state(now: Int64, checkDelay: Int64?) -> State {
         switch phase {
-        case .connecting, .authenticating, .settingUp: .new
+        case .connecting, .encrypting, .authenticating, .settingUp: .new
         case .linked, .trying, .abandoned: .active
         case .testing, .resetting: .tested
         case .beingCanceled: .beingCanceled
