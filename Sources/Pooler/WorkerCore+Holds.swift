@@ -19,7 +19,8 @@ extension WorkerCore {
 
     /// Closes the servers that nobody uses; the others follow when they are free (`place`).
     private func emptyPool(_ shard: PoolShard) {
-        for server in servers.all where server.shard === shard {
+        // Behind a server that is made for one client stands that client, as behind a linked one.
+        for server in servers.all where server.shard === shard && !server.isDedicated {
             switch server.phase {
             case .idle, .connecting, .encrypting, .authenticating, .settingUp: close(server, .obsolete("pause mode"))
             default: break
