@@ -54,11 +54,15 @@ let package = Package(
         // Line 3: what operators see.
         .target(name: "Telemetry", dependencies: ["Locking", .product(name: "Logging", package: "swift-log")], swiftSettings: strict),
 
+        .target(
+            name: "Monitoring", dependencies: ["Statistics", "EventLoop"], resources: [.embedInCode("Resources/page.html")],
+            swiftSettings: strict),
+
         // Line 4: sockets meet decisions.
         .target(
             name: "Pooler",
             dependencies: [
-                "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "Statistics", "EventLoop", "TLS", "Bytes",
+                "Monitoring", "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "Statistics", "EventLoop", "TLS", "Bytes",
                 "Locking",
                 .product(name: "Logging", package: "swift-log"),
             ], cSettings: gnu, swiftSettings: strict),
@@ -84,6 +88,7 @@ let package = Package(
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: strict),
         .testTarget(name: "StatisticsTests", dependencies: ["Statistics"], swiftSettings: strict),
         .testTarget(name: "PoolCoreTests", dependencies: ["PoolCore"], swiftSettings: strict),
+        .testTarget(name: "MonitoringTests", dependencies: ["Monitoring", "Statistics", "EventLoop"], swiftSettings: strict),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "sluicectlTests", dependencies: ["sluicectl", "Terminal", "PostgresClient"], swiftSettings: strict),
     ]
