@@ -66,7 +66,8 @@ let package = Package(
         .target(
             name: "Pooler",
             dependencies: [
-                "Monitoring", "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "Statistics", "EventLoop", "TLS", "Bytes",
+                "Monitoring", "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "Statistics", "EventLoop", "TLS",
+                "Bytes",
                 "Locking",
                 .product(name: "Logging", package: "swift-log"),
             ], cSettings: gnu, swiftSettings: strict + fast),
@@ -75,7 +76,7 @@ let package = Package(
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "Pooler", "Configuration", "EventLoop", "TLS", "Telemetry",
+                "Monitoring", "Pooler", "Configuration", "EventLoop", "TLS", "Telemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             cSettings: gnu, swiftSettings: strict),
@@ -92,6 +93,7 @@ let package = Package(
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: strict),
         .testTarget(name: "StatisticsTests", dependencies: ["Statistics"], swiftSettings: strict),
         .testTarget(name: "PoolCoreTests", dependencies: ["PoolCore"], swiftSettings: strict),
+        .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: strict),
         .testTarget(name: "MonitoringTests", dependencies: ["Monitoring", "Statistics", "EventLoop"], swiftSettings: strict),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "sluicectlTests", dependencies: ["sluicectl", "Terminal", "PostgresClient"], swiftSettings: strict),

@@ -82,11 +82,21 @@ public final class HTTPServer: @unchecked Sendable {
     private let handler: Handler
     private let server: OpaquePointer
     private var listeners: [OpaquePointer] = []
-    private var connections: [OpaquePointer: HTTPConnection] = [:]
+    /// By descriptor; some may have been closed since the last `prune`.
+    private var connections: [Int32: Connection] = [:]
+    /// Buffers of connections that were accepted in this turn.
+    private var fresh: [OpaquePointer] = []
     private var pending: [UInt64: Pending] = [:]
+    private var ticketOfConnection: [OpaquePointer: UInt64] = [:]
     private var lastTicket: UInt64 = 0
     private var isFull = false
     private lazy var door = Door(loop: loop, server: self)
+
+    private struct Connection {
+        let inode: UInt64
+        let since: Int64
+        var hasAsked = false
+    }
 
     private struct Pending {
         let request: OpaquePointer
@@ -110,7 +120,7 @@ public final class HTTPServer: @unchecked Sendable {
 
     /// Makes a server that accepts on these listening descriptors, which become its own.
     public init(adopting descriptors: [Int32], handler: @escaping Handler) throws(SystemError) {
-        loop = try EventLoop(tick: 250_000)
+        loop = try EventLoop(tick: 100_000)
         guard let server = evhttp_new(loop.base) else { throw SystemError(call: "evhttp_new", number: ENOMEM) }
         self.server = server
         self.handler = handler
@@ -143,6 +153,7 @@ public final class HTTPServer: @unchecked Sendable {
         _ = door
         return Threads.start(name: "http") {
             self.loop.run { _, tick in
+                if !self.fresh.isEmpty { self.register() }
                 if tick { self.tick() }
             }
         }
@@ -150,40 +161,38 @@ public final class HTTPServer: @unchecked Sendable {
 
     // MARK: Connections
 
-    /// evhttp asks for the buffers of a connection that it has accepted. The filter changes nothing: it is there because its end is the
-    /// only word that evhttp gives of a connection's.
+    /// evhttp asks for the buffers of a connection that it has accepted, and then gives them the socket: `register` looks which.
     private func connected() -> OpaquePointer? {
-        guard let socket = bufferevent_socket_new(loop.base, -1, Int32(BEV_OPT_CLOSE_ON_FREE.rawValue)) else { return nil }
-        let connection = HTTPConnection(server: self, socket: socket, since: MonotonicClock.now())
-        let context = Unmanaged.passRetained(connection)
-        guard
-            let filter = bufferevent_filter_new(
-                socket, nil, nil, Int32(BEV_OPT_CLOSE_ON_FREE.rawValue),
-                { context in
-                    let connection = Unmanaged<HTTPConnection>.fromOpaque(context!).takeRetainedValue()
-                    connection.server.ended(connection)
-                }, context.toOpaque())
-        else {
-            context.release()
-            bufferevent_free(socket)
-            return nil
-        }
-        connection.filter = filter
-        connections[filter] = connection
-        if connections.count >= Self.maximumConnections, !isFull {
-            isFull = true
-            for listener in listeners { evconnlistener_disable(listener) }
-        }
-        return filter
+        guard let buffers = bufferevent_socket_new(loop.base, -1, Int32(BEV_OPT_CLOSE_ON_FREE.rawValue)) else { return nil }
+        fresh.append(buffers)
+        loop.wakeSoon()
+        return buffers
     }
 
-    private func ended(_ connection: HTTPConnection) {
-        if let filter = connection.filter { connections[filter] = nil }
-        if let ticket = connection.ticket { pending[ticket] = nil }
-        if isFull, connections.count < Self.maximumConnections {
-            isFull = false
-            for listener in listeners { evconnlistener_enable(listener) }
+    /// Runs in the turn in which connections were accepted: nothing can have freed them yet.
+    private func register() {
+        let now = MonotonicClock.now()
+        for buffers in fresh {
+            let descriptor = bufferevent_getfd(buffers)
+            if let inode = Self.inode(descriptor) { connections[descriptor] = Connection(inode: inode, since: now) }
         }
+        fresh = []
+        if connections.count >= Self.maximumConnections { prune() }
+    }
+
+    /// Forgets the connections that evhttp has closed, of which it gives no word: their descriptors are closed or somebody else's now.
+    private func prune() {
+        for (descriptor, connection) in connections where Self.inode(descriptor) != connection.inode { connections[descriptor] = nil }
+        let mustWait = connections.count >= Self.maximumConnections
+        guard mustWait != isFull else { return }
+        isFull = mustWait
+        for listener in listeners { _ = mustWait ? evconnlistener_disable(listener) : evconnlistener_enable(listener) }
+    }
+
+    /// What tells a socket from any other that has or had the same descriptor.
+    private static func inode(_ descriptor: Int32) -> UInt64? {
+        var status = stat()
+        return descriptor >= 0 && fstat(descriptor, &status) == 0 ? UInt64(status.st_ino) : nil
     }
 
     private func tick() {
@@ -191,11 +200,12 @@ public final class HTTPServer: @unchecked Sendable {
         for (ticket, entry) in pending where now - entry.since > Self.answerLimit {
             finish(ticket, .plain(503, "no answer in time"))
         }
-        for connection in connections.values {
+        prune()
+        for (descriptor, connection) in connections {
             let age = now - connection.since
-            if age > Self.lifeLimit || (isFull && connection.ticket == nil && !connection.isAnswered && age > Self.patience) {
+            if age > Self.lifeLimit || (isFull && !connection.hasAsked && age > Self.patience) {
                 // evhttp then meets the end of the stream and frees what belongs to it.
-                shutdown(bufferevent_getfd(connection.socket), Int32(SHUT_RDWR))
+                shutdown(descriptor, Int32(SHUT_RDWR))
             }
         }
     }
@@ -206,7 +216,12 @@ public final class HTTPServer: @unchecked Sendable {
         lastTicket += 1
         let ticket = lastTicket
         if let evcon = evhttp_request_get_connection(request), let buffers = evhttp_connection_get_bufferevent(evcon) {
-            connections[buffers]?.ticket = ticket
+            connections[bufferevent_getfd(buffers)]?.hasAsked = true
+            // While a request is answered evhttp does not read, so it should not notice an end; if it does, the request is gone.
+            ticketOfConnection[evcon] = ticket
+            evhttp_connection_set_closecb(
+                evcon, { evcon, context in Unmanaged<HTTPServer>.fromOpaque(context!).takeUnretainedValue().ended(evcon!) },
+                Unmanaged.passUnretained(self).toOpaque())
         }
         let method = Self.method(request)
         pending[ticket] = Pending(request: request, since: MonotonicClock.now(), isHead: method == "HEAD")
@@ -227,13 +242,14 @@ public final class HTTPServer: @unchecked Sendable {
         }
     }
 
+    private func ended(_ evcon: OpaquePointer) {
+        if let ticket = ticketOfConnection.removeValue(forKey: evcon) { pending[ticket] = nil }
+    }
+
     private func finish(_ ticket: UInt64, _ response: HTTPResponse) {
         guard let entry = pending.removeValue(forKey: ticket) else { return }
         let request = entry.request
-        if let evcon = evhttp_request_get_connection(request), let buffers = evhttp_connection_get_bufferevent(evcon) {
-            connections[buffers]?.ticket = nil
-            connections[buffers]?.isAnswered = true
-        }
+        if let evcon = evhttp_request_get_connection(request) { ticketOfConnection[evcon] = nil }
         let headers = evhttp_request_get_output_headers(request)
         for (name, value) in response.headers { evhttp_add_header(headers, name, value) }
         evhttp_add_header(headers, "Content-Length", String(response.body.count))
@@ -249,22 +265,5 @@ public final class HTTPServer: @unchecked Sendable {
             { _, _, context in Unmanaged<HTTPResponse.Body>.fromOpaque(context!).release() }, body.toOpaque())
         if added != 0 { body.release() }
         evhttp_send_reply(request, Int32(response.status), nil, buffer)
-    }
-}
-
-/// One connection, from accept to close.
-private final class HTTPConnection {
-    let server: HTTPServer
-    let socket: OpaquePointer
-    let since: Int64
-    var filter: OpaquePointer?
-    /// The request that waits for its answer.
-    var ticket: UInt64?
-    var isAnswered = false
-
-    init(server: HTTPServer, socket: OpaquePointer, since: Int64) {
-        self.server = server
-        self.socket = socket
-        self.since = since
     }
 }

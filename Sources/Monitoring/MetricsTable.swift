@@ -50,9 +50,12 @@ public enum MetricsTable {
         gauge("sluice_draining", "1 while a shutdown waits for clients or servers.", .process { $0.isDraining ? 1 : 0 }),
         gauge("sluice_clients", "Client connections, those that are logging in included.", .process { Double($0.statistics.clients) }),
         gauge("sluice_clients_maximum", "Client connections that are allowed (max_client_conn).", .process { Double($0.maximumClients) }),
-        gauge("sluice_clients_logging_in", "Client connections that have not logged in yet.", .process { Double($0.statistics.clientsLoggingIn) }),
+        gauge(
+            "sluice_clients_logging_in", "Client connections that have not logged in yet.",
+            .process { Double($0.statistics.clientsLoggingIn) }),
         gauge("sluice_servers", "Server connections.", .process { Double($0.statistics.servers) }),
-        counter("sluice_client_connections_total", "Client sockets that were accepted.", .process { Double($0.statistics.counters.accepted) }),
+        counter(
+            "sluice_client_connections_total", "Client sockets that were accepted.", .process { Double($0.statistics.counters.accepted) }),
         counter(
             "sluice_login_failures_total", "Clients that were closed before they had a pool, by reason.",
             .labelled("reason") { sorted($0.statistics.counters.disconnects) }),
@@ -92,7 +95,9 @@ public enum MetricsTable {
                 ]
             }),
         gauge("sluice_pool_size", "Server connections that a pool may have (pool_size); 0 means no limit.", .pool { Double($0.poolSize) }),
-        gauge("sluice_pool_reserve_size", "Further ones for clients that wait too long (reserve_pool_size).", .pool { Double($0.reserveSize) }),
+        gauge(
+            "sluice_pool_reserve_size", "Further ones for clients that wait too long (reserve_pool_size).", .pool { Double($0.reserveSize) }
+        ),
         gauge("sluice_pool_paused", "1 while the pool is paused.", .pool { $0.isPaused ? 1 : 0 }),
         gauge(
             "sluice_pool_longest_wait_seconds", "How long the longest waiting client has waited; 0 when nobody waits.",
@@ -111,11 +116,13 @@ public enum MetricsTable {
             .durations { ($0.counters.transactions, $0.counters.totals.transactionTime) }),
         counter("sluice_logins_total", "Clients that have logged in.", .pool { Double($0.counters.totals.logins) }),
         counter("sluice_transactions_total", "Transactions that have ended.", .pool { Double($0.counters.totals.transactions) }),
-        counter("sluice_queries_total", "Queries, or pipelines up to a Sync, that were answered.", .pool { Double($0.counters.totals.queries) }),
+        counter(
+            "sluice_queries_total", "Queries, or pipelines up to a Sync, that were answered.", .pool { Double($0.counters.totals.queries) }),
         counter("sluice_received_bytes_total", "Bytes from clients to servers.", .pool { Double($0.counters.totals.bytesReceived) }),
         counter("sluice_sent_bytes_total", "Bytes from servers to clients.", .pool { Double($0.counters.totals.bytesSent) }),
         counter("sluice_client_parses_total", "Parse messages of clients.", .pool { Double($0.counters.totals.clientParses) }),
-        counter("sluice_server_parses_total", "Parse messages that were sent to servers.", .pool { Double($0.counters.totals.serverParses) }),
+        counter(
+            "sluice_server_parses_total", "Parse messages that were sent to servers.", .pool { Double($0.counters.totals.serverParses) }),
         counter("sluice_binds_total", "Bind messages.", .pool { Double($0.counters.totals.binds) }),
         counter("sluice_servers_opened_total", "Server connections that have logged in.", .pool { Double($0.counters.serversOpened) }),
         counter(

@@ -46,7 +46,8 @@ struct PoolSelection {
         lastSeen = seen
         if rest == nil, retired.totals != PoolTotals() {
             rest = PoolStatistics(
-                database: Self.other, user: Self.other, counters: PoolCounters(), period: PeriodTotals(), gauges: PoolGauges(), poolMode: "")
+                database: Self.other, user: Self.other, counters: PoolCounters(), period: PeriodTotals(), gauges: PoolGauges(), poolMode: ""
+            )
         }
         rest?.counters += retired
         return shown + (rest.map { [$0] } ?? [])

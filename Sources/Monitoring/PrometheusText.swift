@@ -39,7 +39,8 @@ enum PrometheusText {
         var bytes: [UInt8] = []
 
         mutating func head(_ metric: Metric) {
-            bytes += "# HELP \(metric.name) \(Self.escaped(metric.help, quotes: false))\n# TYPE \(metric.name) \(metric.type.rawValue)\n".utf8
+            bytes +=
+                "# HELP \(metric.name) \(Self.escaped(metric.help, quotes: false))\n# TYPE \(metric.name) \(metric.type.rawValue)\n".utf8
         }
 
         mutating func line(_ name: String, _ labels: String, _ value: Double) {

@@ -21,35 +21,28 @@ struct ConfigCheck: ParsableCommand {
     @Flag(help: "Warnings, too, make the check fail.")
     var strict = false
 
-    @Flag(help: "JSON: an object with `valid`, `error` and `warnings`.")
+    @Flag(help: "JSON: an object with `valid`, `errors` and `warnings`.")
     var json = false
 
     func run() throws {
-        let configuration: Configuration
-        do {
-            configuration = try ConfigurationFile.load(file)
-        } catch {
-            report(error: error.description, [], nil)
-            throw ExitCode(1)
-        }
-        let findings = configuration.warnings + ConfigurationAdvice.findings(configuration)
-        report(error: nil, findings, configuration)
-        if strict, !findings.isEmpty { throw ExitCode(1) }
+        let (configuration, faults) = Configuration.check(path: file, read: ConfigurationFile.read)
+        let warnings = configuration.warnings + (faults.isEmpty ? ConfigurationAdvice.findings(configuration) : [])
+        report(faults.map(\.description), warnings, configuration)
+        if !faults.isEmpty || (strict && !warnings.isEmpty) { throw ExitCode(1) }
     }
 
-    private func report(error: String?, _ warnings: [String], _ configuration: Configuration?) {
+    private func report(_ errors: [String], _ warnings: [String], _ configuration: Configuration) {
         if json {
-            let list = "[\(warnings.map(JSONText.string).joined(separator: ", "))]"
+            func list(_ texts: [String]) -> String { "[\(texts.map(JSONText.string).joined(separator: ", "))]" }
             Terminal.write(
                 JSONText.object([
-                    ("valid", error == nil ? "true" : "false"), ("error", error.map(JSONText.string) ?? "null"), ("warnings", list),
+                    ("valid", errors.isEmpty ? "true" : "false"), ("errors", list(errors)), ("warnings", list(warnings)),
                 ]) + "\n")
             return
         }
         for warning in warnings { Terminal.write("warning: \(TerminalText.sanitized(warning))\n") }
-        if let error {
-            Terminal.write("error: \(TerminalText.sanitized(error))\n")
-        } else if let configuration {
+        for error in errors { Terminal.write("error: \(TerminalText.sanitized(error))\n") }
+        if errors.isEmpty {
             let names = configuration.databases.count + (configuration.fallbackDatabase == nil ? 0 : 1)
             Terminal.write("\(file): valid (\(names) database\(names == 1 ? "" : "s"), \(configuration.userList.secrets.count) users)\n")
         }

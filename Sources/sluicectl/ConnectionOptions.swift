@@ -131,7 +131,8 @@ enum ConfigurationFile {
         try Configuration.load(path: path, read: read)
     }
 
-    private static func read(_ path: String) throws(ConfigurationError) -> [UInt8] {
+    /// The content of a file, or an error in the configuration's words.
+    static func read(_ path: String) throws(ConfigurationError) -> [UInt8] {
         do { return try Files.read(path) } catch {
             throw ConfigurationError(file: path, message: "cannot be read: \(error.reason)")
         }

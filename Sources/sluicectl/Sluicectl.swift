@@ -41,7 +41,9 @@ struct Sluicectl: ParsableCommand {
             moved += rest.prefix(length)
             rest = rest.dropFirst(length)
         }
-        if let first = rest.first, Topic(first) != nil { rest = ["show"] + rest }
+        // `config check` is about a file; `config` alone is the topic.
+        let isFile = rest.first == "config" && rest.dropFirst().first == "check"
+        if let first = rest.first, Topic(first) != nil, !isFile { rest = ["show"] + rest }
         let end = rest.firstIndex(of: "--") ?? rest.endIndex
         return Array(rest[..<end]) + moved + Array(rest[end...])
     }
