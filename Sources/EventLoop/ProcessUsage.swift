@@ -43,10 +43,16 @@ public enum ProcessFigures {
 }
 
 extension Connector {
-    /// Whether somebody accepts connections there within a second. Waits on a thread of its own.
-    public static func answers(at address: SocketAddress) async -> Bool {
+    /// Whether one of a host's first four addresses takes a connection within a second. `host` is a name, an address, or the directory
+    /// of a Unix socket. Looks it up and waits on a thread of its own.
+    public static func answers(host: String, port: UInt16) async -> Bool {
         await withCheckedContinuation { continuation in
-            let problem = Threads.start(name: "probe") { continuation.resume(returning: answersNow(at: address, milliseconds: 1000)) }
+            let problem = Threads.start(name: "probe") {
+                let addresses =
+                    host.hasPrefix("/") || host.hasPrefix("@")
+                    ? SocketAddress(unixPath: "\(host)/.s.PGSQL.\(port)").map { [$0] } ?? [] : Resolver.resolveNow(host, port: port)
+                continuation.resume(returning: addresses.prefix(4).contains { answersNow(at: $0, milliseconds: 1000) })
+            }
             if problem != nil { continuation.resume(returning: false) }
         }
     }

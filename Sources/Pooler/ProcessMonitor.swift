@@ -65,7 +65,7 @@ final class ProcessMonitor: MonitoringSource {
         if let last = lastProbe.withLock({ $0 }), now - last.time < Self.probeLifetime { return (last.reachable, last.unreachable) }
         let answers = await withTaskGroup(of: (String, Bool).self) { group in
             for (host, port) in hosts() {
-                group.addTask { ("\(host):\(port)", await Self.isReachable(host, port)) }
+                group.addTask { ("\(host):\(port)", await Connector.answers(host: host, port: UInt16(clamping: port))) }
             }
             var answers: [(String, Bool)] = []
             for await answer in group { answers.append(answer) }
@@ -90,16 +90,6 @@ final class ProcessMonitor: MonitoringSource {
             }
             return hosts
         }
-    }
-
-    private static func isReachable(_ host: String, _ port: Int) async -> Bool {
-        if host.hasPrefix("/") || host.hasPrefix("@") {
-            guard let address = SocketAddress(unixPath: "\(host)/.s.PGSQL.\(port)") else { return false }
-            return await Connector.answers(at: address)
-        }
-        guard case .success(let addresses) = await Resolver.resolve(host, port: UInt16(clamping: port)) else { return false }
-        for address in addresses.prefix(4) where await Connector.answers(at: address) { return true }
-        return false
     }
 }
 

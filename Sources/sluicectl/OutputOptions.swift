@@ -10,7 +10,7 @@ struct OutputOptions: ParsableArguments {
     @Flag(help: "Tables at full width, whatever the terminal's.")
     var wide = false
 
-    @Flag(name: [.short, .customLong("expanded")], help: "One line a column, as psql's \\x.")
+    @Flag(name: [.customShort("x"), .customLong("expanded")], help: "One line a column, as psql's \\x.")
     var expanded = false
 
     @Option(help: ArgumentHelp("Only these columns, in this order, with commas.", valueName: "NAMES"))

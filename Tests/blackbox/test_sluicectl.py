@@ -66,7 +66,7 @@ def test_every_topic(ctl, pooler, topic):
         client.rows("select 1")
         rows = json.loads(ctl("show", topic, "--json", *where(pooler), env=secret()))
         assert isinstance(rows, list) and (rows or topic in ("dns_hosts", "dns_zones", "peers", "peer_pools"))
-        assert json.loads(ctl(topic, "--json", *where(pooler), env=secret()))
+        assert isinstance(json.loads(ctl(topic, "--json", *where(pooler), env=secret())), list)
         text = ctl(topic, *where(pooler), env=secret())
         if rows:
             assert text.split("\n")[0].split() == list(rows[0])
@@ -137,6 +137,7 @@ def test_pause_and_resume(ctl, pooler):
         assert ctl("wait-close", *where(pooler), env=secret()) == "WAIT_CLOSE\n"
 
 
+@pytest.mark.sluice_only("PgBouncer 1.18 leaves the database paused")
 def test_ctrl_c_gives_a_pause_up(binary, ctl, pooler):
     with pooler.connect() as client:
         client.rows("begin")
@@ -396,6 +397,7 @@ def test_top_shows_who_waits_and_takes_keys(screen, make_pooler):
     waiter.read_until("Z")
 
 
+@pytest.mark.sluice_only("PgBouncer 1.18 leaves the database paused when the command is given up")
 def test_top_pauses_and_resumes(screen, ctl, make_pooler):
     pooler = make_pooler(admin_users="app")
     with pooler.connect() as client:
