@@ -53,13 +53,13 @@ public struct Settings: Sendable, Equatable {
     public var serviceName: String?
     /// Refuse the simple query protocol, so that no query can hold several statements.
     public var disablePqexec: Bool = false
-    /// File with name servers to use in place of the system's.
+    /// File with name servers to use in place of the system's; a server may have a port.
     public var resolvConf: String = ""
-    /// How long a found address is used before the name is looked up again. In microseconds; the file has seconds.
+    /// How long a found address is used at most; less if its name server says so. In microseconds; the file has seconds.
     public var dnsMaxTtl: Microseconds = 15_000_000
     /// How long a failed look-up is remembered. In microseconds; the file has seconds.
     public var dnsNxdomainTtl: Microseconds = 15_000_000
-    /// How often the serial number of a zone is checked for changes; 0 turns it off. In microseconds; the file has seconds.
+    /// How often PgBouncer with c-ares looks for changes of a zone. In microseconds; the file has seconds.
     public var dnsZoneCheckPeriod: Microseconds = 0
     /// Number of this process among its peers, for passing cancel requests on; 0 means no peers.
     public var peerId: Int = 0
@@ -203,7 +203,7 @@ public struct Settings: Sendable, Equatable {
 
     // MARK: TLS
 
-    /// How far TLS is wanted with clients.
+    /// How far TLS is wanted with clients: allow and prefer are the same, verify-ca and verify-full too.
     public var clientTlsSslmode: TLSMode = .disable
     /// Certificates of authorities that may vouch for clients.
     public var clientTlsCaFile: String = ""
@@ -221,7 +221,7 @@ public struct Settings: Sendable, Equatable {
     public var clientTlsDheparams: String = "auto"
     /// Elliptic curve: none, auto or a curve's name.
     public var clientTlsEcdhcurve: String = "auto"
-    /// How far TLS is wanted with servers; what requires it refuses to start.
+    /// How far TLS is wanted with servers: allow and prefer are the same.
     public var serverTlsSslmode: TLSMode = .prefer
     /// Certificates of authorities that may vouch for servers.
     public var serverTlsCaFile: String = ""

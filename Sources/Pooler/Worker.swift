@@ -46,10 +46,6 @@ actor Worker {
     func census() -> Census { core.census() }
     func statistics() -> WorkerStatistics { now().statistics() }
 
-    func resolved(_ question: UInt64, _ host: String, _ result: Result<[SocketAddress], Resolver.Failure>) {
-        now().resolved(question, host, result)
-    }
-
     // Between workers; see WorkerCore+Lending.swift.
     func cancel(_ key: UInt64, slot: UInt32, from requester: Worker, request: UInt32) {
         now().cancelClient(key, slot: slot, requester: requester, request: request)

@@ -2,6 +2,7 @@ import EventLoop
 import PoolCore
 import PostgresWire
 import Synchronization
+import TLS
 
 /// A cancel request on its way to PostgreSQL, on a connection of its own.
 final class CancelErrand {
@@ -13,7 +14,16 @@ final class CancelErrand {
     /// The client socket that asked, here or at another worker.
     let requester: (worker: Worker, request: UInt32)?
     let startTime: Int64
-    var isSent = false
+    /// How far it has come on its own connection, which is as encrypted as the server's.
+    enum Progress {
+        case connecting
+        case requestingTLS(TLSContext)
+        case shakingHands
+        case sent
+    }
+    var progress = Progress.connecting
+    var tls: TLSSession?
+    var isSent: Bool { if case .sent = progress { true } else { false } }
 
     init(
         slot: UInt32, descriptor: Int32, loop: EventLoop, key: CancelKey, server: ServerConnection,
@@ -33,17 +43,25 @@ extension WorkerCore {
     /// A client socket turned out to carry a CancelRequest. It gets no answer; it is closed when the request has been delivered.
     func cancelRequested(_ client: ClientConnection, _ wire: CancelKey) {
         client.login = nil
-        guard let key = CancelDirectory.key(wire), let address = shared.cancels.find(key) else {
-            close(client, .quiet("cancel request: unknown key"))
+        let target = CancelDirectory.key(wire).map { shared.cancels.find($0) } ?? .nowhere("unknown key")
+        let (key, address): (UInt64, CancelDirectory.Address)
+        switch target {
+        case .nowhere(let reason):
+            close(client, .quiet("cancel request: \(reason)"))
             return
+        case .peer(let peer, let forwarded):
+            counters.cancelRequests &+= 1
+            forward(client, key: forwarded, to: peer)
+            return
+        case .here(let found, let original): (key, address) = (original, found)
         }
         client.phase = .canceling
         counters.cancelRequests &+= 1
-        let (me, slot, target) = (peers[index], client.slot, peers[Int(address.worker)])
+        let (me, slot, worker) = (peers[index], client.slot, peers[Int(address.worker)])
         if Int(address.worker) == index {
             cancelClient(key, slot: address.slot, requester: me, request: slot)
         } else {
-            Task { await target.cancel(key, slot: address.slot, from: me, request: slot) }
+            Task { await worker.cancel(key, slot: address.slot, from: me, request: slot) }
         }
     }
 
@@ -86,22 +104,23 @@ extension WorkerCore {
     }
 
     func ready(_ errand: CancelErrand, _ readiness: Readiness) {
-        if !errand.isSent {
+        if case .connecting = errand.progress {
             if errand.socket.connectError() != nil {
                 finish(errand)
                 return
             }
             guard readiness.contains(.writable) else { return }
-            var writer = MessageWriter()
-            writer.cancelRequest(key: errand.key)
-            guard case .bytes(let count) = errand.socket.send(writer.bytes.span), count == writer.bytes.count else {
+            guard begin(errand) else {
                 finish(errand)
                 return
             }
-            errand.isSent = true
+        }
+        if !errand.isSent, !advance(errand) {
+            finish(errand)
+            return
         }
         // PostgreSQL closes the connection once it has sent the signal: only then can't it hit a later query.
-        if errand.socket.isDead() { finish(errand) }
+        if errand.isSent, isOver(errand) { finish(errand) }
     }
 
     func finish(_ errand: CancelErrand) {
@@ -116,6 +135,7 @@ extension WorkerCore {
 
     /// A request that the server does not take in time is given up; its target may be hit late, so it is not used again.
     func expireCancels() {
+        expirePeerErrands()
         guard settings.cancelWaitTimeout > 0 else { return }
         for errand in errands.all where now - errand.startTime > settings.cancelWaitTimeout {
             if errand.isSent { errand.server.mayBeHit = true }

@@ -68,6 +68,7 @@ extension WorkerCore {
                 var writer = MessageWriter()
                 writer.error(error.fields)
                 send(writer.bytes, to: client)
+                endTLS(client)
             }
         }
         if settings.logDisconnections {
@@ -83,6 +84,7 @@ extension WorkerCore {
                 shard.publish()
             }
             shard.awaitingGreeting.removeAll { $0 == client.slot }
+            if client.replication != nil { shard.awaitingDedicated.removeAll { $0 == client.slot } }
             shard.clients -= 1
             shared.capacity.withLock { $0.dismissClient(database: shard.databaseName, user: client.user) }
         }
@@ -110,7 +112,7 @@ extension WorkerCore {
         }
         let shard = server.shard
         shard.counters.serverDisconnects.add(reason.label)
-        let wasOpening = !server.isLoggedIn || server.phase == .settingUp
+        let wasOpening = (!server.isLoggedIn || server.phase == .settingUp) && !server.isDedicated
         if server.phase == .idle {
             shard.queue.remove(server.slot)
             shard.publish()
@@ -119,7 +121,7 @@ extension WorkerCore {
         if case .obsolete = reason, server.outgoing.isEmpty {
             var writer = MessageWriter()
             writer.terminate()
-            _ = server.socket.send(writer.bytes.span)
+            sendLast(writer.bytes.span, to: server)
         }
         let client = server.client
         let wasLoggedIn = server.isLoggedIn
@@ -148,7 +150,7 @@ extension WorkerCore {
     /// The server closed the connection, or it broke.
     func serverEnded(_ server: ServerConnection, _ reason: String) {
         switch server.phase {
-        case .connecting, .authenticating:
+        case .connecting, .encrypting, .authenticating:
             openingFailed(server, reason)
         default:
             close(server, .lost(server.farewell?.message ?? reason))
@@ -164,6 +166,10 @@ extension WorkerCore {
         server.hasUnread = false
         toServer.clear()
         guard server.isOpen else { return }
+        if server.isDedicated {
+            close(server, isMidMessage ? .failed("client disconnected") : .obsolete("client disconnected"))
+            return
+        }
         // Half a message is on its way: no word of ours can follow it.
         if isMidMessage || !server.outgoing.isEmpty {
             close(server, .failed("client disconnected in the middle of a message"))

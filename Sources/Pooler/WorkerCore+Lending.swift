@@ -2,6 +2,7 @@ import EventLoop
 import PoolCore
 import PostgresWire
 import Synchronization
+import TLS
 
 /// An idle server on its way from one worker to another. Of its session nothing is left between two transactions but what it is set to
 /// and which statements it holds.
@@ -10,6 +11,8 @@ struct LentServer: Sendable {
     let id: UInt64
     let descriptor: Int32
     let address: SocketAddress
+    let host: String?
+    let tls: TLSSession?
     let parameters: ParameterSet
     let statements: ServerStatements
     let cancelKey: CancelKey?
@@ -55,9 +58,13 @@ extension WorkerCore {
             return
         }
         let slot = servers.reserve()
+        var opening = Opening(shard: shard, generation: lent.generation, started: lent.connectTime)
+        opening.host = lent.host
         let server = ServerConnection(
-            slot: slot, id: lent.id, descriptor: lent.descriptor, loop: loop, shard: shard, address: lent.address,
-            connectTime: lent.connectTime, now: lent.lastActivity, parameters: lent.parameters, generation: lent.generation)
+            slot: slot, id: lent.id, descriptor: lent.descriptor, loop: loop, opening: opening, address: lent.address,
+            now: lent.lastActivity, parameters: lent.parameters)
+        lent.tls?.move(to: tlsBuffers)
+        server.tls = lent.tls
         server.session.statements = lent.statements
         server.cancelKey = lent.cancelKey
         server.listeners = lent.listeners
@@ -97,9 +104,11 @@ extension WorkerCore {
         let shard = server.shard
         shard.publish()
         let lent = LentServer(
-            key: shard.shared.key, id: server.id, descriptor: server.socket.detach(), address: server.address,
+            key: shard.shared.key, id: server.id, descriptor: server.socket.detach(), address: server.address, host: server.host,
+            tls: server.tls,
             parameters: server.session.parameters, statements: server.session.statements, cancelKey: server.cancelKey,
             generation: server.generation, listeners: server.listeners, connectTime: server.connectTime, lastActivity: server.lastActivity)
+        server.tls = nil
         server.phase = .closed
         servers.remove(server.slot)
         shard.servers -= 1

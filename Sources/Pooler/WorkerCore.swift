@@ -4,6 +4,7 @@ import EventLoop
 import PoolCore
 import PostgresWire
 import Statistics
+import TLS
 
 /// What a worker does, a turn of its loop at a time. Not Sendable: it lives inside its `Worker`.
 ///
@@ -33,18 +34,26 @@ final class WorkerCore {
     /// Servers that have become free in this call, waiting for the outermost `free` to place them.
     var freed: [ServerConnection] = []
     var isPlacing = false
-    /// Host names that are being looked up, by the number of the question.
-    var lookups: [UInt64: Opening] = [:]
+    /// Who waits for a host name to be looked up.
+    var lookups: [String: [(HostCache<SocketAddress>.Finding) -> Void]] = [:]
+    /// Made when the first name is looked up.
+    var resolver: NameResolver?
     /// The number of the configuration in force.
     var configurationNumber = 0
     /// When another worker was last asked to evict an idle server, and which one is next.
     var lastPlea: Int64 = 0
     var nextPlea = 0
     private var isInTurn = false
+    private(set) lazy var tlsBuffers = TLSBuffers(receiveCapacity: WorkerCore.receiveSize)
+    /// Connections whose TLS handshakes wait for their turn, and how long handshakes have taken in this one (microseconds).
+    var handshakes: [UInt32] = []
+    var handshakeTime: Int64 = 0
+    var isShakingHands = false
 
     var clients = SlotTable<ClientConnection>()
     var servers = SlotTable<ServerConnection>()
     var errands = SlotTable<CancelErrand>()
+    var peerErrands = SlotTable<PeerErrand>()
     var shards: [CapacityLedger.PoolKey: PoolShard] = [:]
     var listeners: [UInt32: ListenerBox] = [:]
     var lastListener: UInt32 = 0
@@ -88,6 +97,7 @@ final class WorkerCore {
     func turn(_ events: [ReadyEvent], tick: Bool) {
         now = MonotonicClock.now()
         isInTurn = true
+        handshakeTime = 0
         defer { isInTurn = false }
         for event in events {
             switch TokenKind(rawValue: event.token & 3)! {
@@ -98,13 +108,19 @@ final class WorkerCore {
             case .listener:
                 accept(event.token >> 2)
             case .errand:
-                if let errand = errands[event.token >> 2] { ready(errand, event.readiness) }
+                let slot = event.token >> 2
+                if slot & Self.peerBit != 0 {
+                    readyPeer(slot & ~Self.peerBit, event.readiness)
+                } else if let errand = errands[slot] {
+                    ready(errand, event.readiness)
+                }
             }
         }
         if !unread.isEmpty { readPostponed() }
+        if !handshakes.isEmpty { continueHandshakes() }
         if tick { self.tick() }
         // With bytes left in the kernel that no edge will announce, the loop must not sleep.
-        if !unread.isEmpty { loop.wakeSoon() }
+        if !unread.isEmpty || !handshakes.isEmpty { loop.wakeSoon() }
         assert(toServer.isEmpty && toClient.isEmpty && freed.isEmpty)
     }
 
