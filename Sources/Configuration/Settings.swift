@@ -87,6 +87,10 @@ public struct Settings: Sendable, Equatable {
     /// Log statements that took longer, with the time they waited and ran; 0 logs none. In microseconds; the file has seconds.
     /// Sluice's own setting.
     public var logMinDuration: Microseconds = 0
+    /// Form of a log line. Sluice's own setting.
+    public var logFormat: LogFormat = .text
+    /// Address and port of the HTTP server for metrics. Sluice's own setting.
+    public var metricsListen: String?
     /// More detail in the log: 1 adds DEBUG, 2 adds NOISE.
     public var verbose: Int = 0
     /// Log to syslog.

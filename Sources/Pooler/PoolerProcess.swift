@@ -21,6 +21,7 @@ public final class PoolerProcess {
     var loadedSettings: Settings
     var setOnConsole: Set<String> = []
     private var configurationNumber = 0
+    private var monitoring: MonitoringServer?
     /// Files to be removed at the end.
     var files: [String] = []
 
@@ -63,6 +64,7 @@ public final class PoolerProcess {
             listening = passed.isEmpty ? try openListeners() : try adopt(passed)
             try writePidfile()
             try startWorkers()
+            monitoring = try openMonitoring(workers)
         } catch {
             removeFiles()
             throw error
@@ -92,6 +94,7 @@ public final class PoolerProcess {
         let settings = configuration.settings
         let problem = shared.sink.open(path: settings.logfile)
         shared.sink.setVerbosity(settings.verbose + options.verbosity)
+        shared.sink.setJSON(settings.logFormat == .json)
         shared.sink.setQuiet(options.isQuiet)
         shared.sink.setJournal(ServiceManager.standardErrorIsJournal)
         shared.sink.setSystemLog(settings.syslog ? (settings.syslogFacility.rawValue, settings.syslogIdent) : nil)
@@ -231,5 +234,6 @@ public final class PoolerProcess {
             for worker in workers { await worker.apply(fresh, number: number) }
             done()
         }
+        monitoring?.monitor.apply(fresh)
     }
 }

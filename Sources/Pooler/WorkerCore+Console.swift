@@ -64,7 +64,8 @@ extension WorkerCore {
         client.console = ConsoleClient(database: database, applicationName: applicationName, rights: rights)
         consoleClients += 1
         if settings.logConnections {
-            shared.log.info("\(client.label) login attempt: db=\(database) user=\(client.user) tls=\(client.tls?.summary ?? "no") replication=no")
+            shared.log.info(
+                "\(client.label) login attempt: db=\(database) user=\(client.user) tls=\(client.tls?.summary ?? "no") replication=no")
         }
         var writer = answer
         for (name, value) in SessionParameters.greeting { writer.parameterStatus(name: name, value: value) }

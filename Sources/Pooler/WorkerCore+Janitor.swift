@@ -106,7 +106,9 @@ extension WorkerCore {
         for shard in shards.values where !shard.awaitingDedicated.isEmpty {
             let limit = shard.settings.queryWaitTimeout
             for slot in shard.awaitingDedicated {
-                if let client = clients[slot], limit > 0, now - client.connectTime > limit { fail(client, .queryWaitTimeout(detail: words(on: shard, since: client.connectTime)?.detail)) }
+                if let client = clients[slot], limit > 0, now - client.connectTime > limit {
+                    fail(client, .queryWaitTimeout(detail: words(on: shard, since: client.connectTime)?.detail))
+                }
             }
         }
     }

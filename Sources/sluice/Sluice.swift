@@ -2,6 +2,7 @@ import ArgumentParser
 import Configuration
 import Console
 import EventLoop
+import Monitoring
 import Pooler
 import TLS
 import Telemetry
@@ -65,10 +66,12 @@ struct Sluice: ParsableCommand {
     var reboot = false
 
     enum Reference: String, ExpressibleByArgument {
-        case markdown, ini, console
+        case markdown, ini, metrics, console
     }
 
-    @Option(help: ArgumentHelp("Print docs/configuration.md, Config/sluice.ini or docs/console.md, and exit.", visibility: .hidden))
+    @Option(
+        help: ArgumentHelp(
+            "Print docs/configuration.md, Config/sluice.ini, docs/metrics.md or docs/console.md, and exit.", visibility: .hidden))
     var printConfigurationReference: Reference?
 
     static func main() {
@@ -121,6 +124,7 @@ struct Sluice: ParsableCommand {
         case .markdown: ProcessControl.say(SettingsTable.markdown())
         case .ini: ProcessControl.say(SettingsTable.annotatedIni())
         case .console: ProcessControl.say(CommandTable.markdown())
+        case .metrics: ProcessControl.say(MetricsTable.markdown())
         case nil: if check { try checkFile() } else { try serve() }
         }
     }
