@@ -337,11 +337,17 @@ extension WorkerCore {
         shard.awaitingGreeting = []
         for slot in waiting {
             guard let client = clients[slot], let login = client.login else { continue }
-            var writer = MessageWriter()
-            writer.bytes = login.answer
-            welcome(client, login, greeting, writer)
-            consumeHeld(client)
-            if client.isOpen { resumeReading(client) }
+            admit(client, login, greeting)
         }
+    }
+
+    /// Lets a client in that has waited for the pool's greeting.
+    func admit(_ client: ClientConnection, _ login: ClientLoginState, _ greeting: SharedPool.Greeting) {
+        client.shard?.awaitingGreeting.removeAll { $0 == client.slot }
+        var writer = MessageWriter()
+        writer.bytes = login.answer
+        welcome(client, login, greeting, writer)
+        consumeHeld(client)
+        if client.isOpen { resumeReading(client) }
     }
 }
