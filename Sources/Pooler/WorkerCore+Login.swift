@@ -50,7 +50,8 @@ extension WorkerCore {
         case .needMore:
             return offset
         case .malformed(let reason):
-            fail(client, .malformedStartup(reason))
+            let isPassword = bytes[offset] == Frontend.password
+            fail(client, .malformedStartup(isPassword ? "client password pkt before startup packet" : reason))
             return bytes.count
         case .complete(let request, let length):
             switch request {
