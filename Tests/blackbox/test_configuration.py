@@ -234,6 +234,30 @@ def test_the_forced_user_changes_at_a_reload(make_pooler, before, after, state):
     wait_until(lambda: [u for (u,) in pooler.postgres.sql("select usename from pg_stat_activity where datname = 'lab'")] == [after or "app2"], "the old servers to go")
 
 
+def test_conffile_names_the_file_of_the_next_reload(make_pooler):
+    pooler = make_pooler(start=False, default_pool_size=1)
+    other = f"{pooler.folder}/other.ini"
+    with open(pooler.ini_path) as f:
+        text = f.read()
+    with open(other, "w") as f:
+        f.write(text.replace("lab2 =", "renamed ="))
+    give(other)
+    pooler.write_ini(text + f"conffile = {other}\n")
+    pooler.start()
+    pooler.connect(database="lab2").close()
+    pooler.process.send_signal(signal.SIGHUP)
+
+    def renamed():
+        try:
+            return pooler.connect(database="renamed").rows("select 1")
+        except wire.ServerError:
+            return None
+
+    wait_until(renamed, "the other file's database")
+    with pytest.raises(wire.ServerError):
+        pooler.connect(database="lab2")
+
+
 # unused pools
 
 
