@@ -46,5 +46,6 @@ step "build: release" swift build -c release --product sluice
 step "build: sluicectl" swift build -c release --product sluicectl
 step "unit tests" swift test --skip-build || true
 step "fuzzers" Tests/Fuzz/run.sh "${FUZZ_SECONDS:-60}" || true
+step "PgBouncer's example files" scripts/pgbouncer-files.sh || true
 step "python environment" scripts/venv.sh
 step "black-box tests" .venv-tests/bin/pytest Tests/blackbox -q "${pytest_flags[@]}" || true

@@ -205,7 +205,7 @@ public struct Settings: Sendable, Equatable {
     public var cancelWaitTimeout: Microseconds = 10_000_000
     /// Time after which an unused database made from `*` is forgotten. In microseconds; the file has seconds.
     public var autodbIdleTimeout: Microseconds = 3600_000_000
-    /// Time after which an unused pool is forgotten; 0 keeps it. In microseconds; the file has seconds.
+    /// Time without a client after which a pool's servers are closed and it is forgotten; 0 keeps it. In microseconds; the file has seconds.
     public var poolIdleTimeout: Microseconds = 0
 
     // MARK: TLS

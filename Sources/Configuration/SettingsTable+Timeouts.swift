@@ -32,6 +32,8 @@ extension SettingsTable {
         .time(
             "autodb_idle_timeout", \.autodbIdleTimeout, "3600",
             "Time after which an unused database made from `*` is forgotten."),
-        .time("pool_idle_timeout", \.poolIdleTimeout, "0", support: .notBuilt, "Time after which an unused pool is forgotten; 0 keeps it."),
+        .time(
+            "pool_idle_timeout", \.poolIdleTimeout, "0",
+            "Time without a client after which a pool's servers are closed and it is forgotten; 0 keeps it."),
     ]
 }

@@ -117,6 +117,7 @@ public enum PoolerError: Error, Sendable, Equatable {
             fields.severity = "FATAL"
             if fields.nonlocalizedSeverity != nil { fields.nonlocalizedSeverity = "FATAL" }
             if fields.code == nil { fields.code = SQLState.protocolViolation }
+            if fields.message == nil { fields.message = message }
             return fields
         case .queryWaitTimeout(let detail, let hint):
             return ErrorFields(severity: "FATAL", code: code, message: message, detail: detail, hint: hint)

@@ -8,7 +8,10 @@ import Synchronization
 final class PoolShard {
     let shared: SharedPool
     let worker: Int
-    var database: Database
+    var database: Database {
+        // Clients of the time before may be here as long as the pool is.
+        didSet { if database.forcedUser != oldValue.forcedUser { isOrphaned = database.forcedUser != shared.key.user } }
+    }
     var settings: PoolSettings
     var queue = PoolQueue()
     /// Servers of this worker that are not ready for use yet.
@@ -19,9 +22,15 @@ final class PoolShard {
     var awaitingGreeting: [UInt32] = []
     /// Replication clients that have logged in and wait for room for a server of their own.
     var awaitingDedicated: [UInt32] = []
-    var clients = 0
+    var clients = 0 {
+        didSet { shared.clients.add(clients - oldValue) }
+    }
     /// Since when neither client nor server has been here.
     var unusedSince: Int64?
+    /// Since when no worker has had a client of this pool.
+    var deserted: Int64?
+    /// The database has another user by now: some clients of this pool belong to another one. They go there with their next request.
+    private(set) var isOrphaned = false
     /// Idle servers that are being checked; they come back by themselves.
     var testing = 0
     /// The pool had no room for another server; void as soon as one is closed.

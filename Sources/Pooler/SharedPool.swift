@@ -34,6 +34,8 @@ final class SharedPool: Sendable {
     let cells: [Cell]
     /// Servers of an older generation are closed instead of being used again (RECONNECT, changed configuration).
     let generation = Atomic<UInt32>(0)
+    /// Clients, in all workers.
+    let clients = Counter()
     /// Workers that have a shard of this pool.
     let shards = Counter()
     /// Servers that are logged in, in all workers.

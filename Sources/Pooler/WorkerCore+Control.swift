@@ -25,6 +25,7 @@ extension WorkerCore {
             shard.settings = PoolSettings(configuration, database: database, user: shard.shared.key.user)
             shard.queue.isRoundRobin = shard.settings.isRoundRobin
         }
+        for shard in shards.values where shard.isOrphaned { rehomeWaiting(shard) }
         openMinimum()
         serveDemand()
     }
@@ -44,16 +45,91 @@ extension WorkerCore {
         shared.forgetShard(of: shard.shared)
     }
 
-    /// Pools that a `*` entry made and nobody uses go after a while: their names come from clients.
+    /// Pools that nobody uses go after a while: those that a `*` entry made, for their names come from clients; all of them with
+    /// `pool_idle_timeout`.
     func forgetUnusedPools() {
-        for shard in shards.values where configuration.databases[shard.databaseName] == nil {
-            guard shard.clients == 0, shard.servers == 0, !shard.hasDemand else {
+        for shard in shards.values {
+            guard shard.clients == 0, !shard.hasDemand else {
+                (shard.unusedSince, shard.deserted) = (nil, nil)
+                continue
+            }
+            // A pool that is to be warm before anybody comes is not idle.
+            let isKeptWarm = shard.settings.minPoolSize > 0 && shard.database.forcedUser == shard.shared.key.user
+            if shard.shared.clients.load() > 0 || isKeptWarm {
+                shard.deserted = nil
+            } else {
+                let since = shard.deserted ?? now
+                shard.deserted = since
+                if settings.poolIdleTimeout > 0, now - since > settings.poolIdleTimeout {
+                    for server in servers.all where server.shard === shard && server.phase == .idle {
+                        close(server, .obsolete("pool idle timeout"))
+                    }
+                    if shard.servers == 0 {
+                        forget(shard)
+                        continue
+                    }
+                }
+            }
+            guard shard.servers == 0 else {
                 shard.unusedSince = nil
                 continue
             }
             let since = shard.unusedSince ?? now
             shard.unusedSince = since
-            if settings.autodbIdleTimeout > 0, now - since > settings.autodbIdleTimeout { forget(shard) }
+            let isAuto = configuration.databases[shard.databaseName] == nil
+            if shard.isOrphaned || (isAuto && settings.autodbIdleTimeout > 0 && now - since > settings.autodbIdleTimeout) { forget(shard) }
+        }
+    }
+
+    // MARK: Another user
+
+    /// The pool that a client belongs to, if a reload has given its database another user, or taken a forced one away.
+    private func home(of client: ClientConnection, now shard: PoolShard) -> PoolShard? {
+        let user = shard.database.forcedUser ?? client.user
+        return user == shard.shared.key.user ? nil : self.shard(of: shard.database, user: user)
+    }
+
+    /// Moves a client that has no server to the pool that it belongs to. Its parameters mean the same there.
+    func rehome(_ client: ClientConnection) {
+        guard let old = client.shard, let new = home(of: client, now: old) else { return }
+        old.clients -= 1
+        new.clients += 1
+        client.shard = new
+        let table = new.shared.parameters
+        client.session.parameters = client.session.parameters.map {
+            table.intern(reported: $0.reported, unreported: $0.unreported, byServer: false)
+        }
+        client.session.startup = client.session.startup.map {
+            table.intern(reported: $0.reported, unreported: $0.unreported, byServer: false)
+        }
+    }
+
+    /// Those who wait would wait for servers that nobody opens any more.
+    private func rehomeWaiting(_ shard: PoolShard) {
+        for waiter in shard.queue.allWaiting {
+            guard let client = clients[waiter.client], case .waiting(let ticket) = client.phase else { continue }
+            shard.queue.withdraw(ticket)
+            client.phase = .idle
+            requestServer(client)
+            carryOn(client)
+        }
+        shard.publish()
+        let slots = shard.awaitingGreeting
+        shard.awaitingGreeting = []
+        for slot in slots {
+            guard let client = clients[slot], let login = client.login else { continue }
+            rehome(client)
+            guard let new = client.shard else { continue }
+            new.awaitingGreeting.append(slot)
+            if let greeting = new.shared.greeting { admit(client, login, greeting) } else { serve(new) }
+        }
+        let dedicated = shard.awaitingDedicated
+        shard.awaitingDedicated = []
+        for slot in dedicated {
+            guard let client = clients[slot] else { continue }
+            rehome(client)
+            client.shard?.awaitingDedicated.append(slot)
+            client.shard.map(serveDedicated)
         }
     }
 

@@ -9,6 +9,7 @@ extension WorkerCore {
 
     /// Gives the client an idle server, or a place in the queue.
     func requestServer(_ client: ClientConnection) {
+        if client.shard?.isOrphaned == true { rehome(client) }
         guard let shard = client.shard else { return }
         if shared.shutdown.load(ordering: .relaxed) == .waitForServers {
             fail(client, .serverShuttingDown)

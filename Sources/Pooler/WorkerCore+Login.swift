@@ -50,7 +50,8 @@ extension WorkerCore {
         case .needMore:
             return offset
         case .malformed(let reason):
-            fail(client, .malformedStartup(reason))
+            let isPassword = bytes[offset] == Frontend.password
+            fail(client, .malformedStartup(isPassword ? "client password pkt before startup packet" : reason))
             return bytes.count
         case .complete(let request, let length):
             switch request {
@@ -363,11 +364,17 @@ extension WorkerCore {
         shard.awaitingGreeting = []
         for slot in waiting {
             guard let client = clients[slot], let login = client.login else { continue }
-            var writer = MessageWriter()
-            writer.bytes = login.answer
-            welcome(client, login, greeting, writer)
-            consumeHeld(client)
-            if client.isOpen { resumeReading(client) }
+            admit(client, login, greeting)
         }
+    }
+
+    /// Lets a client in that has waited for the pool's greeting.
+    func admit(_ client: ClientConnection, _ login: ClientLoginState, _ greeting: SharedPool.Greeting) {
+        client.shard?.awaitingGreeting.removeAll { $0 == client.slot }
+        var writer = MessageWriter()
+        writer.bytes = login.answer
+        welcome(client, login, greeting, writer)
+        consumeHeld(client)
+        if client.isOpen { resumeReading(client) }
     }
 }

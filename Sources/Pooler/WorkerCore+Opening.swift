@@ -40,7 +40,7 @@ extension WorkerCore {
 
     /// Keeps min_pool_size servers open, as long as somebody uses the pool or its user is forced.
     func keepMinimum(_ shard: PoolShard) {
-        guard shard.settings.minPoolSize > 0, shard.opening == 0 else { return }
+        guard shard.settings.minPoolSize > 0, shard.opening == 0, !shard.isOrphaned else { return }
         guard shard.clients > 0 || shard.database.forcedUser != nil else { return }
         if totalServers(shard) < shard.settings.minPoolSize { openServer(shard) }
     }

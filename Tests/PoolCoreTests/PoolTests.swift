@@ -64,6 +64,14 @@ import Testing
 }
 
 @Suite struct CapacityLedgerTests {
+    @Test func namesThatOnlyLookAlikeAreDifferentPools() {
+        let composed = CapacityLedger.PoolKey(database: "d", user: "\u{e9}")
+        let decomposed = CapacityLedger.PoolKey(database: "d", user: "e\u{301}")
+        #expect(composed.user == decomposed.user && composed != decomposed)
+        #expect(Dictionary(uniqueKeysWithValues: [(composed, 1), (decomposed, 2)]).count == 2)
+        #expect(composed == CapacityLedger.PoolKey(database: "d", user: "\u{e9}"))
+    }
+
     private let a = CapacityLedger.PoolKey(database: "d", user: "a")
     private let b = CapacityLedger.PoolKey(database: "d", user: "b")
     private let other = CapacityLedger.PoolKey(database: "e", user: "a")

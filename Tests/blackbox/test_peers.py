@@ -1,5 +1,6 @@
 """Several processes that share a port: a cancel request reaches any of them, and is passed on to the one that has the client."""
 import os
+import signal
 import socket
 import struct
 import threading
@@ -150,8 +151,6 @@ def test_without_peers_keys_are_all_random(make_pooler):
 @pytest.mark.sluice_only
 def test_one_process_ends_and_the_others_go_on(trio):
     """A rolling restart: TERM one after the other."""
-    import signal
-
     for ending in trio[:2]:
         ending.signal(signal.SIGTERM)
         assert ending.wait() == 0

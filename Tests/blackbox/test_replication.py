@@ -1,27 +1,38 @@
 """Replication through the pooler, with PostgreSQL's own programs: physical and logical, streams of any length."""
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
 
 import wire
-from postgres import password_of
+from postgres import Postgres, password_of
 from processes import DEADLINE, UNPRIVILEGED, is_root, wait_until
 
 pytestmark = [pytest.mark.poolers_only, pytest.mark.since("1.24")]
 
 
-@pytest.fixture
-def primary(own_postgres):
-    """A PostgreSQL that lets user app replicate."""
-    with open(f"{own_postgres.data}/postgresql.conf", "a") as f:
+@pytest.fixture(scope="module")
+def primary(run_folder, postgres_template):
+    """A PostgreSQL that lets user app replicate; one for all tests here, and removed with them: WAL takes much room."""
+    server = Postgres(run_folder, postgres_template)
+    with open(f"{server.data}/postgresql.conf", "a") as f:
         f.write("wal_level = logical\nwal_sender_timeout = 0\n")
-    with open(f"{own_postgres.data}/pg_hba.conf", "a") as f:
+    with open(f"{server.data}/pg_hba.conf", "a") as f:
         f.write("local replication postgres trust\nhost replication all 127.0.0.1/32 scram-sha-256\n")
-    own_postgres.restart()
-    own_postgres.sql("alter role app replication")
-    return own_postgres
+    server.start()
+    server.sql("alter role app replication")
+    yield server
+    server.stop()
+    shutil.rmtree(server.folder)
+
+
+@pytest.fixture(autouse=True)
+def clean(primary):
+    """Nobody of the test before is left."""
+    wait_until(lambda: not senders(primary) and not primary.backends("lab"), "the last test's servers to leave")
+    primary.sql("select pg_drop_replication_slot(slot_name) from pg_replication_slots")
 
 
 def pooler_of(make_pooler, primary, **more):
@@ -60,6 +71,7 @@ def test_pg_basebackup(make_pooler, primary):
     folder = f"{pooler.folder}/backup"
     finish(tool(pooler, "pg_basebackup", "-D", folder, "-X", "stream", "-c", "fast", "--no-sync"))
     subprocess.run([f"{primary.bin}/pg_verifybackup", folder], check=True, capture_output=True)
+    shutil.rmtree(folder)
     assert pooler.log_count(r"login attempt: db=replication user=app tls=no replication=physical") == 2
     wait_until(lambda: not senders(primary), "the servers of the backup to go")
 

@@ -1,0 +1,211 @@
+"""What clients and scripts match on: every refusal of the pooler's, word for word, with its SQLSTATE; one entry each."""
+import re
+import signal
+import struct
+
+import pytest
+
+import wire
+from postgres import password_of
+
+
+pytestmark = [pytest.mark.poolers_only, pytest.mark.sluice_only("older versions of PgBouncer word some of them in another way")]
+
+GOOD = {"user": "app", "database": "lab"}
+
+
+def raw(pooler, *parts):
+    """What a client hears that says this first."""
+    client = pooler.raw()
+    client.send(*parts)
+    return client.read_to_end().errors[-1]
+
+
+def login(pooler, **who):
+    try:
+        pooler.connect(**who)
+    except wire.ServerError as e:
+        return e
+    raise AssertionError("it was let in")
+
+
+def first_password(pooler, sent):
+    """The answer to this in place of the first password message."""
+    client = pooler.raw()
+    client.send(wire.startup_packet(GOOD))
+    client.read_until("R")
+    client.send(sent)
+    return client.read_to_end().errors[-1]
+
+
+def after_login(pooler, *parts, **who):
+    client = pooler.connect(**who)
+    client.send(*parts)
+    return client.read_to_end().errors[-1]
+
+
+def waiting(pooler, then=lambda pooler: None):
+    """What a client hears that waits in vain for a server which another one holds."""
+    busy = pooler.connect()
+    busy.rows("begin")
+    client = pooler.connect()
+    client.send(wire.query("select 1"))
+    then(pooler)
+    return client.read_to_end().errors[-1]
+
+
+def changed(pooler, databases=None, **settings):
+    if databases is not None:
+        pooler.databases = databases
+    pooler.reload(**settings)
+
+
+# name: (settings, what to do with the pooler, message)
+LOGIN = {
+    "no such database": ({}, lambda p: login(p, database="nowhere"), "no such database: nowhere"),
+    "trust": ({"auth_type": "trust"}, lambda p: login(p, user="stranger"), '"trust" authentication failed'),
+    "plain": ({"auth_type": "plain"}, lambda p: login(p, password="wrong"), "password authentication failed"),
+    "md5": ({"auth_type": "md5"}, lambda p: login(p, password="wrong"), "password authentication failed"),
+    "scram": ({}, lambda p: login(p, password="wrong"), "SASL authentication failed"),
+    "scram, unknown user": ({}, lambda p: login(p, user="stranger"), "SASL authentication failed"),
+    "any without a forced user": ({"auth_type": "any"}, lambda p: login(p), "bouncer config error"),
+    "empty password": ({"auth_type": "plain"}, lambda p: login(p, password=""), "empty password returned by client"),
+    "password too long": ({"auth_type": "plain"}, lambda p: login(p, password="x" * 65536), "password too long"),
+    "mechanism": ({}, lambda p: first_password(p, wire.message("p", b"SCRAM-SHA-1\0" + struct.pack("!I", 0))), "client selected an invalid SASL authentication mechanism"),
+    "max_client_conn": ({"max_client_conn": 0}, lambda p: login(p), "no more connections allowed (max_client_conn)"),
+    "no user": ({}, lambda p: raw(p, wire.startup_packet({"database": "lab"})), "no username supplied"),
+    "user too long": ({}, lambda p: login(p, user="u" * 128), "username too long"),
+    "layout": ({}, lambda p: raw(p, wire.request_packet(wire.PROTOCOL_3_0, b"user\0app\0\0more")), "invalid startup packet layout: expected terminator as last byte"),
+    "options": (
+        {},
+        lambda p: login(p, parameters={"options": "--nonsense"}),
+        "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed",
+    ),
+    "options with an empty name": (
+        {},
+        lambda p: login(p, parameters={"options": "-c="}),
+        "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed",
+    ),
+    "protocol 2": ({}, lambda p: raw(p, struct.pack("!II", 296, 2 << 16) + b"\0" * 288), "old V2 protocol not supported"),
+    "a header": ({}, lambda p: raw(p, b"\0\0\0\7\0\3\0\0"), "bad packet header: '0000000700030000'"),
+    "a length above 2^31": ({}, lambda p: raw(p, b"\x80\0\0\x08\0\3\0\0"), "bad packet header: '8000000800030000'"),
+    "password first": ({}, lambda p: raw(p, wire.message("p", b"secret\0")), "client password pkt before startup packet"),
+    "startup twice": ({}, lambda p: first_password(p, wire.startup_packet(GOOD)), "client re-sent startup pkt"),
+    "a query instead of a password": ({}, lambda p: first_password(p, wire.query("select 1")), "unknown pkt"),
+    "client_login_timeout": ({"client_login_timeout": 1}, lambda p: raw(p, b""), "client_login_timeout"),
+    "replication": ({}, lambda p: login(p, parameters={"replication": "x"}), 'invalid value for parameter "replication": "x"'),
+}
+
+SERVICE = {
+    "a message nobody knows": ({}, lambda p: after_login(p, wire.message("\x01")), "unknown pkt"),
+    "a header later": ({}, lambda p: after_login(p, b"Q\0\0\0\3"), "bad packet header: '5100000003'"),
+    "a broken Parse": ({}, lambda p: after_login(p, wire.message("P", b"x"), wire.sync()), "broken Parse packet"),
+    "a broken Bind": ({}, lambda p: after_login(p, wire.message("B", b"x"), wire.sync()), "broken Bind packet"),
+    "a broken Describe": ({}, lambda p: after_login(p, wire.message("D", b"S"), wire.sync()), "broken Describe packet"),
+    "a broken Close": ({}, lambda p: after_login(p, wire.message("C", b"S"), wire.sync()), "broken Close packet"),
+    "disable_pqexec": ({"disable_pqexec": 1}, lambda p: after_login(p, wire.query("select 1")), "PQexec disallowed"),
+    "statement mode": ({"pool_mode": "statement"}, lambda p: after_login(p, wire.query("begin")), "transaction blocks not allowed in statement pooling mode"),
+    "query_timeout, waiting": ({"query_timeout": 1, "default_pool_size": 1}, waiting, "query_timeout"),
+    "query_wait_timeout": ({"query_wait_timeout": 1, "default_pool_size": 1}, waiting, "query_wait_timeout"),
+    "query_timeout, running": ({"query_timeout": 1}, lambda p: after_login(p, wire.query("select pg_sleep(60)")), "query timeout"),
+    "idle_transaction_timeout": ({"idle_transaction_timeout": 1}, lambda p: after_login(p, wire.query("begin")), "idle transaction timeout"),
+    "transaction_timeout": ({"transaction_timeout": 1}, lambda p: after_login(p, wire.query("begin; select pg_sleep(60)")), "transaction timeout"),
+    "client_idle_timeout": ({"client_idle_timeout": 1}, lambda p: after_login(p, b""), "client_idle_timeout"),
+    "database removed": ({"default_pool_size": 1}, lambda p: waiting(p, lambda p: changed(p, {"lab2": {}})), "database removed"),
+    "server shutting down": ({"default_pool_size": 1}, lambda p: waiting(p, lambda p: p.signal(signal.SIGINT)), "server shutting down"),
+}
+
+
+def check(make_pooler, settings, provoke, message):
+    pooler = make_pooler(**settings)
+    error = provoke(pooler)
+    assert (error.severity, error.code, error.message) == ("FATAL", "08P01", message)
+    pooler.wait_log("closing because: " + re.escape(message) + r" \(age")
+
+
+@pytest.mark.parametrize("name", LOGIN)
+def test_refusals_at_the_login(make_pooler, name):
+    check(make_pooler, *LOGIN[name])
+
+
+@pytest.mark.parametrize("name", SERVICE)
+def test_refusals_after_it(make_pooler, name):
+    check(make_pooler, *SERVICE[name])
+
+
+def test_limits_on_clients(make_pooler):
+    pooler = make_pooler(databases={"lab": {"max_db_client_connections": 1}, "lab2": {}}, sections={"users": {"app2": "max_user_client_connections=1"}})
+    pooler.connect()
+    assert login(pooler).message == "client connections exceeded (max_db_client_connections)"
+    pooler.connect(user="app2", database="lab2")
+    assert login(pooler, user="app2", database="lab2").message == "client connections exceeded (max_user_client_connections)"
+
+
+def test_a_pooler_that_shuts_down(make_pooler):
+    pooler = make_pooler()
+    client = pooler.connect()
+    pooler.signal(signal.SIGTERM)
+    pooler.wait_log("got SIGTERM")
+    error = login(pooler, address=pooler.socket_path)
+    assert (error.severity, error.code, error.message) == ("FATAL", "08P01", "pooler is shutting down")
+    assert client.rows("select 1") == [("1",)]
+
+
+def test_a_moved_database_with_server_fast_close(make_pooler):
+    pooler = make_pooler(pool_mode="session", server_fast_close=1)
+    client = pooler.connect()
+    client.rows("select 1")
+    changed(pooler, {"lab": {"dbname": "lab2"}})
+    error = client.read_to_end().errors[-1]
+    assert (error.code, error.message) == ("08P01", "database configuration changed")
+
+
+def test_a_server_that_crashed(make_pooler, own_postgres):
+    pooler = make_pooler(own_postgres)
+    client = pooler.connect()
+    client.rows("begin")
+    own_postgres.kill()
+    error = client.read_to_end().errors[-1]
+    assert error.severity == "FATAL"
+    pooler.wait_log("closing because: server conn crashed\\?|terminating connection")
+
+
+def test_a_client_that_waits_is_told_so(make_pooler):
+    pooler = make_pooler(default_pool_size=1, query_wait_notify=1)
+    busy, client = pooler.connect(), pooler.connect()
+    busy.rows("begin")
+    client.send(wire.query("select 1"))
+    notice = client.read_until("N")[-1][1]
+    assert (notice["S"], notice["C"], notice["M"]) == ("NOTICE", "00000", "No server connection available in postgres backend, client being queued")
+    busy.rows("commit")
+    client.read_until("Z")
+
+
+# errors about servers
+
+
+def test_a_login_that_the_server_refuses(make_pooler):
+    """The server's own words and SQLSTATE, and the cached ones for whoever comes next."""
+    pooler = make_pooler(databases={"gone": {"dbname": "gone"}}, server_login_retry=3600)
+    first, second = login(pooler, database="gone"), login(pooler, database="gone")
+    assert (first.code, first.message) == ("3D000", 'database "gone" does not exist')
+    assert (second.code, second.message) == ("08P01", 'server login has been failing, cached error: database "gone" does not exist (server_login_retry)')
+    assert pooler.log_contains('server login failed: FATAL database "gone" does not exist')
+
+
+def test_a_server_that_wants_another_form_of_the_password(make_pooler, postgres):
+    pooler = make_pooler(auth_type="md5", users={"app": wire.md5_secret("app", password_of("app"))})
+    assert login(pooler).message == "server login failed: wrong password type"
+
+
+def test_a_server_that_is_down(make_pooler, own_postgres):
+    pooler = make_pooler(own_postgres, client_login_timeout=2, server_login_retry=0)
+    own_postgres.stop()
+    assert login(pooler).message == "client_login_timeout (server down)"
+    pooler.wait_log("closing because: connect failed")
+
+
+def test_a_parameter_that_the_server_refuses(make_pooler):
+    pooler = make_pooler()
+    error = after_login(pooler, wire.query("select 1"), parameters={"datestyle": "nonsense"})
+    assert (error.severity, error.code, error.message) == ("FATAL", "22023", 'invalid value for parameter "DateStyle": "nonsense"')

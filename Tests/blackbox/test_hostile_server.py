@@ -1,0 +1,273 @@
+"""What a broken or hostile server sends harms nobody but the client that wanted it."""
+import base64
+import hashlib
+import hmac
+import socket
+import struct
+import threading
+
+import pytest
+
+import wire
+from postgres import password_of
+from processes import free_port
+from wire import message
+
+pytestmark = [pytest.mark.poolers_only, pytest.mark.sluice_only("texts and fates of PgBouncer differ")]
+
+
+class FakeServer:
+    """Listens like PostgreSQL and answers each connection with `talk(socket)`, after the startup packet."""
+
+    def __init__(self, talk):
+        self.port, self.talk, self.connections = free_port(), talk, []
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(("127.0.0.1", self.port))
+        self.listener.listen(16)
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self):
+        while True:
+            try:
+                s, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections.append(s)
+            threading.Thread(target=self._one, args=(s,), daemon=True).start()
+
+    def _one(self, s):
+        try:
+            length = struct.unpack("!I", s.recv(4, socket.MSG_WAITALL))[0]
+            s.recv(length - 4, socket.MSG_WAITALL)
+            self.talk(s)
+        except (OSError, struct.error):
+            pass
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for s in self.connections:
+            s.close()
+        self.thread.join(10)
+
+
+@pytest.fixture
+def behind(make_pooler):
+    """behind(talk) is a pooler: database fake is served by `talk`, database lab by PostgreSQL."""
+    servers = []
+
+    def make(talk, **more):
+        server = FakeServer(talk)
+        servers.append(server)
+        pooler = make_pooler(databases={"lab": {}, "fake": {"host": "127.0.0.1", "port": server.port}}, **dict({"server_login_retry": 3600, "client_login_timeout": 10}, **more))
+        return pooler
+
+    yield make
+    for server in servers:
+        server.close()
+
+
+def refused(pooler):
+    """What the client of the fake database hears; the other database's client must not notice."""
+    bystander = pooler.connect()
+    bystander.rows("begin")
+    with pytest.raises(wire.ServerError) as caught:
+        pooler.connect(database="fake")
+    assert bystander.rows("select 1") == [("1",)] and pooler.alive()
+    return caught.value
+
+
+def auth(code, body=b""):
+    return message("R", struct.pack("!I", code) + body)
+
+
+OK = auth(0)
+READY = message("Z", b"I")
+
+
+def scram_first(s, iterations=b"4096", nonce=None, salt=b"c2FsdHNhbHQ="):
+    """Asks for SCRAM and sends a challenge; returns what the exchange needs."""
+    s.sendall(auth(10, b"SCRAM-SHA-256\0\0"))
+    head = s.recv(5, socket.MSG_WAITALL)
+    first = s.recv(struct.unpack("!I", head[1:])[0] - 4, socket.MSG_WAITALL)
+    bare = first.split(b"\0", 1)[1][4:].split(b",", 2)[2]
+    client_nonce = bare.split(b"r=")[1]
+    challenge = b"r=" + (client_nonce + b"server" if nonce is None else client_nonce + nonce) + b",s=" + salt + b",i=" + iterations
+    s.sendall(auth(11, challenge))
+    head = s.recv(5, socket.MSG_WAITALL)
+    final = s.recv(struct.unpack("!I", head[1:])[0] - 4, socket.MSG_WAITALL) if len(head) == 5 else b""
+    return bare, challenge, final
+
+
+def hold(s):
+    while s.recv(4096):
+        pass
+
+
+CHALLENGES = {
+    "a million and one rounds": {"iterations": b"1000001"},
+    "two billion rounds": {"iterations": b"2147483647"},
+    "more rounds than a number holds": {"iterations": b"99999999999999999999"},
+    "no rounds": {"iterations": b"0"},
+    "a negative number of rounds": {"iterations": b"-1"},
+    "a nonce of 100 kB": {"nonce": b"n" * 100_000},
+    "a nonce of 900 kB": {"nonce": b"n" * 900_000},
+    "a nonce with a comma": {"nonce": b"a,b"},
+    "an empty salt": {"salt": b""},
+    "a salt that is no base64": {"salt": b"###"},
+    "a salt of 500 kB": {"salt": base64.b64encode(b"s" * 500_000)},
+}
+
+
+@pytest.mark.parametrize("name", CHALLENGES)
+def test_scram_challenges(behind, name):
+    def talk(s):
+        scram_first(s, **CHALLENGES[name])
+        hold(s)
+
+    pooler = behind(talk)
+    assert "server login failed" in refused(pooler).message
+    pooler.wait_log("closing because: login failed")
+
+
+def test_another_nonce(behind):
+    def talk(s):
+        s.sendall(auth(10, b"SCRAM-SHA-256\0\0"))
+        s.recv(4096)
+        s.sendall(auth(11, b"r=somebodyelses,s=c2FsdA==,i=4096"))
+        hold(s)
+
+    assert "server login failed" in refused(behind(talk)).message
+
+
+def test_a_wrong_signature(behind):
+    """Whoever can't prove that it knows the secret is not the server that the client means."""
+
+    def talk(s):
+        scram_first(s)
+        s.sendall(auth(12, b"v=" + base64.b64encode(b"x" * 32)) + OK + READY)
+        hold(s)
+
+    assert refused(behind(talk)).message == "server login failed: invalid server signature"
+
+
+def test_no_signature_at_all(behind):
+    def talk(s):
+        scram_first(s)
+        s.sendall(OK + READY)
+        hold(s)
+
+    assert "server login failed" in refused(behind(talk)).message
+
+
+def test_a_right_signature_is_let_in(behind):
+    """That the refusals above are about what they say."""
+
+    def talk(s):
+        bare, challenge, final = scram_first(s)
+        salted = hashlib.pbkdf2_hmac("sha256", password_of("app").encode(), b"saltsalt", 4096)
+        server_key = hmac.digest(salted, b"Server Key", "sha256")
+        messages = b",".join([bare, challenge, final.rsplit(b",p=", 1)[0]])
+        s.sendall(auth(12, b"v=" + base64.b64encode(hmac.digest(server_key, messages, "sha256"))))
+        s.sendall(OK + message("S", b"server_version\0" + b"15.0\0") + message("K", struct.pack("!II", 1, 2)) + READY)
+        hold(s)
+
+    pooler = behind(talk)
+    assert pooler.connect(database="fake").parameters["server_version"] == "15.0"
+
+
+def test_no_mechanism_that_anybody_knows(behind):
+    def talk(s):
+        s.sendall(auth(10, b"GS2-KRB5\0\0"))
+        hold(s)
+
+    assert refused(behind(talk)).message == "server login failed: none of the server's SASL authentication mechanisms are supported"
+
+
+GREETINGS = {
+    "an error without a SQLSTATE": message("E", b"SFATAL\0Mgo away\0\0"),
+    "an error without a message": message("E", b"SFATAL\0C28000\0\0"),
+    "an error without anything": message("E", b"\0"),
+    "an error without its end": message("E", b"SFATAL\0Mgo"),
+    "an error with an empty body": message("E"),
+    "an error of 500 kB": message("E", b"SFATAL\0C28000\0M" + b"x" * 500_000 + b"\0\0"),
+    "an unknown way to log in": auth(99),
+    "half a request": message("R", b"\0\0"),
+    "a request without a body": message("R"),
+    "ready before the login": READY,
+    "a row before the login": message("D", b"\0\0"),
+    "a length of three": b"R\0\0\0\3",
+    "a length above 2^31": b"R\x80\0\0\0",
+    "a length of 2 GB": b"R\x7f\xff\xff\xff",
+    "HTTP": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "zeros": b"\0" * 1000,
+    "two thousand parameters": OK + message("S", b"a\0b\0") * 2000 + READY,
+    "a parameter without a value": OK + message("S", b"a\0") + READY,
+    "the old error format": b"Eno such database\0",
+}
+
+
+@pytest.mark.parametrize("name", GREETINGS)
+def test_answers_to_the_startup_packet(behind, name):
+    def talk(s):
+        s.sendall(GREETINGS[name])
+        hold(s)
+
+    pooler = behind(talk, server_connect_timeout=2, client_login_timeout=4)
+    error = refused(pooler)
+    assert error.severity == "FATAL" and error.code and error.message
+    if name == "an error without a SQLSTATE":
+        assert (error.code, error.message) == ("08P01", "go away")
+
+
+def test_a_login_in_single_bytes(behind):
+    """Messages come in as many pieces as the network likes."""
+
+    def talk(s):
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in OK + message("S", b"server_version\0" + b"15.0\0") + message("K", struct.pack("!II", 1, 2)) + message("N", b"SNOTICE\0Mhello\0\0") + READY:
+            s.sendall(bytes([byte]))
+        hold(s)
+
+    assert behind(talk).connect(database="fake").parameters["server_version"] == "15.0"
+
+
+ANSWERS = {
+    "an error without a SQLSTATE": (message("E", b"SERROR\0Mno code\0\0") + READY, False),
+    "an error without anything": (message("E", b"\0") + READY, False),
+    "a length above 2^31": (b"D\x80\0\0\0", True),
+    "a length of three": (b"D\0\0\0\3", True),
+    "a message nobody knows": (message("\x02"), True),
+    "ready with a status of its own": (message("Z", b"X"), True),
+    "ready without a status": (message("Z"), True),
+    "a second greeting": (OK, True),
+    "parse complete for a query": (message("1"), True),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_answers_to_a_query(behind, name):
+    answer, ends = ANSWERS[name]
+
+    def talk(s):
+        s.sendall(OK + message("K", struct.pack("!II", 1, 2)) + READY)
+        while True:
+            head = s.recv(5, socket.MSG_WAITALL)
+            if len(head) < 5:
+                return
+            s.recv(struct.unpack("!I", head[1:])[0] - 4, socket.MSG_WAITALL)
+            s.sendall(answer)
+
+    pooler = behind(talk)
+    bystander = pooler.connect()
+    bystander.rows("begin")
+    client = pooler.connect(database="fake")
+    client.send(wire.query("select 1"))
+    if ends:
+        error = client.read_to_end().errors[-1]
+        assert error.severity == "FATAL" and error.code == "08006"
+    else:
+        assert client.read_until("Z").errors
+    assert bystander.rows("select 1") == [("1",)] and pooler.alive()
