@@ -1,6 +1,7 @@
 """TLS with clients: modes, certificates, versions, what is refused, reloads, and what a handshake must not do to others."""
 import os
 import re
+import shutil
 import socket
 import ssl
 import struct
@@ -10,6 +11,7 @@ import threading
 import psycopg
 import pytest
 
+import test_syscalls
 import wire
 from certificates import Authority, replace
 from processes import wait_until
@@ -426,6 +428,25 @@ def test_many_clients_on_few_servers(tls_pooler):
             c.send(query(f"select {turn}, {i}"))
         for i, c in enumerate(clients):
             assert c.read_until("Z").check().rows == [(str(turn), str(i))]
+
+
+@pytest.mark.needs_strace
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+@pytest.mark.parametrize("burst", [test_syscalls.simple, test_syscalls.extended])
+def test_four_socket_calls_per_transaction_over_tls(tls_pooler, burst):
+    pooler = tls_pooler(workers=1, default_pool_size=4, auth_type="trust")
+    clients = [connect(pooler) for _ in range(16)]
+    for c in clients[:4]:
+        c.rows("begin")
+    for c in clients[:4]:
+        c.rows("commit")
+    test_syscalls.drive(clients, burst, 500)
+    with test_syscalls.Trace(pooler) as trace:
+        test_syscalls.drive(clients, burst, 4000)
+    print(trace)
+    assert 4000 < trace.total <= 4 * 4000 * test_syscalls.SLACK, str(trace)
+    assert trace.epoll_ctl <= 40 and trace.again <= 80, str(trace)
 
 
 def test_cancel_over_tls_and_in_the_clear(tls_pooler, authority):
