@@ -18,7 +18,11 @@ let safe: [SwiftSetting] = strict + [.strictMemorySafety()]
 let package = Package(
     name: "sluice",
     products: [
-        .executable(name: "sluice", targets: ["sluice"])
+        .executable(name: "sluice", targets: ["sluice"]),
+        // For Benchmarks/, a package of its own: what it needs burdens nobody who only builds Sluice.
+        .library(name: "Workloads", targets: ["Workloads"]),
+        .library(name: "CLibevent", targets: ["CLibevent"]),
+        .library(name: "CLibpq", targets: ["CLibpq"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -64,6 +68,10 @@ let package = Package(
                 "Pooler", "Configuration", "EventLoop", "Telemetry", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             cSettings: gnu, swiftSettings: strict),
+
+        // What a transaction costs, counted in instructions (Benchmarks/instructions.py), and the same for wall clocks (Benchmarks/Micro).
+        .target(name: "Workloads", dependencies: ["PoolCore", "PostgresWire"], path: "Benchmarks/Workloads", swiftSettings: strict),
+        .executableTarget(name: "instructions", dependencies: ["Workloads"], path: "Benchmarks/Instructions", swiftSettings: strict),
 
         .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),
         .testTarget(name: "AuthenticationTests", dependencies: ["Authentication"], swiftSettings: strict),
