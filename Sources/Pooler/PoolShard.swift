@@ -1,6 +1,7 @@
 import Configuration
 import PoolCore
 import PostgresWire
+import Statistics
 import Synchronization
 
 /// One worker's part of a pool.
@@ -8,14 +9,16 @@ final class PoolShard {
     let shared: SharedPool
     let worker: Int
     var database: Database
-    @exclusivity(unchecked) var settings: PoolSettings
-    @exclusivity(unchecked) var queue = PoolQueue()
+    var settings: PoolSettings
+    var queue = PoolQueue()
     /// Servers of this worker that are not ready for use yet.
     var opening = 0
     /// All servers of this worker.
     var servers = 0
     /// Clients that have logged in and wait for the pool's first server.
     var awaitingGreeting: [UInt32] = []
+    /// Replication clients that have logged in and wait for room for a server of their own.
+    var awaitingDedicated: [UInt32] = []
     var clients = 0
     /// Since when neither client nor server has been here.
     var unusedSince: Int64?
@@ -27,6 +30,11 @@ final class PoolShard {
     var generation: UInt32
     /// Another worker has been asked for an idle server.
     var borrowing = 0
+    /// What has happened here.
+    var counters = PoolCounters()
+    /// The counts at the last end of a `stats_period`, and what the period before that end brought.
+    var countedBefore = PoolTotals()
+    var period = PeriodTotals()
 
     init(shared: SharedPool, worker: Int, database: Database, settings: PoolSettings) {
         self.shared = shared
@@ -39,7 +47,7 @@ final class PoolShard {
 
     var databaseName: String { shared.key.database }
     var statements: StatementTable { shared.statements }
-    var hasDemand: Bool { queue.waiting > 0 || !awaitingGreeting.isEmpty }
+    var hasDemand: Bool { queue.waiting > 0 || !awaitingGreeting.isEmpty || !awaitingDedicated.isEmpty }
 
     /// Shows the other workers how things stand here; skipped where there are none.
     @inline(__always)

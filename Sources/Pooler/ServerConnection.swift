@@ -1,3 +1,4 @@
+import Bytes
 import EventLoop
 import PoolCore
 import PostgresWire
@@ -33,22 +34,24 @@ final class ServerConnection {
 
     let slot: UInt32
     let id: UInt64
-    @exclusivity(unchecked) var socket: Socket
+    var socket: Socket
     let shard: PoolShard
     let address: SocketAddress
-    @exclusivity(unchecked) var phase = Phase.connecting
-    @exclusivity(unchecked) var session: ServerSession
-    @exclusivity(unchecked) var client: ClientConnection?
-    /// Where else to try if this address can't be reached.
-    var otherAddresses: [SocketAddress] = []
+    var phase = Phase.connecting
+    var session: ServerSession
+    var client: ClientConnection?
+    /// How it came about, and where else to try if this address can't be reached.
+    let opening: Opening
+    /// It serves one replication client, from login to end.
+    let isDedicated: Bool
     /// Until the login is done.
     var login: ServerLogin?
 
     /// An unfinished message of which the head is needed.
-    @exclusivity(unchecked) var held: [UInt8] = []
-    @exclusivity(unchecked) var outgoing = Outgoing()
+    var held: [UInt8] = []
+    var outgoing = Outgoing()
     /// How much of a message that is forwarded in pieces is still to come, and whether it is dropped instead.
-    @exclusivity(unchecked) var passThrough = 0
+    var passThrough = 0
     var dropsPassThrough = false
     /// The client got the beginning of a message: nothing but its rest may follow.
     var isMidMessage: Bool { passThrough > 0 && !dropsPassThrough }
@@ -76,31 +79,44 @@ final class ServerConnection {
     var lastActivity: Int64
     var queryStart: Int64 = 0
     var transactionStart: Int64 = 0
+    /// How long its client waited for it, until the first query is answered.
+    var waited: Int64 = 0
+    /// The first bytes of the last burst that began with a statement, as the client sent them.
+    let lastStatement = Excerpt(capacity: ServerConnection.excerptSize)
     /// The server's last words when it ends the connection by itself, and whether its client has heard them.
     var farewell: ErrorFields?
     var farewellWasForwarded = false
 
     init(
-        slot: UInt32, id: UInt64, descriptor: Int32, loop: EventLoop, shard: PoolShard, address: SocketAddress, connectTime: Int64,
-        now: Int64, parameters: ParameterSet, generation: UInt32
+        slot: UInt32, id: UInt64, descriptor: Int32, loop: EventLoop, opening: Opening, address: SocketAddress, now: Int64,
+        parameters: ParameterSet
     ) {
         self.slot = slot
         self.id = id
-        self.shard = shard
+        shard = opening.shard
+        self.opening = opening
+        isDedicated = opening.dedication != nil
         self.address = address
         socket = Socket(adopting: descriptor, on: loop, token: TokenKind.server.token(slot))
         session = ServerSession(parameters: parameters)
-        self.generation = generation
+        generation = opening.generation
         rules = shard.settings.rules
-        self.connectTime = connectTime
+        connectTime = opening.started
         lastActivity = now
     }
 
+    /// Enough for the first 200 bytes of a text behind a message's header and a name.
+    static let excerptSize = 288
+
+    /// The name, address or directory in the configuration that led here; nil for the Unix socket that stands for no host.
+    var host: String? { opening.host }
     var isOpen: Bool { phase != .closed }
 
     /// Nothing of its client is left on it, in either direction: it may change hands.
     var isClean: Bool {
-        session.isReusable && outgoing.isEmpty && passThrough == 0 && (client.map { $0.passThrough == 0 || $0.dropsPassThrough } ?? true)
+        guard session.isReusable, passThrough == 0, outgoing.isEmpty else { return false }
+        guard let client else { return true }
+        return client.passThrough == 0 || client.dropsPassThrough
     }
     var isLoggedIn: Bool { phase != .connecting && phase != .authenticating && phase != .closed }
 

@@ -1,6 +1,7 @@
 import Configuration
 import EventLoop
 import PoolCore
+import Statistics
 
 /// One thread, one loop, and the connections that belong to it.
 ///
@@ -40,10 +41,7 @@ actor Worker {
     func warmUp() { now().openMinimum() }
     func beginShutdown(_ mode: ShutdownMode) { now().beginShutdown(mode) }
     func census() -> Census { core.census() }
-
-    func resolved(_ question: UInt64, _ host: String, _ result: Result<[SocketAddress], Resolver.Failure>) {
-        now().resolved(question, host, result)
-    }
+    func statistics() -> WorkerStatistics { now().statistics() }
 
     // Between workers; see WorkerCore+Lending.swift.
     func cancel(_ key: UInt64, slot: UInt32, from requester: Worker, request: UInt32) {

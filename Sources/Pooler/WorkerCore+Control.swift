@@ -10,6 +10,9 @@ extension WorkerCore {
         guard number > configurationNumber else { return }
         configurationNumber = number
         self.configuration = configuration
+        renewResolver()
+        shared.cancels.setPeerID(configuration.settings.peerId)
+        servePeers()
         for shard in shards.values {
             let name = shard.shared.key.database
             guard let database = configuration.database(named: name) else {

@@ -74,6 +74,7 @@ extension WorkerCore {
             let age = (now - client.connectTime) / 1_000_000
             shared.log.info("\(client.label) closing because: \(reason.text) (age=\(age)s)")
         }
+        count(reason, of: client)
         let server = client.server
         let wasMidMessage = client.passThrough > 0 && !client.dropsPassThrough
         if let shard = client.shard {
@@ -82,6 +83,7 @@ extension WorkerCore {
                 shard.publish()
             }
             shard.awaitingGreeting.removeAll { $0 == client.slot }
+            if client.replication != nil { shard.awaitingDedicated.removeAll { $0 == client.slot } }
             shard.clients -= 1
             shared.capacity.withLock { $0.dismissClient(database: shard.databaseName, user: client.user) }
         }
@@ -108,7 +110,8 @@ extension WorkerCore {
             shared.log.info("\(server.label) closing because: \(reason.text) (age=\(age)s)")
         }
         let shard = server.shard
-        let wasOpening = !server.isLoggedIn || server.phase == .settingUp
+        shard.counters.serverDisconnects.add(reason.label)
+        let wasOpening = (!server.isLoggedIn || server.phase == .settingUp) && !server.isDedicated
         if server.phase == .idle {
             shard.queue.remove(server.slot)
             shard.publish()
@@ -162,6 +165,10 @@ extension WorkerCore {
         server.hasUnread = false
         toServer.clear()
         guard server.isOpen else { return }
+        if server.isDedicated {
+            close(server, isMidMessage ? .failed("client disconnected") : .obsolete("client disconnected"))
+            return
+        }
         // Half a message is on its way: no word of ours can follow it.
         if isMidMessage || !server.outgoing.isEmpty {
             close(server, .failed("client disconnected in the middle of a message"))

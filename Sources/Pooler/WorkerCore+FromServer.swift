@@ -87,6 +87,7 @@ extension WorkerCore {
         var at = 0
         /// Bytes from here to `at` go to the client as they are.
         var run = 0
+        var isOrdinary = Self.isOrdinary(server)
         while at < bytes.count {
             if server.passThrough > 0 {
                 let take = min(server.passThrough, bytes.count - at)
@@ -103,6 +104,11 @@ extension WorkerCore {
                 return bytes.count
             }
             let available = bytes.count - at
+            if isOrdinary, available >= frame.length, server.session.passes(frame, bytes, at: at) {
+                at += frame.length
+                if frame.type == Backend.readyForQuery { readyForQuery(server, isClients: true) }
+                continue
+            }
             if available < frame.length, ServerSession.needsWhole(frame.type), frame.length <= Self.wholeLimit { break }
             var take = min(frame.length, available)
             var length = frame.length
@@ -158,7 +164,7 @@ extension WorkerCore {
                     forwards = false
                 case .ready(let owed):
                     forwards = owed
-                    readyForQuery(server)
+                    readyForQuery(server, isClients: owed)
                 case .errandFailed(let errand, let fields):
                     forwards = false
                     // It may end the connection: what came before goes out first.
@@ -185,6 +191,7 @@ extension WorkerCore {
                 server.passThrough = length - take
                 server.dropsPassThrough = !forwards
             }
+            isOrdinary = Self.isOrdinary(server)
         }
         if server.session.hasInvented {
             keepForClient(bytes, run..<at)
@@ -192,8 +199,15 @@ extension WorkerCore {
             invent(server)
         }
         sendBurst(server, bytes, run..<at)
+        server.shard.counters.totals.bytesSent &+= Int64(truncatingIfNeeded: at)
         server.lastActivity = now
         return at
+    }
+
+    /// Somebody is there to whom answers may belong, and nothing of what happens is taken note of.
+    @inline(__always)
+    private static func isOrdinary(_ server: ServerConnection) -> Bool {
+        server.client.map { !$0.session.isResetting } ?? false
     }
 
     /// Rows come in long runs, all of them owed to the same request. Returns how many bytes of the run are here; `length` becomes what
@@ -270,16 +284,11 @@ extension WorkerCore {
     func send(_ message: [UInt8], to client: ClientConnection) { send(message.span, to: client) }
 
     func flush(_ client: ClientConnection) {
-        while !client.outgoing.isEmpty {
-            switch client.socket.send(client.outgoing.pending) {
-            case .bytes(let count):
-                if count == 0 { return }
-                client.outgoing.consume(count)
-            case .failed(let error):
-                close(client, .clientEnded("client \(error.reason.lowercased())"))
-                return
-            }
+        if let error = client.outgoing.flush(to: client.socket) {
+            close(client, .clientEnded("client \(error.reason.lowercased())"))
+            return
         }
+        if !client.outgoing.isEmpty { return }
         if let server = client.server, server.hasUnread {
             server.hasUnread = false
             postponeReading(server)
@@ -290,12 +299,25 @@ extension WorkerCore {
 
     // MARK: What the pooler itself looks at
 
-    private func readyForQuery(_ server: ServerConnection) {
+    /// `isClients`: the linked client is owed it.
+    @inline(__always)
+    private func readyForQuery(_ server: ServerConnection, isClients: Bool) {
+        let start = server.queryStart
+        if isClients, start > 0 {
+            let shard = server.shard
+            shard.counters.answered(after: now - start)
+            if server.session.status == .idle {
+                let begin = server.transactionStart > 0 ? server.transactionStart : start
+                shard.counters.ended(transactionOf: now - begin)
+            }
+            server.waited = 0
+        }
         switch server.session.status {
         case .idle: server.transactionStart = 0
-        default: if server.transactionStart == 0 { server.transactionStart = server.queryStart }
+        default: if server.transactionStart == 0 { server.transactionStart = start }
         }
-        if server.session.ledger.isEmpty { server.queryStart = 0 }
+        // What else is in the pipeline runs from now on.
+        server.queryStart = server.session.ledger.isEmpty ? 0 : now
     }
 
     /// Keeps both sides' settings up to date. Returns whether the client is to see it.
@@ -328,6 +350,9 @@ extension WorkerCore {
 
     private func noteFarewell(_ server: ServerConnection, _ bytes: Span<UInt8>, _ body: Range<Int>) {
         guard let fields = ErrorFields.read(bytes, body: body) else { return }
+        if server.client != nil, server.session.ledger.head?.disposition != .swallow {
+            server.shard.counters.errors.add(fields.code ?? "none")
+        }
         let severity = fields.nonlocalizedSeverity ?? fields.severity
         if severity == "FATAL" || severity == "PANIC" { server.farewell = fields }
     }

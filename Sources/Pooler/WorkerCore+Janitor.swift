@@ -17,13 +17,23 @@ extension WorkerCore {
             shard.isFull = false
             if shard.hasDemand { serve(shard) }
         }
+        rollPeriod()
         ticks += 1
         if ticks % 3 == 0 {
             checkUnfinished()
             forgetUnusedPools()
         }
         if isShortOfDescriptors { resumeListening() }
-        if index == 0 { checkShutdown() }
+        if index == 0 {
+            checkShutdown()
+            if ticks % (3 * max(1, settings.statsPeriod)) == 0 { notifyStatus() }
+        }
+    }
+
+    /// A line for `systemctl status`.
+    private func notifyStatus() {
+        let (clients, servers) = shared.capacity.withLock { ($0.clients, $0.servers) }
+        ServiceManager.notify(.status("\(clients) clients, \(servers) servers"))
     }
 
     /// A shutdown that waits is over when nobody is left.
@@ -74,6 +84,7 @@ extension WorkerCore {
     }
 
     private func checkLogins() {
+        checkDedicated()
         let limit = settings.clientLoginTimeout
         guard limit > 0, loggingIn > 0 else { return }
         for client in clients.all where now - client.connectTime > limit {
@@ -81,6 +92,16 @@ extension WorkerCore {
             case .startup, .authenticating: fail(client, .loginTimeout)
             case .awaitingGreeting: fail(client, .loginTimeoutServerDown)
             default: break
+            }
+        }
+    }
+
+    /// Replication clients in the queue for a server of their own.
+    private func checkDedicated() {
+        for shard in shards.values where !shard.awaitingDedicated.isEmpty {
+            let limit = shard.settings.queryWaitTimeout
+            for slot in shard.awaitingDedicated {
+                if let client = clients[slot], limit > 0, now - client.connectTime > limit { fail(client, .queryWaitTimeout) }
             }
         }
     }
@@ -166,6 +187,11 @@ extension WorkerCore {
     }
 
     private func checkLinked(_ server: ServerConnection) {
+        if server.isDedicated {
+            // A stream is no query, however long it takes.
+            if isObsolete(server) { close(server, .error(.configurationChanged)) } else { probe(server) }
+            return
+        }
         let limits = server.shard.settings
         let isRunning = server.session.ledger.isRunning
         if isRunning, limits.queryTimeout > 0, server.queryStart > 0, now - server.queryStart > limits.queryTimeout {

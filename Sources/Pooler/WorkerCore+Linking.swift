@@ -81,7 +81,7 @@ extension WorkerCore {
     // MARK: Linking
 
     /// Connects a client with a server and sees to the server's settings; the client's messages are the caller's business.
-    func link(_ client: ClientConnection, _ server: ServerConnection) {
+    func link(_ client: ClientConnection, _ server: ServerConnection, waited: Int64 = 0) {
         client.phase = .linked
         client.server = server
         client.wasNotified = false
@@ -89,8 +89,10 @@ extension WorkerCore {
         server.phase = .linked
         server.wasUsed = true
         server.lastActivity = now
-        server.rules = server.shard.settings.rules
-        server.session.begin(isShared: server.shard.settings.mode != .session)
+        server.waited = waited
+        server.shard.counters.assigned(waited: waited)
+        server.rules = server.isDedicated ? ServerSession.Rules(mapsStatements: false, statementLimit: 0) : server.shard.settings.rules
+        server.session.begin(isShared: server.shard.settings.mode != .session && !server.isDedicated)
         guard let wanted = client.session.parameters, wanted !== server.session.parameters else { return }
         adjust(server, client, to: wanted)
     }
@@ -98,7 +100,7 @@ extension WorkerCore {
     /// In session mode DISCARD ALL takes the client's settings away while it keeps its server: they are put back before it goes on.
     /// False: the client has to wait for that.
     func isAdjusted(_ server: ServerConnection, _ client: ClientConnection) -> Bool {
-        if server.session.isShared { return true }
+        if server.session.isShared || server.isDedicated { return true }
         if let wanted = client.session.parameters, wanted !== server.session.parameters, server.session.isReusable {
             adjust(server, client, to: wanted)
         }
@@ -111,6 +113,7 @@ extension WorkerCore {
             server.session.parameters = wanted
             return
         }
+        shared.log.trace("\(server.label) varcache_apply: \(changes.map(\.sql).joined(separator: ";"))")
         var writer = MessageWriter()
         if wanted.isProven {
             // Same send as the query: nothing is waited for.
@@ -144,12 +147,23 @@ extension WorkerCore {
         let wanted = client.session.parameters?.unreported.filter { !table.isRefused($0.name) } ?? []
         let settled = table.intern(reported: server.session.parameters.reported, unreported: wanted, byServer: true)
         table.accept(settled)
+        noteSpelling(client.session.parameters, settled, server)
         server.session.parameters = settled
         client.session.parameters = settled
         server.phase = .linked
         carryOn(client)
         // It may have had nothing to say after all.
         if server.isOpen, server.phase == .linked, server.client === client, server.session.ledger.isEmpty { settle(server) }
+    }
+
+    /// The server writes some values in a way of its own.
+    private func noteSpelling(_ wanted: ParameterSet?, _ settled: ParameterSet, _ server: ServerConnection) {
+        guard shared.log.logLevel == .trace, let wanted else { return }
+        for parameter in wanted.reported {
+            guard let value = settled[parameter.name], value != parameter.value else { continue }
+            shared.log.trace(
+                "\(server.label) varcache_set_canonical: setting \(parameter.name) to its canonical version \(parameter.value) -> \(value)")
+        }
     }
 
     func errandFailed(_ server: ServerConnection, _ errand: ServerSession.Errand, _ fields: ErrorFields) {
@@ -202,7 +216,7 @@ extension WorkerCore {
 
     private func settleLinked(_ server: ServerConnection) {
         guard let client = server.client else { return }
-        let mode = server.shard.settings.mode
+        let mode = server.isDedicated ? .session : server.shard.settings.mode
         if mode == .statement, server.session.status != .idle, server.session.ledger.isEmpty {
             fail(client, .transactionInStatementMode)
             return
@@ -305,7 +319,7 @@ extension WorkerCore {
         while let waiter = shard.queue.dequeue() {
             guard let client = clients[waiter.client] else { continue }
             shard.publish()
-            link(client, server)
+            link(client, server, waited: now - waiter.since)
             carryOn(client)
             return
         }

@@ -98,6 +98,12 @@ extension WorkerCore {
             fail(client, .tooManyClients)
             return
         }
+        switch ReplicationMode.read(packet["replication"]) {
+        case .value(let mode): client.replication = mode
+        case .invalid:
+            fail(client, .malformedStartup("invalid value for parameter \"replication\": \"\(packet["replication"] ?? "")\""))
+            return
+        }
         guard let parameters = startupParameters(client, packet) else { return }
         let entry = configuration.database(named: database)
         let method = LoginMethod(rawValue: settings.authType.rawValue)
@@ -124,6 +130,11 @@ extension WorkerCore {
     /// Everything of the startup packet that is a run-time parameter; nil when the client was refused.
     private func startupParameters(_ client: ClientConnection, _ packet: StartupPacket) -> [Parameter]? {
         var pairs = packet.parameters
+        if client.replication != nil {
+            // The server is the client's alone, and is told what the client told us.
+            let own = pairs.filter { $0.name != "user" && $0.name != "database" } + (packet.options.map { [("options", $0)] } ?? [])
+            return own.map { Parameter(name: $0.0, value: $0.1) }
+        }
         if let options = packet.options {
             do {
                 // A parameter in its own right beats one in options, as with PostgreSQL.
@@ -138,13 +149,7 @@ extension WorkerCore {
         for (name, value) in pairs {
             let key = name.lowercased()
             switch key {
-            case "user", "database": continue
-            case "replication":
-                guard ["", "0", "false", "off", "no"].contains(value.lowercased()) else {
-                    fail(client, .malformedStartup("unsupported startup parameter: replication"))
-                    return nil
-                }
-                continue
+            case "user", "database", "replication": continue
             default: break
             }
             if ignored.contains(key) || StartupLeftovers.contains(key) { continue }
@@ -233,7 +238,14 @@ extension WorkerCore {
         client.shard = shard
         shard.clients += 1
         if settings.logConnections {
-            shared.log.info("\(client.label) login attempt: db=\(login.database) user=\(client.user) tls=no replication=no")
+            shared.log.info(
+                "\(client.label) login attempt: db=\(login.database) user=\(client.user) tls=no replication=\(client.replication?.rawValue ?? "no")"
+            )
+        }
+        if client.replication != nil {
+            login.answer = answer.bytes
+            requestDedicated(client)
+            return
         }
         if let greeting = shard.shared.greeting {
             welcome(client, login, greeting, answer)
@@ -279,6 +291,7 @@ extension WorkerCore {
         for parameter in greeting.parameters {
             writer.parameterStatus(name: parameter.name, value: wanted[parameter.name] ?? parameter.value)
         }
+        writeOwnParameters(&writer, shard)
         client.cancelKey = shared.cancels.register(CancelDirectory.Address(worker: UInt16(index), slot: client.slot))
         writer.backendKeyData(CancelDirectory.wire(client.cancelKey))
         if !settings.loginNotifyMessage.isEmpty {
@@ -288,9 +301,17 @@ extension WorkerCore {
         writer.readyForQuery(.idle)
         client.login = nil
         loggingIn -= 1
+        shard.counters.totals.logins &+= 1
         client.phase = .idle
         client.requestTime = now
         send(writer.bytes, to: client)
+    }
+
+    /// What the pooler says of itself, as PgBouncer 1.26 does; drivers may look at it.
+    func writeOwnParameters(_ writer: inout MessageWriter, _ shard: PoolShard) {
+        writer.parameterStatus(name: "pgbouncer.version", value: Version.pgbouncer)
+        writer.parameterStatus(name: "pgbouncer.pool_mode", value: shard.settings.mode.rawValue)
+        writer.parameterStatus(name: "pgbouncer.max_prepared_statements", value: String(settings.maxPreparedStatements))
     }
 
     /// The pool's values with the client's own in their places. What the server does not report is kept apart.

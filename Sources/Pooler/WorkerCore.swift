@@ -3,6 +3,7 @@ import Configuration
 import EventLoop
 import PoolCore
 import PostgresWire
+import Statistics
 
 /// What a worker does, a turn of its loop at a time. Not Sendable: it lives inside its `Worker`.
 ///
@@ -14,26 +15,28 @@ final class WorkerCore {
     let shared: SharedState
     /// All workers of the process, this one included, by index.
     var peers: [Worker] = []
-    @exclusivity(unchecked) var configuration: Configuration {
+    var configuration: Configuration {
         didSet { messageLimit = Self.messageLimit(configuration) }
     }
     /// No message of a client may be longer.
     private(set) var messageLimit: Int
 
     /// Read once a turn.
-    @exclusivity(unchecked) var now = MonotonicClock.now()
+    var now = MonotonicClock.now()
     /// Everything is received here, and used up before the next `receive`: nothing that handles bytes may read a socket.
     let input = ReceiveBuffer(capacity: WorkerCore.receiveSize)
     let toServer = SendBuffer(capacity: WorkerCore.receiveSize + 4096)
     let toClient = SendBuffer(capacity: WorkerCore.receiveSize + 4096)
     /// For servers without a client.
-    @exclusivity(unchecked) var nobody = ClientSession()
+    var nobody = ClientSession()
     var saltedPasswords = SaltedPasswordCache()
     /// Servers that have become free in this call, waiting for the outermost `free` to place them.
-    @exclusivity(unchecked) var freed: [ServerConnection] = []
+    var freed: [ServerConnection] = []
     var isPlacing = false
-    /// Host names that are being looked up, by the number of the question.
-    var lookups: [UInt64: Opening] = [:]
+    /// Who waits for a host name to be looked up.
+    var lookups: [String: [(HostCache<SocketAddress>.Finding) -> Void]] = [:]
+    /// Made when the first name is looked up.
+    var resolver: NameResolver?
     /// The number of the configuration in force.
     var configurationNumber = 0
     /// When another worker was last asked to evict an idle server, and which one is next.
@@ -41,20 +44,25 @@ final class WorkerCore {
     var nextPlea = 0
     private var isInTurn = false
 
-    @exclusivity(unchecked) var clients = SlotTable<ClientConnection>()
-    @exclusivity(unchecked) var servers = SlotTable<ServerConnection>()
+    var clients = SlotTable<ClientConnection>()
+    var servers = SlotTable<ServerConnection>()
     var errands = SlotTable<CancelErrand>()
+    var peerErrands = SlotTable<PeerErrand>()
     var shards: [CapacityLedger.PoolKey: PoolShard] = [:]
     var listeners: [UInt32: ListenerBox] = [:]
     var lastListener: UInt32 = 0
     /// Sockets with bytes in the kernel that no event will announce again.
-    @exclusivity(unchecked) var unread: [UInt32] = []
+    var unread: [UInt32] = []
     /// Clients in the middle of a message of which the rest has to come soon.
     var slowMessages: Set<UInt32> = []
     var isShortOfDescriptors = false
     var ticks = 0
     /// Clients that have not logged in.
     var loggingIn = 0
+    /// What belongs to no pool.
+    var counters = WorkerCounters()
+    /// When the present `stats_period` began.
+    var periodStart: Int64 = 0
 
     /// One `recv`. Larger than what the kernel usually has, so that a short read means drained.
     static let receiveSize = 128 * 1024
@@ -93,7 +101,12 @@ final class WorkerCore {
             case .listener:
                 accept(event.token >> 2)
             case .errand:
-                if let errand = errands[event.token >> 2] { ready(errand, event.readiness) }
+                let slot = event.token >> 2
+                if slot & Self.peerBit != 0 {
+                    readyPeer(slot & ~Self.peerBit, event.readiness)
+                } else if let errand = errands[slot] {
+                    ready(errand, event.readiness)
+                }
             }
         }
         if !unread.isEmpty { readPostponed() }
