@@ -180,7 +180,7 @@ public final class Comparer {
 
     private var how: [String] {
         [
-            "All poolers stand before the same throwaway PostgreSQL (fsync off), in transaction mode with 20 server connections, SCRAM on both sides\(plan.tls ? ", TLS to the clients" : ""). pgpool2 and the relay give each client a server connection of its own; direct is PostgreSQL without a pooler.",
+            "All poolers stand before the same throwaway PostgreSQL (fsync off), in transaction mode with 20 server connections, SCRAM on both sides (the user list of Sluice and PgBouncer holds the server's SCRAM secrets)\(plan.tls ? ", TLS to the clients" : ""). pgpool2 and the relay give each client a server connection of its own; direct is PostgreSQL without a pooler.",
             "Each scenario is played on one after the other, \(plan.rounds) rounds; figures are medians of the rounds, with the least and the most of them.",
             "Core budget: \(cores.words). A pooler of one thread gets a process for each core (PgBouncer with so_reuseport).",
             "Load, answers and clock: sluicebench, one process, libpq's asynchronous API on libevent.",

@@ -14,6 +14,7 @@ public final class Lab {
     private let loop: Loop
     private let interrupted: () -> Bool
     private var server: Child?
+    private var secrets: [String: String] = [:]
     private var serverCommand: [String] = []
     private var poolers: [Child] = []
     private var restartTimer: Timer?
@@ -126,6 +127,9 @@ public final class Lab {
             try session.rows("CREATE DATABASE \(Self.database) OWNER \(Self.user)", seconds: 30, interrupted: interrupted)
         } catch let failure as Failure { throw BenchFailure.unavailable("the throwaway PostgreSQL does not work: \(failure)") }
         try Preparation.run(on: direct, tenants: tenants, password: Self.password, loop: loop, interrupted: interrupted)
+        for row in try session.rows("SELECT rolname, rolpassword FROM pg_authid WHERE rolpassword IS NOT NULL", seconds: 10, interrupted: interrupted) {
+            if let name = row[0], let secret = row[1] { secrets[name] = secret }
+        }
     }
 
     private func runServer() throws { server = try Child(serverCommand, name: "postgres", output: folder + "/postgres.log") }
@@ -170,7 +174,7 @@ public final class Lab {
         let port = try Machine.freePort()
         let plan = PoolerPlan(
             spec: pooler, binary: binary, folder: folder, port: port, serverPort: serverPort, clients: clients, tenants: tenants, tls: tls,
-            cores: cores.pooler.count, spare: try Machine.freePort(), version: Self.version(in: Machine.firstLine(of: [binary, "--version"]) ?? ""))
+            cores: cores.pooler.count, spare: try Machine.freePort(), secrets: secrets, version: Self.version(in: Machine.firstLine(of: [binary, "--version"]) ?? ""))
         if tls { try makeCertificate() }
         for (name, text) in plan.files {
             guard Machine.write(text, to: folder + "/" + name) else { throw BenchFailure.unavailable("cannot write \(folder)/\(name)") }

@@ -63,6 +63,9 @@ struct PoolerPlan {
     let cores: Int
     /// Another free port.
     let spare: Int
+    /// SCRAM secrets by user, as the server stores them: for those poolers that can log in to the server with what a login of the
+    /// client's teaches them. The others get the password.
+    let secrets: [String: String]
     /// As (1, 18); PgBouncer refuses settings that it does not know.
     let version: (Int, Int)
 
@@ -99,7 +102,7 @@ struct PoolerPlan {
         }
     }
 
-    private var userList: String { users.map { "\"\($0)\" \"\(Lab.password)\"\n" }.joined() }
+    private var userList: String { users.map { "\"\($0)\" \"\(secrets[$0] ?? Lab.password)\"\n" }.joined() }
 
     private var prepared: [String] { version >= (1, 21) ? ["max_prepared_statements = 200"] : [] }
 
