@@ -49,12 +49,19 @@ public struct Workload: Sendable {
 
     // MARK: Machines
 
+    private static let requests: [ReplyLedger.Request] = [.bind, .describe, .execute, .sync]
+    private static let replies = [
+        Backend.bindComplete, Backend.rowDescription, Backend.dataRow, Backend.commandComplete, Backend.readyForQuery,
+    ]
+
     private static func keepLedger(_ turns: Int) -> Int {
+        let requests = requests
+        let replies = replies
         var ledger = ReplyLedger()
         var sum = 0
         for _ in 0..<turns {
-            for request in [ReplyLedger.Request.bind, .describe, .execute, .sync] { ledger.owe(request, .forward) }
-            for type in [Backend.bindComplete, Backend.rowDescription, Backend.dataRow, Backend.commandComplete, Backend.readyForQuery] {
+            for request in requests { ledger.owe(request, .forward) }
+            for type in replies {
                 if ledger.receive(type) == .violation { sum &+= 1_000_000 }
             }
             sum &+= ledger.isSettled ? 1 : 0

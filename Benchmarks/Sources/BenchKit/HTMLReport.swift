@@ -92,7 +92,7 @@ public enum HTMLReport {
     private static func curve(_ target: Comparison.TargetEntry) -> [(percent: Double, milliseconds: Double)]? {
         let runs = target.runs.compactMap(\.total.latency).sorted { $0.p99 < $1.p99 }
         guard !runs.isEmpty else { return nil }
-        return runs[runs.count / 2].curve.map { ($0[0], $0[1] / 1000) }
+        return runs[runs.count / 2].curve.map { ($0[0], $0[1] / 1000) }.filter { $0.1 > 0 }
     }
 
     // MARK: Charts

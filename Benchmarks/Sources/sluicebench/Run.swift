@@ -25,6 +25,7 @@ struct Changes: ParsableArguments {
         if let seed { changed.seed = seed }
         if let timeout { changed.timeout = timeout }
         if let clients {
+            guard (1...50_000).contains(clients) else { throw BenchFailure.usage("--clients: expected 1 to 50000, found \(clients)") }
             let all = Double(max(1, scenario.clients))
             for index in changed.groups.indices {
                 changed.groups[index].clients = max(1, Int((Double(changed.groups[index].clients) / all * Double(clients)).rounded()))
@@ -119,6 +120,7 @@ struct Run: ParsableCommand {
     func run() throws {
         try reporting {
             let session = try Session()
+            let scenarios = try chosen(names, files, changes)
             let target = try Target(name: "target", url: target, pids: pids)
             var options = Engine.Options()
             options.adminURL = adminURL
@@ -127,7 +129,7 @@ struct Run: ParsableCommand {
             options.progress = !quiet
             options.patience = patience
             var results: [RunResult] = []
-            for scenario in try chosen(names, files, changes) {
+            for scenario in scenarios {
                 let engine = try Engine(scenario, target: target, options: options, loop: session.loop, interrupted: session.interrupted)
                 let result = try engine.run()
                 results.append(result)
