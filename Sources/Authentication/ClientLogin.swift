@@ -84,6 +84,7 @@ public struct ClientLogin: Sendable {
     private let secret: StoredSecret?
     private let randomness: LoginRandomness
     private let iterations: Int
+    private let endPoint: [UInt8]?
     private var state = State.notStarted
 
     /// - Parameters:
@@ -93,10 +94,12 @@ public struct ClientLogin: Sendable {
     ///   - derivedSecret: ``derivedSecret`` of an earlier login with the same plain password in this process.
     ///   - randomness: fresh for each login.
     ///   - iterations: rounds of PBKDF2 for secrets that are derived or pretended.
+    ///   - endPoint: the data of `tls-server-end-point` where the client is on TLS and SCRAM-SHA-256-PLUS can be offered.
     public init(
         method: LoginMethod, user: String, secret: StoredSecret?, derivedSecret: SCRAMSecret? = nil, randomness: LoginRandomness,
-        iterations: Int = SCRAMSecret.defaultIterations
+        iterations: Int = SCRAMSecret.defaultIterations, endPoint: [UInt8]? = nil
     ) {
+        self.endPoint = endPoint
         if method == .md5, case .scram = secret { self.method = .scramSHA256 } else { self.method = method }
         self.user = user
         self.secret = secret == .plain("") ? StoredSecret.none : secret
@@ -121,7 +124,7 @@ public struct ClientLogin: Sendable {
             return .send(.md5Password(salt: randomness.md5Salt))
         case .scramSHA256:
             state = .awaitingSASLInitialResponse
-            return .send(.sasl(mechanisms: [SCRAMMechanism.name]))
+            return .send(.sasl(mechanisms: endPoint == nil ? [SCRAMMechanism.name] : [SCRAMMechanism.plusName, SCRAMMechanism.name]))
         }
     }
 
@@ -162,13 +165,13 @@ public struct ClientLogin: Sendable {
     /// SASLInitialResponse: mechanism, NUL, length as Int32, that many bytes.
     private mutating func receivedSASLInitialResponse(_ body: [UInt8]) -> Step {
         guard let end = body.firstIndex(of: 0) else { return reject("malformed SASLInitialResponse") }
-        guard body[..<end].elementsEqual(SCRAMMechanism.name.utf8) else {
+        guard let channel = channel(chosenBy: body[..<end]) else {
             return reject("unknown SASL mechanism", clientText: "client selected an invalid SASL authentication mechanism")
         }
         let rest = body[(end + 1)...]
         let length = rest.prefix(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
         guard rest.count >= 4, rest.count - 4 == Int(length) else { return reject("malformed SASLInitialResponse") }
-        var exchange = makeExchange()
+        var exchange = makeExchange(channel)
         do throws(SCRAMError) {
             let answer = try exchange.clientFirst(Array(rest.dropFirst(4)))
             state = .awaitingSASLResponse(exchange)
@@ -176,6 +179,13 @@ public struct ClientLogin: Sendable {
         } catch {
             return reject(error.reason)
         }
+    }
+
+    /// What the client's choice of a mechanism means; nil for one that was not offered.
+    private func channel(chosenBy name: ArraySlice<UInt8>) -> SCRAMChannel? {
+        if name.elementsEqual(SCRAMMechanism.name.utf8) { return endPoint == nil ? .unbound : .offered }
+        guard let endPoint, name.elementsEqual(SCRAMMechanism.plusName.utf8) else { return nil }
+        return .bound(endPoint)
     }
 
     private mutating func receivedSASLResponse(_ body: [UInt8], _ pending: SCRAMServerExchange) -> Step {
@@ -191,20 +201,20 @@ public struct ClientLogin: Sendable {
     }
 
     /// The exchange for the user's secret; a mock where there is none that SCRAM could use.
-    private mutating func makeExchange() -> SCRAMServerExchange {
+    private mutating func makeExchange(_ channel: SCRAMChannel) -> SCRAMServerExchange {
         switch secret {
         case .scram(let stored):
-            return SCRAMServerExchange(secret: stored, isMock: false, nonce: randomness.scramNonce)
+            return SCRAMServerExchange(secret: stored, isMock: false, nonce: randomness.scramNonce, channel: channel)
         case .plain(let password):
             let secret =
                 derivedSecret
                 ?? SCRAMSecret.derive(
                     password: password, salt: SCRAMSecret.fixedSalt(user: user, key: randomness.processKey), iterations: iterations)
             derivedSecret = secret
-            return SCRAMServerExchange(secret: secret, isMock: false, nonce: randomness.scramNonce)
+            return SCRAMServerExchange(secret: secret, isMock: false, nonce: randomness.scramNonce, channel: channel)
         case .none?, .md5, nil:
             let mock = SCRAMSecret.mock(user: user, key: randomness.processKey, iterations: iterations)
-            return SCRAMServerExchange(secret: mock, isMock: true, nonce: randomness.scramNonce)
+            return SCRAMServerExchange(secret: mock, isMock: true, nonce: randomness.scramNonce, channel: channel)
         }
     }
 

@@ -38,6 +38,14 @@ public enum AuthType: String, Sendable, Equatable, CaseIterable {
     }
 }
 
+/// How TLS is begun with a server (`sslnegotiation`).
+public enum SSLNegotiation: String, Sendable, Equatable, CaseIterable {
+    /// By asking for it first, as every PostgreSQL understands.
+    case postgres
+    /// At once, as PostgreSQL 17 and many proxies understand.
+    case direct
+}
+
 /// How far TLS is wanted on a connection (`client_tls_sslmode`, `server_tls_sslmode`).
 public enum TLSMode: String, Sendable, Equatable, CaseIterable {
     /// Never.

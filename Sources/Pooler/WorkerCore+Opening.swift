@@ -98,6 +98,11 @@ extension WorkerCore {
             openingFailed(server, "connect failed", detail: error.reason)
             return
         }
+        encrypt(server)
+    }
+
+    /// Sends the startup packet, on whatever the settings made of the connection.
+    func logIn(_ server: ServerConnection) {
         let shard = server.shard
         let user = shard.shared.key.user
         let secret = credential(shard)
@@ -105,7 +110,8 @@ extension WorkerCore {
         if case .scram(let stored) = secret {
             passThrough = shared.passThroughKeys.withLock { $0[user].flatMap { $0.secret == stored ? $0.keys : nil } }
         }
-        server.login = ServerLogin(user: user, secret: secret, passThrough: passThrough)
+        server.login = ServerLogin(
+            user: user, secret: secret, passThrough: passThrough, endPoint: server.tls?.endPoint)
         server.phase = .authenticating
         if settings.logConnections {
             let local = SocketAddress.local(of: server.socket.descriptor)?.description ?? "?"

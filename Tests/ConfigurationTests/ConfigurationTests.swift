@@ -211,7 +211,6 @@ import Testing
 
     @Test(arguments: [
         ("[sluice]\nauth_hba_file = x", "sluice.ini:2: setting \"auth_hba_file\" is accepted but has no effect yet"),
-        ("[sluice]\nserver_tls_sslmode = prefer", "sluice.ini:2: setting \"server_tls_sslmode\" is accepted but has no effect yet"),
         (
             "[sluice]\nsuspend_timeout = 10",
             "sluice.ini:2: setting \"suspend_timeout\" is accepted but has no effect: PgBouncer 1.26 removed it"
