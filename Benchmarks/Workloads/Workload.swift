@@ -14,11 +14,14 @@ public struct Workload: Sendable {
         Workload(name: "ledger", unit: "transaction's entries in the ledger of replies", run: Workload.keepLedger),
         Workload(name: "queue", unit: "client that waits and gets a server", run: Workload.queue),
         Workload(name: "simple", unit: "simple query and its answer") { transactions($0, of: .simple) },
-        Workload(name: "extended", unit: "Parse, Bind, Describe, Execute, Sync without a name, and the answers") { transactions($0, of: .extended) },
+        Workload(name: "extended", unit: "Parse, Bind, Describe, Execute, Sync without a name, and the answers") {
+            transactions($0, of: .extended)
+        },
         Workload(name: "prepared", unit: "Bind, Describe, Execute, Sync of a named statement, rewritten, and the answers") {
             transactions($0, of: .prepared)
         },
-        Workload(name: "moved", unit: "the same on a server that lacks the statement and has to drop another one", run: Workload.moveStatements),
+        Workload(
+            name: "moved", unit: "the same on a server that lacks the statement and has to drop another one", run: Workload.moveStatements),
     ]
 
     private static func message(_ write: (inout MessageWriter) -> Void) -> [UInt8] {
@@ -116,7 +119,11 @@ public struct Workload: Sendable {
                 $0.execute(portal: "", maximumRows: 0)
                 $0.sync()
             }
-            answers = message { $0.parseComplete(); $0.bindComplete() } + row
+            answers =
+                message {
+                    $0.parseComplete()
+                    $0.bindComplete()
+                } + row
         case .prepared:
             pair.prepare("P0_1", "SELECT abalance FROM pgbench_accounts WHERE aid = $1")
             asks = useOf("P0_1")
@@ -141,7 +148,12 @@ public struct Workload: Sendable {
         for name in names { pair.prepare(name, "SELECT \(name) FROM pgbench_accounts WHERE aid = $1") }
         let asks = names.map(useOf)
         // What the pooler adds is answered too: the close of the oldest statement, and the Parse.
-        let answers = message { $0.closeComplete(); $0.parseComplete(); $0.bindComplete() } + row
+        let answers =
+            message {
+                $0.closeComplete()
+                $0.parseComplete()
+                $0.bindComplete()
+            } + row
         for turn in 0..<turns { pair.play(asks[turn & 3], answers) }
         return pair.sum
     }

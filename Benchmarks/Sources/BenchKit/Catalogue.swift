@@ -15,10 +15,12 @@ public enum Catalogue {
                         session: .serverless(least: 1, most: 3, freezeShare: 0.1, frozenSeconds: 5), work: .select, mode: .extended),
                 ]),
             Scenario(
-                name: "transactions", summary: "TPC-B like, with 2 ms of thinking inside each transaction", seed: 12, seconds: 10, warmup: 2,
+                name: "transactions", summary: "TPC-B like, with 2 ms of thinking inside each transaction", seed: 12, seconds: 10,
+                warmup: 2,
                 groups: [
                     ClientGroup(
-                        name: "tellers", clients: 200, arrival: .open(rate: 300, spacing: .poisson), work: .tpcb(think: 0.002), mode: .simple)
+                        name: "tellers", clients: 200, arrival: .open(rate: 300, spacing: .poisson), work: .tpcb(think: 0.002),
+                        mode: .simple)
                 ]),
             Scenario(
                 name: "bulk", summary: "results of 20,000 rows (2.4 MB), COPY out and in", seed: 13, seconds: 10, warmup: 1,
@@ -31,7 +33,8 @@ public enum Catalogue {
                 name: "mixed", summary: "30 small tenants, and one greedy client program beside them", seed: 14, seconds: 10, warmup: 2,
                 groups: [
                     ClientGroup(
-                        name: "small", clients: 120, tenants: 30, arrival: .open(rate: 300, spacing: .poisson), work: .select, mode: .extended),
+                        name: "small", clients: 120, tenants: 30, arrival: .open(rate: 300, spacing: .poisson), work: .select,
+                        mode: .extended),
                     ClientGroup(name: "greedy", clients: 100, arrival: .closed(think: 0), work: .sleep(seconds: 0.005), mode: .simple),
                 ]),
             Scenario(
@@ -42,7 +45,8 @@ public enum Catalogue {
                         session: .serverless(least: 1, most: 1, freezeShare: 0, frozenSeconds: 0), work: .select, mode: .simple)
                 ]),
             Scenario(
-                name: "idle", summary: "memory for each idle client, before and after all of them ask at once", seed: 16, seconds: 4, warmup: 0,
+                name: "idle", summary: "memory for each idle client, before and after all of them ask at once", seed: 16, seconds: 4,
+                warmup: 0,
                 groups: [ClientGroup(name: "idle", clients: 2000, arrival: .once(at: 0), work: .select, mode: .simple)]),
             Scenario(
                 name: "chaos", summary: "backends killed, the server restarted, clients gone, cancels; every row checked", seed: 17,
@@ -72,7 +76,8 @@ public enum Catalogue {
             name: "steady-\(mode)", summary: "64 clients, 2,000 transactions a second, \(words(mode))", seed: 1, seconds: 10, warmup: 2,
             groups: [
                 ClientGroup(
-                    name: "clients", clients: 64, arrival: .open(rate: 2000, spacing: .poisson), work: mode == .pipeline ? .selects(5) : .select,
+                    name: "clients", clients: 64, arrival: .open(rate: 2000, spacing: .poisson),
+                    work: mode == .pipeline ? .selects(5) : .select,
                     mode: mode)
             ])
     }

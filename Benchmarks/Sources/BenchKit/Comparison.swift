@@ -46,7 +46,8 @@ public struct Comparison: Codable, Sendable {
     /// Median over the base's median, with the least and the most that single rounds give. nil where one has no figure, or
     /// answered more than one question in a hundred with an error: then its figures are of something else.
     public func ratio(_ metric: Metric, _ target: TargetEntry, in entry: Entry) -> Figure? {
-        guard metric.lessIsBetter != nil, let other = entry.targets.first(where: { $0.name == base }), !isFaulty(target), !isFaulty(other),
+        guard metric.lessIsBetter != nil, let other = entry.targets.first(where: { $0.name == base(of: entry) }), !isFaulty(target),
+            !isFaulty(other),
             let mine = figure(metric, target), let theirs = figure(metric, other), theirs.median > 0
         else { return nil }
         let rounds = zip(target.runs, other.runs).compactMap { mine, theirs -> Double? in
@@ -54,6 +55,13 @@ public struct Comparison: Codable, Sendable {
             return mine / theirs
         }
         return Figure(median: mine.median / theirs.median, least: rounds.min() ?? .nan, most: rounds.max() ?? .nan)
+    }
+
+    /// What the others are divided by in one scenario: `base`, or where that is of no use the first that is.
+    public func base(of entry: Entry) -> String {
+        let useful = entry.targets.filter { !$0.runs.isEmpty && !isFaulty($0) }.map(\.name)
+        if useful.contains(base) { return base }
+        return useful.first { $0 == "relay" } ?? useful.last ?? base
     }
 
     public func isFaulty(_ target: TargetEntry) -> Bool {
@@ -111,13 +119,15 @@ public final class Comparer {
         let oneToOne = plan.scenarios.map(\.clients).filter { $0 < Lab.serverConnections - 50 }.max() ?? 8
         var targets: [(spec: PoolerSpec, target: Target)] = []
         for pooler in plan.poolers {
-            targets.append((pooler, try lab.start(pooler, clients: pooler.kind == .pgpool ? oneToOne : most, tenants: tenants, tls: plan.tls)))
+            targets.append(
+                (pooler, try lab.start(pooler, clients: pooler.kind == .pgpool ? oneToOne : most, tenants: tenants, tls: plan.tls)))
         }
         var comparison = Comparison(date: Machine.date, machine: facts(lab), how: how, base: plan.base, rounds: plan.rounds)
         scenarios: for scenario in plan.scenarios {
             var entry = Comparison.Entry(
                 scenario: scenario,
-                targets: targets.map { Comparison.TargetEntry(name: $0.target.name, runs: [], skipped: reason(against: $0.spec, scenario)) })
+                targets: targets.map { Comparison.TargetEntry(name: $0.target.name, runs: [], skipped: reason(against: $0.spec, scenario)) }
+            )
             for round in 1...plan.rounds {
                 for (index, (spec, target)) in targets.enumerated() where entry.targets[index].skipped == nil {
                     let progress = "\(scenario.name), round \(round) of \(plan.rounds), \(target.name)"
@@ -126,13 +136,15 @@ public final class Comparer {
                         // Memory that an earlier run left free in a pooler would hide what the next one takes.
                         if isAboutMemory(scenario) {
                             lab.stop(targets[index].target)
-                            targets[index].target = try lab.start(spec, clients: spec.kind == .pgpool ? oneToOne : most, tenants: tenants, tls: plan.tls)
+                            targets[index].target = try lab.start(
+                                spec, clients: spec.kind == .pgpool ? oneToOne : most, tenants: tenants, tls: plan.tls)
                         }
                         let target = targets[index].target
                         let result = try play(scenario, on: target, spec: spec, lab: lab, title: progress)
                         entry.targets[index].runs.append(result)
                     } catch let failure as BenchFailure {
-                        if case .interrupted = failure {} else {
+                        if case .interrupted = failure {
+                        } else {
                             entry.targets[index].skipped = failure.description
                             say("  \(target.name): \(failure)")
                         }
@@ -161,6 +173,7 @@ public final class Comparer {
         var options = Engine.Options()
         options.adminURL = lab.adminURL
         options.restart = { try lab.restartServer() }
+        options.countsOnlyUsed = true
         options.countSystemCalls = plan.countSystemCalls && spec.kind != .direct
         options.progress = plan.progress && Machine.isTerminal
         let result = try Engine(scenario, target: target, options: options, loop: loop, interrupted: interrupted).run()

@@ -7,8 +7,10 @@ public enum ComparisonText {
             text += TextReport.table(rows(comparison, entry, mark: "x"))
             text += remarks(comparison, entry).map { "  \($0)\n" }.joined()
         }
-        text += "\nMedians of \(comparison.rounds) rounds (least..most). x \(comparison.base): ratio of medians, with the spread of single rounds.\n"
-        text += comparison.strangers == 0 ? "Every row that came back was checked against who had asked: all right.\n" : "WRONG ANSWERS: \(comparison.strangers)\n"
+        text += "\nMedians of \(comparison.rounds) rounds (least..most). x: ratio of medians, with the spread of single rounds.\n"
+        text +=
+            comparison.strangers == 0
+            ? "Every row that came back was checked against who had asked: all right.\n" : "WRONG ANSWERS: \(comparison.strangers)\n"
         if !comparison.isComplete { text += "INTERRUPTED: these are the figures up to then.\n" }
         return text
     }
@@ -16,8 +18,9 @@ public enum ComparisonText {
     /// A target a row. What the scenario is about stands first, with ratio and spread; then medians.
     static func rows(_ comparison: Comparison, _ entry: Comparison.Entry, mark: String) -> [[String]] {
         let mains = Metric.mains(of: entry.scenario).filter { metric in entry.targets.contains { comparison.figure(metric, $0) != nil } }
-        let others = comparison.metrics(of: entry).filter { metric in !mains.contains { $0.key == metric.key } && metric.key != "strangers" }
-        var rows = [[""] + mains.flatMap { [heading($0), "\(mark) \(comparison.base)"] } + others.map(heading)]
+        let others = comparison.metrics(of: entry).filter { metric in !mains.contains { $0.key == metric.key } && metric.key != "strangers"
+        }
+        var rows = [[""] + mains.flatMap { [heading($0), "\(mark) \(comparison.base(of: entry))"] } + others.map(heading)]
         for target in entry.targets where !target.runs.isEmpty {
             var row = [target.name]
             for metric in mains {
@@ -39,7 +42,7 @@ public enum ComparisonText {
     }
 
     static func ratio(_ comparison: Comparison, _ entry: Comparison.Entry, _ metric: Metric, _ target: Comparison.TargetEntry) -> String {
-        guard target.name != comparison.base else { return "1" }
+        guard target.name != comparison.base(of: entry) else { return "1" }
         guard let ratio = comparison.ratio(metric, target, in: entry) else { return "-" }
         return fixed(ratio.median, 2) + (ratio.most > ratio.least ? " (\(fixed(ratio.least, 2))..\(fixed(ratio.most, 2)))" : "")
     }
@@ -47,7 +50,9 @@ public enum ComparisonText {
     static func remarks(_ comparison: Comparison, _ entry: Comparison.Entry) -> [String] {
         var remarks: [String] = []
         for target in entry.targets {
-            if let reason = target.skipped { remarks.append("\(target.name): not measured\(target.runs.isEmpty ? "" : " to the end"): \(reason)") }
+            if let reason = target.skipped {
+                remarks.append("\(target.name): not measured\(target.runs.isEmpty ? "" : " to the end"): \(reason)")
+            }
             if comparison.isFaulty(target), let worst = target.runs.max(by: { $0.errorRate < $1.errorRate }) {
                 let first = worst.total.errors.first.map { "; most often \($0.sqlState) \($0.message)" } ?? ""
                 var words = "\(fixed(worst.errorRate * 100, 1)) % errors\(first)"
@@ -55,7 +60,9 @@ public enum ComparisonText {
                 remarks.append("\(target.name): no ratios, its figures are of something else: \(words)")
             }
             if let late = target.runs.compactMap(\.generatorLate).max() {
-                remarks.append("\(target.name): the load generator was late by up to \(TextReport.milliseconds(late)) ms (p99), for want of CPU; latency contains that")
+                remarks.append(
+                    "\(target.name): the load generator was late by up to \(TextReport.milliseconds(late)) ms (p99), for want of CPU; latency contains that"
+                )
             }
             for note in Set(target.runs.flatMap(\.notes)).sorted() { remarks.append("\(target.name): \(note)") }
             for word in target.runs.flatMap(\.strangerWords).prefix(3) { remarks.append("\(target.name): WRONG ANSWER: \(word)") }
@@ -78,10 +85,11 @@ public enum ComparisonText {
         for fact in comparison.machine { text += "| \(fact[0]) | \(escape(fact[1])) |\n" }
         text += "| command | `\(command)` |\n\n"
         for sentence in comparison.how { text += "- \(sentence)\n" }
-        text += "- A ratio (x) divides the median by that of \(comparison.base); in brackets the least and the most of the rounds.\n"
+        text += "- A ratio (x) divides the median by that of the pooler that it names; in brackets the least and the most of the rounds.\n"
         if !comparison.isComplete { text += "- **Interrupted**: these are the figures up to then.\n" }
         for entry in comparison.entries {
-            text += "\n## \(entry.scenario.name)\n\n\(entry.scenario.summary) (\(grouped(entry.scenario.clients)) clients, \(fixed(entry.scenario.seconds, 0)) s, seed \(entry.scenario.seed))\n\n"
+            text +=
+                "\n## \(entry.scenario.name)\n\n\(entry.scenario.summary) (\(grouped(entry.scenario.clients)) clients, \(fixed(entry.scenario.seconds, 0)) s, seed \(entry.scenario.seed))\n\n"
             let rows = rows(comparison, entry, mark: "x")
             text += "| " + rows[0].joined(separator: " | ") + " |\n|---|" + String(repeating: "---:|", count: rows[0].count - 1) + "\n"
             for row in rows.dropFirst() { text += "| " + row.map(escape).joined(separator: " | ") + " |\n" }
@@ -93,5 +101,7 @@ public enum ComparisonText {
         return text
     }
 
-    private static func escape(_ text: String) -> String { text.split(separator: "|", omittingEmptySubsequences: false).joined(separator: "\\|") }
+    private static func escape(_ text: String) -> String {
+        text.split(separator: "|", omittingEmptySubsequences: false).joined(separator: "\\|")
+    }
 }

@@ -8,6 +8,8 @@ public final class Engine {
         /// Command that restarts the server.
         public var restart: (() throws -> Void)?
         public var countSystemCalls = false
+        /// Counts as the server's connections those that were used a moment ago, not all.
+        public var countsOnlyUsed = false
         public var progress = true
         /// Seconds without a single answer after which the target counts as dead.
         public var patience = 10.0
@@ -79,7 +81,8 @@ public final class Engine {
     }
 
     /// `interrupted` is asked four times a second; the run ends early once it is true, and gives what it has.
-    public init(_ scenario: Scenario, target: Target, options: Options, loop: Loop, interrupted: @escaping () -> Bool) throws(BenchFailure) {
+    public init(_ scenario: Scenario, target: Target, options: Options, loop: Loop, interrupted: @escaping () -> Bool) throws(BenchFailure)
+    {
         if let problem = scenario.problem { throw .usage("scenario \"\(scenario.name)\": \(problem)") }
         self.scenario = scenario
         self.target = target
@@ -150,10 +153,12 @@ public final class Engine {
         }
         do {
             if scenario.needsTables {
-                let rows = try session.rows("SELECT to_regclass('sluicebench.history')", seconds: options.patience, interrupted: interrupted)
+                let rows = try session.rows(
+                    "SELECT to_regclass('sluicebench.history')", seconds: options.patience, interrupted: interrupted)
                 if rows.first?.first ?? nil == nil {
                     throw BenchFailure.unavailable(
-                        "the database \(target.database) has no tables for this scenario: make them with `sluicebench prepare --target URL`")
+                        "the database \(target.database) has no tables for this scenario: make them with `sluicebench prepare --target URL`"
+                    )
                 }
             }
             var best = Double.infinity
@@ -171,7 +176,9 @@ public final class Engine {
         } catch let failure as Failure {
             throw explain(failure, tenant: nil)
         } catch { throw (error as? BenchFailure) ?? .unavailable("\(error)") }
-        if clockOffset != 0 { notes.append("the server's clock is \(fixed(clockOffset / 1000, 2)) ms ahead of ours; waits are corrected by that") }
+        if clockOffset != 0 {
+            notes.append("the server's clock is \(fixed(clockOffset / 1000, 2)) ms ahead of ours; waits are corrected by that")
+        }
     }
 
     private func explain(_ failure: Failure, tenant: Int?) -> BenchFailure {
@@ -339,7 +346,9 @@ public final class Engine {
             for client in group.clients { client.checkDeadline(now: now) }
         }
         let silent = Double(now - lastSign) / 1e9
-        let asking = groups.contains { $0.backlogCount > 0 || $0.clients.contains { $0.job != nil || $0.state == .waiting || $0.state == .connecting } }
+        let asking = groups.contains {
+            $0.backlogCount > 0 || $0.clients.contains { $0.job != nil || $0.state == .waiting || $0.state == .connecting }
+        }
         if !asking { lastSign = now }
         // While they log in, some may have to wait for long; that nobody gets in at all is another thing.
         let isStuck = phase == .ramp ? presence().there == 0 : phase != .settle && phase != .settleAfter
@@ -463,7 +472,9 @@ public final class Engine {
     private func trouble(_ failure: Failure) {
         lastTrouble = failure
         // An error of the server's is a sign of life, a lost connection is not.
-        if ![Failure.cannotConnect, Failure.connectionLost, Failure.timedOut].contains(failure.sqlState), phase != .ramp { lastSign = Loop.now }
+        if ![Failure.cannotConnect, Failure.connectionLost, Failure.timedOut].contains(failure.sqlState), phase != .ramp {
+            lastSign = Loop.now
+        }
     }
 
     /// Somebody else's answer, or none's: what must never happen.
@@ -490,7 +501,8 @@ public final class Engine {
         result.isOpenLoop = scenario.groups.allSatisfy(\.arrival.isOpen)
         result.isOnlyClosed = scenario.groups.allSatisfy { !$0.arrival.isOpen }
         result.total = GroupResult("total", clients: scenario.clients, total, length: length)
-        result.groups = groups.count < 2 ? [] : groups.map { GroupResult($0.spec.name, clients: $0.clients.count, $0.measured, length: length) }
+        result.groups =
+            groups.count < 2 ? [] : groups.map { GroupResult($0.spec.name, clients: $0.clients.count, $0.measured, length: length) }
         result.connected = connectedAtStart
         result.strangers = strangers
         result.strangerWords = strangerWords
@@ -500,7 +512,9 @@ public final class Engine {
             result.cpuSeconds = Double(cpuSpent) / 1e9
             if total.succeededInside > 0 { result.cpuPerTransaction = Double(cpuSpent) / 1000 / Double(total.succeededInside) }
         }
-        result.memory = target.pids.isEmpty ? nil : MemoryResult(before: memoryBefore, connected: memoryConnected, after: memoryAfter, clients: connectedAtStart)
+        result.memory =
+            target.pids.isEmpty
+            ? nil : MemoryResult(before: memoryBefore, connected: memoryConnected, after: memoryAfter, clients: connectedAtStart)
         if let systemCalls { result.systemCalls = systemCalls.result(transactions: systemCallTransactions) }
         if let late = Percentiles(ownLateness), late.p99 > 1000 { result.generatorLate = late.p99 }
         if windowStart == .max { notes.append("the measured window had not begun") }

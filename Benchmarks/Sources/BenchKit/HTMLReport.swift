@@ -8,7 +8,10 @@ public enum HTMLReport {
         body += "<ul class=\"legend\">"
         for (index, name) in names.enumerated() { body += "<li><span class=\"swatch c\(index % 8)\"></span>\(escape(name))</li>" }
         body += "</ul></header>\n"
-        body += "<nav>" + comparison.entries.map { "<a href=\"#\(escape($0.scenario.name))\">\(escape($0.scenario.name))</a>" }.joined(separator: " ") + "</nav>\n"
+        body +=
+            "<nav>"
+            + comparison.entries.map { "<a href=\"#\(escape($0.scenario.name))\">\(escape($0.scenario.name))</a>" }.joined(separator: " ")
+            + "</nav>\n"
         for entry in comparison.entries { body += section(comparison, entry, names) }
         body += "<section><h2>How it was done</h2>\n<ul>"
         for sentence in comparison.how { body += "<li>\(escape(sentence))</li>" }
@@ -38,14 +41,15 @@ public enum HTMLReport {
     private static func summary(_ comparison: Comparison) -> String {
         let processor = comparison.machine.first { $0.first == "processor" }?.last ?? ""
         return escape(
-            "\(comparison.targetNames.joined(separator: ", ")), \(comparison.entries.count) scenarios, medians of \(comparison.rounds) rounds. \(comparison.date), \(processor)."
+            "\(comparison.targetNames.joined(separator: ", ")), \(comparison.entries.count) scenarios, medians of \(comparison.rounds) rounds with the least and the most of them. \(comparison.date), \(processor)."
         )
     }
 
     private static func section(_ comparison: Comparison, _ entry: Comparison.Entry, _ names: [String]) -> String {
         let scenario = entry.scenario
         var text = "<section id=\"\(escape(scenario.name))\"><h2>\(escape(scenario.name))</h2>\n"
-        text += "<p>\(escape(scenario.summary)). \(grouped(scenario.clients)) clients, \(fixed(scenario.seconds, 0)) s, seed \(scenario.seed).</p>\n<div class=\"charts\">"
+        text +=
+            "<p>\(escape(scenario.summary)). \(grouped(scenario.clients)) clients, \(fixed(scenario.seconds, 0)) s, seed \(scenario.seed). x: ratio to \(escape(comparison.base(of: entry))).</p>\n<div class=\"charts\">"
         for metric in Metric.mains(of: scenario) {
             let bars = entry.targets.compactMap { target -> Bar? in
                 guard let figure = comparison.figure(metric, target) else { return nil }
@@ -53,7 +57,10 @@ public enum HTMLReport {
                     name: target.name, color: names.firstIndex(of: target.name)! % 8, figure: figure, label: metric.text(figure.median),
                     isFaulty: comparison.isFaulty(target))
             }
-            if !bars.isEmpty { text += chart(bars, title: metric.title + (metric.unit.isEmpty ? "" : ", \(metric.unit)"), lessIsBetter: metric.lessIsBetter) }
+            if !bars.isEmpty {
+                text += chart(
+                    bars, title: metric.title + (metric.unit.isEmpty ? "" : ", \(metric.unit)"), lessIsBetter: metric.lessIsBetter)
+            }
         }
         let lines = entry.targets.compactMap { target -> Line? in
             guard !comparison.isFaulty(target), let points = curve(target) else { return nil }
@@ -71,12 +78,12 @@ public enum HTMLReport {
                     continue
                 }
                 text += "<td>\(metric.text(figure.median))"
-                var small = figure.most > figure.least ? "\(metric.text(figure.least))..\(metric.text(figure.most))" : ""
-                if target.name != comparison.base, let ratio = comparison.ratio(metric, target, in: entry), showsRatio(metric) {
-                    small += (small.isEmpty ? "" : "; ") + "\(fixed(ratio.median, 2)) x \(comparison.base)"
-                    if ratio.most > ratio.least { small += ", \(fixed(ratio.least, 2))..\(fixed(ratio.most, 2))" }
+                if figure.most > figure.least { text += "<small>\(metric.text(figure.least))..\(metric.text(figure.most))</small>" }
+                if target.name != comparison.base(of: entry), let ratio = comparison.ratio(metric, target, in: entry), showsRatio(metric) {
+                    let spread = ratio.most > ratio.least ? " (\(fixed(ratio.least, 2))..\(fixed(ratio.most, 2)))" : ""
+                    text += "<small class=\"ratio\">\(fixed(ratio.median, 2)) x\(spread)</small>"
                 }
-                text += (small.isEmpty ? "" : "<small>\(escape(small))</small>") + "</td>"
+                text += "</td>"
             }
             text += "</tr>"
         }
@@ -113,19 +120,24 @@ public enum HTMLReport {
         let height = 14.0 + Double(bars.count) * 28
         let most = max(bars.map(\.figure.most).max() ?? 0, 1e-9)
         func x(_ value: Double) -> Double { left + max(0, value) / most * (width - left - right) }
-        var text = "<figure><figcaption>\(escape(title))<small>\(lessIsBetter.map { $0 ? "less is better" : "more is better" } ?? "")</small></figcaption>"
+        var text =
+            "<figure><figcaption>\(escape(title))<small>\(lessIsBetter.map { $0 ? "less is better" : "more is better" } ?? "")</small></figcaption>"
         text += "<svg viewBox=\"0 0 \(fixed(width, 0)) \(fixed(height, 0))\" role=\"img\" aria-label=\"\(escape(title))\">"
         for (index, bar) in bars.enumerated() {
             let y = 8 + Double(index) * 28
-            text += "<text class=\"name\" x=\"\(fixed(left - 8, 1))\" y=\"\(fixed(y + 14, 1))\" text-anchor=\"end\">\(escape(bar.name))</text>"
-            text += "<rect class=\"c\(bar.color)\(bar.isFaulty ? " faulty" : "")\" x=\"\(fixed(left, 1))\" y=\"\(fixed(y, 1))\" width=\"\(fixed(max(1, x(bar.figure.median) - left), 1))\" height=\"20\" rx=\"2\">"
+            text +=
+                "<text class=\"name\" x=\"\(fixed(left - 8, 1))\" y=\"\(fixed(y + 14, 1))\" text-anchor=\"end\">\(escape(bar.name))</text>"
+            text +=
+                "<rect class=\"c\(bar.color)\(bar.isFaulty ? " faulty" : "")\" x=\"\(fixed(left, 1))\" y=\"\(fixed(y, 1))\" width=\"\(fixed(max(1, x(bar.figure.median) - left), 1))\" height=\"20\" rx=\"2\">"
             text += "<title>\(escape(bar.name)): \(bar.label)\(bar.isFaulty ? ", with errors" : "")</title></rect>"
             if bar.figure.most > bar.figure.least {
                 let from = fixed(x(bar.figure.least), 1)
                 let to = fixed(x(bar.figure.most), 1)
-                text += "<path class=\"spread\" d=\"M\(from) \(fixed(y + 10, 1))H\(to)M\(from) \(fixed(y + 6, 1))v8M\(to) \(fixed(y + 6, 1))v8\"/>"
+                text +=
+                    "<path class=\"spread\" d=\"M\(from) \(fixed(y + 10, 1))H\(to)M\(from) \(fixed(y + 6, 1))v8M\(to) \(fixed(y + 6, 1))v8\"/>"
             }
-            text += "<text class=\"value\" x=\"\(fixed(max(x(bar.figure.most), x(bar.figure.median)) + 6, 1))\" y=\"\(fixed(y + 14, 1))\">\(bar.label)\(bar.isFaulty ? "*" : "")</text>"
+            text +=
+                "<text class=\"value\" x=\"\(fixed(max(x(bar.figure.most), x(bar.figure.median)) + 6, 1))\" y=\"\(fixed(y + 14, 1))\">\(bar.label)\(bar.isFaulty ? "*" : "")</text>"
         }
         return text + "</svg></figure>"
     }
@@ -160,14 +172,17 @@ public enum HTMLReport {
         var text = "<figure><figcaption>latency by percentile, ms<small>\(caption)</small></figcaption>"
         text += "<svg viewBox=\"0 0 \(fixed(width, 0)) \(fixed(height, 0))\" role=\"img\" aria-label=\"latency by percentile\">"
         for power in Int(low)...Int(high) {
-            let value = power >= 0 ? (0..<power).reduce(1.0) { result, _ in result * 10 } : (0..<(-power)).reduce(1.0) { result, _ in result / 10 }
+            let value =
+                power >= 0 ? (0..<power).reduce(1.0) { result, _ in result * 10 } : (0..<(-power)).reduce(1.0) { result, _ in result / 10 }
             let height = fixed(y(value), 1)
             text += "<path class=\"grid\" d=\"M\(fixed(left, 1)) \(height)H\(fixed(width - right, 1))\"/>"
-            text += "<text class=\"tick\" x=\"\(fixed(left - 6, 1))\" y=\"\(fixed(y(value) + 4, 1))\" text-anchor=\"end\">\(power >= 0 ? fixed(value, 0) : fixed(value, -power))</text>"
+            text +=
+                "<text class=\"tick\" x=\"\(fixed(left - 6, 1))\" y=\"\(fixed(y(value) + 4, 1))\" text-anchor=\"end\">\(power >= 0 ? fixed(value, 0) : fixed(value, -power))</text>"
         }
         for (percent, label) in [(0.0, "0"), (50, "50"), (90, "90 %"), (99, "99 %"), (99.9, "99.9 %")] {
             text += "<path class=\"grid\" d=\"M\(fixed(x(percent), 1)) \(fixed(top, 1))V\(fixed(height - bottom, 1))\"/>"
-            text += "<text class=\"tick\" x=\"\(fixed(x(percent), 1))\" y=\"\(fixed(height - 8, 1))\" text-anchor=\"middle\">\(label)</text>"
+            text +=
+                "<text class=\"tick\" x=\"\(fixed(x(percent), 1))\" y=\"\(fixed(height - 8, 1))\" text-anchor=\"middle\">\(label)</text>"
         }
         for line in lines {
             let path = line.points.enumerated().map { index, point in
@@ -220,7 +235,7 @@ public enum HTMLReport {
         th, td { border-bottom: 1px solid var(--line); padding: 5px 10px; text-align: right; vertical-align: top; }
         tbody th, .facts th { text-align: left; font-weight: 500; } tbody th { position: sticky; left: 0; background: var(--back); min-width: 130px; }
         .facts { width: auto; } .facts td { text-align: left; } td small { display: block; color: var(--soft); font-size: 12px; white-space: nowrap; }
-        .unit { color: var(--soft); } .notes { color: var(--soft); font-size: 14px; padding-left: 20px; } dt { font-weight: 600; margin-top: 8px; } dd { margin: 0; color: var(--soft); }
+        td .ratio { color: var(--text); } .unit { color: var(--soft); } .notes { color: var(--soft); font-size: 14px; padding-left: 20px; } dt { font-weight: 600; margin-top: 8px; } dd { margin: 0; color: var(--soft); }
         \((0..<8).map { ".c\($0) { fill: var(--c\($0)); background: var(--c\($0)); } .s\($0) { stroke: var(--c\($0)); }" }.joined(separator: "\n"))
         """
 }

@@ -45,7 +45,8 @@ public final class Lab {
             return "/usr/lib/postgresql/\(version)/bin"
         }
         if let path = path(of: "initdb") { return String(path.dropLast("/initdb".count)) }
-        throw .unavailable("no PostgreSQL server: expected /usr/lib/postgresql/*/bin/initdb, or initdb in PATH (Debian's package postgresql)")
+        throw .unavailable(
+            "no PostgreSQL server: expected /usr/lib/postgresql/*/bin/initdb, or initdb in PATH (Debian's package postgresql)")
     }
 
     /// Where a program is, as a shell would find it; the system's folders are looked into, too.
@@ -91,7 +92,10 @@ public final class Lab {
         let log = folder + "/initdb.log"
         let initdb = try Child(
             unprivileged(
-                [programs + "/initdb", "-D", data, "-U", "postgres", "--auth-local=trust", "--auth-host=scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
+                [
+                    programs + "/initdb", "-D", data, "-U", "postgres", "--auth-local=trust", "--auth-host=scram-sha-256", "-E", "UTF8",
+                    "--locale=C.UTF-8", "--no-sync",
+                ],
                 cores: nil), output: log)
         let done = try wait(60) { !initdb.isRunning }
         if !done || initdb.poll() != 0 {
@@ -101,8 +105,10 @@ public final class Lab {
         serverPort = try Machine.freePort()
         serverCommand = unprivileged(
             [
-                programs + "/postgres", "-D", data, "-p", String(serverPort), "-k", folder, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off",
-                "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=\(Self.serverConnections)", "-c", "autovacuum=off",
+                programs + "/postgres", "-D", data, "-p", String(serverPort), "-k", folder, "-c", "listen_addresses=127.0.0.1", "-c",
+                "fsync=off",
+                "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=\(Self.serverConnections)", "-c",
+                "autovacuum=off",
                 "-c", "shared_buffers=256MB", "-c", "max_wal_size=4GB",
             ], cores: cores.server, deathSignal: "INT")
         try runServer()
@@ -118,7 +124,9 @@ public final class Lab {
                 do {
                     try session.open([("dbname", socket)], seconds: 10, interrupted: interrupted)
                     break
-                } catch let failure as Failure where attempt < 50 && (failure.sqlState == "57P03" || failure.sqlState == Failure.cannotConnect) {
+                } catch let failure as Failure
+                    where attempt < 50 && (failure.sqlState == "57P03" || failure.sqlState == Failure.cannotConnect)
+                {
                     attempt += 1
                     _ = try wait(0.1) { false }
                 }
@@ -127,7 +135,9 @@ public final class Lab {
             try session.rows("CREATE DATABASE \(Self.database) OWNER \(Self.user)", seconds: 30, interrupted: interrupted)
         } catch let failure as Failure { throw BenchFailure.unavailable("the throwaway PostgreSQL does not work: \(failure)") }
         try Preparation.run(on: direct, tenants: tenants, password: Self.password, loop: loop, interrupted: interrupted)
-        for row in try session.rows("SELECT rolname, rolpassword FROM pg_authid WHERE rolpassword IS NOT NULL", seconds: 10, interrupted: interrupted) {
+        for row in try session.rows(
+            "SELECT rolname, rolpassword FROM pg_authid WHERE rolpassword IS NOT NULL", seconds: 10, interrupted: interrupted)
+        {
             if let name = row[0], let secret = row[1] { secrets[name] = secret }
         }
     }
@@ -151,7 +161,9 @@ public final class Lab {
     /// Waits until the server is there (again).
     public func awaitServer() throws {
         let port = serverPort
-        guard try wait(20, for: { Machine.listens(port) }) else { throw BenchFailure.unavailable("the throwaway PostgreSQL is gone: \(tail(folder + "/postgres.log"))") }
+        guard try wait(20, for: { Machine.listens(port) }) else {
+            throw BenchFailure.unavailable("the throwaway PostgreSQL is gone: \(tail(folder + "/postgres.log"))")
+        }
     }
 
     /// Connection URL of the server itself, as superuser.
@@ -174,7 +186,8 @@ public final class Lab {
         let port = try Machine.freePort()
         let plan = PoolerPlan(
             spec: pooler, binary: binary, folder: folder, port: port, serverPort: serverPort, clients: clients, tenants: tenants, tls: tls,
-            cores: cores.pooler.count, spare: try Machine.freePort(), secrets: secrets, version: Self.version(in: Machine.firstLine(of: [binary, "--version"]) ?? ""))
+            cores: cores.pooler.count, spare: try Machine.freePort(), secrets: secrets,
+            version: Self.version(in: Machine.firstLine(of: [binary, "--version"]) ?? ""))
         if tls { try makeCertificate() }
         for (name, text) in plan.files {
             guard Machine.write(text, to: folder + "/" + name) else { throw BenchFailure.unavailable("cannot write \(folder)/\(name)") }
@@ -182,7 +195,9 @@ public final class Lab {
         }
         var pids: [Int32] = []
         for command in plan.commands {
-            let child = try Child(unprivileged(command, cores: cores.pooler.map(String.init).joined(separator: ",")), name: pooler.name, output: "\(folder)/\(pooler.name).out")
+            let child = try Child(
+                unprivileged(command, cores: cores.pooler.map(String.init).joined(separator: ",")), name: pooler.name,
+                output: "\(folder)/\(pooler.name).out")
             poolers.append(child)
             pids.append(child.pid)
             let listens = try wait(30) { !child.isRunning || Machine.listens(port) }
@@ -215,9 +230,14 @@ public final class Lab {
 
     private func makeCertificate() throws {
         guard access(folder + "/server.crt", R_OK) != 0 else { return }
-        guard let openssl = Self.path(of: "openssl") else { throw BenchFailure.unavailable("TLS needs the program openssl for a certificate") }
+        guard let openssl = Self.path(of: "openssl") else {
+            throw BenchFailure.unavailable("TLS needs the program openssl for a certificate")
+        }
         let child = try Child(
-            [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", folder + "/server.key", "-out", folder + "/server.crt", "-days", "30", "-subj", "/CN=localhost"],
+            [
+                openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", folder + "/server.key", "-out", folder + "/server.crt",
+                "-days", "30", "-subj", "/CN=localhost",
+            ],
             output: folder + "/openssl.log")
         let done = try wait(30) { !child.isRunning }
         guard done, child.poll() == 0 else {
@@ -255,7 +275,9 @@ public struct CoreBudget: Sendable {
     /// The last `count` cores for the pooler; the others for the server, when there are enough.
     public init(pooler count: Int) throws(BenchFailure) {
         let all = Machine.cores
-        guard count >= 1, count <= all.count else { throw .usage("--cores: expected 1 to \(all.count), which this machine has, found \(count)") }
+        guard count >= 1, count <= all.count else {
+            throw .usage("--cores: expected 1 to \(all.count), which this machine has, found \(count)")
+        }
         pooler = Array(all.suffix(count))
         let rest = all.dropLast(count)
         server = rest.count >= 2 ? rest.map(String.init).joined(separator: ",") : nil

@@ -95,7 +95,9 @@ public struct Percentiles: Codable, Sendable, Equatable {
         count = Int(times.totalCount)
         let largest = Double(times.maxRecorded)
         // The histogram answers with the upper end of a bucket, which may lie above all values.
-        func value(_ percent: Double) -> Double { percent == 0 ? Double(times.min) : Swift.min(Double(times.valueAtPercentile(percent)), largest) }
+        func value(_ percent: Double) -> Double {
+            percent == 0 ? Double(times.min) : Swift.min(Double(times.valueAtPercentile(percent)), largest)
+        }
         p50 = value(50)
         p95 = value(95)
         p99 = value(99)

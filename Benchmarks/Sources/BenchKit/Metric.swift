@@ -25,7 +25,8 @@ public struct Metric: Sendable {
             how: "from sending to the time stamp that the server gives the transaction (now()): the pooler's queue, and the way there"
         ) { $0.total.wait.map { $0.p99 / 1000 } },
         Metric(
-            key: "login50", title: "login p50", unit: "ms", lessIsBetter: true, places: 2, how: "from connect() until the server is ready for a query"
+            key: "login50", title: "login p50", unit: "ms", lessIsBetter: true, places: 2,
+            how: "from connect() until the server is ready for a query"
         ) { $0.total.login.map { $0.p50 / 1000 } },
         Metric(
             key: "errors", title: "errors", unit: "%", lessIsBetter: true, places: 3,
@@ -45,7 +46,8 @@ public struct Metric: Sendable {
         ) { $0.systemCalls.map { $0.values.reduce(0, +) } },
         Metric(
             key: "strangers", title: "wrong answers", unit: "", lessIsBetter: true, places: 0,
-            how: "every row that comes back holds the name of the one who asked, and is compared; and a cancel must hit only who asked for it"
+            how:
+                "every row that comes back holds the name of the one who asked, and is compared; and a cancel must hit only who asked for it"
         ) { Double($0.strangers) },
     ]
 
@@ -68,7 +70,8 @@ public struct Metric: Sendable {
     private static func latency(_ name: String, _ part: KeyPath<Percentiles, Double> & Sendable) -> Metric {
         Metric(
             key: name, title: "latency \(name)", unit: "ms", lessIsBetter: true, places: 2,
-            how: "HdrHistogram, three digits; from when the transaction was due where arrivals are open, so free of coordinated omission; from sending where they are closed (saturated, bulk, logins)"
+            how:
+                "HdrHistogram, three digits; from when the transaction was due where arrivals are open, so free of coordinated omission; from sending where they are closed (saturated, bulk, logins)"
         ) { $0.total.latency.map { $0[keyPath: part] / 1000 } }
     }
 

@@ -37,7 +37,8 @@ public struct PoolerSpec: Sendable, Equatable {
         let names = sides[0].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         guard let kind = Kind(rawValue: names.last ?? "") else {
             throw .usage(
-                "--pooler \(text): expected KIND, KIND=BINARY or NAME:KIND=BINARY, where KIND is one of \(Kind.allCases.map(\.rawValue).joined(separator: ", "))")
+                "--pooler \(text): expected KIND, KIND=BINARY or NAME:KIND=BINARY, where KIND is one of \(Kind.allCases.map(\.rawValue).joined(separator: ", "))"
+            )
         }
         self.kind = kind
         name = names[0]
@@ -107,7 +108,9 @@ struct PoolerPlan {
     private var prepared: [String] { version >= (1, 21) ? ["max_prepared_statements = 200"] : [] }
 
     private func ini(pool: Int, extra: [String], number: Int?) -> String {
-        let tlsLines = tls ? "client_tls_sslmode = allow\nclient_tls_key_file = \(folder)/server.key\nclient_tls_cert_file = \(folder)/server.crt\n" : ""
+        let tlsLines =
+            tls
+            ? "client_tls_sslmode = allow\nclient_tls_key_file = \(folder)/server.key\nclient_tls_cert_file = \(folder)/server.crt\n" : ""
         return """
             [databases]
             \(Lab.database) = host=127.0.0.1 port=\(serverPort) dbname=\(Lab.database)

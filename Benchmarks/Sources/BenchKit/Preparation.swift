@@ -31,7 +31,9 @@ public enum Preparation {
     }
 
     /// Runs it on a target. Throws what is wrong, in words.
-    public static func run(on target: Target, tenants count: Int, password: String, loop: Loop, interrupted: @escaping () -> Bool) throws(BenchFailure) {
+    public static func run(on target: Target, tenants count: Int, password: String, loop: Loop, interrupted: @escaping () -> Bool)
+        throws(BenchFailure)
+    {
         let session = Dialogue(on: loop)
         defer { session.close() }
         do {

@@ -69,7 +69,8 @@ public struct ClientGroup: Codable, Sendable, Equatable {
         if !(0...1000).contains(tenants) { return "tenants: expected 0 to 1000, found \(tenants)" }
         switch arrival {
         case .closed(let think): if !(think >= 0) { return "think: expected 0 or more seconds, found \(think)" }
-        case .open(let rate, _): if !(rate > 0 && rate <= 1e6) { return "rate: expected more than 0 and at most 1000000 a second, found \(rate)" }
+        case .open(let rate, _):
+            if !(rate > 0 && rate <= 1e6) { return "rate: expected more than 0 and at most 1000000 a second, found \(rate)" }
         case .storms(let size, let every, let within):
             if size < 1 || !(every > 0) || !(within >= 0 && within <= every) {
                 return "storms: expected size of at least 1, every > 0, within of 0 to every, found \(size), \(every), \(within)"

@@ -22,7 +22,9 @@ final class ServerSide: ConnectionOwner {
             connection = Connection(on: engine.loop, owner: self)
             open()
             repeating(0.25) { [unowned self] in
-                ask("SELECT count(*) FROM pg_stat_activity WHERE datname = '\(engine.target.database)' AND pid <> pg_backend_pid() AND application_name <> 'sluicebench-admin' AND backend_type = 'client backend'")
+                ask(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = '\(engine.target.database)' AND pid <> pg_backend_pid() AND application_name <> 'sluicebench-admin' AND backend_type = 'client backend'\(engine.options.countsOnlyUsed ? used : "")"
+                )
             }
         }
         for fault in engine.scenario.faults {
@@ -57,6 +59,9 @@ final class ServerSide: ConnectionOwner {
             }
         }
     }
+
+    /// Others that stand by for their turn have idle connections, too.
+    private let used = " AND (state <> 'idle' OR state_change > clock_timestamp() - interval '0.1 s')"
 
     func stop() {
         isStopped = true

@@ -40,7 +40,8 @@ struct Statement {
     static let updateBranch = Statement(
         4, "UPDATE sluicebench.branches SET balance = balance + $2::int WHERE id = $3::int RETURNING $1::text")
     static let insertHistory = Statement(
-        5, "INSERT INTO sluicebench.history (teller, branch, account, delta) VALUES ($2::int, $3::int, $4::int, $5::int) RETURNING $1::text")
+        5, "INSERT INTO sluicebench.history (teller, branch, account, delta) VALUES ($2::int, $3::int, $4::int, $5::int) RETURNING $1::text"
+    )
     static let result = Statement(
         6,
         "SELECT $1::text, CASE WHEN i = 1 THEN extract(epoch FROM now()) END, repeat('x', 80), i FROM generate_series(1, $2::int) AS i")

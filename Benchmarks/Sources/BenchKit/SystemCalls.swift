@@ -39,7 +39,9 @@ public struct SystemCallCount: Equatable, Sendable {
         for line in summary.split(separator: "\n") {
             let words = line.split(separator: " ")
             // % time, seconds, usecs/call, calls, (errors), syscall
-            guard words.count >= 5, Double(words[0]) != nil, let count = Int(words[3]), let name = words.last, name != "total" else { continue }
+            guard words.count >= 5, Double(words[0]) != nil, let count = Int(words[3]), let name = words.last, name != "total" else {
+                continue
+            }
             calls[String(name), default: 0] += count
         }
         if calls.isEmpty { return nil }

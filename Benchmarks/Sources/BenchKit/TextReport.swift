@@ -42,11 +42,13 @@ public enum TextReport {
             ? "  latency: from when a transaction was due (open arrivals, so corrected for coordinated omission); service: from sending\n"
             : "  latency: closed arrivals wait for the answer before they ask again: NOT corrected for coordinated omission\(result.isOnlyClosed ? "" : ", in the closed groups")\n"
         if result.total.wait != nil {
-            text += "  wait: from sending to the server's own time stamp of the transaction's start (now()); the rest of service is the server's\n"
+            text +=
+                "  wait: from sending to the server's own time stamp of the transaction's start (now()); the rest of service is the server's\n"
         }
         let total = result.total
         if total.failed + total.unanswered > 0 || !total.errors.isEmpty {
-            text += "  \(grouped(total.failed)) failed, \(grouped(total.unanswered)) unanswered: \(fixed(result.errorRate * 100, 3)) % of what was due\n"
+            text +=
+                "  \(grouped(total.failed)) failed, \(grouped(total.unanswered)) unanswered: \(fixed(result.errorRate * 100, 3)) % of what was due\n"
             for error in total.errors {
                 text += "    \(error.sqlState)  \(grouped(error.count)) x  \(error.message)\n"
             }
@@ -74,7 +76,8 @@ public enum TextReport {
             ? "  every row that came back was checked against who had asked: all right\n"
             : "  WRONG ANSWERS: \(result.strangers)\n" + result.strangerWords.map { "    \($0)\n" }.joined()
         if let late = result.generatorLate {
-            text += "  note: the load generator itself was late by \(milliseconds(late)) ms (p99), for want of CPU; latency contains that, service does not\n"
+            text +=
+                "  note: the load generator itself was late by \(milliseconds(late)) ms (p99), for want of CPU; latency contains that, service does not\n"
         }
         for note in result.notes { text += "  note: \(note)\n" }
         return text

@@ -33,21 +33,26 @@ public struct Verdict: Codable, Sendable {
         let asked = total.succeeded + total.failed + total.unanswered
         levels = [
             Level(
-                name: "latency p95", target: "under \(fixed(bounds.p95, 0)) ms", measured: total.latency.map { "\(TextReport.milliseconds($0.p95)) ms" } ?? "no answers",
+                name: "latency p95", target: "under \(fixed(bounds.p95, 0)) ms",
+                measured: total.latency.map { "\(TextReport.milliseconds($0.p95)) ms" } ?? "no answers",
                 isKept: total.latency.map { $0.p95 / 1000 < bounds.p95 } ?? false,
                 how: "from when a transaction was due, corrected for coordinated omission"),
             Level(
-                name: "errors", target: "under \(Self.percent(bounds.errors))", measured: asked == 0 ? "nothing was asked" : "\(fixed(run.errorRate * 100, 3)) % of \(grouped(asked))",
+                name: "errors", target: "under \(Self.percent(bounds.errors))",
+                measured: asked == 0 ? "nothing was asked" : "\(fixed(run.errorRate * 100, 3)) % of \(grouped(asked))",
                 isKept: asked > 0 && run.errorRate * 100 < bounds.errors, how: "failed or unanswered, of the transactions that were due"),
             Level(
-                name: "seconds served", target: "at least \(Self.percent(bounds.seconds))", measured: "\(fixed(run.servedSeconds * 100, 2)) % of \(run.seconds.count)",
+                name: "seconds served", target: "at least \(Self.percent(bounds.seconds))",
+                measured: "\(fixed(run.servedSeconds * 100, 2)) % of \(run.seconds.count)",
                 isKept: run.servedSeconds * 100 >= bounds.seconds,
                 how: "seconds in which 95 % of what was due was answered within a second"),
             Level(
-                name: "clients", target: "at least \(grouped(bounds.clients))", measured: "\(grouped(run.connected)) logged in", isKept: run.connected >= bounds.clients,
+                name: "clients", target: "at least \(grouped(bounds.clients))", measured: "\(grouped(run.connected)) logged in",
+                isKept: run.connected >= bounds.clients,
                 how: "logged in at the same time before the load began"),
             Level(
-                name: "server connections", target: "at most \(bounds.servers)", measured: run.peakServers.map { "\($0) at the peak" } ?? "unknown: needs --admin-url",
+                name: "server connections", target: "at most \(bounds.servers)",
+                measured: run.peakServers.map { "\($0) at the peak" } ?? "unknown: needs --admin-url",
                 isKept: run.peakServers.map { $0 <= bounds.servers }, how: "in pg_stat_activity, four times a second"),
             Level(
                 name: "wrong answers", target: "none", measured: "\(run.strangers)", isKept: run.strangers == 0,
@@ -56,7 +61,9 @@ public struct Verdict: Codable, Sendable {
         if run.outcome != .complete {
             let why = if case .died(let words) = run.outcome { words } else { "interrupted" }
             levels.insert(
-                Level(name: "the run", target: "comes to its end", measured: why, isKept: false, how: "the target answers until the window is over"), at: 0)
+                Level(
+                    name: "the run", target: "comes to its end", measured: why, isKept: false,
+                    how: "the target answers until the window is over"), at: 0)
         }
     }
 
@@ -76,7 +83,8 @@ public struct Verdict: Codable, Sendable {
         let targets = max(6, levels.map(\.target.count).max() ?? 0)
         let measures = max(8, levels.map(\.measured.count).max() ?? 0)
         func pad(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }
-        var result = "\nService levels of \(run.target): \(run.scenario), \(grouped(run.total.clients)) clients, \(fixed(run.length, 1)) s, seed \(run.seed)\n\n"
+        var result =
+            "\nService levels of \(run.target): \(run.scenario), \(grouped(run.total.clients)) clients, \(fixed(run.length, 1)) s, seed \(run.seed)\n\n"
         result += "          \(pad("", names))  \(pad("target", targets))  \(pad("measured", measures))  how\n"
         for level in levels {
             let word =
@@ -91,11 +99,15 @@ public struct Verdict: Codable, Sendable {
         for error in run.total.errors.prefix(5) { result += "  \(error.sqlState)  \(grouped(error.count)) x  \(error.message)\n" }
         for word in run.strangerWords { result += "  \(word)\n" }
         if let late = run.generatorLate {
-            result += "  note: the load generator itself was late by \(TextReport.milliseconds(late)) ms (p99), for want of CPU; latency contains that\n"
+            result +=
+                "  note: the load generator itself was late by \(TextReport.milliseconds(late)) ms (p99), for want of CPU; latency contains that\n"
         }
         for note in run.notes { result += "  note: \(note)\n" }
         let missed = levels.filter { $0.isKept == false }.map(\.name)
-        result += missed.isEmpty ? (isKept ? "\nVerdict: kept.\n" : "\nVerdict: kept, as far as it was measured.\n") : "\nVerdict: MISSED: \(missed.joined(separator: ", ")).\n"
+        result +=
+            missed.isEmpty
+            ? (isKept ? "\nVerdict: kept.\n" : "\nVerdict: kept, as far as it was measured.\n")
+            : "\nVerdict: MISSED: \(missed.joined(separator: ", ")).\n"
         return result
     }
 
@@ -118,7 +130,8 @@ extension Catalogue {
     /// What `verdict` plays: many clients who each ask now and then.
     public static func verdict(clients: Int, rate: Double, seconds: Double) -> Scenario {
         Scenario(
-            name: "verdict", summary: "\(grouped(clients)) clients, \(fixed(rate, 0)) transactions a second, prepared statements and short transactions",
+            name: "verdict",
+            summary: "\(grouped(clients)) clients, \(fixed(rate, 0)) transactions a second, prepared statements and short transactions",
             seed: 21, seconds: seconds, warmup: 3,
             groups: [
                 ClientGroup(

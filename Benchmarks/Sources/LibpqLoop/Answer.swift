@@ -60,13 +60,13 @@ public final class Answer {
 
     var failure: Failure {
         Failure(
-            sqlState: field(PG_DIAG_SQLSTATE) ?? Failure.connectionLost,
-            message: field(PG_DIAG_MESSAGE_PRIMARY) ?? String(cString: PQresultErrorMessage(result)))
+            sqlState: field(sqlStateField) ?? Failure.connectionLost,
+            message: field(messageField) ?? String(cString: PQresultErrorMessage(result)))
     }
 
     /// The server closes the connection after this one.
     var isFatal: Bool {
-        let severity = field(PG_DIAG_SEVERITY_NONLOCALIZED) ?? field(PG_DIAG_SEVERITY)
+        let severity = field(unlocalizedSeverityField) ?? field(severityField)
         return severity == "FATAL" || severity == "PANIC"
     }
 
@@ -76,10 +76,10 @@ public final class Answer {
 }
 
 // Macros of character constants, which Swift does not import.
-private let PG_DIAG_SEVERITY: Character = "S"
-private let PG_DIAG_SEVERITY_NONLOCALIZED: Character = "V"
-private let PG_DIAG_SQLSTATE: Character = "C"
-private let PG_DIAG_MESSAGE_PRIMARY: Character = "M"
+private let severityField: Character = "S"
+private let unlocalizedSeverityField: Character = "V"
+private let sqlStateField: Character = "C"
+private let messageField: Character = "M"
 
 /// Why a statement or a connection failed.
 public struct Failure: Error, Equatable, Sendable, CustomStringConvertible {

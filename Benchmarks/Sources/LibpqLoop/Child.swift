@@ -7,7 +7,9 @@ public final class Child {
     private var status: Int32?
 
     /// Starts `command`; what it prints goes to the file `output` (appended). The first word is looked up in PATH.
-    public init(_ command: [String], name: String? = nil, environment: [String: String] = [:], output: String = "/dev/null") throws(SystemFailure) {
+    public init(_ command: [String], name: String? = nil, environment: [String: String] = [:], output: String = "/dev/null")
+        throws(SystemFailure)
+    {
         self.name = name ?? command[0]
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)

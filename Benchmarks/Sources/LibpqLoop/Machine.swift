@@ -36,7 +36,8 @@ public enum Machine {
         defer { closedir(handle) }
         var names: [String] = []
         while let entry = readdir(handle) {
-            names.append(withUnsafePointer(to: &entry.pointee.d_name) { String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self)) })
+            names.append(
+                withUnsafePointer(to: &entry.pointee.d_name) { String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self)) })
         }
         return names.filter { $0 != "." && $0 != ".." }
     }
@@ -221,12 +222,14 @@ extension Machine {
     }
 
     public static var memoryGigabytes: Int {
-        let kilobytes = (read("/proc/meminfo") ?? "").split(separator: "\n").first?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+        let kilobytes =
+            (read("/proc/meminfo") ?? "").split(separator: "\n").first?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
         return (kilobytes + 524_288) / 1_048_576
     }
 
     public static var kernel: String {
-        (read("/proc/sys/kernel/ostype") ?? "").filter { $0 != "\n" } + " " + (read("/proc/sys/kernel/osrelease") ?? "").prefix { $0 != "\n" && $0 != "-" }
+        (read("/proc/sys/kernel/ostype") ?? "").filter { $0 != "\n" } + " "
+            + (read("/proc/sys/kernel/osrelease") ?? "").prefix { $0 != "\n" && $0 != "-" }
     }
 
     public static var system: String {

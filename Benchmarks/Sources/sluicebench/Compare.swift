@@ -52,7 +52,8 @@ struct Compare: ParsableCommand {
     func run() throws {
         try reporting {
             let session = try Session()
-            let names = self.names.isEmpty && files.isEmpty ? ["steady", "saturated", "transactions", "bulk", "logins", "idle"] : self.names
+            let names =
+                self.names.isEmpty && files.isEmpty ? ["steady", "saturated", "transactions", "bulk", "logins", "idle"] : self.names
             let specs = try pickedPoolers()
             let base = base ?? specs.first { $0.kind == .pgbouncer }?.name ?? specs.last!.name
             guard specs.contains(where: { $0.name == base }) else { throw BenchFailure.usage("--base \(base): no pooler has that name") }
@@ -60,7 +61,8 @@ struct Compare: ParsableCommand {
             plan.tls = tls
             plan.countSystemCalls = systemCalls
             plan.progress = !quiet
-            let comparison = try Comparer(plan, cores: try CoreBudget(pooler: cores), loop: session.loop, interrupted: session.interrupted).run()
+            let comparison = try Comparer(plan, cores: try CoreBudget(pooler: cores), loop: session.loop, interrupted: session.interrupted)
+                .run()
             Machine.say(ComparisonText.table(comparison), to: 1)
             if let json { try save(try sluicebench.json(comparison), to: json) }
             if let html { try save(HTMLReport.page(comparison), to: html) }
@@ -93,7 +95,9 @@ struct Compare: ParsableCommand {
             }
             specs[index].extra.append(parts[1].trimmingCharacters(in: .whitespaces))
         }
-        if Set(specs.map(\.name)).count < specs.count { throw BenchFailure.usage("--pooler: two have the same name; give one NAME:KIND=BINARY") }
+        if Set(specs.map(\.name)).count < specs.count {
+            throw BenchFailure.usage("--pooler: two have the same name; give one NAME:KIND=BINARY")
+        }
         return specs
     }
 

@@ -51,12 +51,16 @@ func chosen(_ names: [String], _ files: [String], _ changes: Changes) throws -> 
     for name in names {
         let found = Catalogue.named(name)
         if found.isEmpty {
-            throw BenchFailure.usage("no scenario is called \"\(name)\"; there are \(Catalogue.all.map(\.name).joined(separator: ", ")), and the families steady and saturated")
+            throw BenchFailure.usage(
+                "no scenario is called \"\(name)\"; there are \(Catalogue.all.map(\.name).joined(separator: ", ")), and the families steady and saturated"
+            )
         }
         result += found
     }
     for file in files {
-        guard let text = Machine.read(file) else { throw BenchFailure.usage("cannot read the scenario \(file): \(String(cString: strerror(errno)))") }
+        guard let text = Machine.read(file) else {
+            throw BenchFailure.usage("cannot read the scenario \(file): \(String(cString: strerror(errno)))")
+        }
         do { result.append(try JSONDecoder().decode(Scenario.self, from: Data(text.utf8))) } catch let error as DecodingError {
             throw BenchFailure.usage("scenario \(file): \(explain(error))")
         }
@@ -158,10 +162,13 @@ struct Scenarios: ParsableCommand {
     func run() throws {
         try reporting {
             guard let name else {
-                print(TextReport.table(Catalogue.all.map { [$0.name, ""] + [$0.summary] }.map { [$0[0].padded(20) + $0[2]] }), terminator: "")
+                print(
+                    TextReport.table(Catalogue.all.map { [$0.name, ""] + [$0.summary] }.map { [$0[0].padded(20) + $0[2]] }), terminator: "")
                 return
             }
-            guard let scenario = Catalogue.all.first(where: { $0.name == name }) else { throw BenchFailure.usage("no scenario is called \"\(name)\"") }
+            guard let scenario = Catalogue.all.first(where: { $0.name == name }) else {
+                throw BenchFailure.usage("no scenario is called \"\(name)\"")
+            }
             print(try json(scenario), terminator: "")
         }
     }
@@ -192,7 +199,8 @@ struct Prepare: ParsableCommand {
         try reporting {
             let session = try Session()
             let target = try Target(name: "target", url: target)
-            try Preparation.run(on: target, tenants: tenants, password: tenantPassword ?? "", loop: session.loop, interrupted: session.interrupted)
+            try Preparation.run(
+                on: target, tenants: tenants, password: tenantPassword ?? "", loop: session.loop, interrupted: session.interrupted)
             print("prepared \(target.database) at \(target.address)\(tenants > 0 ? ", and \(tenants) users" : "")")
         }
     }

@@ -21,9 +21,12 @@ private func sample() -> Comparison {
         Comparison.Entry(
             scenario: scenario,
             targets: [
-                Comparison.TargetEntry(name: "sluice", runs: [9, 10, 12].map { run(scenario, "sluice", microseconds: 300, cpu: $0) }, skipped: nil),
-                Comparison.TargetEntry(name: "other", runs: [20, 20, 16].map { run(scenario, "other", microseconds: 900, cpu: $0) }, skipped: nil),
-                Comparison.TargetEntry(name: "faulty", runs: [run(scenario, "faulty", microseconds: 10, errors: 500, cpu: 1)], skipped: nil),
+                Comparison.TargetEntry(
+                    name: "sluice", runs: [9, 10, 12].map { run(scenario, "sluice", microseconds: 300, cpu: $0) }, skipped: nil),
+                Comparison.TargetEntry(
+                    name: "other", runs: [20, 20, 16].map { run(scenario, "other", microseconds: 900, cpu: $0) }, skipped: nil),
+                Comparison.TargetEntry(
+                    name: "faulty", runs: [run(scenario, "faulty", microseconds: 10, errors: 500, cpu: 1)], skipped: nil),
                 Comparison.TargetEntry(name: "absent", runs: [], skipped: "needs more <memory>"),
             ])
     ]
@@ -110,7 +113,8 @@ private func verdict(_ change: (inout RunResult) -> Void) -> Verdict {
 @Test func eachMissedLevelIsNamed() {
     let changes: [(String, (inout RunResult) -> Void)] = [
         ("latency p95", { $0.total.latency!.p95 = 200_000 }), ("errors", { $0.total.failed = 2 }),
-        ("seconds served", { $0.seconds[1].served = 10 }), ("clients", { $0.connected = 1999 }), ("server connections", { $0.peakServers = 21 }),
+        ("seconds served", { $0.seconds[1].served = 10 }), ("clients", { $0.connected = 1999 }),
+        ("server connections", { $0.peakServers = 21 }),
         ("wrong answers", { $0.strangers = 1 }), ("the run", { $0.outcome = .died("gone") }), ("latency p95", { $0.total.latency = nil }),
     ]
     for (name, change) in changes {
@@ -124,4 +128,12 @@ private func verdict(_ change: (inout RunResult) -> Void) -> Verdict {
     let unknown = verdict { $0.peakServers = nil }
     #expect(!unknown.isMissed && !unknown.isKept)
     #expect(unknown.text(color: false).contains("kept, as far as it was measured"))
+}
+
+@Test func aFaultyBaseIsReplaced() {
+    var comparison = sample()
+    comparison.base = "faulty"
+    #expect(comparison.base(of: comparison.entries[0]) == "other")
+    comparison.base = "sluice"
+    #expect(comparison.base(of: comparison.entries[0]) == "sluice")
 }

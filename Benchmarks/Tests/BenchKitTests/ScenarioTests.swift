@@ -66,16 +66,26 @@ import Testing
 @Test func twoCoresGiveAProgramOfOneThreadTwoProcesses() {
     func plan(_ kind: PoolerSpec.Kind, cores: Int, version: (Int, Int) = (1, 18)) -> PoolerPlan {
         PoolerPlan(
-            spec: PoolerSpec(name: "x", kind: kind, binary: "x", extra: ["verbose = 1"]), binary: "/bin/x", folder: "/f", port: 1, serverPort: 2,
+            spec: PoolerSpec(name: "x", kind: kind, binary: "x", extra: ["verbose = 1"]), binary: "/bin/x", folder: "/f", port: 1,
+            serverPort: 2,
             clients: 10, tenants: 2, tls: false, cores: cores, spare: 3, secrets: ["app": "SCRAM-SHA-256$x"], version: version)
     }
     let bouncers = plan(.pgbouncer, cores: 2)
     #expect(bouncers.commands == [["/bin/x", "/f/x-1.ini"], ["/bin/x", "/f/x-2.ini"]])
-    #expect(bouncers.files.filter { $0.name.hasSuffix(".ini") }.allSatisfy { $0.text.contains("so_reuseport = 1") && $0.text.contains("default_pool_size = 10\n") })
+    #expect(
+        bouncers.files.filter { $0.name.hasSuffix(".ini") }.allSatisfy {
+            $0.text.contains("so_reuseport = 1") && $0.text.contains("default_pool_size = 10\n")
+        })
     let sluice = plan(.sluice, cores: 2)
     #expect(sluice.commands == [["/bin/x", "/f/x.ini"]])
-    #expect(sluice.files.contains { $0.text.contains("workers = 2") && $0.text.contains("default_pool_size = 20\n") && $0.text.contains("verbose = 1") })
-    #expect(sluice.files.contains { $0.text == "\"app\" \"SCRAM-SHA-256$x\"\n\"sluicebench_1\" \"sluicebench-pw\"\n\"sluicebench_2\" \"sluicebench-pw\"\n" })
+    #expect(
+        sluice.files.contains {
+            $0.text.contains("workers = 2") && $0.text.contains("default_pool_size = 20\n") && $0.text.contains("verbose = 1")
+        })
+    #expect(
+        sluice.files.contains {
+            $0.text == "\"app\" \"SCRAM-SHA-256$x\"\n\"sluicebench_1\" \"sluicebench-pw\"\n\"sluicebench_2\" \"sluicebench-pw\"\n"
+        })
     // PgBouncer before 1.21 does not know the setting, and would not start.
     #expect(!plan(.pgbouncer, cores: 1).files.contains { $0.text.contains("max_prepared_statements") })
     #expect(plan(.pgbouncer, cores: 1, version: (1, 25)).files.contains { $0.text.contains("max_prepared_statements = 200") })

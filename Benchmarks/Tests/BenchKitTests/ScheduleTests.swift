@@ -7,7 +7,8 @@ private func times(_ arrival: Arrival, clients: Int = 10, seed: UInt64 = 7, stre
 }
 
 @Test func theSameSeedGivesTheSameTimes() {
-    for arrival in [Arrival.open(rate: 500, spacing: .poisson), .open(rate: 500, spacing: .even), .storms(size: 20, every: 1, within: 0.2)] {
+    for arrival in [Arrival.open(rate: 500, spacing: .poisson), .open(rate: 500, spacing: .even), .storms(size: 20, every: 1, within: 0.2)]
+    {
         #expect(times(arrival, count: 500) == times(arrival, count: 500))
     }
     let poisson = Arrival.open(rate: 500, spacing: .poisson)
@@ -18,7 +19,8 @@ private func times(_ arrival: Arrival, clients: Int = 10, seed: UInt64 = 7, stre
 /// Pinned, so that a scenario of last year asks today what it asked then.
 @Test func theGeneratorIsSplitMix64() {
     var random = SeededRandom(seed: 1_234_567)
-    #expect([random.next(), random.next(), random.next()] == [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423])
+    #expect(
+        [random.next(), random.next(), random.next()] == [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423])
     #expect((0..<1000).allSatisfy { _ in (0..<1).contains(random.fraction()) })
 }
 
@@ -46,7 +48,9 @@ private func times(_ arrival: Arrival, clients: Int = 10, seed: UInt64 = 7, stre
     }
 }
 
-@Test func aBurstIsOneOfEachClient() { #expect(times(.once(at: 1.5), clients: 3, count: 10) == [1_500_000_000, 1_500_000_000, 1_500_000_000]) }
+@Test func aBurstIsOneOfEachClient() {
+    #expect(times(.once(at: 1.5), clients: 3, count: 10) == [1_500_000_000, 1_500_000_000, 1_500_000_000])
+}
 
 @Test func closedArrivalsHaveNoTimes() { #expect(times(.closed(think: 0), count: 3).isEmpty) }
 

@@ -89,7 +89,8 @@ private func stall(open: Bool) -> Measurements {
 @Test func servedSecondsAreThoseInTime() {
     var result = RunResult(scenario: "s", summary: "", target: "t", seed: 1, length: 4, outcome: .complete)
     result.seconds = [
-        SecondCount(due: 100, failed: 0, served: 100), SecondCount(due: 100, failed: 5, served: 95), SecondCount(due: 100, failed: 0, served: 94),
+        SecondCount(due: 100, failed: 0, served: 100), SecondCount(due: 100, failed: 5, served: 95),
+        SecondCount(due: 100, failed: 0, served: 94),
         SecondCount(due: 0, failed: 0, served: 0),
     ]
     #expect(abs(result.servedSeconds - 2.0 / 3) < 1e-9)
