@@ -45,6 +45,7 @@ step "build: unit tests" swift build --build-tests
 step "build: release" swift build -c release --product sluice
 step "build: instruction counts" swift build -c release --product instructions
 step "build: sluicebench" swift build --package-path Benchmarks --build-tests
+step "build: sluicectl" swift build -c release --product sluicectl
 step "unit tests" swift test --skip-build || true
 step "unit tests of sluicebench" swift test --package-path Benchmarks --skip-build || true
 step "instruction counts" Benchmarks/instructions.py || true
