@@ -33,7 +33,7 @@ let package = Package(
         .target(name: "Bytes", swiftSettings: strict),
         .target(name: "Locking", swiftSettings: strict),
         .target(name: "EventLoop", dependencies: ["CLibevent", "Locking"], cSettings: gnu, swiftSettings: strict),
-        .target(name: "TLS", dependencies: ["COpenSSL"], cSettings: gnu, swiftSettings: strict),
+        .target(name: "TLS", dependencies: ["COpenSSL", "Locking"], cSettings: gnu, swiftSettings: strict),
 
         // Line 1: bytes to values and back.
         .target(name: "PostgresWire", swiftSettings: safe),

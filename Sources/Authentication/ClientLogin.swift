@@ -79,6 +79,8 @@ public struct ClientLogin: Sendable {
     /// The SCRAM secret of a plain password, present after the exchange needed one. Deriving it costs PBKDF2: keep it beside the
     /// password and hand it to the next login of that user.
     public private(set) var derivedSecret: SCRAMSecret?
+    /// Whether this very login had to derive it.
+    public private(set) var hasDerived = false
 
     private let method: LoginMethod
     private let secret: StoredSecret?
@@ -200,7 +202,10 @@ public struct ClientLogin: Sendable {
                 derivedSecret
                 ?? SCRAMSecret.derive(
                     password: password, salt: SCRAMSecret.fixedSalt(user: user, key: randomness.processKey), iterations: iterations)
-            derivedSecret = secret
+            if derivedSecret == nil {
+                derivedSecret = secret
+                hasDerived = true
+            }
             return SCRAMServerExchange(secret: secret, isMock: false, nonce: randomness.scramNonce)
         case .none?, .md5, nil:
             let mock = SCRAMSecret.mock(user: user, key: randomness.processKey, iterations: iterations)

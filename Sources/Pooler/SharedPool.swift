@@ -7,11 +7,16 @@ import Synchronization
 /// One pool, all workers: what its servers said of themselves, how the last login went, and who waits where.
 final class SharedPool: Sendable {
     /// What a new client is told in place of a server: the values of the first server that logged in.
-    struct Greeting: Sendable {
+    final class Greeting: Sendable {
         /// As reported, in order, tracked and untracked.
         let parameters: [Parameter]
         /// The tracked ones.
         let defaults: ParameterSet
+
+        init(parameters: [Parameter], defaults: ParameterSet) {
+            self.parameters = parameters
+            self.defaults = defaults
+        }
     }
 
     /// The last server login failed.

@@ -35,7 +35,9 @@ actor Worker {
     func connect(to peers: [Worker]) { core.peers = peers }
     func listen(_ descriptor: Int32, at address: SocketAddress) { core.listen(descriptor, at: address) }
     func stopListening(tcpOnly: Bool) { core.stopListening(tcpOnly: tcpOnly) }
-    func adopt(client descriptor: Int32) { now().accepted(descriptor, mayHandOver: false) }
+    func adopt(client descriptor: Int32, isUnix: Bool) {
+        now().accepted(descriptor, mayHandOver: false, isUnix: isUnix)
+    }
     func apply(_ configuration: Configuration, number: Int) { now().apply(configuration, number: number) }
     func warmUp() { now().openMinimum() }
     func beginShutdown(_ mode: ShutdownMode) { now().beginShutdown(mode) }

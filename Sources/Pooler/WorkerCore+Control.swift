@@ -10,6 +10,7 @@ extension WorkerCore {
         guard number > configurationNumber else { return }
         configurationNumber = number
         self.configuration = configuration
+        loginTemplates.removeAll()
         for shard in shards.values {
             let name = shard.shared.key.database
             guard let database = configuration.database(named: name) else {
@@ -38,6 +39,7 @@ extension WorkerCore {
 
     private func forget(_ shard: PoolShard) {
         shards[shard.shared.key] = nil
+        loginTemplates.removeAll()
         shared.forgetShard(of: shard.shared)
     }
 

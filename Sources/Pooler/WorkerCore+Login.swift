@@ -46,6 +46,10 @@ extension WorkerCore {
     }
 
     private func startup(_ client: ClientConnection, _ bytes: Span<UInt8>, from offset: Int) -> Int {
+        if let known = loginTemplates.find(bytes.extracting(offset...)) {
+            begin(client, known.template)
+            return offset + known.length
+        }
         switch StartupRequest.parse(bytes.extracting(offset...), limit: Self.startupLimit) {
         case .needMore:
             return offset
@@ -67,7 +71,11 @@ extension WorkerCore {
                 cancelRequested(client, key)
                 return bytes.count
             case .startup(let packet):
-                begin(client, packet)
+                if let template = template(client, packet) {
+                    // An address in the parameters is this client's own.
+                    if !settings.applicationNameAddHost { loginTemplates.remember(template, for: bytes.extracting(offset...)) }
+                    begin(client, template)
+                }
             }
             return offset + length
         }
@@ -75,21 +83,38 @@ extension WorkerCore {
 
     // MARK: Startup packet
 
-    private func begin(_ client: ClientConnection, _ packet: StartupPacket) {
+    /// Reads a startup packet; nil when the client was refused.
+    private func template(_ client: ClientConnection, _ packet: StartupPacket) -> LoginTemplate? {
         guard let user = packet["user"], !user.isEmpty else {
             fail(client, .missingUser)
-            return
+            return nil
         }
         guard user.utf8.count < 128 else {
             fail(client, .nameTooLong("username"))
-            return
+            return nil
         }
         client.user = user
         let database = packet["database"].flatMap { $0.isEmpty ? nil : $0 } ?? user
         guard database.utf8.count < 64 else {
             fail(client, .noSuchDatabase(String(database.prefix(63))))
-            return
+            return nil
         }
+        guard let parameters = startupParameters(client, packet) else { return nil }
+        var negotiation = MessageWriter()
+        if packet.minor > 0 || !packet.protocolOptions.isEmpty {
+            negotiation.negotiateProtocolVersion(newestMinor: 0, unrecognized: packet.protocolOptions.map(\.name))
+        }
+        let entry = configuration.database(named: database)
+        let limits = CapacityLedger.ClientLimits(
+            database: entry.map { configuration.maxDatabaseClientConnections(database: $0) } ?? 0,
+            user: configuration.maxUserClientConnections(user: user))
+        return LoginTemplate(
+            user: user, databaseName: database, database: entry, parameters: parameters, negotiation: negotiation.bytes, limits: limits,
+            credential: configuration.userList.secrets[user].map { shared.credentials.credential(of: user, text: $0) })
+    }
+
+    private func begin(_ client: ClientConnection, _ template: LoginTemplate) {
+        client.user = template.user
         if shared.shutdown.load(ordering: .relaxed) != .none {
             fail(client, .shuttingDown)
             return
@@ -98,24 +123,19 @@ extension WorkerCore {
             fail(client, .tooManyClients)
             return
         }
-        guard let parameters = startupParameters(client, packet) else { return }
-        let entry = configuration.database(named: database)
         let method = LoginMethod(rawValue: settings.authType.rawValue)
-        let secret = secret(of: user)
-        guard let method, method != .any || entry?.forcedUser != nil else {
+        guard let method, method != .any || template.database?.forcedUser != nil else {
             fail(client, .authenticationFailed("bouncer config error"))
             return
         }
-        var negotiation = MessageWriter()
-        if packet.minor > 0 || !packet.protocolOptions.isEmpty {
-            negotiation.negotiateProtocolVersion(newestMinor: 0, unrecognized: packet.protocolOptions.map(\.name))
-        }
+        let credential = template.credential
         let login = ClientLoginState(
+            template: template,
             exchange: ClientLogin(
-                method: method, user: user, secret: secret, derivedSecret: derivedSecret(user, secret),
+                method: method, user: template.user, secret: credential?.secret, derivedSecret: credential?.derivedSecret,
                 randomness: .fresh(processKey: shared.processKey), iterations: settings.scramIterations),
-            database: database, entry: entry, secret: secret, parameters: parameters)
-        send(negotiation.bytes, to: client)
+            credential: credential)
+        send(template.negotiation, to: client)
         client.login = login
         client.phase = .authenticating
         take(login.exchange.start(), client, login)
@@ -170,24 +190,8 @@ extension WorkerCore {
 
     // MARK: Who is it?
 
-    private func secret(of user: String) -> StoredSecret? {
-        guard let text = configuration.userList.secrets[user] else { return nil }
-        return StoredSecret(text: text)
-    }
-
-    private func derivedSecret(_ user: String, _ secret: StoredSecret?) -> SCRAMSecret? {
-        guard case .plain(let password) = secret else { return nil }
-        return shared.derivedSecrets.withLock { $0[user].flatMap { $0.password == password ? $0.secret : nil } }
-    }
-
     private func take(_ step: ClientLogin.Step, _ client: ClientConnection, _ login: ClientLoginState) {
-        if let password = login.plainPassword, let secret = login.exchange.derivedSecret {
-            shared.derivedSecrets.withLock { secrets in
-                if secrets[client.user]?.password != password {
-                    secrets[client.user] = SharedState.DerivedSecret(password: password, secret: secret)
-                }
-            }
-        }
+        if login.exchange.hasDerived, let secret = login.exchange.derivedSecret { login.credential?.learn(derived: secret) }
         switch step {
         case .send(let request):
             var writer = MessageWriter()
@@ -205,9 +209,7 @@ extension WorkerCore {
             shared.log.info("\(client.label) login failed: \(rejection.logReason)")
             fail(client, .authenticationFailed(rejection.clientText))
         case .accepted(let saslFinal, let keys):
-            if let keys, case .scram(let secret) = login.secret {
-                shared.passThroughKeys.withLock { $0[client.user] = SharedState.PassThroughKeys(secret: secret, keys: keys) }
-            }
+            if let keys { login.credential?.learn(keys: keys) }
             var writer = MessageWriter()
             if let saslFinal { writer.authentication(.saslFinal(saslFinal)) }
             writer.authentication(.ok)
@@ -217,23 +219,24 @@ extension WorkerCore {
 
     /// The password was right; now the rest may be told.
     private func accepted(_ client: ClientConnection, _ login: ClientLoginState, _ answer: MessageWriter) {
-        guard let database = login.entry else {
-            fail(client, .noSuchDatabase(login.database))
+        let template = login.template
+        guard let database = template.database else {
+            fail(client, .noSuchDatabase(template.databaseName))
             return
         }
-        let limits = CapacityLedger.ClientLimits(
-            database: configuration.maxDatabaseClientConnections(database: database),
-            user: configuration.maxUserClientConnections(user: client.user))
-        let refusal = shared.capacity.withLock { $0.admitClient(database: database.name, user: client.user, limits: limits) }
+        let refusal = shared.capacity.withLock {
+            $0.admitClient(database: database.name, user: client.user, limits: template.limits)
+        }
         if let refusal {
             fail(client, refusal)
             return
         }
-        let shard = shard(of: database, user: database.forcedUser ?? client.user)
+        let shard = template.shard ?? shard(of: database, user: database.forcedUser ?? client.user)
+        template.shard = shard
         client.shard = shard
         shard.clients += 1
         if settings.logConnections {
-            shared.log.info("\(client.label) login attempt: db=\(login.database) user=\(client.user) tls=no replication=no")
+            shared.log.info("\(client.label) login attempt: db=\(template.databaseName) user=\(client.user) tls=no replication=no")
         }
         if let greeting = shard.shared.greeting {
             welcome(client, login, greeting, answer)
@@ -272,13 +275,16 @@ extension WorkerCore {
         _ client: ClientConnection, _ login: ClientLoginState, _ greeting: SharedPool.Greeting, _ answer: MessageWriter
     ) {
         guard let shard = client.shard else { return }
-        let wanted = parameters(of: login, greeting, shard.shared.parameters)
-        client.session.parameters = wanted
-        client.session.startup = wanted
+        let template = login.template
+        let known = template.welcome.flatMap { $0.greeting === greeting ? $0 : nil }
+        let welcome = known ?? self.welcome(template, greeting, shard.shared.parameters)
+        // Values that no server has accepted yet may turn out to be refused.
+        if known == nil, welcome.parameters.isProven { template.welcome = welcome }
+        client.session.parameters = welcome.parameters
+        client.session.startup = welcome.parameters
         var writer = answer
-        for parameter in greeting.parameters {
-            writer.parameterStatus(name: parameter.name, value: wanted[parameter.name] ?? parameter.value)
-        }
+        writer.bytes.reserveCapacity(answer.bytes.count + welcome.messages.count + 64)
+        writer.bytes += welcome.messages
         client.cancelKey = shared.cancels.register(CancelDirectory.Address(worker: UInt16(index), slot: client.slot))
         writer.backendKeyData(CancelDirectory.wire(client.cancelKey))
         if !settings.loginNotifyMessage.isEmpty {
@@ -293,12 +299,23 @@ extension WorkerCore {
         send(writer.bytes, to: client)
     }
 
+    private func welcome(
+        _ template: LoginTemplate, _ greeting: SharedPool.Greeting, _ table: ParameterTable
+    ) -> LoginTemplate.Welcome {
+        let wanted = parameters(of: template, greeting, table)
+        var writer = MessageWriter()
+        for parameter in greeting.parameters {
+            writer.parameterStatus(name: parameter.name, value: wanted[parameter.name] ?? parameter.value)
+        }
+        return LoginTemplate.Welcome(greeting: greeting, parameters: wanted, messages: writer.bytes)
+    }
+
     /// The pool's values with the client's own in their places. What the server does not report is kept apart.
-    private func parameters(of login: ClientLoginState, _ greeting: SharedPool.Greeting, _ table: ParameterTable) -> ParameterSet {
-        guard !login.parameters.isEmpty else { return greeting.defaults }
+    private func parameters(of template: LoginTemplate, _ greeting: SharedPool.Greeting, _ table: ParameterTable) -> ParameterSet {
+        guard !template.parameters.isEmpty else { return greeting.defaults }
         var reported = greeting.defaults.reported
         var unreported: [Parameter] = []
-        for parameter in login.parameters {
+        for parameter in template.parameters {
             if let index = reported.firstIndex(where: { $0.name.lowercased() == parameter.name }) {
                 reported[index] = Parameter(name: reported[index].name, value: parameter.value)
             } else if ParameterTable.isTracked(parameter.name), !table.isRefused(parameter.name) {

@@ -181,12 +181,8 @@ extension WorkerCore {
         }
         let shard = server.shard
         let user = shard.shared.key.user
-        let secret = credential(shard)
-        var passThrough: SCRAMKeys?
-        if case .scram(let stored) = secret {
-            passThrough = shared.passThroughKeys.withLock { $0[user].flatMap { $0.secret == stored ? $0.keys : nil } }
-        }
-        server.login = ServerLogin(user: user, secret: secret, passThrough: passThrough)
+        let credential = credential(shard)
+        server.login = ServerLogin(user: user, secret: credential?.secret ?? .none, passThrough: credential?.keys)
         server.phase = .authenticating
         if settings.logConnections {
             let local = SocketAddress.local(of: server.socket.descriptor)?.description ?? "?"
@@ -200,9 +196,10 @@ extension WorkerCore {
     }
 
     /// The secret of the pool's user: of the database entry, or of the user list.
-    private func credential(_ shard: PoolShard) -> StoredSecret {
-        if shard.database.forcedUser != nil, let password = shard.database.password { return StoredSecret(text: password) }
-        return StoredSecret(text: configuration.userList.secrets[shard.shared.key.user])
+    private func credential(_ shard: PoolShard) -> Credential? {
+        let user = shard.shared.key.user
+        if shard.database.forcedUser != nil, let password = shard.database.password { return Credential(text: password) }
+        return configuration.userList.secrets[user].map { shared.credentials.credential(of: user, text: $0) }
     }
 
     /// Handles bytes of a server that is not logged in; returns up to where.

@@ -53,6 +53,7 @@ final class WorkerCore {
     var slowMessages: Set<UInt32> = []
     var isShortOfDescriptors = false
     var ticks = 0
+    var loginTemplates = LoginTemplates()
     /// Clients that have not logged in.
     var loggingIn = 0
 
