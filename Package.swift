@@ -61,7 +61,8 @@ let package = Package(
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "Pooler", "Configuration", "EventLoop", "Telemetry", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Pooler", "Configuration", "EventLoop", "TLS", "Telemetry",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             cSettings: gnu, swiftSettings: strict),
 

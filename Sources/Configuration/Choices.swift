@@ -61,3 +61,9 @@ public enum LoadBalanceHosts: String, Sendable, Equatable, CaseIterable {
     /// Stay on a host until a connect to it fails.
     case disable
 }
+
+/// What lines in the system's log are filed under (`syslog_facility`).
+public enum SyslogFacility: String, Sendable, Equatable, CaseIterable {
+    case auth, authpriv, cron, daemon, ftp, kern, lpr, mail, news, syslog, user, uucp
+    case local0, local1, local2, local3, local4, local5, local6, local7
+}

@@ -30,6 +30,18 @@ public struct Configuration: Sendable, Equatable {
         return try loader.load()
     }
 
+    /// Reads as `load` does, but to the end: for somebody who wants to know all that is wrong. The configuration is not to be used if
+    /// there is a fault.
+    public static func check(path: String, read: @escaping FileReader) -> (configuration: Configuration, faults: [ConfigurationError]) {
+        var loader = ConfigurationLoader(path: path, findsAll: true, read: read)
+        do throws(ConfigurationError) {
+            let configuration = try loader.load()
+            return (configuration, loader.faults)
+        } catch {
+            return (Configuration(), loader.faults + [error])
+        }
+    }
+
     /// The database that a client means: an entry of its own, or an instance of `*`.
     public func database(named name: String) -> Database? {
         databases[name] ?? fallbackDatabase?.instance(named: name)

@@ -19,6 +19,11 @@ struct ConfigurationLoader {
 
     private let path: String
     private let read: FileReader
+    /// Go on after a fault, to find them all.
+    private let findsAll: Bool
+    private(set) var faults: [ConfigurationError] = []
+    /// Inside a section that does not exist: what stands there means nothing.
+    private var isLost = false
     private var configuration = Configuration()
     private var section: Section?
     private var sawMainSection = false
@@ -28,16 +33,23 @@ struct ConfigurationLoader {
     /// As in PgBouncer, and enough to end a file that includes itself.
     private static let maximumDepth = 10
 
-    init(path: String, read: @escaping FileReader) {
+    init(path: String, findsAll: Bool = false, read: @escaping FileReader) {
         self.path = path
+        self.findsAll = findsAll
         self.read = read
+    }
+
+    /// Stops at a fault, or takes note of it.
+    private mutating func report(_ fault: ConfigurationError) throws(ConfigurationError) {
+        guard findsAll else { throw fault }
+        faults.append(fault)
     }
 
     mutating func load() throws(ConfigurationError) -> Configuration {
         configuration.sourceFile = path
         try load(read(path), file: path, depth: 0)
-        guard sawMainSection else {
-            throw ConfigurationError(file: path, message: "main section missing: expected [pgbouncer] or [sluice]")
+        if !sawMainSection {
+            try report(ConfigurationError(file: path, message: "main section missing: expected [pgbouncer] or [sluice]"))
         }
         if configuration.settings.conffile?.isEmpty ?? true { configuration.settings.conffile = path }
         loadUserList()
@@ -46,12 +58,18 @@ struct ConfigurationLoader {
 
     private mutating func load(_ bytes: [UInt8], file: String, depth: Int) throws(ConfigurationError) {
         var parser = try IniParser(bytes, file: file)
-        while let event = try parser.next() {
-            let place = Place(file: file, line: parser.line)
-            switch event {
-            case .section(let name): try enter(name, at: place)
-            case .include(let included): try include(included, at: place, depth: depth)
-            case .entry(let key, let value): try entry(key, value, at: place)
+        while true {
+            do throws(ConfigurationError) {
+                guard let event = try parser.next() else { return }
+                let place = Place(file: file, line: parser.line)
+                switch event {
+                case .section(let name): try enter(name, at: place)
+                case .include(let included): try include(included, at: place, depth: depth)
+                case .entry(let key, let value): try entry(key, value, at: place)
+                }
+            } catch {
+                try report(error)
+                parser.skipLine()
             }
         }
     }
@@ -70,7 +88,9 @@ struct ConfigurationLoader {
     }
 
     private mutating func enter(_ name: String, at place: Place) throws(ConfigurationError) {
+        isLost = false
         guard let section = Section(rawValue: name) else {
+            isLost = true
             throw place.error(
                 nil, "unknown section [\(name)]: expected \(ValueSyntax.oneOf(Section.allCases.map { "[\($0.rawValue)]" }))")
         }
@@ -96,6 +116,7 @@ struct ConfigurationLoader {
     }
 
     private mutating func entry(_ key: String, _ value: String, at place: Place) throws(ConfigurationError) {
+        if isLost { return }
         switch section {
         case nil: throw place.error(nil, "setting \"\(key)\" stands before the first section")
         case .pgbouncer, .sluice: try setting(key, value, at: place)
@@ -151,7 +172,6 @@ struct ConfigurationLoader {
         var peer = Peer()
         try fill(&peer, from: value, with: SettingsTable.peerKeys, kind: "peer", name: name, at: place)
         guard peer.host != nil else { throw place.error("host", "peer \(number) has no host") }
-        if configuration.peers.isEmpty { warn("section [peers] is accepted but has no effect yet", at: place) }
         configuration.peers[number] = peer
     }
 
@@ -174,12 +194,13 @@ struct ConfigurationLoader {
         }
         for pair in pairs {
             guard let key = keys.first(where: { $0.name == pair.key }) else {
-                throw unknown(pair.key, in: "\(kind) \"\(name)\"", among: keys.map(\.name), at: place)
+                try report(unknown(pair.key, in: "\(kind) \"\(name)\"", among: keys.map(\.name), at: place))
+                continue
             }
             do throws(InvalidValue) {
                 try key.apply(pair.value, to: &target)
             } catch {
-                throw place.error(pair.key, error.message)
+                try report(place.error(pair.key, error.message))
             }
             if !key.isBuilt { warn("setting \"\(key.name)\" is accepted but has no effect yet", at: place) }
         }

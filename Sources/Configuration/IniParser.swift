@@ -48,6 +48,9 @@ public struct IniParser {
         return nil
     }
 
+    /// Leaves out what is unread of the line, after a fault in it.
+    public mutating func skipLine() { skipToLineEnd() }
+
     /// What follows the bracket on the same line is read on its own, so a comment may stand there.
     private mutating func section() throws(ConfigurationError) -> IniEvent {
         position += 1

@@ -84,12 +84,12 @@ public struct Settings: Sendable, Equatable {
     public var logStats: Bool = true
     /// Seconds between two lines of statistics, and the span of averages.
     public var statsPeriod: Int = 60
-    /// More detail in the log, from 0 to 3.
+    /// More detail in the log: 1 adds DEBUG, 2 adds NOISE.
     public var verbose: Int = 0
     /// Log to syslog.
     public var syslog: Bool = false
-    /// Facility for syslog: auth, authpriv, daemon, user, or local0 to local7.
-    public var syslogFacility: String = "daemon"
+    /// Facility for syslog.
+    public var syslogFacility: SyslogFacility = .daemon
     /// Program name for syslog.
     public var syslogIdent: String = "pgbouncer"
 

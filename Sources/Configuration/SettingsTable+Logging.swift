@@ -9,11 +9,9 @@ extension SettingsTable {
         .integer(
             "stats_period", \.statsPeriod, "60", in: 1...ValueSyntax.integerMaximum, support: .notBuilt,
             "Seconds between two lines of statistics, and the span of averages."),
-        .integer("verbose", \.verbose, nil, support: .notBuilt, "More detail in the log, from 0 to 3."),
-        .boolean("syslog", \.syslog, "0", support: .notBuilt, "Log to syslog."),
-        .string(
-            "syslog_facility", \.syslogFacility, "daemon", support: .notBuilt,
-            "Facility for syslog: auth, authpriv, daemon, user, or local0 to local7."),
-        .string("syslog_ident", \.syslogIdent, "pgbouncer", support: .notBuilt, "Program name for syslog."),
+        .integer("verbose", \.verbose, nil, "More detail in the log: 1 adds DEBUG, 2 adds NOISE."),
+        .boolean("syslog", \.syslog, "0", "Log to syslog."),
+        .choice("syslog_facility", \.syslogFacility, "daemon", "Facility for syslog."),
+        .string("syslog_ident", \.syslogIdent, "pgbouncer", "Program name for syslog."),
     ]
 }

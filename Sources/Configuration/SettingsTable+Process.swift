@@ -9,7 +9,7 @@ extension SettingsTable {
             "pidfile", \.pidfile, "", live: false,
             "File that holds the process number while the pooler runs."),
         .string(
-            "conffile", \.conffile, support: .notBuilt, "File that the next reload reads; the one from the command line unless set."),
+            "conffile", \.conffile, "File that the next reload reads; the one from the command line unless set."),
         .string("job_name", \.jobName, "pgbouncer", live: false, support: .ignored, "Name of the Windows service."),
         .string("service_name", \.serviceName, live: false, support: .ignored, "Another word for `job_name`."),
         .boolean(

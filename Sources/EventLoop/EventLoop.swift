@@ -53,6 +53,11 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         event_base_free(base)
     }
 
+    /// Which libevent this is, such as `2.1.12-stable`.
+    public static var libraryVersion: String { String(cString: event_get_version()) }
+    /// How this loop waits for events, such as `epoll`.
+    public var method: String { String(cString: event_base_get_method(base)) }
+
     // MARK: Running
 
     /// Runs turns until `stop()`: waits for events, hands them to `turn` (with true when a tick is due), then runs the jobs that

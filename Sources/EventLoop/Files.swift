@@ -33,6 +33,9 @@ public enum Files {
 
     public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+    /// Whether the system has such a group, or it is a number.
+    public static func isKnown(group: String) -> Bool { UInt32(group) != nil || getgrnam(group) != nil }
+
     /// Permission bits, and the group if one is named (by name or number).
     public static func setAccess(_ path: String, mode: Int, group: String) throws(SystemError) {
         guard chmod(path, mode_t(truncatingIfNeeded: mode)) == 0 else { throw SystemError(call: "chmod \(path)", number: errno) }

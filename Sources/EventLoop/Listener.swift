@@ -79,4 +79,20 @@ public struct Listener: ~Copyable {
         }
         return descriptor
     }
+
+    /// Makes a listening socket that somebody else opened fit for a loop. Nil when it is none: the address it listens on else.
+    public static func adopt(_ descriptor: Int32, deferAccept: Int, options: SocketOptions) -> SocketAddress? {
+        var isListening: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        guard getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &isListening, &size) == 0, isListening != 0,
+            let address = SocketAddress.local(of: descriptor)
+        else { return nil }
+        let flags = fcntl(descriptor, F_GETFL)
+        _ = fcntl(descriptor, F_SETFL, flags | O_NONBLOCK)
+        if !address.isUnix {
+            if deferAccept > 0 { set(descriptor, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, deferAccept) }
+            options.apply(to: descriptor)
+        }
+        return address
+    }
 }

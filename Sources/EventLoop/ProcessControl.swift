@@ -19,6 +19,9 @@ public enum ProcessControl {
         return Int(clamping: limit.rlim_cur)
     }
 
+    /// Whether the system has such a user.
+    public static func isKnown(user: String) -> Bool { getpwnam(user) != nil }
+
     /// Becomes another user for good, with that user's groups.
     public static func become(user: String) throws(SystemError) {
         guard let entry = getpwnam(user) else { throw SystemError(call: "unknown user \(user)", number: EINVAL) }
@@ -27,6 +30,31 @@ public enum ProcessControl {
         guard initgroups(user, gid) == 0 else { throw SystemError(call: "initgroups", number: errno) }
         guard setgid(gid) == 0 else { throw SystemError(call: "setgid", number: errno) }
         guard setuid(uid) == 0 else { throw SystemError(call: "setuid", number: errno) }
+    }
+
+    /// Whether the process has root's rights.
+    public static var isRoot: Bool { geteuid() == 0 }
+
+    /// Goes on in the background: a new session, no terminal, standard streams to nowhere, the same working directory. The caller's
+    /// process ends with status 0. Only before any thread has been started.
+    public static func daemonise() throws(SystemError) {
+        guard daemon(1, 0) == 0 else { throw SystemError(call: "daemon", number: errno) }
+    }
+
+    /// Writes a line to standard error.
+    public static func complain(_ text: String) {
+        let bytes = Array((text + "\n").utf8)
+        _ = write(2, bytes, bytes.count)
+    }
+
+    /// Writes text to standard output, which is needed whole: waits for a slow reader.
+    public static func say(_ text: String) {
+        let bytes = Array(text.utf8)
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes.withUnsafeBytes { write(1, $0.baseAddress! + sent, bytes.count - sent) }
+            if count > 0 { sent += count } else if errno != EINTR { return }
+        }
     }
 
     /// Ends the process at once: the threads of the loops are in the middle of their work, and nothing of it has to be saved.

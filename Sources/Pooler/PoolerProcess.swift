@@ -7,45 +7,51 @@ import Telemetry
 
 /// The daemon: workers on their threads, signals on this one.
 public final class PoolerProcess {
-    private let shared: SharedState
-    private var configuration: Configuration
-    private let reload: () throws(ConfigurationError) -> Configuration
+    let shared: SharedState
+    var configuration: Configuration
+    private let options: StartOptions
+    private let reload: (_ path: String?) throws(ConfigurationError) -> Configuration
     private var workers: [Worker] = []
     private var configurationNumber = 0
     /// Files to be removed at the end.
-    private var files: [String] = []
+    var files: [String] = []
 
     /// Why a start failed; nothing is left half started.
     public struct StartError: Error, CustomStringConvertible {
         public let description: String
     }
 
-    /// - Parameter reload: reads the configuration anew, for SIGHUP.
+    /// - Parameter reload: reads the configuration anew, for SIGHUP; the file is the setting `conffile` of the one in force.
     public init(
-        configuration: Configuration, sink: LogSink, reload: @escaping () throws(ConfigurationError) -> Configuration
+        configuration: Configuration, options: StartOptions = StartOptions(), sink: LogSink,
+        reload: @escaping (_ path: String?) throws(ConfigurationError) -> Configuration
     ) {
         var configuration = configuration
         if configuration.settings.workers == 0 { configuration.settings.workers = Threads.processors }
         self.configuration = configuration
+        self.options = options
         self.reload = reload
         shared = SharedState(sink: sink, workers: configuration.settings.workers)
     }
 
     /// Starts, serves, and returns never: the process ends by a signal.
+    ///
+    /// The order is PgBouncer's: what can be refused is refused before the terminal is given back, and a file is made only by the user
+    /// who will remove it.
     public func run() throws(StartError) -> Never {
         Signals.block()
         ProcessControl.raiseFileLimit()
-        let settings = configuration.settings
-        if !settings.logfile.isEmpty, let problem = shared.sink.open(path: settings.logfile) { throw StartError(description: problem) }
-        shared.sink.setVerbosity(settings.verbose)
+        if let problem = Self.unkeptPromise(configuration.settings) { throw StartError(description: problem) }
+        let passed = ServiceManager.takeSockets()
+        try becomeUser()
+        if let problem = openLogs() { throw StartError(description: problem) }
         for warning in configuration.warnings { shared.log.warning("\(warning)") }
-        if let user = settings.user, !user.isEmpty {
-            try attempt { () throws(SystemError) in try ProcessControl.become(user: user) }
-        }
-        if let problem = Self.unkeptPromise(settings) { throw StartError(description: problem) }
+        if passed.isEmpty { try refuseUsedSocket() }
+        try checkPidfile()
+        if options.daemonises { try goToBackground() }
         let listening: [Listening]
         do throws(StartError) {
-            listening = try openListeners()
+            listening = passed.isEmpty ? try openListeners() : try adopt(passed)
             try writePidfile()
             try startWorkers()
         } catch {
@@ -53,8 +59,57 @@ public final class PoolerProcess {
             throw error
         }
         distribute(listening)
-        shared.log.info("process up: Sluice \(Self.version), \(workers.count) worker\(workers.count == 1 ? "" : "s")")
+        shared.log.info(
+            "process up: \(Version.line), libevent \(EventLoop.libraryVersion) (\(workers[0].loop.method)), \(workers.count) worker\(workers.count == 1 ? "" : "s")"
+        )
+        ServiceManager.notify(.ready)
         while true { handle(Signals.wait()) }
+    }
+
+    private func becomeUser() throws(StartError) {
+        if let user = options.user ?? configuration.settings.user, !user.isEmpty {
+            try attempt { () throws(SystemError) in try ProcessControl.become(user: user) }
+        }
+        guard ProcessControl.isRoot else { return }
+        // Without a file it is somebody's experiment, in a container perhaps; a service has a file, and can name a user there.
+        guard configuration.sourceFile == nil else {
+            throw StartError(description: "Sluice should not run as root: name another user by user= in the file or by -u")
+        }
+        shared.log.warning("running as root, which a configuration file would not be allowed to do")
+    }
+
+    /// As the settings in force say; at the start and at each reload. Returns what went wrong.
+    private func openLogs() -> String? {
+        let settings = configuration.settings
+        let problem = shared.sink.open(path: settings.logfile)
+        shared.sink.setVerbosity(settings.verbose + options.verbosity)
+        shared.sink.setQuiet(options.isQuiet)
+        shared.sink.setJournal(ServiceManager.standardErrorIsJournal)
+        shared.sink.setSystemLog(settings.syslog ? (settings.syslogFacility.rawValue, settings.syslogIdent) : nil)
+        return problem
+    }
+
+    private func goToBackground() throws(StartError) {
+        guard !configuration.settings.pidfile.isEmpty else { throw StartError(description: "daemon needs pidfile configured") }
+        try attempt { () throws(SystemError) in try ProcessControl.daemonise() }
+    }
+
+    /// What stands against a start with this configuration, beside what the start itself meets (addresses in use, rights).
+    public static func problems(with configuration: Configuration) -> [String] {
+        let settings = configuration.settings
+        var problems: [String] = []
+        if let problem = unkeptPromise(settings) { problems.append(problem) }
+        if let user = settings.user, !user.isEmpty, !ProcessControl.isKnown(user: user) {
+            problems.append("user: \"\(user)\" is not known to the system: expected the name of a user")
+        }
+        if !settings.unixSocketGroup.isEmpty, !Files.isKnown(group: settings.unixSocketGroup) {
+            problems.append(
+                "unix_socket_group: \"\(settings.unixSocketGroup)\" is not known to the system: expected a group's name or number")
+        }
+        if settings.listenAddr.isEmpty, settings.unixSocketDir.isEmpty {
+            problems.append("nowhere to listen on: expected listen_addr or unix_socket_dir")
+        }
+        return problems
     }
 
     /// A setting that asks for encryption must not be taken for granted while there is none.
@@ -69,111 +124,11 @@ public final class PoolerProcess {
         return nil
     }
 
-    public static let version = "0.1.0"
-
-    private func attempt(_ body: () throws(SystemError) -> Void) throws(StartError) {
+    func attempt(_ body: () throws(SystemError) -> Void) throws(StartError) {
         do { try body() } catch { throw StartError(description: error.description) }
     }
 
-    // MARK: Start
-
-    private struct Listening {
-        var worker: Int
-        var descriptor: Int32
-        var address: SocketAddress
-    }
-
-    private func openListeners() throws(StartError) -> [Listening] {
-        var result: [Listening] = []
-        let settings = configuration.settings
-        let port = UInt16(clamping: settings.listenPort)
-        for text in settings.listenAddr {
-            var addresses: [SocketAddress] = []
-            if text == "*" {
-                addresses = [.any(port: port), .anyIPv6(port: port)]
-            } else if let address = SocketAddress(numeric: text, port: port) {
-                addresses = [address]
-            } else {
-                addresses = Resolver.resolveNow(text, port: port)
-                if addresses.isEmpty {
-                    shared.log.warning("listen_addr: \"\(text)\" is not an address: expected an IP address, a host name or *")
-                }
-            }
-            for address in addresses { result += openTCP(address) }
-        }
-        if !settings.listenAddr.isEmpty, result.isEmpty {
-            throw StartError(description: "none of the addresses in listen_addr can be listened on (port \(port))")
-        }
-        if !settings.unixSocketDir.isEmpty { result.append(try openUnix(settings.unixSocketDir, port)) }
-        guard !result.isEmpty else { throw StartError(description: "nowhere to listen on") }
-        return result
-    }
-
-    private func openTCP(_ address: SocketAddress) -> [Listening] {
-        let settings = configuration.settings
-        var result: [Listening] = []
-        do {
-            if settings.workers > 1, !settings.soReuseport {
-                // Workers share the port by SO_REUSEPORT; that must not make two daemons share it by mistake.
-                let probe = try Listener.open(
-                    address, backlog: 1, sharesPort: false, deferAccept: 0, options: SocketOptions())
-                Connector.discard(probe)
-            }
-            for worker in 0..<settings.workers {
-                let descriptor = try Listener.open(
-                    address, backlog: settings.listenBacklog, sharesPort: settings.workers > 1 || settings.soReuseport,
-                    deferAccept: settings.tcpDeferAccept, options: SocketOptions(settings))
-                result.append(Listening(worker: worker, descriptor: descriptor, address: address))
-            }
-        } catch {
-            shared.log.warning("cannot listen on \(address.description): \(error.reason)")
-            for entry in result { Connector.discard(entry.descriptor) }
-            return []
-        }
-        shared.log.info("listening on \(address.description)")
-        return result
-    }
-
-    /// One worker accepts on the Unix socket and spreads what comes.
-    private func openUnix(_ directory: String, _ port: UInt16) throws(StartError) -> Listening {
-        let settings = configuration.settings
-        let path = "\(directory)/.s.PGSQL.\(port)"
-        guard let address = SocketAddress(unixPath: path) else {
-            throw StartError(description: "unix_socket_dir: the path \(path) is too long: expected at most 107 bytes")
-        }
-        let isAbstract = directory.hasPrefix("@")
-        if Connector.isListening(at: address) { throw StartError(description: "unix socket is in use, cannot continue") }
-        if !isAbstract {
-            if Files.exists("\(path).lock") { throw StartError(description: "unix port \(port) is in use") }
-            Files.remove(path)
-        }
-        do {
-            let descriptor = try Listener.open(
-                address, backlog: settings.listenBacklog, sharesPort: false, deferAccept: 0, options: SocketOptions())
-            if !isAbstract {
-                files.append(path)
-                try Files.setAccess(path, mode: settings.unixSocketMode, group: settings.unixSocketGroup)
-            }
-            shared.log.info("listening on unix:\(path)")
-            return Listening(worker: 0, descriptor: descriptor, address: address)
-        } catch {
-            throw StartError(description: "unix socket \(path): \(error.description)")
-        }
-    }
-
-    private func writePidfile() throws(StartError) {
-        let path = configuration.settings.pidfile
-        guard !path.isEmpty else { return }
-        if let content = try? Files.read(path) {
-            let digits = String(decoding: content.prefix { $0 != 10 }, as: UTF8.self)
-            if let id = Int32(digits), ProcessControl.isAlive(id) {
-                throw StartError(description: "pidfile '\(path)' exists, another instance running?")
-            }
-            Files.remove(path)
-        }
-        try attempt { () throws(SystemError) in try Files.create(path, content: "\(ProcessControl.id)\n") }
-        files.append(path)
-    }
+    // MARK: Workers
 
     private func startWorkers() throws(StartError) {
         for index in 0..<configuration.settings.workers {
@@ -206,12 +161,16 @@ public final class PoolerProcess {
         switch signal {
         case .hangup:
             shared.log.info("got SIGHUP, re-reading config")
+            ServiceManager.notify(.reloading)
             reloadConfiguration()
+            ServiceManager.notify(.ready)
         case .terminate:
             shared.log.info("got SIGTERM, shutting down, waiting for all clients disconnect")
+            ServiceManager.notify(.stopping)
             if mode == .none { beginShutdown(.waitForClients) } else { end() }
         case .interrupt:
             shared.log.info("got SIGINT, shutting down, waiting for all servers connections to be released")
+            ServiceManager.notify(.stopping)
             if mode == .none { beginShutdown(.waitForServers) } else { end() }
         case .quit:
             if mode == .none { shared.log.info("got SIGQUIT, fast exit") }
@@ -244,7 +203,7 @@ public final class PoolerProcess {
 
     private func reloadConfiguration() {
         do throws(ConfigurationError) {
-            var fresh = try reload()
+            var fresh = try reload(configuration.settings.conffile)
             keepStartOnly(&fresh.settings)
             if let problem = Self.unkeptPromise(fresh.settings) {
                 throw ConfigurationError(file: fresh.sourceFile ?? "configuration", message: problem)
@@ -255,9 +214,7 @@ public final class PoolerProcess {
             shared.log.error("RELOAD failed: the running configuration stays as it is")
             return
         }
-        let settings = configuration.settings
-        if let problem = shared.sink.open(path: settings.logfile) { shared.log.error("\(problem)") }
-        shared.sink.setVerbosity(settings.verbose)
+        if let problem = openLogs() { shared.log.error("\(problem)") }
         for warning in configuration.warnings { shared.log.warning("\(warning)") }
         let configuration = configuration
         configurationNumber += 1

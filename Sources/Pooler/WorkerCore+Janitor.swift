@@ -23,7 +23,16 @@ extension WorkerCore {
             forgetUnusedPools()
         }
         if isShortOfDescriptors { resumeListening() }
-        if index == 0 { checkShutdown() }
+        if index == 0 {
+            checkShutdown()
+            if ticks % (3 * max(1, settings.statsPeriod)) == 0 { notifyStatus() }
+        }
+    }
+
+    /// A line for `systemctl status`.
+    private func notifyStatus() {
+        let (clients, servers) = shared.capacity.withLock { ($0.clients, $0.servers) }
+        ServiceManager.notify(.status("\(clients) clients, \(servers) servers"))
     }
 
     /// A shutdown that waits is over when nobody is left.

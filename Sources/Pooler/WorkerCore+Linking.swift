@@ -111,6 +111,7 @@ extension WorkerCore {
             server.session.parameters = wanted
             return
         }
+        shared.log.trace("\(server.label) varcache_apply: \(changes.map(\.sql).joined(separator: ";"))")
         var writer = MessageWriter()
         if wanted.isProven {
             // Same send as the query: nothing is waited for.
@@ -144,12 +145,23 @@ extension WorkerCore {
         let wanted = client.session.parameters?.unreported.filter { !table.isRefused($0.name) } ?? []
         let settled = table.intern(reported: server.session.parameters.reported, unreported: wanted, byServer: true)
         table.accept(settled)
+        noteSpelling(client.session.parameters, settled, server)
         server.session.parameters = settled
         client.session.parameters = settled
         server.phase = .linked
         carryOn(client)
         // It may have had nothing to say after all.
         if server.isOpen, server.phase == .linked, server.client === client, server.session.ledger.isEmpty { settle(server) }
+    }
+
+    /// The server writes some values in a way of its own.
+    private func noteSpelling(_ wanted: ParameterSet?, _ settled: ParameterSet, _ server: ServerConnection) {
+        guard shared.log.logLevel == .trace, let wanted else { return }
+        for parameter in wanted.reported {
+            guard let value = settled[parameter.name], value != parameter.value else { continue }
+            shared.log.trace(
+                "\(server.label) varcache_set_canonical: setting \(parameter.name) to its canonical version \(parameter.value) -> \(value)")
+        }
     }
 
     func errandFailed(_ server: ServerConnection, _ errand: ServerSession.Errand, _ fields: ErrorFields) {

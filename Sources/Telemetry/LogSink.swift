@@ -3,13 +3,16 @@ import Locking
 import Logging
 import Synchronization
 
-/// Where log lines go: standard error and, when configured, a file that is appended to without buffering.
+/// Where log lines go: standard error and, when configured, a file that is appended to without buffering, and the system's log.
 public final class LogSink: Sendable {
     private struct Output {
         var file: Int32 = -1
         var path = ""
         /// Standard error too (off with `-q` or in the background).
         var usesStandardError = true
+        /// Standard error leads to systemd's journal, which stamps lines itself.
+        var standardErrorIsJournal = false
+        var systemLog: SystemLog?
         var second: Int = -1
         var prefix = ""
         var zone = ""
@@ -40,7 +43,21 @@ public final class LogSink: Sendable {
         self.level.store(LevelCode(level), ordering: .relaxed)
     }
 
+    /// Whether lines are kept off standard error. What ends the process is told there all the same while there is no log file.
     public func setQuiet(_ quiet: Bool) { output.withLock { $0.usesStandardError = !quiet } }
+
+    /// Says that standard error leads to systemd's journal: lines carry their severity in the journal's way, and no time.
+    public func setJournal(_ isJournal: Bool) { output.withLock { $0.standardErrorIsJournal = isJournal } }
+
+    /// Sends lines to the system's log too, under this facility (`daemon`, `local0`, ...) and program name; nil stops that.
+    public func setSystemLog(_ target: (facility: String, name: String)?) {
+        let identity = target.map { SystemLog.Identity(facility: $0.facility, name: $0.name) }
+        output.withLock { output in
+            guard output.systemLog?.identity != identity else { return }
+            output.systemLog?.close()
+            output.systemLog = identity.map { SystemLog($0) }
+        }
+    }
 
     func write(level: Logger.Level, text: String) {
         let now = Self.now()
@@ -49,13 +66,19 @@ public final class LogSink: Sendable {
             let milliseconds = now.tv_nsec / 1_000_000
             let digits = String(milliseconds + 1000).dropFirst()
             // A line break inside a message would look like a new line of the log.
-            let line = "\(output.prefix).\(digits) \(output.zone) [\(getpid())] \(Self.name(level)) \(Self.indented(text))\n"
-            var bytes = line
-            bytes.withUTF8 { bytes in
-                if output.usesStandardError || output.file < 0 { _ = Glibc.write(2, bytes.baseAddress, bytes.count) }
-                if output.file >= 0 { _ = Glibc.write(output.file, bytes.baseAddress, bytes.count) }
+            let message = "\(Self.name(level)) \(Self.indented(text))\n"
+            let line = "\(output.prefix).\(digits) \(output.zone) [\(getpid())] \(message)"
+            if output.usesStandardError || (level == .critical && output.file < 0) {
+                Self.put(output.standardErrorIsJournal ? "<\(SystemLog.priority(level))>\(message)" : line, to: 2)
             }
+            if output.file >= 0 { Self.put(line, to: output.file) }
+            output.systemLog?.write(level, text)
         }
+    }
+
+    private static func put(_ line: String, to file: Int32) {
+        var bytes = line
+        bytes.withUTF8 { _ = Glibc.write(file, $0.baseAddress, $0.count) }
     }
 
     private static func indented(_ text: String) -> String {

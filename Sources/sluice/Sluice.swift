@@ -2,6 +2,7 @@ import ArgumentParser
 import Configuration
 import EventLoop
 import Pooler
+import TLS
 import Telemetry
 
 @main
@@ -10,7 +11,8 @@ struct Sluice: ParsableCommand {
         commandName: "sluice",
         abstract: "A connection pooler for PostgreSQL.",
         usage: """
-            sluice [-q] CONFIG.ini
+            sluice [-d] [-q] [-v] [-u USER] CONFIG.ini
+            sluice --check CONFIG.ini
             sluice [--database-url URL] [--listen-addr ADDRESS] [--listen-port PORT] [--pool-size N] [--workers N]
             """,
         discussion: """
@@ -20,8 +22,7 @@ struct Sluice: ParsableCommand {
 
             SIGHUP reads the file again. SIGTERM lets clients finish and leave, SIGINT ends when running transactions are done, SIGQUIT \
             ends at once.
-            """,
-        version: "Sluice \(PoolerProcess.version)")
+            """)
 
     @Argument(help: ArgumentHelp("Configuration file.", valueName: "CONFIG.ini"))
     var file: String?
@@ -41,8 +42,26 @@ struct Sluice: ParsableCommand {
     @Option(help: ArgumentHelp("Threads that carry connections. (default: one for each core)", valueName: "N"))
     var workers: Int?
 
-    @Flag(name: .shortAndLong, help: "No messages on standard error; they go to the log file only.")
+    @Flag(name: .shortAndLong, help: "Run in the background; needs a pidfile in the configuration.")
+    var daemon = false
+
+    @Flag(name: .shortAndLong, help: "No messages on standard error; they go to the log file or to syslog only.")
     var quiet = false
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("System user to become; beats the setting user.", valueName: "USER"))
+    var user: String?
+
+    @Flag(name: .shortAndLong, help: "More detail in the log; twice for still more.")
+    var verbose: Int
+
+    @Flag(name: .long, help: "Read the configuration, tell all that is wrong with it, and exit with status 0 or 1.")
+    var check = false
+
+    @Flag(name: [.customShort("V"), .long], help: "Show the version.")
+    var version = false
+
+    @Flag(name: [.customShort("R"), .customLong("reboot")], help: ArgumentHelp("Ignored.", visibility: .hidden))
+    var reboot = false
 
     enum Reference: String, ExpressibleByArgument {
         case markdown, ini
@@ -51,7 +70,30 @@ struct Sluice: ParsableCommand {
     @Option(help: ArgumentHelp("Print the settings as docs/configuration.md or Config/sluice.ini, and exit.", visibility: .hidden))
     var printConfigurationReference: Reference?
 
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            if exitCode(for: error).isSuccess {
+                ProcessControl.say(fullMessage(for: error) + "\n")
+                ProcessControl.exit(0)
+            }
+            // A command line that makes no sense is no different from a file that makes none: status 1, as scripts expect it.
+            if !(error is ExitCode) {
+                ProcessControl.complain("sluice: \(message(for: error))\nTry \"sluice --help\" for more information.")
+            }
+            ProcessControl.exit(1)
+        }
+        ProcessControl.exit(0)
+    }
+
     mutating func validate() throws {
+        if version || printConfigurationReference != nil { return }
+        if file == nil, check { throw ValidationError("--check: expected a configuration file") }
+        if file == nil, databaseURL == nil, Environment.value("DATABASE_URL") == nil {
+            throw ValidationError("nothing to pool: expected a configuration file, --database-url or DATABASE_URL")
+        }
         if file != nil, databaseURL != nil { throw ValidationError("give a configuration file or --database-url, not both") }
         if file != nil, listenAddr ?? listenPort.map(String.init) ?? poolSize.map(String.init) ?? workers.map(String.init) != nil {
             throw ValidationError("with a configuration file, these are settings: listen_addr, listen_port, default_pool_size, workers")
@@ -62,20 +104,49 @@ struct Sluice: ParsableCommand {
     }
 
     func run() throws {
-        switch printConfigurationReference {
-        case .markdown: print(SettingsTable.markdown(), terminator: "")
-        case .ini: print(SettingsTable.annotatedIni(), terminator: "")
-        case nil: try serve()
+        if version {
+            ProcessControl.say(
+                """
+                \(Version.line)
+                libevent \(EventLoop.libraryVersion)
+                adns: evdns2
+                tls: \(TLSLibrary.version)
+                systemd: yes
+
+                """)
+            return
         }
+        switch printConfigurationReference {
+        case .markdown: ProcessControl.say(SettingsTable.markdown())
+        case .ini: ProcessControl.say(SettingsTable.annotatedIni())
+        case nil: if check { try checkFile() } else { try serve() }
+        }
+    }
+
+    /// Everything that a start would refuse, without starting.
+    private func checkFile() throws {
+        guard let file else { return }
+        let (configuration, faults) = Configuration.check(path: file, read: Self.read)
+        for warning in configuration.warnings { ProcessControl.complain("warning: \(warning)") }
+        var problems = faults.map(\.description)
+        if problems.isEmpty { problems = PoolerProcess.problems(with: configuration).map { "\(file): \($0)" } }
+        for problem in problems { ProcessControl.complain("error: \(problem)") }
+        guard problems.isEmpty else { throw ExitCode(1) }
+        ProcessControl.say("\(file): no errors\n")
     }
 
     private func serve() throws {
         let sink = LogSink()
         let log = Log.logger(sink)
         do {
-            let settings = try load()
+            let configuration = try load(file)
+            var options = StartOptions()
+            (options.user, options.verbosity, options.daemonises, options.isQuiet) = (user, verbose, daemon, quiet)
             sink.setQuiet(quiet)
-            let process = PoolerProcess(configuration: settings, sink: sink) { () throws(ConfigurationError) in try load() }
+            if reboot { log.warning("-R is ignored: PgBouncer 1.26 has removed it") }
+            let process = PoolerProcess(configuration: configuration, options: options, sink: sink) {
+                (path: String?) throws(ConfigurationError) in try load(file == nil ? nil : path ?? file)
+            }
             try process.run()
         } catch let error as ConfigurationError {
             log.critical("\(error.description)")
@@ -92,7 +163,7 @@ struct Sluice: ParsableCommand {
         }
     }
 
-    private func load() throws(ConfigurationError) -> Configuration {
+    private func load(_ file: String?) throws(ConfigurationError) -> Configuration {
         var result: Configuration
         if let file {
             result = try Configuration.load(path: file, read: Self.read)

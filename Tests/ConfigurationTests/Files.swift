@@ -9,10 +9,16 @@ struct Files {
     }
 
     func load(_ path: String = "sluice.ini") throws(ConfigurationError) -> Configuration {
-        try Configuration.load(path: path) { path throws(ConfigurationError) in
-            guard let text = texts[path] else { throw ConfigurationError(file: path, message: "no such file") }
-            return Array(text.utf8)
-        }
+        try Configuration.load(path: path, read: read)
+    }
+
+    func check() -> (configuration: Configuration, faults: [ConfigurationError]) {
+        Configuration.check(path: "sluice.ini", read: read)
+    }
+
+    private func read(_ path: String) throws(ConfigurationError) -> [UInt8] {
+        guard let text = texts[path] else { throw ConfigurationError(file: path, message: "no such file") }
+        return Array(text.utf8)
     }
 
     /// The text of the error that loading ends in; "loaded" if there is none.
