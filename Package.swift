@@ -20,6 +20,11 @@ let package = Package(
     products: [
         .executable(name: "sluice", targets: ["sluice"])
     ],
+    traits: [
+        .trait(name: "PAM", description: "auth_type = pam, through libpam"),
+        .trait(name: "LDAP", description: "auth_type = ldap, through libldap"),
+        .default(enabledTraits: ["PAM", "LDAP"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
@@ -30,6 +35,11 @@ let package = Package(
         .systemLibrary(name: "CLibevent", pkgConfig: "libevent_core", providers: [.apt(["libevent-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CPAM", pkgConfig: "pam", providers: [.apt(["libpam0g-dev"])]),
+        .systemLibrary(name: "CLDAP", pkgConfig: "ldap", providers: [.apt(["libldap-dev"])]),
+        .target(name: "PAM", dependencies: [.target(name: "CPAM", condition: .when(traits: ["PAM"]))], cSettings: gnu, swiftSettings: strict),
+        .target(
+            name: "LDAP", dependencies: [.target(name: "CLDAP", condition: .when(traits: ["LDAP"]))], cSettings: gnu, swiftSettings: strict),
         .target(name: "Bytes", swiftSettings: strict),
         .target(name: "Locking", swiftSettings: strict),
         .target(name: "EventLoop", dependencies: ["CLibevent", "Locking"], cSettings: gnu, swiftSettings: strict),
@@ -53,7 +63,7 @@ let package = Package(
         .target(
             name: "Pooler",
             dependencies: [
-                "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "EventLoop", "TLS", "Bytes", "Locking",
+                "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "EventLoop", "TLS", "PAM", "LDAP", "Bytes", "Locking",
                 .product(name: "Logging", package: "swift-log"),
             ], cSettings: gnu, swiftSettings: strict),
 

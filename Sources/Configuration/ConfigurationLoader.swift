@@ -53,6 +53,7 @@ struct ConfigurationLoader {
         }
         if configuration.settings.conffile?.isEmpty ?? true { configuration.settings.conffile = path }
         loadUserList()
+        try loadAccessFiles()
         return configuration
     }
 
@@ -222,6 +223,32 @@ struct ConfigurationLoader {
             if let warning = configuration.userList.warning { configuration.warnings.append(warning) }
         } catch {
             configuration.warnings.append("auth_file is not read: \(error.description)")
+        }
+    }
+
+    /// The rules and maps of `auth_type = hba`. Without the rules nobody would be let in, so a file that can't be read is an error; a
+    /// line that is not understood is a warning.
+    private mutating func loadAccessFiles() throws(ConfigurationError) {
+        let settings = configuration.settings
+        if settings.authType == .ldap { try checkLDAPOptions() }
+        guard settings.authType == .hba else { return }
+        guard !settings.authHbaFile.isEmpty else {
+            throw ConfigurationError(file: path, key: "auth_hba_file", message: "auth_type \"hba\" needs a file of rules")
+        }
+        let rules = try read(settings.authHbaFile)
+        configuration.hostRules = HostRules(parsing: rules, file: settings.authHbaFile, read: read)
+        configuration.warnings += configuration.hostRules.warnings
+        guard let file = settings.authIdentFile, !file.isEmpty else { return }
+        configuration.identMaps = IdentMaps(parsing: try read(file), file: file)
+        configuration.warnings += configuration.identMaps.warnings
+    }
+
+    private func checkLDAPOptions() throws(ConfigurationError) {
+        guard let text = configuration.settings.authLdapOptions else { return }
+        do throws(InvalidValue) {
+            _ = try LDAPOptions(parsing: text)
+        } catch {
+            throw ConfigurationError(file: path, key: "auth_ldap_options", message: error.message)
         }
     }
 }
