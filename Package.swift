@@ -49,6 +49,7 @@ let package = Package(
         .target(name: "PostgresWire", swiftSettings: safe),
         .target(name: "Authentication", dependencies: ["TLS"], swiftSettings: safe),
         .target(name: "Configuration", swiftSettings: safe),
+        .target(name: "Statistics", swiftSettings: safe),
 
         // Line 2: decisions as values.
         .target(
@@ -63,7 +64,8 @@ let package = Package(
         .target(
             name: "Pooler",
             dependencies: [
-                "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "EventLoop", "TLS", "PAM", "LDAP", "Bytes", "Locking",
+                "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "Statistics", "EventLoop", "TLS", "PAM", "LDAP",
+                "Bytes", "Locking",
                 .product(name: "Logging", package: "swift-log"),
             ], cSettings: gnu, swiftSettings: strict),
 
@@ -79,6 +81,7 @@ let package = Package(
         .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),
         .testTarget(name: "AuthenticationTests", dependencies: ["Authentication"], swiftSettings: strict),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: strict),
+        .testTarget(name: "StatisticsTests", dependencies: ["Statistics"], swiftSettings: strict),
         .testTarget(name: "PoolCoreTests", dependencies: ["PoolCore"], swiftSettings: strict),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], cSettings: gnu, swiftSettings: strict),
     ]

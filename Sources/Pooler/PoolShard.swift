@@ -1,6 +1,7 @@
 import Configuration
 import PoolCore
 import PostgresWire
+import Statistics
 import Synchronization
 
 /// One worker's part of a pool.
@@ -27,6 +28,11 @@ final class PoolShard {
     var generation: UInt32
     /// Another worker has been asked for an idle server.
     var borrowing = 0
+    /// What has happened here.
+    @exclusivity(unchecked) var counters = PoolCounters()
+    /// The counts at the last end of a `stats_period`, and what the period before that end brought.
+    var countedBefore = PoolTotals()
+    var period = PeriodTotals()
 
     init(shared: SharedPool, worker: Int, database: Database, settings: PoolSettings) {
         self.shared = shared

@@ -1,3 +1,4 @@
+import Bytes
 import EventLoop
 import PoolCore
 import PostgresWire
@@ -76,6 +77,10 @@ final class ServerConnection {
     var lastActivity: Int64
     var queryStart: Int64 = 0
     var transactionStart: Int64 = 0
+    /// How long its client waited for it, until the first query is answered.
+    var waited: Int64 = 0
+    /// The first bytes of the last burst that began with a statement, as the client sent them.
+    let lastStatement = Excerpt(capacity: ServerConnection.excerptSize)
     /// The server's last words when it ends the connection by itself, and whether its client has heard them.
     var farewell: ErrorFields?
     var farewellWasForwarded = false
@@ -95,6 +100,9 @@ final class ServerConnection {
         self.connectTime = connectTime
         lastActivity = now
     }
+
+    /// Enough for the first 200 bytes of a text behind a message's header and a name.
+    static let excerptSize = 288
 
     var isOpen: Bool { phase != .closed }
 

@@ -31,6 +31,11 @@ struct SlotTable<Element: AnyObject> {
 
     /// All connections, as they are now: the table may change while the caller goes through them.
     var all: [Element] { elements.compactMap { $0 } }
+
+    /// Goes through all connections without a copy of the table: for what only looks.
+    func forEach(_ body: (Element) -> Void) {
+        for element in elements { if let element { body(element) } }
+    }
 }
 
 /// What a token of the loop names.

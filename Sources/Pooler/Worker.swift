@@ -1,6 +1,7 @@
 import Configuration
 import EventLoop
 import PoolCore
+import Statistics
 
 /// One thread, one loop, and the connections that belong to it.
 ///
@@ -42,6 +43,7 @@ actor Worker {
     func warmUp() { now().openMinimum() }
     func beginShutdown(_ mode: ShutdownMode) { now().beginShutdown(mode) }
     func census() -> Census { core.census() }
+    func statistics() -> WorkerStatistics { now().statistics() }
 
     func resolved(_ question: UInt64, _ host: String, _ result: Result<[SocketAddress], Resolver.Failure>) {
         now().resolved(question, host, result)

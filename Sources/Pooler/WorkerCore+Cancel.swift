@@ -38,6 +38,7 @@ extension WorkerCore {
             return
         }
         client.phase = .canceling
+        counters.cancelRequests &+= 1
         let (me, slot, target) = (peers[index], client.slot, peers[Int(address.worker)])
         if Int(address.worker) == index {
             cancelClient(key, slot: address.slot, requester: me, request: slot)

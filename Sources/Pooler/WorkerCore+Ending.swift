@@ -74,6 +74,7 @@ extension WorkerCore {
             let age = (now - client.connectTime) / 1_000_000
             shared.log.info("\(client.label) closing because: \(reason.text) (age=\(age)s)")
         }
+        count(reason, of: client)
         let server = client.server
         let wasMidMessage = client.passThrough > 0 && !client.dropsPassThrough
         if let shard = client.shard {
@@ -108,6 +109,7 @@ extension WorkerCore {
             shared.log.info("\(server.label) closing because: \(reason.text) (age=\(age)s)")
         }
         let shard = server.shard
+        shard.counters.serverDisconnects.add(reason.label)
         let wasOpening = !server.isLoggedIn || server.phase == .settingUp
         if server.phase == .idle {
             shard.queue.remove(server.slot)

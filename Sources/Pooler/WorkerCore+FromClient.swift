@@ -214,7 +214,7 @@ extension WorkerCore {
                 break
             case .query(let text, let preparation):
                 keep(bytes, run..<at)
-                write(preparation)
+                write(preparation, server)
                 var writer = MessageWriter()
                 writer.query(text)
                 toServer.append(writer.bytes)
@@ -229,7 +229,7 @@ extension WorkerCore {
                 run = at + take
             case .bind(let serverName, let portal, let rest, let preparation):
                 keep(bytes, run..<at)
-                write(preparation)
+                write(preparation, server)
                 toServer.append(Frontend.bind)
                 toServer.append(UInt32(4 + portal.count + 1 + serverName.count + 1 + (frame.length - (rest - at))))
                 toServer.append(bytes.extracting(portal))
@@ -239,7 +239,7 @@ extension WorkerCore {
                 run = rest
             case .describe(let serverName, let preparation):
                 keep(bytes, run..<at)
-                write(preparation)
+                write(preparation, server)
                 toServer.append(Frontend.describe)
                 toServer.append(UInt32(4 + 1 + serverName.count + 1))
                 toServer.append(Target.statement.rawValue)
@@ -248,17 +248,17 @@ extension WorkerCore {
                 run = at + take
             case .parse(let statement, let preparation):
                 keep(bytes, run..<at)
-                write(preparation)
-                writeParse(statement.serverName, statement)
+                write(preparation, server)
+                writeParse(statement.serverName, statement, server)
                 run = at + take
             case .parseUnnamed(let statement, let preparation):
                 keep(bytes, run..<at)
-                write(preparation)
-                writeParse([], statement)
+                write(preparation, server)
+                writeParse([], statement, server)
                 run = at + take
             case .forwardAfterUnnamed(let statement):
                 keep(bytes, run..<at)
-                writeParse([], statement)
+                writeParse([], statement, server)
                 run = at
             case .terminate:
                 sendBurst(client, server, bytes, run..<at)
@@ -269,6 +269,7 @@ extension WorkerCore {
                 fail(client, error)
                 return bytes.count
             }
+            count(frame.type, action, server)
             at += take
             if take < frame.length {
                 client.passThrough = frame.length - take
@@ -278,6 +279,7 @@ extension WorkerCore {
             if client.barrier != .none { break }
         }
         client.requestTime = now
+        noteBurst(server, bytes, start..<at)
         sendBurst(client, server, bytes, run..<at)
         // The end of a message that outlived its transaction, or nothing but what the pooler answers itself.
         if server.session.ledger.isEmpty { settle(server) }
@@ -289,7 +291,7 @@ extension WorkerCore {
         if !range.isEmpty { toServer.append(bytes.extracting(range)) }
     }
 
-    private func write(_ preparation: Preparation) {
+    private func write(_ preparation: Preparation, _ server: ServerConnection) {
         for id in preparation.close {
             let name = Statement.serverName(id)
             toServer.append(Frontend.close)
@@ -298,10 +300,34 @@ extension WorkerCore {
             toServer.append(name)
             toServer.append(0 as UInt8)
         }
-        if let statement = preparation.parse { writeParse(statement.serverName, statement) }
+        if let statement = preparation.parse { writeParse(statement.serverName, statement, server) }
     }
 
-    private func writeParse(_ name: [UInt8], _ statement: Statement) {
+    /// What SHOW STATS says of Parse and Bind.
+    @inline(__always)
+    private func count(_ type: UInt8, _ action: FrontendAction, _ server: ServerConnection) {
+        if type == Frontend.bind {
+            server.shard.counters.totals.binds &+= 1
+        } else if type == Frontend.parse {
+            server.shard.counters.totals.clientParses &+= 1
+            if case .forward = action { server.shard.counters.totals.serverParses &+= 1 }
+        }
+    }
+
+    /// Counts a burst, and keeps the beginning of one that begins with a statement: what a server is busy with is asked when it is too
+    /// late to look.
+    @inline(__always)
+    private func noteBurst(_ server: ServerConnection, _ bytes: Span<UInt8>, _ burst: Range<Int>) {
+        guard !burst.isEmpty else { return }
+        server.shard.counters.totals.bytesReceived &+= Int64(truncatingIfNeeded: burst.count)
+        switch bytes[burst.lowerBound] {
+        case Frontend.query, Frontend.parse, Frontend.bind: server.lastStatement.keep(bytes.extracting(burst))
+        default: break
+        }
+    }
+
+    private func writeParse(_ name: [UInt8], _ statement: Statement, _ server: ServerConnection) {
+        server.shard.counters.totals.serverParses &+= 1
         toServer.append(Frontend.parse)
         toServer.append(UInt32(4 + name.count + 1 + statement.definition.count))
         toServer.append(name)

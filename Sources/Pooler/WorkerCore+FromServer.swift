@@ -158,7 +158,7 @@ extension WorkerCore {
                     forwards = false
                 case .ready(let owed):
                     forwards = owed
-                    readyForQuery(server)
+                    readyForQuery(server, isClients: owed)
                 case .errandFailed(let errand, let fields):
                     forwards = false
                     // It may end the connection: what came before goes out first.
@@ -192,6 +192,7 @@ extension WorkerCore {
             invent(server)
         }
         sendBurst(server, bytes, run..<at)
+        server.shard.counters.totals.bytesSent &+= Int64(truncatingIfNeeded: at)
         server.lastActivity = now
         return at
     }
@@ -290,12 +291,25 @@ extension WorkerCore {
 
     // MARK: What the pooler itself looks at
 
-    private func readyForQuery(_ server: ServerConnection) {
+    /// `isClients`: the linked client is owed it.
+    @inline(__always)
+    private func readyForQuery(_ server: ServerConnection, isClients: Bool) {
+        let start = server.queryStart
+        if isClients, start > 0 {
+            let shard = server.shard
+            shard.counters.answered(after: now - start)
+            if server.session.status == .idle {
+                let begin = server.transactionStart > 0 ? server.transactionStart : start
+                shard.counters.ended(transactionOf: now - begin)
+            }
+            server.waited = 0
+        }
         switch server.session.status {
         case .idle: server.transactionStart = 0
-        default: if server.transactionStart == 0 { server.transactionStart = server.queryStart }
+        default: if server.transactionStart == 0 { server.transactionStart = start }
         }
-        if server.session.ledger.isEmpty { server.queryStart = 0 }
+        // What else is in the pipeline runs from now on.
+        server.queryStart = server.session.ledger.isEmpty ? 0 : now
     }
 
     /// Keeps both sides' settings up to date. Returns whether the client is to see it.
@@ -328,6 +342,9 @@ extension WorkerCore {
 
     private func noteFarewell(_ server: ServerConnection, _ bytes: Span<UInt8>, _ body: Range<Int>) {
         guard let fields = ErrorFields.read(bytes, body: body) else { return }
+        if server.client != nil, server.session.ledger.head?.disposition != .swallow {
+            server.shard.counters.errors.add(fields.code ?? "none")
+        }
         let severity = fields.nonlocalizedSeverity ?? fields.severity
         if severity == "FATAL" || severity == "PANIC" { server.farewell = fields }
     }

@@ -17,6 +17,7 @@ extension WorkerCore {
             shard.isFull = false
             if shard.hasDemand { serve(shard) }
         }
+        rollPeriod()
         ticks += 1
         if ticks % 3 == 0 {
             checkUnfinished()

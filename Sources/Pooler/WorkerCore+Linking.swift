@@ -81,7 +81,7 @@ extension WorkerCore {
     // MARK: Linking
 
     /// Connects a client with a server and sees to the server's settings; the client's messages are the caller's business.
-    func link(_ client: ClientConnection, _ server: ServerConnection) {
+    func link(_ client: ClientConnection, _ server: ServerConnection, waited: Int64 = 0) {
         client.phase = .linked
         client.server = server
         client.wasNotified = false
@@ -89,6 +89,8 @@ extension WorkerCore {
         server.phase = .linked
         server.wasUsed = true
         server.lastActivity = now
+        server.waited = waited
+        server.shard.counters.assigned(waited: waited)
         server.rules = server.shard.settings.rules
         server.session.begin(isShared: server.shard.settings.mode != .session)
         guard let wanted = client.session.parameters, wanted !== server.session.parameters else { return }
@@ -317,7 +319,7 @@ extension WorkerCore {
         while let waiter = shard.queue.dequeue() {
             guard let client = clients[waiter.client] else { continue }
             shard.publish()
-            link(client, server)
+            link(client, server, waited: now - waiter.since)
             carryOn(client)
             return
         }

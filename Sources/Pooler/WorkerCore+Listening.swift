@@ -60,6 +60,7 @@ extension WorkerCore {
         let client = ClientConnection(slot: slot, id: shared.nextID(), descriptor: descriptor, loop: loop, now: now)
         clients.set(slot, client)
         loggingIn += 1
+        counters.accepted &+= 1
         shared.capacity.withLock { $0.accept() }
         // With TCP_DEFER_ACCEPT the startup packet is here already: no event is needed to tell.
         if settings.tcpDeferAccept > 0, !isUnix { read(client, toEnd: false) }

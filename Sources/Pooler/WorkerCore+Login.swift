@@ -294,6 +294,7 @@ extension WorkerCore {
         writer.readyForQuery(.idle)
         client.login = nil
         loggingIn -= 1
+        shard.counters.totals.logins &+= 1
         client.phase = .idle
         client.requestTime = now
         send(writer.bytes, to: client)

@@ -241,6 +241,7 @@ extension WorkerCore {
         server.login = nil
         server.lastActivity = now
         shard.shared.connected.add(1, ordering: .relaxed)
+        shard.counters.serversOpened &+= 1
         if let query = shard.database.connectQuery, !query.isEmpty {
             server.phase = .settingUp
             run(.connectQuery, query, on: server)
@@ -318,6 +319,7 @@ extension WorkerCore {
         shard.servers -= 1
         shared.capacity.withLock { $0.closeServer(shard.shared.key) }
         shard.shared.loginFailed(fields, now: now)
+        shard.counters.serversFailed &+= 1
         defer { shard.isFull = false }
         // A server that is starting up will be there soon: those who wait go on waiting.
         guard isLogin, fields.code != SQLState.cannotConnectNow else { return }

@@ -3,6 +3,7 @@ import Configuration
 import EventLoop
 import PoolCore
 import PostgresWire
+import Statistics
 
 /// What a worker does, a turn of its loop at a time. Not Sendable: it lives inside its `Worker`.
 ///
@@ -56,6 +57,10 @@ final class WorkerCore {
     var loginTemplates = LoginTemplates()
     /// Clients that have not logged in.
     var loggingIn = 0
+    /// What belongs to no pool.
+    var counters = WorkerCounters()
+    /// When the present `stats_period` began.
+    var periodStart: Int64 = 0
 
     /// One `recv`. Larger than what the kernel usually has, so that a short read means drained.
     static let receiveSize = 128 * 1024

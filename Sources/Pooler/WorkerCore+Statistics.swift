@@ -1,0 +1,135 @@
+import PoolCore
+import Statistics
+
+/// What the worker has counted, and how things stand, for whoever asks.
+extension WorkerCore {
+    func statistics() -> WorkerStatistics {
+        let gauges = gauges()
+        let pools = shards.values.map { shard in
+            let limits = shard.settings.limits
+            return PoolStatistics(
+                database: shard.databaseName, user: shard.shared.key.user, counters: shard.counters, period: shard.period,
+                gauges: gauges[ObjectIdentifier(shard)] ?? PoolGauges(), poolSize: limits.pool, reserveSize: limits.reserve,
+                poolMode: shard.settings.mode.rawValue)
+        }
+        return WorkerStatistics(
+            pools: pools, counters: counters, clientsLoggingIn: loggingIn, clients: clients.count, servers: servers.count)
+    }
+
+    /// How many connections of each pool are in which state.
+    private func gauges() -> [ObjectIdentifier: PoolGauges] {
+        var result: [ObjectIdentifier: PoolGauges] = [:]
+        for shard in shards.values {
+            var gauges = PoolGauges()
+            gauges.clientsWaiting = shard.queue.waiting + shard.awaitingGreeting.count
+            gauges.longestWait = longestWait(shard)
+            gauges.clientsIdle = shard.clients - gauges.clientsWaiting
+            result[ObjectIdentifier(shard)] = gauges
+        }
+        servers.forEach { server in
+            result[ObjectIdentifier(server.shard), default: PoolGauges()].count(
+                server.state(now: now, checkDelay: checkDelay), hasClient: server.client != nil)
+        }
+        errands.forEach { errand in
+            let pool = ObjectIdentifier(errand.server.shard)
+            result[pool]?.serversCanceling += 1
+            if errand.requester != nil { result[pool]?.cancelRequests += 1 }
+        }
+        return result
+    }
+
+    /// How long the longest waiting client of a pool has waited here.
+    private func longestWait(_ shard: PoolShard) -> Int64 {
+        var since = shard.queue.head?.since ?? .max
+        for slot in shard.awaitingGreeting { since = min(since, clients[slot]?.connectTime ?? .max) }
+        return since == .max ? 0 : max(0, now - since)
+    }
+
+    /// Idle time after which a server is checked before use; nil when none ever is.
+    var checkDelay: Int64? { settings.serverCheckQuery.isEmpty ? nil : settings.serverCheckDelay }
+
+    // MARK: Periods
+
+    /// Ends a `stats_period` when it is over.
+    func rollPeriod() {
+        if periodStart == 0 { periodStart = now }
+        let length = now - periodStart
+        guard length >= Int64(settings.statsPeriod) * 1_000_000 else { return }
+        periodStart = now
+        for shard in shards.values {
+            shard.period = PeriodTotals(totals: shard.counters.totals - shard.countedBefore, duration: length)
+            shard.countedBefore = shard.counters.totals
+        }
+    }
+
+    // MARK: Reasons
+
+    func count(_ reason: CloseReason, of client: ClientConnection) {
+        if let shard = client.shard {
+            shard.counters.clientDisconnects.add(reason.label)
+        } else {
+            counters.disconnects.add(reason.label)
+        }
+    }
+}
+
+extension ServerConnection {
+    /// How SHOW SERVERS calls the state of a server.
+    enum State: String, Sendable {
+        case active, idle, used, tested, new
+        case beingCanceled = "being_canceled"
+    }
+
+    func state(now: Int64, checkDelay: Int64?) -> State {
+        switch phase {
+        case .connecting, .authenticating, .settingUp: .new
+        case .linked, .trying, .abandoned: .active
+        case .testing, .resetting: .tested
+        case .beingCanceled: .beingCanceled
+        case .idle: checkDelay.map { now - lastActivity >= $0 } == true ? .used : .idle
+        case .freed, .closed: .idle
+        }
+    }
+}
+
+extension PoolGauges {
+    fileprivate mutating func count(_ state: ServerConnection.State, hasClient: Bool) {
+        switch state {
+        case .active: serversActive += 1
+        case .idle: serversIdle += 1
+        case .used: serversUsed += 1
+        case .tested: serversTested += 1
+        case .new: serversLogin += 1
+        case .beingCanceled: serversBeingCanceled += 1
+        }
+        if hasClient {
+            clientsLinked += 1
+            clientsIdle -= 1
+        }
+    }
+}
+
+extension CloseReason {
+    /// The reason as a name of which there are only so many.
+    var label: String {
+        switch self {
+        case .clientEnded(let text), .quiet(let text): Self.label(text)
+        case .error(let error): error.label
+        }
+    }
+
+    /// Texts may end in details behind a colon.
+    static func label(_ text: String) -> String { String(text.prefix { $0 != ":" }.prefix(48)) }
+}
+
+extension ServerCloseReason {
+    /// The reason as a name of which there are only so many.
+    var label: String {
+        switch self {
+        case .obsolete(let text), .failed(let text): CloseReason.label(text)
+        case .lost: "server conn crashed?"
+        case .error(let error): error.label
+        case .violation: "protocol violation"
+        }
+    }
+}

@@ -1,0 +1,182 @@
+/// How many connections of a pool are in which state at the moment.
+public struct PoolGauges: Sendable, Equatable {
+    /// Clients that have a server.
+    public var clientsLinked = 0
+    /// Clients that have no server and want none.
+    public var clientsIdle = 0
+    /// Clients that wait for a server, or for the pool's first one.
+    public var clientsWaiting = 0
+    /// Cancel requests of clients that are being delivered.
+    public var cancelRequests = 0
+    /// Servers that a client has, or that are being cleaned up after one.
+    public var serversActive = 0
+    /// Connections that carry a cancel request.
+    public var serversCanceling = 0
+    /// Servers that are free but for a cancel request that may still hit them.
+    public var serversBeingCanceled = 0
+    /// Servers that can be given to a client at once.
+    public var serversIdle = 0
+    /// Idle servers that have rested so long that they are checked before use.
+    public var serversUsed = 0
+    /// Servers on which `server_reset_query` or `server_check_query` runs.
+    public var serversTested = 0
+    /// Servers that are being connected to or logged in to.
+    public var serversLogin = 0
+    /// How long the longest waiting client has waited, in microseconds; 0 when nobody waits.
+    public var longestWait: Int64 = 0
+
+    /// Nobody is here.
+    public init() {}
+
+    /// Clients in all.
+    public var clients: Int { clientsLinked + clientsIdle + clientsWaiting }
+    /// Servers in all, without those that carry cancel requests.
+    public var servers: Int { serversActive + serversBeingCanceled + serversIdle + serversUsed + serversTested + serversLogin }
+
+    /// Adds another worker's part of the pool.
+    public static func += (sum: inout PoolGauges, other: PoolGauges) {
+        sum.clientsLinked += other.clientsLinked
+        sum.clientsIdle += other.clientsIdle
+        sum.clientsWaiting += other.clientsWaiting
+        sum.cancelRequests += other.cancelRequests
+        sum.serversActive += other.serversActive
+        sum.serversCanceling += other.serversCanceling
+        sum.serversBeingCanceled += other.serversBeingCanceled
+        sum.serversIdle += other.serversIdle
+        sum.serversUsed += other.serversUsed
+        sum.serversTested += other.serversTested
+        sum.serversLogin += other.serversLogin
+        sum.longestWait = max(sum.longestWait, other.longestWait)
+    }
+}
+
+/// One pool as a worker, or all of them together, see it.
+public struct PoolStatistics: Sendable {
+    /// Name of the database as clients know it.
+    public let database: String
+    /// User that servers are logged in as.
+    public let user: String
+    /// What has been counted since the pool came into being.
+    public var counters: PoolCounters
+    /// What was counted in the last whole `stats_period`.
+    public var period: PeriodTotals
+    /// How things stand now.
+    public var gauges: PoolGauges
+    /// Limit on servers (`pool_size`); 0 means none.
+    public var poolSize: Int
+    /// Further servers for clients that wait too long.
+    public var reserveSize: Int
+    /// The pool mode, as the settings write it.
+    public var poolMode: String
+    /// The pool is paused.
+    public var isPaused: Bool
+
+    /// Puts the parts together.
+    public init(
+        database: String, user: String, counters: PoolCounters, period: PeriodTotals, gauges: PoolGauges, poolSize: Int = 0,
+        reserveSize: Int = 0, poolMode: String = "session", isPaused: Bool = false
+    ) {
+        self.database = database
+        self.user = user
+        self.counters = counters
+        self.period = period
+        self.gauges = gauges
+        self.poolSize = poolSize
+        self.reserveSize = reserveSize
+        self.poolMode = poolMode
+        self.isPaused = isPaused
+    }
+
+    /// Adds another worker's part of the same pool.
+    public static func += (sum: inout PoolStatistics, other: PoolStatistics) {
+        sum.counters += other.counters
+        sum.period += other.period
+        sum.gauges += other.gauges
+    }
+}
+
+/// What one worker has counted and how things stand there.
+public struct WorkerStatistics: Sendable {
+    /// Its part of each pool.
+    public var pools: [PoolStatistics]
+    /// What belongs to no pool.
+    public var counters: WorkerCounters
+    /// Clients that have not logged in.
+    public var clientsLoggingIn: Int
+    /// All client sockets.
+    public var clients: Int
+    /// All server sockets.
+    public var servers: Int
+
+    /// Puts the parts together.
+    public init(
+        pools: [PoolStatistics] = [], counters: WorkerCounters = WorkerCounters(), clientsLoggingIn: Int = 0, clients: Int = 0,
+        servers: Int = 0
+    ) {
+        self.pools = pools
+        self.counters = counters
+        self.clientsLoggingIn = clientsLoggingIn
+        self.clients = clients
+        self.servers = servers
+    }
+}
+
+/// All workers together: what SHOW, the log and the metrics are made of.
+public struct ProcessStatistics: Sendable {
+    /// Every pool once, by database, then by user (in the order of their bytes).
+    public var pools: [PoolStatistics] = []
+    /// What belongs to no pool.
+    public var counters = WorkerCounters()
+    /// Clients that have not logged in.
+    public var clientsLoggingIn = 0
+    /// All client sockets.
+    public var clients = 0
+    /// All server sockets.
+    public var servers = 0
+
+    /// Adds the workers up.
+    public init(_ workers: [WorkerStatistics]) {
+        var places: [[String]: Int] = [:]
+        for worker in workers {
+            for pool in worker.pools {
+                if let place = places[[pool.database, pool.user]] {
+                    pools[place] += pool
+                } else {
+                    places[[pool.database, pool.user]] = pools.count
+                    pools.append(pool)
+                }
+            }
+            counters += worker.counters
+            clientsLoggingIn += worker.clientsLoggingIn
+            clients += worker.clients
+            servers += worker.servers
+        }
+        pools.sort { Self.precedes(($0.database, $0.user), ($1.database, $1.user)) }
+    }
+
+    private static func precedes(_ left: (String, String), _ right: (String, String)) -> Bool {
+        if left.0 != right.0 { return left.0.utf8.lexicographicallyPrecedes(right.0.utf8) }
+        return left.1.utf8.lexicographicallyPrecedes(right.1.utf8)
+    }
+
+    /// The pools of each database added up, in order of the databases' names.
+    public var databases: [(name: String, totals: PoolTotals, period: PeriodTotals)] {
+        var result: [(name: String, totals: PoolTotals, period: PeriodTotals)] = []
+        for pool in pools {
+            if result.last?.name != pool.database { result.append((pool.database, PoolTotals(), PeriodTotals())) }
+            result[result.count - 1].totals += pool.counters.totals
+            result[result.count - 1].period += pool.period
+        }
+        return result
+    }
+
+    /// All pools added up.
+    public var total: (totals: PoolTotals, period: PeriodTotals) {
+        var result = (totals: PoolTotals(), period: PeriodTotals())
+        for pool in pools {
+            result.totals += pool.counters.totals
+            result.period += pool.period
+        }
+        return result
+    }
+}
