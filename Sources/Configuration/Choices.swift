@@ -32,8 +32,8 @@ public enum AuthType: String, Sendable, Equatable, CaseIterable {
     /// Whether Sluice can authenticate a client this way; logins that need another way are refused.
     public var isBuilt: Bool {
         switch self {
-        case .any, .trust, .plain, .md5, .scramSHA256: true
-        case .cert, .hba, .ldap, .pam: false
+        case .any, .trust, .plain, .md5, .scramSHA256, .hba, .ldap, .pam: true
+        case .cert: false
         }
     }
 }

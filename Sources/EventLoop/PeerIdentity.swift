@@ -19,7 +19,9 @@ public struct PeerIdentity: Sendable, Equatable {
         var entry = passwd()
         var found: UnsafeMutablePointer<passwd>?
         return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 16 * 1024) { text in
-            guard getpwuid_r(userID, &entry, text.baseAddress, text.count, &found) == 0, found != nil, let name = entry.pw_name else {
+            guard let start = text.baseAddress, getpwuid_r(userID, &entry, start, text.count, &found) == 0, found != nil,
+                let name = entry.pw_name
+            else {
                 return nil
             }
             return String(cString: name)

@@ -30,16 +30,16 @@ public enum PAMStack {
                 var conversation = pam_conv(conv: answer, appdata_ptr: secret.baseAddress)
                 var handle: OpaquePointer?
                 var status = pam_start(service, user, &conversation, &handle)
-                guard status == PAM_SUCCESS else { return text(handle, status) }
+                guard status == PAM_SUCCESS, let handle else { return "pam_start failed with status \(status)" }
                 defer { pam_end(handle, status) }
                 status = remoteHost.withCString { pam_set_item(handle, PAM_RHOST, $0) }
-                if status == PAM_SUCCESS { status = pam_authenticate(handle, PAM_SILENT) }
-                if status == PAM_SUCCESS { status = pam_acct_mgmt(handle, PAM_SILENT) }
+                if status == PAM_SUCCESS { status = pam_authenticate(handle, Int32(PAM_SILENT)) }
+                if status == PAM_SUCCESS { status = pam_acct_mgmt(handle, Int32(PAM_SILENT)) }
                 return status == PAM_SUCCESS ? nil : text(handle, status)
             }
         }
 
-        private static func text(_ handle: OpaquePointer?, _ status: Int32) -> String {
+        private static func text(_ handle: OpaquePointer, _ status: Int32) -> String {
             pam_strerror(handle, status).map { String(cString: $0) } ?? "PAM error \(status)"
         }
 

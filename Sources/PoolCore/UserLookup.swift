@@ -57,7 +57,7 @@ public struct UserLookup: Sendable {
             let fields = ErrorFields.read(bytes, body: body)
             fail("\(fields?.severity ?? "ERROR"): \(fields?.message ?? "unknown error")")
         case Backend.readyForQuery:
-            isBroken = TransactionStatus.read(bytes, body: body) != .idle
+            isBroken = ReadyForQueryMessage.read(bytes, body: body) != .idle
             return failure.map { .failed($0) } ?? result
         default:
             break

@@ -20,6 +20,12 @@ final class Credential: Sendable {
         secret = StoredSecret(text: text)
     }
 
+    /// A password that somebody typed: whatever it looks like, it is no hash.
+    init(plain: String) {
+        text = plain
+        secret = .plain(plain)
+    }
+
     var derivedSecret: SCRAMSecret? { learnt.withLock { $0.derived } }
     var keys: SCRAMKeys? { learnt.withLock { $0.keys } }
 
@@ -35,10 +41,18 @@ final class CredentialStore: Sendable {
 
     /// The credential of this user with this text, with all that was learnt about it.
     func credential(of user: String, text: String) -> Credential {
+        credential(of: user, Credential(text: text))
+    }
+
+    /// The credential of this user with this password in plain text.
+    func credential(of user: String, plain: String) -> Credential {
+        credential(of: user, Credential(plain: plain))
+    }
+
+    private func credential(of user: String, _ fresh: Credential) -> Credential {
         credentials.withLock { credentials in
-            if let known = credentials[user], known.text == text { return known }
+            if let known = credentials[user], known.secret == fresh.secret { return known }
             if credentials.count >= Self.limit { credentials = [:] }
-            let fresh = Credential(text: text)
             credentials[user] = fresh
             return fresh
         }

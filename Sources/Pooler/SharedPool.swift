@@ -53,6 +53,7 @@ final class SharedPool: Sendable {
         /// The entry that the servers of the present generation were made for, once it has changed.
         var database: Database?
         var isRemoved = false
+        var credential: Credential?
     }
 
     init(key: CapacityLedger.PoolKey, workers: Int, statements: StatementTable) {
@@ -75,6 +76,11 @@ final class SharedPool: Sendable {
             return greeting
         }
     }
+
+    /// What a client brought that the user list does not know (`auth_query`, PAM, LDAP): servers are opened with it.
+    var credential: Credential? { content.withLock { $0.credential } }
+
+    func learn(_ credential: Credential) { content.withLock { $0.credential = credential } }
 
     var failure: Failure? { content.withLock { $0.failure } }
 

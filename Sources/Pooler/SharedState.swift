@@ -19,6 +19,9 @@ final class SharedState: Sendable {
     /// Draws what makes mock SCRAM salts the same for each try of an unknown user, and different in each process.
     let processKey = SecureRandom.bytes(32)
     let credentials = CredentialStore()
+    /// PBKDF2 on few threads: more would take the processors from those who run queries.
+    let hashing = ThreadGroup(name: "hashing", threads: max(1, Threads.processors / 2), capacity: 1000)
+    let examiner = Examiner()
 
     private let pools = Locked<[CapacityLedger.PoolKey: SharedPool]>([:])
     private let statements = Locked<[String: StatementTable]>([:])

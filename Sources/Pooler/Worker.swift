@@ -1,3 +1,4 @@
+import Authentication
 import Configuration
 import EventLoop
 import PoolCore
@@ -48,6 +49,14 @@ actor Worker {
     func resolved(_ question: UInt64, _ host: String, _ result: Result<[SocketAddress], Resolver.Failure>) {
         now().resolved(question, host, result)
     }
+
+    // What others did for logins; see WorkerCore+Outsourcing.swift and WorkerCore+UserLookup.swift.
+    func derived(_ derivation: KeyDerivation, _ salted: SaltedPassword) { now().derived(derivation, salted) }
+    func checked(_ slot: UInt32, _ id: UInt64, _ password: [UInt8], _ failure: String?) { now().checked(slot, id, password, failure) }
+    func lookUp(_ pending: PendingLookup, database: String, authUser: String) {
+        now().lookUp(pending, database: database, authUser: authUser)
+    }
+    func lookedUp(_ slot: UInt32, _ id: UInt64, _ answer: LookupAnswer) { now().lookedUp(slot, id, answer) }
 
     // Between workers; see WorkerCore+Lending.swift.
     func cancel(_ key: UInt64, slot: UInt32, from requester: Worker, request: UInt32) {

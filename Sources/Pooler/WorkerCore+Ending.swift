@@ -121,6 +121,8 @@ extension WorkerCore {
             writer.terminate()
             _ = server.socket.send(writer.bytes.span)
         }
+        let lookup = server.lookup
+        server.lookup = nil
         let client = server.client
         let wasLoggedIn = server.isLoggedIn
         let toldAlready = server.farewellWasForwarded
@@ -142,6 +144,7 @@ extension WorkerCore {
                 fail(client, server.farewell.map { .serverSaid($0) } ?? reason.clientError)
             }
         }
+        if let lookup { lookupLost(lookup, shard, reason) }
         capacityFreed(shard)
     }
 

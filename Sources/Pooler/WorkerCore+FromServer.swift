@@ -79,6 +79,7 @@ extension WorkerCore {
 
     private func handle(_ server: ServerConnection, _ bytes: Span<UInt8>) -> Int {
         if server.phase == .authenticating { return login(server, bytes) }
+        if server.phase == .lookingUp { return lookUp(server, bytes) }
         return relay(server, bytes)
     }
 

@@ -17,6 +17,8 @@ extension WorkerCore {
     /// Handles bytes of a client that is not logged in; returns up to where.
     func login(_ client: ClientConnection, _ bytes: Span<UInt8>, from offset: Int) -> Int {
         if case .startup = client.phase { return startup(client, bytes, from: offset) }
+        // Somebody else is asked about this client; what it sends meanwhile waits.
+        if client.login?.isSuspended == true { return offset }
         switch peekFrame(bytes, at: offset) {
         case .short:
             return offset
@@ -38,9 +40,9 @@ extension WorkerCore {
                 return bytes.count
             }
             guard bytes.count - offset >= frame.length else { return offset }
-            guard let login = client.login else { return bytes.count }
-            let body = [UInt8](copying: bytes, in: frame.body(at: offset))
-            take(login.exchange.receivedPassword(body), client, login)
+            guard let login = client.login, let step = login.exchange?.receivedPassword([UInt8](copying: bytes, in: frame.body(at: offset)))
+            else { return bytes.count }
+            take(step, client, login)
             return offset + frame.length
         }
     }
@@ -123,22 +125,8 @@ extension WorkerCore {
             fail(client, .tooManyClients)
             return
         }
-        let method = LoginMethod(rawValue: settings.authType.rawValue)
-        guard let method, method != .any || template.database?.forcedUser != nil else {
-            fail(client, .authenticationFailed("bouncer config error"))
-            return
-        }
-        let credential = template.credential
-        let login = ClientLoginState(
-            template: template,
-            exchange: ClientLogin(
-                method: method, user: template.user, secret: credential?.secret, derivedSecret: credential?.derivedSecret,
-                randomness: .fresh(processKey: shared.processKey), iterations: settings.scramIterations),
-            credential: credential)
         send(template.negotiation, to: client)
-        client.login = login
-        client.phase = .authenticating
-        take(login.exchange.start(), client, login)
+        judge(client, template)
     }
 
     /// Everything of the startup packet that is a run-time parameter; nil when the client was refused.
@@ -188,37 +176,10 @@ extension WorkerCore {
         if let index { parameters[index] = parameter } else { parameters.append(parameter) }
     }
 
-    // MARK: Who is it?
-
-    private func take(_ step: ClientLogin.Step, _ client: ClientConnection, _ login: ClientLoginState) {
-        if login.exchange.hasDerived, let secret = login.exchange.derivedSecret { login.credential?.learn(derived: secret) }
-        switch step {
-        case .send(let request):
-            var writer = MessageWriter()
-            switch request {
-            case .ok: writer.authentication(.ok)
-            case .cleartextPassword: writer.authentication(.cleartextPassword)
-            case .md5Password(let salt):
-                writer.authentication(.md5Password(salt: salt.reduce(0) { $0 << 8 | UInt32($1) }))
-            case .sasl(let mechanisms): writer.authentication(.sasl(mechanisms: mechanisms))
-            case .saslContinue(let data): writer.authentication(.saslContinue(data))
-            case .saslFinal(let data): writer.authentication(.saslFinal(data))
-            }
-            send(writer.bytes, to: client)
-        case .rejected(let rejection):
-            shared.log.info("\(client.label) login failed: \(rejection.logReason)")
-            fail(client, .authenticationFailed(rejection.clientText))
-        case .accepted(let saslFinal, let keys):
-            if let keys { login.credential?.learn(keys: keys) }
-            var writer = MessageWriter()
-            if let saslFinal { writer.authentication(.saslFinal(saslFinal)) }
-            writer.authentication(.ok)
-            accepted(client, login, writer)
-        }
-    }
+    // MARK: The pool
 
     /// The password was right; now the rest may be told.
-    private func accepted(_ client: ClientConnection, _ login: ClientLoginState, _ answer: MessageWriter) {
+    func accepted(_ client: ClientConnection, _ login: ClientLoginState, _ answer: MessageWriter) {
         let template = login.template
         guard let database = template.database else {
             fail(client, .noSuchDatabase(template.databaseName))
@@ -233,6 +194,8 @@ extension WorkerCore {
         }
         let shard = template.shard ?? shard(of: database, user: database.forcedUser ?? client.user)
         template.shard = shard
+        // Users whom the user list does not know bring the pool's credential with them.
+        if template.credential == nil, database.forcedUser == nil, let credential = login.credential { shard.shared.learn(credential) }
         client.shard = shard
         shard.clients += 1
         if settings.logConnections {
@@ -256,8 +219,8 @@ extension WorkerCore {
     }
 
     /// The shard of this worker for a pool, made on first use.
-    func shard(of database: Database, user: String) -> PoolShard {
-        let key = CapacityLedger.PoolKey(database: database.name, user: user)
+    func shard(of database: Database, user: String, isForLookups: Bool = false) -> PoolShard {
+        let key = CapacityLedger.PoolKey(database: database.name, user: user, isForLookups: isForLookups)
         if let shard = shards[key] { return shard }
         if configuration.databases[database.name] == nil, shared.isNewAutoDatabase(database.name) {
             shared.log.info("registered new auto-database: db=\(database.name)")

@@ -55,6 +55,8 @@ final class WorkerCore {
     var isShortOfDescriptors = false
     var ticks = 0
     var loginTemplates = LoginTemplates()
+    /// Runs of PBKDF2 under way, and who waits for them.
+    var derivations: [KeyDerivation: [DerivationWaiter]] = [:]
     /// Clients that have not logged in.
     var loggingIn = 0
     /// What belongs to no pool.
