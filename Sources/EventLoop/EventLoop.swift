@@ -18,6 +18,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     private var tickDue = false
     private var ownerHasWork = false
     private var ticker: UnsafeMutablePointer<event>
+    private let tickDescriptor: Int32
     private var wakeEvent: UnsafeMutablePointer<event>
     private let wakeDescriptor: Int32
     private let inbox = Locked<[UnownedJob]>([])
@@ -30,6 +31,12 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         self.base = base
         wakeDescriptor = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
         guard wakeDescriptor >= 0 else { throw SystemError(call: "eventfd", number: errno) }
+        // Not a timeout of libevent's: with one, the kernel arms and disarms a timer and libevent reads the clock at every wait.
+        tickDescriptor = timerfd_create(CLOCK_MONOTONIC, Int32(TFD_NONBLOCK | TFD_CLOEXEC))
+        guard tickDescriptor >= 0 else { throw SystemError(call: "timerfd_create", number: errno) }
+        let interval = timespec(tv_sec: Int(tick / 1_000_000), tv_nsec: Int(tick % 1_000_000) * 1000)
+        var schedule = itimerspec(it_interval: interval, it_value: interval)
+        timerfd_settime(tickDescriptor, 0, &schedule, nil)
         wakeEvent = .allocate(capacity: 1)
         ticker = .allocate(capacity: 1)
         let this = Unmanaged.passUnretained(self).toOpaque()
@@ -37,10 +44,14 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         event_assign(wakeEvent, base, wakeDescriptor, Int16(EV_READ | EV_PERSIST | EV_ET), { _, _, _ in }, nil)
         event_add(wakeEvent, nil)
         event_assign(
-            ticker, base, -1, Int16(EV_PERSIST),
-            { _, _, context in Unmanaged<EventLoop>.fromOpaque(context!).takeUnretainedValue().tickDue = true }, this)
-        var interval = timeval(tv_sec: Int(tick / 1_000_000), tv_usec: Int(tick % 1_000_000))
-        event_add(ticker, &interval)
+            ticker, base, tickDescriptor, Int16(EV_READ | EV_PERSIST | EV_ET),
+            { descriptor, _, context in
+                // Without this read the kernel does not wind the timer up again.
+                var expirations: UInt64 = 0
+                _ = read(descriptor, &expirations, 8)
+                Unmanaged<EventLoop>.fromOpaque(context!).takeUnretainedValue().tickDue = true
+            }, this)
+        event_add(ticker, nil)
         ready.reserveCapacity(256)
     }
 
@@ -50,6 +61,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         wakeEvent.deallocate()
         ticker.deallocate()
         close(wakeDescriptor)
+        close(tickDescriptor)
         event_base_free(base)
     }
 

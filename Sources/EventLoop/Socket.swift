@@ -85,7 +85,7 @@ public struct Socket: ~Copyable {
     @inline(__always)
     public borrowing func receive(into buffer: ReceiveBuffer) -> Received {
         while true {
-            let count = recv(descriptor, buffer.start, buffer.capacity, 0)
+            let count = plain_recv(descriptor, buffer.start, buffer.capacity)
             if count > 0 { return .bytes(count) }
             if count == 0 { return .endOfStream }
             let number = errno
@@ -100,7 +100,7 @@ public struct Socket: ~Copyable {
         let descriptor = descriptor
         return bytes.withUnsafeBufferPointer { bytes in
             while true {
-                let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+                let count = plain_send(descriptor, bytes.baseAddress, bytes.count)
                 if count >= 0 { return .bytes(count) }
                 let number = errno
                 if number == EAGAIN { return .bytes(0) }

@@ -286,6 +286,17 @@ public struct ReplyLedger: Sendable {
         return .failed(first)
     }
 
+    /// The head has got its last answer, in the ordinary way: no COPY, no error, nothing in doubt.
+    @inline(__always)
+    mutating func settleHead() {
+        let request = owed.removeFirst().request
+        if owed.isEmpty {
+            if request == .query { mayBeSkipped = false }
+        } else {
+            dropCopyMarks()
+        }
+    }
+
     private mutating func pop() {
         owed.removeFirst()
         dropCopyMarks()

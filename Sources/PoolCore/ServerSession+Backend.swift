@@ -63,6 +63,33 @@ extension ServerSession {
         }
     }
 
+    /// Judges the messages that nearly every answer consists of, if nothing is unusual about them: whole, owed to the client as they are,
+    /// and nothing to take note of. True: forwarded, and settled where it settles something. False: nothing was done, ask `receive`.
+    public mutating func passes(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int) -> Bool {
+        guard let head = ledger.head, head.disposition == .forward, head.note < Self.firstNote, !ledger.isUncertain, !ledger.isCopyingIn
+        else { return false }
+        switch frame.type {
+        case Backend.rowDescription:
+            if head.request == .query { return true }
+            guard head.request == .describe else { return false }
+        case Backend.bindComplete:
+            guard head.request == .bind else { return false }
+        case Backend.commandComplete:
+            guard frame.length >= 9, bytes.count - offset >= 9, !Self.isUnusualTag(bytes, at: offset) else { return false }
+            if head.request == .query { return true }
+            guard head.request == .execute else { return false }
+        case Backend.readyForQuery:
+            guard head.request == .query || head.request == .sync,
+                let status = ReadyForQueryMessage.read(bytes, body: frame.body(at: offset))
+            else { return false }
+            self.status = status
+        default:
+            return false
+        }
+        ledger.settleHead()
+        return true
+    }
+
     /// The messages that the pooler has to see whole. They are short, but for errors and notices.
     @inlinable
     public static func needsWhole(_ type: UInt8) -> Bool {
@@ -228,12 +255,17 @@ extension ServerSession {
         table: StatementTable
     ) {
         guard frame.length >= 9, offset + 9 <= bytes.count else { return }
-        // ALTER, CREATE, DROP, DISCARD, DEALLOCATE, PREPARE, LISTEN, RESET, SET; but not SELECT, INSERT, UPDATE, COMMIT, BEGIN.
+        if Self.isUnusualTag(bytes, at: offset) { noteUnusualTag(frame, bytes, at: offset, of: owed, client: &client, table: table) }
+    }
+
+    /// ALTER, CREATE, DROP, DISCARD, DEALLOCATE, PREPARE, LISTEN, RESET, SET; but not SELECT, INSERT, UPDATE, COMMIT, BEGIN. The tag has at
+    /// least three letters.
+    @inline(__always)
+    private static func isUnusualTag(_ bytes: Span<UInt8>, at offset: Int) -> Bool {
         switch (bytes[offset + 5], bytes[offset + 6]) {
-        case (0x41, 0x4C), (0x43, 0x52), (0x44, 0x52), (0x44, 0x49), (0x44, 0x45), (0x50, 0x52), (0x4C, 0x49), (0x52, 0x45),
-            (0x53, 0x45) where bytes[offset + 7] != 0x4C:
-            noteUnusualTag(frame, bytes, at: offset, of: owed, client: &client, table: table)
-        default: break
+        case (0x41, 0x4C), (0x43, 0x52), (0x44, 0x52), (0x44, 0x49), (0x44, 0x45), (0x50, 0x52), (0x4C, 0x49), (0x52, 0x45): true
+        case (0x53, 0x45): bytes[offset + 7] != 0x4C
+        default: false
         }
     }
 

@@ -4,7 +4,9 @@ import PostgresWire
 ///
 /// `translate` judges what a client sends (ServerSession+Frontend.swift), `receive` what the server answers
 /// (ServerSession+Backend.swift). Both see a message at a time and say what to do; moving bytes is the shell's business.
-public struct ServerSession: Sendable {
+///
+/// Not copyable: there is one for each connection, and a copy by accident costs a dozen references on the query path.
+public struct ServerSession: ~Copyable, Sendable {
     /// How messages of the linked client are treated.
     public struct Rules: Sendable {
         /// Prepared statements are mapped, so that they survive a change of server.
@@ -81,7 +83,7 @@ public struct ServerSession: Sendable {
     }
 
     /// The server may be given to another client.
-    @inlinable public var isReusable: Bool { status == .idle && ledger.isSettled }
+    public var isReusable: Bool { status == .idle && ledger.isSettled }
 
     /// Syncs on their way that may tell of a failure which changes what names mean. Messages that use a name wait for them.
     public internal(set) var fences = 0

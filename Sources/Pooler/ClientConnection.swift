@@ -24,21 +24,21 @@ final class ClientConnection {
 
     let slot: UInt32
     let id: UInt64
-    @exclusivity(unchecked) var socket: Socket
-    @exclusivity(unchecked) var phase = Phase.startup
-    @exclusivity(unchecked) var session = ClientSession()
+    var socket: Socket
+    var phase = Phase.startup
+    var session = ClientSession()
     var shard: PoolShard?
-    @exclusivity(unchecked) var server: ServerConnection?
+    var server: ServerConnection?
     /// What the login needs and nobody after it.
     var login: ClientLoginState?
     /// Name of the login user, which a forced user of the database does not change.
     var user = ""
 
     /// Bytes received and not forwarded: an unfinished message, or messages that wait for a server.
-    @exclusivity(unchecked) var held: [UInt8] = []
-    @exclusivity(unchecked) var outgoing = Outgoing()
+    var held: [UInt8] = []
+    var outgoing = Outgoing()
     /// How much of a message that is forwarded in pieces is still to come, and whether it is dropped instead.
-    @exclusivity(unchecked) var passThrough = 0
+    var passThrough = 0
     var dropsPassThrough = false
     enum Barrier {
         /// Messages go to the server as they come.

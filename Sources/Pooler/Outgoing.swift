@@ -1,4 +1,5 @@
 import Bytes
+import EventLoop
 
 /// What a full socket has not taken yet. While there is any, the other side is not read, so this stays as small as one read.
 struct Outgoing {
@@ -10,17 +11,21 @@ struct Outgoing {
 
     mutating func append(_ more: Span<UInt8>) { bytes.append(copying: more) }
 
-    var pending: Span<UInt8> {
-        @_lifetime(borrow self)
-        borrowing get { bytes.span.extracting(sent...) }
+    /// Sends as much as the socket takes: all of it if this is empty afterwards. Returns why the socket failed.
+    mutating func flush(to socket: borrowing Socket) -> SystemError? {
+        while !bytes.isEmpty {
+            switch socket.send(bytes.span.extracting(sent...)) {
+            case .bytes(0): return nil
+            case .bytes(let count): consume(count)
+            case .failed(let error): return error
+            }
+        }
+        return nil
     }
 
-    mutating func consume(_ count: Int) {
+    private mutating func consume(_ count: Int) {
         sent += count
-        if sent == bytes.count {
-            bytes = []
-            sent = 0
-        }
+        if sent == bytes.count { clear() }
     }
 
     mutating func clear() {

@@ -10,8 +10,8 @@ final class PoolShard {
     let shared: SharedPool
     let worker: Int
     var database: Database
-    @exclusivity(unchecked) var settings: PoolSettings
-    @exclusivity(unchecked) var queue = PoolQueue()
+    var settings: PoolSettings
+    var queue = PoolQueue()
     /// Servers of this worker that are not ready for use yet.
     var opening = 0
     /// All servers of this worker.
@@ -30,7 +30,7 @@ final class PoolShard {
     /// Another worker has been asked for an idle server.
     var borrowing = 0
     /// What has happened here.
-    @exclusivity(unchecked) var counters = PoolCounters()
+    var counters = PoolCounters()
     /// The counts at the last end of a `stats_period`, and what the period before that end brought.
     var countedBefore = PoolTotals()
     var period = PeriodTotals()

@@ -36,12 +36,12 @@ final class ServerConnection {
 
     let slot: UInt32
     let id: UInt64
-    @exclusivity(unchecked) var socket: Socket
+    var socket: Socket
     let shard: PoolShard
     let address: SocketAddress
-    @exclusivity(unchecked) var phase = Phase.connecting
-    @exclusivity(unchecked) var session: ServerSession
-    @exclusivity(unchecked) var client: ClientConnection?
+    var phase = Phase.connecting
+    var session: ServerSession
+    var client: ClientConnection?
     /// Where else to try if this address can't be reached.
     var otherAddresses: [SocketAddress] = []
     /// Until the login is done.
@@ -51,10 +51,10 @@ final class ServerConnection {
     var lookup: PendingLookup?
 
     /// An unfinished message of which the head is needed.
-    @exclusivity(unchecked) var held: [UInt8] = []
-    @exclusivity(unchecked) var outgoing = Outgoing()
+    var held: [UInt8] = []
+    var outgoing = Outgoing()
     /// How much of a message that is forwarded in pieces is still to come, and whether it is dropped instead.
-    @exclusivity(unchecked) var passThrough = 0
+    var passThrough = 0
     var dropsPassThrough = false
     /// The client got the beginning of a message: nothing but its rest may follow.
     var isMidMessage: Bool { passThrough > 0 && !dropsPassThrough }
@@ -113,7 +113,9 @@ final class ServerConnection {
 
     /// Nothing of its client is left on it, in either direction: it may change hands.
     var isClean: Bool {
-        session.isReusable && outgoing.isEmpty && passThrough == 0 && (client.map { $0.passThrough == 0 || $0.dropsPassThrough } ?? true)
+        guard session.isReusable, passThrough == 0, outgoing.isEmpty else { return false }
+        guard let client else { return true }
+        return client.passThrough == 0 || client.dropsPassThrough
     }
     var isLoggedIn: Bool { phase != .connecting && phase != .authenticating && phase != .closed }
 

@@ -377,16 +377,11 @@ extension WorkerCore {
     }
 
     func flush(_ server: ServerConnection) {
-        while !server.outgoing.isEmpty {
-            switch server.socket.send(server.outgoing.pending) {
-            case .bytes(let count):
-                if count == 0 { return }
-                server.outgoing.consume(count)
-            case .failed:
-                breakOff(server)
-                return
-            }
+        if server.outgoing.flush(to: server.socket) != nil {
+            breakOff(server)
+            return
         }
+        if !server.outgoing.isEmpty { return }
         settle(server)
         if let client = server.client {
             consumeHeld(client)

@@ -88,6 +88,7 @@ extension WorkerCore {
         var at = 0
         /// Bytes from here to `at` go to the client as they are.
         var run = 0
+        var isOrdinary = Self.isOrdinary(server)
         while at < bytes.count {
             if server.passThrough > 0 {
                 let take = min(server.passThrough, bytes.count - at)
@@ -104,6 +105,11 @@ extension WorkerCore {
                 return bytes.count
             }
             let available = bytes.count - at
+            if isOrdinary, available >= frame.length, server.session.passes(frame, bytes, at: at) {
+                at += frame.length
+                if frame.type == Backend.readyForQuery { readyForQuery(server, isClients: true) }
+                continue
+            }
             if available < frame.length, ServerSession.needsWhole(frame.type), frame.length <= Self.wholeLimit { break }
             var take = min(frame.length, available)
             var length = frame.length
@@ -186,6 +192,7 @@ extension WorkerCore {
                 server.passThrough = length - take
                 server.dropsPassThrough = !forwards
             }
+            isOrdinary = Self.isOrdinary(server)
         }
         if server.session.hasInvented {
             keepForClient(bytes, run..<at)
@@ -196,6 +203,12 @@ extension WorkerCore {
         server.shard.counters.totals.bytesSent &+= Int64(truncatingIfNeeded: at)
         server.lastActivity = now
         return at
+    }
+
+    /// Somebody is there to whom answers may belong, and nothing of what happens is taken note of.
+    @inline(__always)
+    private static func isOrdinary(_ server: ServerConnection) -> Bool {
+        server.client.map { !$0.session.isResetting } ?? false
     }
 
     /// Rows come in long runs, all of them owed to the same request. Returns how many bytes of the run are here; `length` becomes what
@@ -272,16 +285,11 @@ extension WorkerCore {
     func send(_ message: [UInt8], to client: ClientConnection) { send(message.span, to: client) }
 
     func flush(_ client: ClientConnection) {
-        while !client.outgoing.isEmpty {
-            switch client.socket.send(client.outgoing.pending) {
-            case .bytes(let count):
-                if count == 0 { return }
-                client.outgoing.consume(count)
-            case .failed(let error):
-                close(client, .clientEnded("client \(error.reason.lowercased())"))
-                return
-            }
+        if let error = client.outgoing.flush(to: client.socket) {
+            close(client, .clientEnded("client \(error.reason.lowercased())"))
+            return
         }
+        if !client.outgoing.isEmpty { return }
         if let server = client.server, server.hasUnread {
             server.hasUnread = false
             postponeReading(server)

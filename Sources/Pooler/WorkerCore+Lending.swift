@@ -3,13 +3,15 @@ import PoolCore
 import PostgresWire
 import Synchronization
 
-/// An idle server on its way from one worker to another.
+/// An idle server on its way from one worker to another. Of its session nothing is left between two transactions but what it is set to
+/// and which statements it holds.
 struct LentServer: Sendable {
     let key: CapacityLedger.PoolKey
     let id: UInt64
     let descriptor: Int32
     let address: SocketAddress
-    let session: ServerSession
+    let parameters: ParameterSet
+    let statements: ServerStatements
     let cancelKey: CancelKey?
     let generation: UInt32
     let listeners: Set<UInt64>
@@ -55,8 +57,8 @@ extension WorkerCore {
         let slot = servers.reserve()
         let server = ServerConnection(
             slot: slot, id: lent.id, descriptor: lent.descriptor, loop: loop, shard: shard, address: lent.address,
-            connectTime: lent.connectTime, now: lent.lastActivity, parameters: lent.session.parameters, generation: lent.generation)
-        server.session = lent.session
+            connectTime: lent.connectTime, now: lent.lastActivity, parameters: lent.parameters, generation: lent.generation)
+        server.session.statements = lent.statements
         server.cancelKey = lent.cancelKey
         server.listeners = lent.listeners
         server.phase = .idle
@@ -96,9 +98,8 @@ extension WorkerCore {
         shard.publish()
         let lent = LentServer(
             key: shard.shared.key, id: server.id, descriptor: server.socket.detach(), address: server.address,
-            session: server.session, cancelKey: server.cancelKey, generation: server.generation, listeners: server.listeners,
-            connectTime: server.connectTime,
-            lastActivity: server.lastActivity)
+            parameters: server.session.parameters, statements: server.session.statements, cancelKey: server.cancelKey,
+            generation: server.generation, listeners: server.listeners, connectTime: server.connectTime, lastActivity: server.lastActivity)
         server.phase = .closed
         servers.remove(server.slot)
         shard.servers -= 1

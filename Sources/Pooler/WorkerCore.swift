@@ -15,23 +15,23 @@ final class WorkerCore {
     let shared: SharedState
     /// All workers of the process, this one included, by index.
     var peers: [Worker] = []
-    @exclusivity(unchecked) var configuration: Configuration {
+    var configuration: Configuration {
         didSet { messageLimit = Self.messageLimit(configuration) }
     }
     /// No message of a client may be longer.
     private(set) var messageLimit: Int
 
     /// Read once a turn.
-    @exclusivity(unchecked) var now = MonotonicClock.now()
+    var now = MonotonicClock.now()
     /// Everything is received here, and used up before the next `receive`: nothing that handles bytes may read a socket.
     let input = ReceiveBuffer(capacity: WorkerCore.receiveSize)
     let toServer = SendBuffer(capacity: WorkerCore.receiveSize + 4096)
     let toClient = SendBuffer(capacity: WorkerCore.receiveSize + 4096)
     /// For servers without a client.
-    @exclusivity(unchecked) var nobody = ClientSession()
+    var nobody = ClientSession()
     var saltedPasswords = SaltedPasswordCache()
     /// Servers that have become free in this call, waiting for the outermost `free` to place them.
-    @exclusivity(unchecked) var freed: [ServerConnection] = []
+    var freed: [ServerConnection] = []
     var isPlacing = false
     /// Host names that are being looked up, by the number of the question.
     var lookups: [UInt64: Opening] = [:]
@@ -42,14 +42,14 @@ final class WorkerCore {
     var nextPlea = 0
     private var isInTurn = false
 
-    @exclusivity(unchecked) var clients = SlotTable<ClientConnection>()
-    @exclusivity(unchecked) var servers = SlotTable<ServerConnection>()
+    var clients = SlotTable<ClientConnection>()
+    var servers = SlotTable<ServerConnection>()
     var errands = SlotTable<CancelErrand>()
     var shards: [CapacityLedger.PoolKey: PoolShard] = [:]
     var listeners: [UInt32: ListenerBox] = [:]
     var lastListener: UInt32 = 0
     /// Sockets with bytes in the kernel that no event will announce again.
-    @exclusivity(unchecked) var unread: [UInt32] = []
+    var unread: [UInt32] = []
     /// Clients in the middle of a message of which the rest has to come soon.
     var slowMessages: Set<UInt32> = []
     var isShortOfDescriptors = false
