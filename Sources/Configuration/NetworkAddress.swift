@@ -43,10 +43,12 @@ public struct NetworkAddress: Sendable, Hashable {
     private static func sixteen(_ text: String) -> [UInt8]? {
         guard text.utf8.count <= 45 else { return nil }
         guard let gap = doubleColon(text) else {
-            guard let all = groups(text[...]), all.count == 16 else { return nil }
+            guard let all = groups(text[...], mayEndDotted: true), all.count == 16 else { return nil }
             return all
         }
-        guard let head = groups(text[..<gap.lowerBound]), let tail = groups(text[gap.upperBound...]), head.count + tail.count <= 14 else {
+        guard let head = groups(text[..<gap.lowerBound], mayEndDotted: false),
+            let tail = groups(text[gap.upperBound...], mayEndDotted: true), head.count + tail.count <= 14
+        else {
             return nil
         }
         return head + [UInt8](repeating: 0, count: 16 - head.count - tail.count) + tail
@@ -62,13 +64,13 @@ public struct NetworkAddress: Sendable, Hashable {
         return nil
     }
 
-    private static func groups(_ text: Substring) -> [UInt8]? {
+    private static func groups(_ text: Substring, mayEndDotted: Bool) -> [UInt8]? {
         if text.isEmpty { return [] }
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         var bytes: [UInt8] = []
         for (index, part) in parts.enumerated() {
             if part.utf8.contains(UInt8(ascii: ".")) {
-                guard index == parts.count - 1, let last = four(part) else { return nil }
+                guard mayEndDotted, index == parts.count - 1, let last = four(part) else { return nil }
                 bytes += last
                 continue
             }

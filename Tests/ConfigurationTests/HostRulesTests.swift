@@ -131,7 +131,7 @@ import Testing
             ("local all all peer map=", "map= has no name"),
             ("local all all peer map", "unknown option \"map\""),
             ("local \"all all trust", "a quote is not closed"),
-            ("local a, all trust", "unknown method"),
+            ("local a, all trust", "the method is missing"),
             ("local a,,b all trust", "a name is missing before the comma"),
             ("local a,", "a name is missing after the comma"),
             ("local \"\" all trust", "the database name is empty"),
