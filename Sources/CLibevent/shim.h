@@ -1,4 +1,5 @@
 #pragma once
+#include <event2/dns.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <netdb.h>

@@ -53,13 +53,13 @@ public struct Settings: Sendable, Equatable {
     public var serviceName: String?
     /// Refuse the simple query protocol, so that no query can hold several statements.
     public var disablePqexec: Bool = false
-    /// File with name servers to use in place of the system's.
+    /// File with name servers to use in place of the system's; a server may have a port.
     public var resolvConf: String = ""
-    /// How long a found address is used before the name is looked up again. In microseconds; the file has seconds.
+    /// How long a found address is used at most; less if its name server says so. In microseconds; the file has seconds.
     public var dnsMaxTtl: Microseconds = 15_000_000
     /// How long a failed look-up is remembered. In microseconds; the file has seconds.
     public var dnsNxdomainTtl: Microseconds = 15_000_000
-    /// How often the serial number of a zone is checked for changes; 0 turns it off. In microseconds; the file has seconds.
+    /// How often PgBouncer with c-ares looks for changes of a zone. In microseconds; the file has seconds.
     public var dnsZoneCheckPeriod: Microseconds = 0
     /// Number of this process among its peers, for passing cancel requests on; 0 means no peers.
     public var peerId: Int = 0

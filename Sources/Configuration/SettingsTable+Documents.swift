@@ -19,7 +19,7 @@ extension SettingsTable {
         describe(databaseKeys, in: &text)
         text += "\n[users]\n\n;; NAME = KEY=VALUE ... beats the database's and the global value.\n\n"
         describe(userKeys, in: &text)
-        text += "\n[peers]\n\n;; NUMBER = KEY=VALUE ... for other processes with a peer_id. No effect yet.\n\n"
+        text += "\n[peers]\n\n;; NUMBER = KEY=VALUE ... for other processes with a peer_id.\n\n"
         describe(peerKeys, in: &text)
         text += "\n[sluice]\n"
         for (title, settings) in topics {
@@ -59,7 +59,7 @@ extension SettingsTable {
         }
         text += table("Databases", "Entries of `[databases]`; `*` stands for names that have no entry.", databaseKeys)
         text += table("Users", "Entries of `[users]`; they beat the database's and the global value.", userKeys)
-        text += table("Peers", "Entries of `[peers]`; the name is the peer's number. The section has no effect yet.", peerKeys)
+        text += table("Peers", "Entries of `[peers]`; the name is the peer's number, its `peer_id`.", peerKeys)
         return text
     }
 

@@ -16,15 +16,16 @@ extension SettingsTable {
             "disable_pqexec", \.disablePqexec, "0",
             "Refuse the simple query protocol, so that no query can hold several statements."),
         .string(
-            "resolv_conf", \.resolvConf, "", live: false, support: .notBuilt,
-            "File with name servers to use in place of the system's."),
-        .time("dns_max_ttl", \.dnsMaxTtl, "15", support: .notBuilt, "How long a found address is used before the name is looked up again."),
-        .time("dns_nxdomain_ttl", \.dnsNxdomainTtl, "15", support: .notBuilt, "How long a failed look-up is remembered."),
+            "resolv_conf", \.resolvConf, "", live: false,
+            "File with name servers to use in place of the system's; a server may have a port."),
         .time(
-            "dns_zone_check_period", \.dnsZoneCheckPeriod, "0", support: .notBuilt,
-            "How often the serial number of a zone is checked for changes; 0 turns it off."),
+            "dns_max_ttl", \.dnsMaxTtl, "15", "How long a found address is used at most; less if its name server says so."),
+        .time("dns_nxdomain_ttl", \.dnsNxdomainTtl, "15", "How long a failed look-up is remembered."),
+        .time(
+            "dns_zone_check_period", \.dnsZoneCheckPeriod, "0", support: .ignored,
+            "How often PgBouncer with c-ares looks for changes of a zone; here addresses are looked up again when their time is over."),
         .integer(
-            "peer_id", \.peerId, "0", in: 0...16383, support: .notBuilt,
+            "peer_id", \.peerId, "0", in: 0...16383,
             "Number of this process among its peers, for passing cancel requests on; 0 means no peers."),
         .integer("pkt_buf", \.pktBuf, "4096", live: false, support: .ignored, "Buffer size of PgBouncer; Sluice sizes its own buffers."),
         .integer(

@@ -29,6 +29,34 @@ public struct SocketAddress: Sendable, Hashable {
         self.init(six)
     }
 
+    init(_ four: in_addr) {
+        self.init(sockaddr_in(sin_family: sa_family_t(AF_INET), sin_port: 0, sin_addr: four, sin_zero: (0, 0, 0, 0, 0, 0, 0, 0)))
+    }
+
+    init(_ six: in6_addr) {
+        self.init(sockaddr_in6(sin6_family: sa_family_t(AF_INET6), sin6_port: 0, sin6_flowinfo: 0, sin6_addr: six, sin6_scope_id: 0))
+    }
+
+    /// The same host with a TCP port.
+    public func with(port: UInt16) -> SocketAddress {
+        var copy = bytes
+        if !isUnix, copy.count >= 4 {
+            copy[2] = UInt8(port >> 8)
+            copy[3] = UInt8(port & 0xff)
+        }
+        return SocketAddress(bytes: copy)
+    }
+
+    private init(bytes: [UInt8]) { self.bytes = bytes }
+
+    /// Whether the system knows a way there. Sends nothing.
+    var hasRoute: Bool {
+        let descriptor = socket(family, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        return with(port: 9).withSockaddr { connect(descriptor, $0, $1) } == 0
+    }
+
     /// Every interface, IPv4.
     public static func any(port: UInt16) -> SocketAddress { SocketAddress(numeric: "0.0.0.0", port: port)! }
     /// Every interface, IPv6.

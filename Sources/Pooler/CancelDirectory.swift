@@ -1,4 +1,5 @@
 import Locking
+import PoolCore
 import PostgresWire
 import Synchronization
 import TLS
@@ -10,13 +11,27 @@ final class CancelDirectory: Sendable {
         let slot: UInt32
     }
 
-    private let addresses = Locked<[UInt64: Address]>([:])
+    /// Where a cancel request has to go.
+    enum Target: Sendable {
+        /// To a client of this process; `key` is the one that it was given.
+        case here(Address, key: UInt64)
+        /// To another process, with this key.
+        case peer(Int, key: UInt64)
+        case nowhere(String)
+    }
 
-    /// Draws a key that no other client has: 63 random bits, the sign bit of the process id is clear.
+    private let addresses = Locked<[UInt64: Address]>([:])
+    /// The setting `peer_id`: 0 means that there are no other processes.
+    private let peerID = Atomic<Int>(0)
+
+    func setPeerID(_ id: Int) { peerID.store(id, ordering: .relaxed) }
+
+    /// Draws a key that no other client has. The sign bit of the process id is clear; all others are random unless there are peers.
     func register(_ address: Address) -> UInt64 {
-        addresses.withLock { addresses in
+        let peer = peerID.load(ordering: .relaxed)
+        return addresses.withLock { addresses in
             while true {
-                let key = SecureRandom.uint64() & ~(1 << 63)
+                let key = PeerKey.stamp(SecureRandom.uint64() & ~(1 << 63), peer: peer)
                 if addresses[key] == nil {
                     addresses[key] = address
                     return key
@@ -27,7 +42,16 @@ final class CancelDirectory: Sendable {
 
     func remove(_ key: UInt64) { addresses.withLock { _ = $0.removeValue(forKey: key) } }
 
-    func find(_ key: UInt64) -> Address? { addresses.withLock { $0[key] } }
+    func find(_ key: UInt64) -> Target {
+        let own = peerID.load(ordering: .relaxed)
+        let peer = PeerKey.peer(of: key)
+        // A request that other processes have passed on has made hops.
+        let original = own > 0 && peer == own ? PeerKey.original(key) : key
+        if let address = addresses.withLock({ $0[original] }) { return .here(address, key: original) }
+        guard own > 0, peer > 0, peer != own else { return .nowhere("unknown key") }
+        guard let next = PeerKey.forwarded(key) else { return .nowhere("too many hops between peers") }
+        return .peer(peer, key: next)
+    }
 
     /// The key as BackendKeyData carries it.
     static func wire(_ key: UInt64) -> CancelKey {

@@ -34,6 +34,9 @@ final class ClientConnection {
     /// Name of the login user, which a forced user of the database does not change.
     var user = ""
 
+    /// What it replicates, if it does.
+    var replication: ReplicationMode?
+
     /// Bytes received and not forwarded: an unfinished message, or messages that wait for a server.
     var held: [UInt8] = []
     var outgoing = Outgoing()

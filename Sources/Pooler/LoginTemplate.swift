@@ -15,6 +15,8 @@ final class LoginTemplate {
     let databaseName: String
     /// Nil when there is no such database, which is told only after the password was right.
     let database: Database?
+    /// A stream of the server's log instead of queries.
+    let replication: ReplicationMode?
     /// Run-time parameters of the packet, those of `options` included, in order.
     let parameters: [Parameter]
     /// NegotiateProtocolVersion, if one is due.
@@ -35,12 +37,13 @@ final class LoginTemplate {
     }
 
     init(
-        user: String, databaseName: String, database: Database?, parameters: [Parameter], negotiation: [UInt8],
+        user: String, databaseName: String, database: Database?, replication: ReplicationMode?, parameters: [Parameter], negotiation: [UInt8],
         limits: CapacityLedger.ClientLimits, credential: Credential?
     ) {
         self.user = user
         self.databaseName = databaseName
         self.database = database
+        self.replication = replication
         self.parameters = parameters
         self.negotiation = negotiation
         self.limits = limits

@@ -18,6 +18,8 @@ final class PoolShard {
     var servers = 0
     /// Clients that have logged in and wait for the pool's first server.
     var awaitingGreeting: [UInt32] = []
+    /// Replication clients that have logged in and wait for room for a server of their own.
+    var awaitingDedicated: [UInt32] = []
     var clients = 0
     /// Since when neither client nor server has been here.
     var unusedSince: Int64?
@@ -48,7 +50,7 @@ final class PoolShard {
     var statements: StatementTable { shared.statements }
     /// Questions of `auth_query` that wait for a server; only pools for lookups have any.
     var lookups: Deque<PendingLookup> = []
-    var hasDemand: Bool { queue.waiting > 0 || !awaitingGreeting.isEmpty || !lookups.isEmpty }
+    var hasDemand: Bool { queue.waiting > 0 || !awaitingGreeting.isEmpty || !awaitingDedicated.isEmpty || !lookups.isEmpty }
 
     /// Shows the other workers how things stand here; skipped where there are none.
     @inline(__always)

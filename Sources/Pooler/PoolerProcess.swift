@@ -131,6 +131,7 @@ public final class PoolerProcess {
     // MARK: Workers
 
     private func startWorkers() throws(StartError) {
+        shared.cancels.setPeerID(configuration.settings.peerId)
         for index in 0..<configuration.settings.workers {
             do {
                 let loop = try EventLoop(tick: 333_333)

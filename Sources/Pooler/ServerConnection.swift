@@ -42,8 +42,10 @@ final class ServerConnection {
     var phase = Phase.connecting
     var session: ServerSession
     var client: ClientConnection?
-    /// Where else to try if this address can't be reached.
-    var otherAddresses: [SocketAddress] = []
+    /// How it came about, and where else to try if this address can't be reached.
+    let opening: Opening
+    /// It serves one replication client, from login to end.
+    let isDedicated: Bool
     /// Until the login is done.
     var login: ServerLogin?
 
@@ -91,24 +93,28 @@ final class ServerConnection {
     var farewellWasForwarded = false
 
     init(
-        slot: UInt32, id: UInt64, descriptor: Int32, loop: EventLoop, shard: PoolShard, address: SocketAddress, connectTime: Int64,
-        now: Int64, parameters: ParameterSet, generation: UInt32
+        slot: UInt32, id: UInt64, descriptor: Int32, loop: EventLoop, opening: Opening, address: SocketAddress, now: Int64,
+        parameters: ParameterSet
     ) {
         self.slot = slot
         self.id = id
-        self.shard = shard
+        shard = opening.shard
+        self.opening = opening
+        isDedicated = opening.dedication != nil
         self.address = address
         socket = Socket(adopting: descriptor, on: loop, token: TokenKind.server.token(slot))
         session = ServerSession(parameters: parameters)
-        self.generation = generation
+        generation = opening.generation
         rules = shard.settings.rules
-        self.connectTime = connectTime
+        connectTime = opening.started
         lastActivity = now
     }
 
     /// Enough for the first 200 bytes of a text behind a message's header and a name.
     static let excerptSize = 288
 
+    /// The name, address or directory in the configuration that led here; nil for the Unix socket that stands for no host.
+    var host: String? { opening.host }
     var isOpen: Bool { phase != .closed }
 
     /// Nothing of its client is left on it, in either direction: it may change hands.

@@ -110,7 +110,7 @@ final class SharedPool: Sendable {
         }
     }
 
-    /// The index of the host to try, of `count`; round robin, or the same until `advanceHost`.
+    /// The index of the host to try, of `count`; round robin, or the same until `leaveHost`.
     func hostIndex(of count: Int, isSticky: Bool) -> Int {
         content.withLock { content in
             let index = content.nextHost % count
@@ -119,8 +119,10 @@ final class SharedPool: Sendable {
         }
     }
 
-    /// A host of a sticky list could not be reached.
-    func advanceHost() { content.withLock { $0.nextHost += 1 } }
+    /// A host of a sticky list could not be reached: the next one is tried from now on, unless that has been settled already.
+    func leaveHost(_ index: Int, of count: Int) {
+        content.withLock { if $0.nextHost % count == index { $0.nextHost = (index + 1) % count } }
+    }
 
     /// Servers that are too old go one at a time, spread over their lifetime, so that a pool is not renewed all at once.
     func mayCloseForAge(now: Int64, spacing: Int64) -> Bool {

@@ -14,6 +14,10 @@ import Telemetry
 final class SharedState: Sendable {
     let capacity = Locked(CapacityLedger())
     let cancels = CancelDirectory()
+    /// Connections to each peer, of all workers.
+    let peerConnections = Locked<[Int: Int]>([:])
+    /// What host names mean; a question is asked by the worker that needs the answer.
+    let hosts = Locked(HostCache<SocketAddress>())
     let sink: LogSink
     let log: Logger
     /// Draws what makes mock SCRAM salts the same for each try of an unknown user, and different in each process.

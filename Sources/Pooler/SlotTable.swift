@@ -32,6 +32,9 @@ struct SlotTable<Element: AnyObject> {
     /// All connections, as they are now: the table may change while the caller goes through them.
     var all: [Element] { elements.compactMap { $0 } }
 
+    /// The slots that are taken.
+    var slots: [UInt32] { elements.indices.filter { elements[$0] != nil }.map { UInt32($0) } }
+
     /// Goes through all connections without a copy of the table: for what only looks.
     func forEach(_ body: (Element) -> Void) {
         for element in elements { if let element { body(element) } }

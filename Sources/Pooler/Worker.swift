@@ -46,10 +46,6 @@ actor Worker {
     func census() -> Census { core.census() }
     func statistics() -> WorkerStatistics { now().statistics() }
 
-    func resolved(_ question: UInt64, _ host: String, _ result: Result<[SocketAddress], Resolver.Failure>) {
-        now().resolved(question, host, result)
-    }
-
     // What others did for logins; see WorkerCore+Outsourcing.swift and WorkerCore+UserLookup.swift.
     func derived(_ derivation: KeyDerivation, _ salted: SaltedPassword) { now().derived(derivation, salted) }
     func checked(_ slot: UInt32, _ id: UInt64, _ password: [UInt8], _ failure: String?) { now().checked(slot, id, password, failure) }

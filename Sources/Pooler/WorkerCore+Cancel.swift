@@ -33,17 +33,25 @@ extension WorkerCore {
     /// A client socket turned out to carry a CancelRequest. It gets no answer; it is closed when the request has been delivered.
     func cancelRequested(_ client: ClientConnection, _ wire: CancelKey) {
         client.login = nil
-        guard let key = CancelDirectory.key(wire), let address = shared.cancels.find(key) else {
-            close(client, .quiet("cancel request: unknown key"))
+        let target = CancelDirectory.key(wire).map { shared.cancels.find($0) } ?? .nowhere("unknown key")
+        let (key, address): (UInt64, CancelDirectory.Address)
+        switch target {
+        case .nowhere(let reason):
+            close(client, .quiet("cancel request: \(reason)"))
             return
+        case .peer(let peer, let forwarded):
+            counters.cancelRequests &+= 1
+            forward(client, key: forwarded, to: peer)
+            return
+        case .here(let found, let original): (key, address) = (original, found)
         }
         client.phase = .canceling
         counters.cancelRequests &+= 1
-        let (me, slot, target) = (peers[index], client.slot, peers[Int(address.worker)])
+        let (me, slot, worker) = (peers[index], client.slot, peers[Int(address.worker)])
         if Int(address.worker) == index {
             cancelClient(key, slot: address.slot, requester: me, request: slot)
         } else {
-            Task { await target.cancel(key, slot: address.slot, from: me, request: slot) }
+            Task { await worker.cancel(key, slot: address.slot, from: me, request: slot) }
         }
     }
 
@@ -116,6 +124,7 @@ extension WorkerCore {
 
     /// A request that the server does not take in time is given up; its target may be hit late, so it is not used again.
     func expireCancels() {
+        expirePeerErrands()
         guard settings.cancelWaitTimeout > 0 else { return }
         for errand in errands.all where now - errand.startTime > settings.cancelWaitTimeout {
             if errand.isSent { errand.server.mayBeHit = true }

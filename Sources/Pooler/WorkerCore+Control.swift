@@ -11,6 +11,9 @@ extension WorkerCore {
         configurationNumber = number
         self.configuration = configuration
         loginTemplates.removeAll()
+        renewResolver()
+        shared.cancels.setPeerID(configuration.settings.peerId)
+        servePeers()
         for shard in shards.values {
             let name = shard.shared.key.database
             guard let database = configuration.database(named: name) else {

@@ -83,6 +83,7 @@ extension WorkerCore {
                 shard.publish()
             }
             shard.awaitingGreeting.removeAll { $0 == client.slot }
+            if client.replication != nil { shard.awaitingDedicated.removeAll { $0 == client.slot } }
             shard.clients -= 1
             shared.capacity.withLock { $0.dismissClient(database: shard.databaseName, user: client.user) }
         }
@@ -110,7 +111,7 @@ extension WorkerCore {
         }
         let shard = server.shard
         shard.counters.serverDisconnects.add(reason.label)
-        let wasOpening = !server.isLoggedIn || server.phase == .settingUp
+        let wasOpening = (!server.isLoggedIn || server.phase == .settingUp) && !server.isDedicated
         if server.phase == .idle {
             shard.queue.remove(server.slot)
             shard.publish()
@@ -167,6 +168,10 @@ extension WorkerCore {
         server.hasUnread = false
         toServer.clear()
         guard server.isOpen else { return }
+        if server.isDedicated {
+            close(server, isMidMessage ? .failed("client disconnected") : .obsolete("client disconnected"))
+            return
+        }
         // Half a message is on its way: no word of ours can follow it.
         if isMidMessage || !server.outgoing.isEmpty {
             close(server, .failed("client disconnected in the middle of a message"))

@@ -84,6 +84,7 @@ extension WorkerCore {
     }
 
     private func checkLogins() {
+        checkDedicated()
         let limit = settings.clientLoginTimeout
         guard limit > 0, loggingIn > 0 else { return }
         for client in clients.all where now - client.connectTime > limit {
@@ -91,6 +92,16 @@ extension WorkerCore {
             case .startup, .authenticating: fail(client, .loginTimeout)
             case .awaitingGreeting: fail(client, .loginTimeoutServerDown)
             default: break
+            }
+        }
+    }
+
+    /// Replication clients in the queue for a server of their own.
+    private func checkDedicated() {
+        for shard in shards.values where !shard.awaitingDedicated.isEmpty {
+            let limit = shard.settings.queryWaitTimeout
+            for slot in shard.awaitingDedicated {
+                if let client = clients[slot], limit > 0, now - client.connectTime > limit { fail(client, .queryWaitTimeout) }
             }
         }
     }
@@ -176,6 +187,11 @@ extension WorkerCore {
     }
 
     private func checkLinked(_ server: ServerConnection) {
+        if server.isDedicated {
+            // A stream is no query, however long it takes.
+            if isObsolete(server) { close(server, .error(.configurationChanged)) } else { probe(server) }
+            return
+        }
         let limits = server.shard.settings
         let isRunning = server.session.ledger.isRunning
         if isRunning, limits.queryTimeout > 0, server.queryStart > 0, now - server.queryStart > limits.queryTimeout {

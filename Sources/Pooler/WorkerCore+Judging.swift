@@ -68,7 +68,9 @@ extension WorkerCore {
         } else {
             return nil
         }
-        return HostRequest(database: template.databaseName, user: template.user, origin: origin)
+        return HostRequest(
+            database: template.databaseName, user: template.user, origin: origin,
+            isPhysicalReplication: template.replication == .physical)
     }
 
     private func judgeByPeer(_ client: ClientConnection, _ login: ClientLoginState, map: String?) {

@@ -10,6 +10,7 @@ struct LentServer: Sendable {
     let id: UInt64
     let descriptor: Int32
     let address: SocketAddress
+    let host: String?
     let parameters: ParameterSet
     let statements: ServerStatements
     let cancelKey: CancelKey?
@@ -55,9 +56,11 @@ extension WorkerCore {
             return
         }
         let slot = servers.reserve()
+        var opening = Opening(shard: shard, generation: lent.generation, started: lent.connectTime)
+        opening.host = lent.host
         let server = ServerConnection(
-            slot: slot, id: lent.id, descriptor: lent.descriptor, loop: loop, shard: shard, address: lent.address,
-            connectTime: lent.connectTime, now: lent.lastActivity, parameters: lent.parameters, generation: lent.generation)
+            slot: slot, id: lent.id, descriptor: lent.descriptor, loop: loop, opening: opening, address: lent.address,
+            now: lent.lastActivity, parameters: lent.parameters)
         server.session.statements = lent.statements
         server.cancelKey = lent.cancelKey
         server.listeners = lent.listeners
@@ -97,7 +100,7 @@ extension WorkerCore {
         let shard = server.shard
         shard.publish()
         let lent = LentServer(
-            key: shard.shared.key, id: server.id, descriptor: server.socket.detach(), address: server.address,
+            key: shard.shared.key, id: server.id, descriptor: server.socket.detach(), address: server.address, host: server.host,
             parameters: server.session.parameters, statements: server.session.statements, cancelKey: server.cancelKey,
             generation: server.generation, listeners: server.listeners, connectTime: server.connectTime, lastActivity: server.lastActivity)
         server.phase = .closed

@@ -91,8 +91,8 @@ extension WorkerCore {
         server.lastActivity = now
         server.waited = waited
         server.shard.counters.assigned(waited: waited)
-        server.rules = server.shard.settings.rules
-        server.session.begin(isShared: server.shard.settings.mode != .session)
+        server.rules = server.isDedicated ? ServerSession.Rules(mapsStatements: false, statementLimit: 0) : server.shard.settings.rules
+        server.session.begin(isShared: server.shard.settings.mode != .session && !server.isDedicated)
         guard let wanted = client.session.parameters, wanted !== server.session.parameters else { return }
         adjust(server, client, to: wanted)
     }
@@ -100,7 +100,7 @@ extension WorkerCore {
     /// In session mode DISCARD ALL takes the client's settings away while it keeps its server: they are put back before it goes on.
     /// False: the client has to wait for that.
     func isAdjusted(_ server: ServerConnection, _ client: ClientConnection) -> Bool {
-        if server.session.isShared { return true }
+        if server.session.isShared || server.isDedicated { return true }
         if let wanted = client.session.parameters, wanted !== server.session.parameters, server.session.isReusable {
             adjust(server, client, to: wanted)
         }
@@ -216,7 +216,7 @@ extension WorkerCore {
 
     private func settleLinked(_ server: ServerConnection) {
         guard let client = server.client else { return }
-        let mode = server.shard.settings.mode
+        let mode = server.isDedicated ? .session : server.shard.settings.mode
         if mode == .statement, server.session.status != .idle, server.session.ledger.isEmpty {
             fail(client, .transactionInStatementMode)
             return

@@ -101,6 +101,12 @@ extension WorkerCore {
             fail(client, .noSuchDatabase(String(database.prefix(63))))
             return nil
         }
+        switch ReplicationMode.read(packet["replication"]) {
+        case .value(let mode): client.replication = mode
+        case .invalid:
+            fail(client, .malformedStartup("invalid value for parameter \"replication\": \"\(packet["replication"] ?? "")\""))
+            return nil
+        }
         guard let parameters = startupParameters(client, packet) else { return nil }
         var negotiation = MessageWriter()
         if packet.minor > 0 || !packet.protocolOptions.isEmpty {
@@ -111,7 +117,7 @@ extension WorkerCore {
             database: entry.map { configuration.maxDatabaseClientConnections(database: $0) } ?? 0,
             user: configuration.maxUserClientConnections(user: user))
         return LoginTemplate(
-            user: user, databaseName: database, database: entry, parameters: parameters, negotiation: negotiation.bytes, limits: limits,
+            user: user, databaseName: database, database: entry, replication: client.replication, parameters: parameters, negotiation: negotiation.bytes, limits: limits,
             credential: configuration.userList.secrets[user].map { shared.credentials.credential(of: user, text: $0) })
     }
 
@@ -125,6 +131,7 @@ extension WorkerCore {
             fail(client, .tooManyClients)
             return
         }
+        client.replication = template.replication
         send(template.negotiation, to: client)
         judge(client, template)
     }
@@ -132,6 +139,11 @@ extension WorkerCore {
     /// Everything of the startup packet that is a run-time parameter; nil when the client was refused.
     private func startupParameters(_ client: ClientConnection, _ packet: StartupPacket) -> [Parameter]? {
         var pairs = packet.parameters
+        if client.replication != nil {
+            // The server is the client's alone, and is told what the client told us.
+            let own = pairs.filter { $0.name != "user" && $0.name != "database" } + (packet.options.map { [("options", $0)] } ?? [])
+            return own.map { Parameter(name: $0.0, value: $0.1) }
+        }
         if let options = packet.options {
             do {
                 // A parameter in its own right beats one in options, as with PostgreSQL.
@@ -146,13 +158,7 @@ extension WorkerCore {
         for (name, value) in pairs {
             let key = name.lowercased()
             switch key {
-            case "user", "database": continue
-            case "replication":
-                guard ["", "0", "false", "off", "no"].contains(value.lowercased()) else {
-                    fail(client, .malformedStartup("unsupported startup parameter: replication"))
-                    return nil
-                }
-                continue
+            case "user", "database", "replication": continue
             default: break
             }
             if ignored.contains(key) || StartupLeftovers.contains(key) { continue }
@@ -199,7 +205,14 @@ extension WorkerCore {
         client.shard = shard
         shard.clients += 1
         if settings.logConnections {
-            shared.log.info("\(client.label) login attempt: db=\(template.databaseName) user=\(client.user) tls=no replication=no")
+            shared.log.info(
+                "\(client.label) login attempt: db=\(template.databaseName) user=\(client.user) tls=no replication=\(client.replication?.rawValue ?? "no")"
+            )
+        }
+        if client.replication != nil {
+            login.answer = answer.bytes
+            requestDedicated(client)
+            return
         }
         if let greeting = shard.shared.greeting {
             welcome(client, login, greeting, answer)
@@ -240,7 +253,7 @@ extension WorkerCore {
         guard let shard = client.shard else { return }
         let template = login.template
         let known = template.welcome.flatMap { $0.greeting === greeting ? $0 : nil }
-        let welcome = known ?? self.welcome(template, greeting, shard.shared.parameters)
+        let welcome = known ?? self.welcome(template, greeting, shard)
         // Values that no server has accepted yet may turn out to be refused.
         if known == nil, welcome.parameters.isProven { template.welcome = welcome }
         client.session.parameters = welcome.parameters
@@ -264,14 +277,22 @@ extension WorkerCore {
     }
 
     private func welcome(
-        _ template: LoginTemplate, _ greeting: SharedPool.Greeting, _ table: ParameterTable
+        _ template: LoginTemplate, _ greeting: SharedPool.Greeting, _ shard: PoolShard
     ) -> LoginTemplate.Welcome {
-        let wanted = parameters(of: template, greeting, table)
+        let wanted = parameters(of: template, greeting, shard.shared.parameters)
         var writer = MessageWriter()
         for parameter in greeting.parameters {
             writer.parameterStatus(name: parameter.name, value: wanted[parameter.name] ?? parameter.value)
         }
+        writeOwnParameters(&writer, shard)
         return LoginTemplate.Welcome(greeting: greeting, parameters: wanted, messages: writer.bytes)
+    }
+
+    /// What the pooler says of itself, as PgBouncer 1.26 does; drivers may look at it.
+    func writeOwnParameters(_ writer: inout MessageWriter, _ shard: PoolShard) {
+        writer.parameterStatus(name: "pgbouncer.version", value: Version.pgbouncer)
+        writer.parameterStatus(name: "pgbouncer.pool_mode", value: shard.settings.mode.rawValue)
+        writer.parameterStatus(name: "pgbouncer.max_prepared_statements", value: String(settings.maxPreparedStatements))
     }
 
     /// The pool's values with the client's own in their places. What the server does not report is kept apart.

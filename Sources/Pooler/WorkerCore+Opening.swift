@@ -6,25 +6,13 @@ import PoolCore
 import PostgresWire
 import Synchronization
 
-/// A server connection that is being made.
-struct Opening {
-    let shard: PoolShard
-    let generation: UInt32
-    let started: Int64
-    /// Where to try, in this order.
-    var addresses: [SocketAddress]
-
-    func to(_ addresses: [SocketAddress]) -> Opening {
-        Opening(shard: shard, generation: generation, started: started, addresses: addresses)
-    }
-}
-
 /// New server connections: when, where to, and how they log in.
 extension WorkerCore {
     // MARK: When
 
     /// Opens as many servers as clients wait for and limits allow.
     func serve(_ shard: PoolShard) {
+        if !shard.awaitingDedicated.isEmpty { serveDedicated(shard) }
         // One connection answers for all that wait for the greeting.
         while shard.queue.waiting + shard.lookups.count + (shard.awaitingGreeting.isEmpty ? 0 : 1) > shard.opening + shard.borrowing
             + shard.testing
@@ -97,88 +85,19 @@ extension WorkerCore {
         }
         shard.opening += 1
         shard.servers += 1
-        return findHost(Opening(shard: shard, generation: shard.generation, started: now, addresses: []))
+        return start(Opening(shard: shard, generation: shard.generation, started: now))
     }
 
-    private func mark(_ shard: PoolShard) -> String {
+    func mark(_ shard: PoolShard) -> String {
         "C-0x0: \(shard.databaseName)/\(shard.shared.key.user)@pool"
     }
-
-    // MARK: Where to
-
-    /// The first step towards a server. False: it failed at once.
-    private func findHost(_ opening: Opening) -> Bool {
-        let shard = opening.shard
-        let hosts = shard.database.hosts
-        let port = UInt16(clamping: shard.database.port)
-        guard !hosts.isEmpty else {
-            return connect(opening, unixDirectory: settings.unixSocketDir.isEmpty ? "/tmp" : settings.unixSocketDir, port)
-        }
-        let isSticky = shard.database.loadBalanceHosts == .disable
-        let host = hosts[shard.shared.hostIndex(of: hosts.count, isSticky: isSticky)]
-        if host.hasPrefix("/") || host.hasPrefix("@") { return connect(opening, unixDirectory: host, port) }
-        if let address = SocketAddress(numeric: host, port: port) { return connect(opening.to([address])) }
-        let me = peers[index]
-        let question = shared.nextID()
-        lookups[question] = opening
-        Task {
-            let result = await Resolver.resolve(host, port: port)
-            await me.resolved(question, host, result)
-        }
-        return true
-    }
-
-    private func connect(_ opening: Opening, unixDirectory: String, _ port: UInt16) -> Bool {
-        guard let address = SocketAddress(unixPath: "\(unixDirectory)/.s.PGSQL.\(port)") else {
-            openingFailed(opening.shard, ServerLogin.error("Unix socket path is too long: \(unixDirectory)"))
-            return false
-        }
-        return connect(opening.to([address]))
-    }
-
-    func resolved(_ question: UInt64, _ host: String, _ result: Result<[SocketAddress], Resolver.Failure>) {
-        guard let opening = lookups.removeValue(forKey: question) else { return }
-        switch result {
-        case .success(let addresses):
-            _ = connect(opening.to(addresses))
-        case .failure(let failure):
-            leaveHost(opening.shard)
-            openingFailed(opening.shard, ServerLogin.error("server DNS lookup failed: \(host): \(failure.reason)"))
-        }
-    }
-
-    /// Starts connecting to the first address; those after it are tried if it fails.
-    private func connect(_ opening: Opening) -> Bool {
-        let shard = opening.shard
-        var left = opening.addresses[...]
-        while let address = left.popFirst() {
-            do {
-                let descriptor = try Connector.start(to: address, options: socketOptions)
-                let slot = servers.reserve()
-                let server = ServerConnection(
-                    slot: slot, id: shared.nextID(), descriptor: descriptor, loop: loop, shard: shard, address: address,
-                    connectTime: opening.started, now: now,
-                    parameters: shard.shared.greeting?.defaults ?? shard.shared.parameters.empty, generation: opening.generation)
-                server.otherAddresses = Array(left)
-                servers.set(slot, server)
-                return true
-            } catch {
-                shared.log.warning("\(mark(shard)) connect to \(address.description) failed: \(error.reason)")
-            }
-        }
-        leaveHost(shard)
-        openingFailed(shard, ServerLogin.error("connect failed"))
-        return false
-    }
-
-    var socketOptions: SocketOptions { SocketOptions(settings) }
 
     // MARK: Login
 
     /// The socket is connected, or it is not.
     func connected(_ server: ServerConnection) {
         if let error = server.socket.connectError() {
-            connectFailed(server, error)
+            openingFailed(server, "connect failed", detail: error.reason)
             return
         }
         let shard = server.shard
@@ -193,6 +112,7 @@ extension WorkerCore {
         var writer = MessageWriter()
         var parameters = [(name: "user", value: user), (name: "database", value: shard.database.serverName)]
         for parameter in shard.database.serverParameters { parameters.append((parameter.name, parameter.value)) }
+        if let dedication = server.opening.dedication { parameters = dedication.startup }
         writer.startup(parameters: parameters)
         send(writer.bytes.span, to: server)
     }
@@ -255,6 +175,17 @@ extension WorkerCore {
     private func loggedIn(_ server: ServerConnection) {
         guard let login = server.login else { return }
         let shard = server.shard
+        if let dedication = server.opening.dedication {
+            server.session.parameters = shard.shared.parameters.intern(
+                reported: login.parameters.filter { ParameterTable.isTracked($0.name) }, unreported: [], byServer: true)
+            server.cancelKey = login.cancelKey
+            server.login = nil
+            server.lastActivity = now
+            server.phase = .freed
+            shard.shared.connected.add(1, ordering: .relaxed)
+            dedicatedIsReady(server, dedication, login)
+            return
+        }
         let isFirst = shard.shared.greeting == nil
         let greeting = shard.shared.loggedIn(login.parameters, generation: server.generation)
         let tracked = login.parameters.filter { ParameterTable.isTracked($0.name) }
@@ -296,36 +227,28 @@ extension WorkerCore {
     private func loginFailed(_ server: ServerConnection, _ fields: ErrorFields) {
         let message = fields.message ?? "unknown error"
         shared.log.warning("\(server.label) server login failed: \(fields.severity ?? "FATAL") \(message)")
-        let shard = server.shard
         discard(server, "login failed")
-        openingFailed(shard, fields, isLogin: true)
+        openingFailed(server.opening, fields, isLogin: true)
     }
 
-    /// The address can't be reached: the host may have another one.
-    private func connectFailed(_ server: ServerConnection, _ error: SystemError) {
-        guard !server.otherAddresses.isEmpty else {
-            openingFailed(server, "connect failed", detail: error.reason)
-            return
-        }
-        shared.log.warning("\(server.label) connect failed: \(error.reason), trying the next address")
-        let opening = Opening(
-            shard: server.shard, generation: server.generation, started: server.connectTime, addresses: server.otherAddresses)
-        discard(server, "connect failed")
-        _ = connect(opening)
-    }
-
-    /// A list of hosts that is not balanced is gone through from failure to failure.
-    private func leaveHost(_ shard: PoolShard) {
-        if shard.database.loadBalanceHosts == .disable { shard.shared.advanceHost() }
-    }
-
-    /// The connection could not be made, or broke before the login was done.
+    /// The connection could not be made, or broke before the login was done. If the address can't be reached, the host may have another
+    /// one, or the list another host.
     func openingFailed(_ server: ServerConnection, _ reason: String, detail: String? = nil) {
-        let shard = server.shard
-        if let detail { shared.log.warning("\(server.label) \(reason): \(detail)") }
-        leaveHost(shard)
+        let opening = server.opening
+        let text = detail.map { "\(reason): \($0)" } ?? reason
+        if server.phase == .connecting {
+            shared.hosts.withLock { $0.couldNotReach(server.address.with(port: 0), now: now) }
+            if opening.isToGoOn {
+                shared.log.warning("\(server.label) \(text), trying the next address")
+                discard(server, reason)
+                _ = goOn(opening)
+                return
+            }
+        }
+        if detail != nil { shared.log.warning("\(server.label) \(text)") }
+        leaveHost(opening)
         discard(server, reason)
-        openingFailed(shard, ServerLogin.error(reason))
+        openingFailed(opening, ServerLogin.error(reason))
     }
 
     /// Takes a server out that never served; the counters are `openingFailed`'s.
@@ -338,7 +261,12 @@ extension WorkerCore {
         servers.remove(server.slot)
     }
 
-    private func openingFailed(_ shard: PoolShard, _ fields: ErrorFields, isLogin: Bool = false) {
+    func openingFailed(_ opening: Opening, _ fields: ErrorFields, isLogin: Bool = false) {
+        if let dedication = opening.dedication {
+            dedicatedFailed(opening, dedication, fields)
+            return
+        }
+        let shard = opening.shard
         shard.opening -= 1
         shard.servers -= 1
         shared.capacity.withLock { $0.closeServer(shard.shared.key) }
@@ -373,7 +301,7 @@ extension WorkerCore {
 
     /// A limit across pools is reached: the server that has been idle longest makes room. With none here, one other worker is asked, a
     /// different one each time.
-    private func makeRoom(database: String?, user: String?) {
+    func makeRoom(database: String?, user: String?) {
         if evictIdle(database: database, user: user) || !shared.parallel { return }
         guard now - lastPlea > 50_000 else { return }
         lastPlea = now
@@ -383,15 +311,18 @@ extension WorkerCore {
         Task { await peer.evictIdle(database: database, user: user) }
     }
 
+    /// Closes the server of a database, of a user or (both named) of a pool that has been idle longest.
     @discardableResult
     func evictIdle(database: String?, user: String?) -> Bool {
+        let isOfPool = database != nil && user != nil
         let candidates = servers.all.filter { server in
-            server.phase == .idle && !server.shard.hasDemand
+            server.phase == .idle && (isOfPool || !server.shard.hasDemand)
                 && (database == nil || server.shard.shared.key.database == database)
                 && (user == nil || server.shard.shared.key.user == user)
         }
         guard let victim = candidates.min(by: { $0.lastActivity < $1.lastActivity }) else { return false }
-        close(victim, .obsolete(database != nil ? "evicted for max_db_connections" : "evicted for max_user_connections"))
+        let limit = isOfPool ? "pool_size" : database != nil ? "max_db_connections" : "max_user_connections"
+        close(victim, .obsolete("evicted for \(limit)"))
         return true
     }
 }

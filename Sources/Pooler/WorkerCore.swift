@@ -33,8 +33,10 @@ final class WorkerCore {
     /// Servers that have become free in this call, waiting for the outermost `free` to place them.
     var freed: [ServerConnection] = []
     var isPlacing = false
-    /// Host names that are being looked up, by the number of the question.
-    var lookups: [UInt64: Opening] = [:]
+    /// Who waits for a host name to be looked up.
+    var lookups: [String: [(HostCache<SocketAddress>.Finding) -> Void]] = [:]
+    /// Made when the first name is looked up.
+    var resolver: NameResolver?
     /// The number of the configuration in force.
     var configurationNumber = 0
     /// When another worker was last asked to evict an idle server, and which one is next.
@@ -45,6 +47,7 @@ final class WorkerCore {
     var clients = SlotTable<ClientConnection>()
     var servers = SlotTable<ServerConnection>()
     var errands = SlotTable<CancelErrand>()
+    var peerErrands = SlotTable<PeerErrand>()
     var shards: [CapacityLedger.PoolKey: PoolShard] = [:]
     var listeners: [UInt32: ListenerBox] = [:]
     var lastListener: UInt32 = 0
@@ -101,7 +104,12 @@ final class WorkerCore {
             case .listener:
                 accept(event.token >> 2)
             case .errand:
-                if let errand = errands[event.token >> 2] { ready(errand, event.readiness) }
+                let slot = event.token >> 2
+                if slot & Self.peerBit != 0 {
+                    readyPeer(slot & ~Self.peerBit, event.readiness)
+                } else if let errand = errands[slot] {
+                    ready(errand, event.readiness)
+                }
             }
         }
         if !unread.isEmpty { readPostponed() }

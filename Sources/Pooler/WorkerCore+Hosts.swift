@@ -1,0 +1,196 @@
+import EventLoop
+import Logging
+import PoolCore
+import PostgresWire
+
+/// A server connection that is being made: where it goes, and where else it may.
+struct Opening {
+    let shard: PoolShard
+    let generation: UInt32
+    let started: Int64
+    /// What of the database's list of hosts is tried; nil for the Unix socket that stands for an empty list.
+    var host: String?
+    /// The list, from the entry that is tried first.
+    var hosts: [String] = []
+    /// How many of them have been tried.
+    var hostsTried = 0
+    /// The replication client that the server is for, if it is for one.
+    var dedication: Dedication?
+    /// Addresses of `host` that have not been tried.
+    var addresses: [SocketAddress] = []
+
+    init(shard: PoolShard, generation: UInt32, started: Int64) {
+        self.shard = shard
+        self.generation = generation
+        self.started = started
+    }
+
+    /// A failure to connect is not the end.
+    var isToGoOn: Bool { !addresses.isEmpty || hostsTried < hosts.count }
+}
+
+/// Where servers are: lists of hosts, names, addresses.
+extension WorkerCore {
+    /// The first step towards a server. False: it failed at once.
+    func start(_ opening: Opening) -> Bool {
+        var opening = opening
+        let shard = opening.shard
+        let hosts = shard.database.hosts
+        guard !hosts.isEmpty else {
+            return connect(opening, unixDirectory: settings.unixSocketDir.isEmpty ? "/tmp" : settings.unixSocketDir)
+        }
+        let first = shard.shared.hostIndex(of: hosts.count, isSticky: shard.database.loadBalanceHosts == .disable)
+        opening.hosts = Array(hosts[first...] + hosts[..<first])
+        return nextHost(opening)
+    }
+
+    /// The next address of the host, or the next host. Only where `isToGoOn`.
+    func goOn(_ opening: Opening) -> Bool { opening.addresses.isEmpty ? nextHost(opening) : connect(opening) }
+
+    private func nextHost(_ opening: Opening) -> Bool {
+        var opening = opening
+        leaveHost(opening)
+        let shard = opening.shard
+        let host = opening.hosts[opening.hostsTried]
+        opening.host = host
+        opening.hostsTried += 1
+        if host.hasPrefix("/") || host.hasPrefix("@") { return connect(opening, unixDirectory: host) }
+        var isImmediate = true
+        var didStart = true
+        find(host, port: UInt16(clamping: shard.database.port)) { [unowned self] finding in
+            var opening = opening
+            let succeeded: Bool
+            switch finding {
+            case .addresses(let addresses):
+                opening.addresses = addresses
+                succeeded = connect(opening)
+            case .failure(let reason):
+                succeeded = lookUpFailed(opening, reason)
+            case .unknown:
+                succeeded = lookUpFailed(opening, "no answer")
+            }
+            if isImmediate { didStart = succeeded }
+        }
+        isImmediate = false
+        return didStart
+    }
+
+    /// A list that is not balanced is gone through from failure to failure.
+    func leaveHost(_ opening: Opening) {
+        let database = opening.shard.database
+        guard database.loadBalanceHosts == .disable, let host = opening.host, let index = database.hosts.firstIndex(of: host) else {
+            return
+        }
+        opening.shard.shared.leaveHost(index, of: database.hosts.count)
+    }
+
+    // MARK: Names
+
+    /// Finds the addresses of a host, those first whose turn it is. `done` is called at once when they are known.
+    func find(_ host: String, port: UInt16, _ done: @escaping (HostCache<SocketAddress>.Finding) -> Void) {
+        if let address = SocketAddress(numeric: host, port: port) { return done(.addresses([address])) }
+        func answer(_ finding: HostCache<SocketAddress>.Finding) {
+            if case .addresses(let addresses) = finding { done(.addresses(addresses.map { $0.with(port: port) })) } else { done(finding) }
+        }
+        let known = shared.hosts.withLock { $0.find(host, now: now) }
+        if known != .unknown { return answer(known) }
+        let listed = HostsFile.addresses(of: host)
+        if !listed.isEmpty {
+            keep(.addresses(listed), of: host, for: settings.dnsMaxTtl)
+            return answer(next(of: host, orElse: .addresses(listed)))
+        }
+        lookups[host, default: []].append(answer)
+        guard lookups[host]?.count == 1 else { return }
+        do throws(SystemError) {
+            if resolver == nil { resolver = try NameResolver(on: loop, resolvConf: settings.resolvConf) }
+            // Unowned: the resolver is this worker's, and ends before it.
+            resolver?.ask(host) { [unowned self] answer in
+                refreshClock()
+                lookedUp(host, answer)
+            }
+        } catch {
+            lookedUp(host, .failed(error.description))
+        }
+    }
+
+    private func keep(_ finding: HostCache<SocketAddress>.Finding, of host: String, for time: Int64) {
+        shared.hosts.withLock { $0.keep(finding, of: host, timeToLive: time, now: now) }
+    }
+
+    /// What has just been kept, with the next address first; what was found itself if it may not be kept (time to live 0).
+    private func next(
+        of host: String, orElse finding: HostCache<SocketAddress>.Finding
+    ) -> HostCache<SocketAddress>.Finding {
+        let known = shared.hosts.withLock { $0.find(host, now: now) }
+        return known == .unknown ? finding : known
+    }
+
+    private func lookedUp(_ host: String, _ answer: NameResolver.Answer) {
+        let finding: HostCache<SocketAddress>.Finding
+        switch answer {
+        case .found(let addresses, let seconds):
+            finding = .addresses(addresses)
+            keep(finding, of: host, for: min(Int64(seconds) * 1_000_000, settings.dnsMaxTtl))
+        case .failed(let reason):
+            finding = .failure(reason)
+            keep(finding, of: host, for: settings.dnsNxdomainTtl)
+        }
+        for done in lookups.removeValue(forKey: host) ?? [] { done(next(of: host, orElse: finding)) }
+    }
+
+    private func lookUpFailed(_ opening: Opening, _ reason: String) -> Bool {
+        let text = "server DNS lookup failed: \(opening.host ?? ""): \(reason)"
+        guard opening.isToGoOn else {
+            shared.log.warning("\(mark(opening.shard)) \(text)")
+            leaveHost(opening)
+            openingFailed(opening, ServerLogin.error(text))
+            return false
+        }
+        shared.log.warning("\(mark(opening.shard)) \(text), trying the next host")
+        return nextHost(opening)
+    }
+
+    /// Name servers are read from the file anew.
+    func renewResolver() {
+        if resolver?.pending == 0 { resolver = nil }
+    }
+
+    // MARK: Connecting
+
+    private func connect(_ opening: Opening, unixDirectory: String) -> Bool {
+        guard let address = SocketAddress(unixPath: "\(unixDirectory)/.s.PGSQL.\(opening.shard.database.port)") else {
+            openingFailed(opening, ServerLogin.error("Unix socket path is too long: \(unixDirectory)"))
+            return false
+        }
+        var opening = opening
+        opening.addresses = [address]
+        return connect(opening)
+    }
+
+    /// Starts connecting to the first address; those after it are tried if it fails.
+    private func connect(_ opening: Opening) -> Bool {
+        var opening = opening
+        let shard = opening.shard
+        while !opening.addresses.isEmpty {
+            let address = opening.addresses.removeFirst()
+            do {
+                let descriptor = try Connector.start(to: address, options: socketOptions)
+                let slot = servers.reserve()
+                let server = ServerConnection(
+                    slot: slot, id: shared.nextID(), descriptor: descriptor, loop: loop, opening: opening, address: address, now: now,
+                    parameters: shard.shared.greeting?.defaults ?? shard.shared.parameters.empty)
+                servers.set(slot, server)
+                return true
+            } catch {
+                shared.hosts.withLock { $0.couldNotReach(address.with(port: 0), now: now) }
+                shared.log.warning("\(mark(shard)) connect to \(address.description) failed: \(error.reason)")
+            }
+        }
+        if opening.isToGoOn { return nextHost(opening) }
+        leaveHost(opening)
+        openingFailed(opening, ServerLogin.error("connect failed"))
+        return false
+    }
+
+    var socketOptions: SocketOptions { SocketOptions(settings) }
+}

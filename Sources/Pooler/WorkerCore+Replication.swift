@@ -1,0 +1,116 @@
+import EventLoop
+import Logging
+import PoolCore
+import PostgresWire
+
+/// What a client with `replication` in its startup packet wants.
+enum ReplicationMode: String, Sendable {
+    /// The whole cluster; the database's name does not matter to PostgreSQL.
+    case physical
+    /// One database.
+    case logical
+
+    enum Reading {
+        case value(ReplicationMode?)
+        case invalid
+    }
+
+    /// Reads the parameter as PostgreSQL does: `database`, or any beginning of a word for true or false.
+    static func read(_ text: String?) -> Reading {
+        guard let word = text?.lowercased() else { return .value(nil) }
+        if text == "database" { return .value(.logical) }
+        func begins(_ whole: String, atLeast count: Int) -> Bool { word.utf8.count >= count && whole.hasPrefix(word) }
+        if word == "1" || begins("true", atLeast: 1) || begins("yes", atLeast: 1) || word == "on" { return .value(.physical) }
+        if word == "0" || begins("false", atLeast: 1) || begins("no", atLeast: 1) || begins("off", atLeast: 2) { return .value(nil) }
+        return .invalid
+    }
+}
+
+/// Replication: each client gets a server of its own, which is told what the client's startup packet said and lives as long as the client.
+extension WorkerCore {
+    /// The client has shown who it is. Its login goes on when its server has logged in; AuthenticationOk goes out with the greeting.
+    func requestDedicated(_ client: ClientConnection) {
+        client.phase = .awaitingGreeting
+        client.shard?.awaitingDedicated.append(client.slot)
+        client.shard.map(serveDedicated)
+    }
+
+    /// Opens servers for those who wait for one of their own.
+    func serveDedicated(_ shard: PoolShard) {
+        while let slot = shard.awaitingDedicated.first {
+            guard let client = clients[slot], let login = client.login else {
+                shard.awaitingDedicated.removeFirst()
+                continue
+            }
+            guard shared.shutdown.load(ordering: .relaxed) != .waitForServers, grantDedicated(shard) else { return }
+            shard.awaitingDedicated.removeFirst()
+            shard.servers += 1
+            var opening = Opening(shard: shard, generation: shard.generation, started: now)
+            opening.dedication = Dedication(client: slot, id: client.id, startup: startup(of: client, login))
+            _ = start(opening)
+        }
+    }
+
+    /// Room for one more server. False: the client has to wait, or has been served meanwhile by the room that an idle server made.
+    private func grantDedicated(_ shard: PoolShard) -> Bool {
+        let key = shard.shared.key
+        switch shared.capacity.withLock({ $0.openServer(key, limits: shard.settings.limits) }) {
+        case .granted, .grantedFromReserve: return true
+        case .poolFull: makeRoom(database: key.database, user: key.user)
+        case .databaseFull: makeRoom(database: key.database, user: nil)
+        case .userFull: makeRoom(database: nil, user: key.user)
+        }
+        return false
+    }
+
+    /// What the server is told: the client's own words, and the database entry's where the client is silent.
+    private func startup(of client: ClientConnection, _ login: ClientLoginState) -> [(name: String, value: String)] {
+        guard let shard = client.shard else { return [] }
+        var result = [(name: "user", value: shard.shared.key.user), (name: "database", value: shard.database.serverName)]
+        let given = Set(login.template.parameters.map { $0.name.lowercased() })
+        for parameter in shard.database.serverParameters where !given.contains(parameter.name) {
+            result.append((parameter.name, parameter.value))
+        }
+        return result + login.template.parameters.map { ($0.name, $0.value) }
+    }
+
+    /// The server of a replication client has logged in: what it said is the client's greeting.
+    func dedicatedIsReady(_ server: ServerConnection, _ dedication: Dedication, _ login: ServerLogin) {
+        let shard = server.shard
+        guard let client = clients[dedication.client], client.id == dedication.id, let clientLogin = client.login else {
+            close(server, .obsolete("client disconnected"))
+            return
+        }
+        client.cancelKey = shared.cancels.register(CancelDirectory.Address(worker: UInt16(index), slot: client.slot))
+        client.session.parameters = server.session.parameters
+        var writer = MessageWriter()
+        writer.bytes = clientLogin.answer
+        for parameter in login.parameters { writer.parameterStatus(name: parameter.name, value: parameter.value) }
+        writeOwnParameters(&writer, shard)
+        writer.backendKeyData(CancelDirectory.wire(client.cancelKey))
+        writer.readyForQuery(.idle)
+        client.login = nil
+        loggingIn -= 1
+        client.requestTime = now
+        link(client, server)
+        send(writer.bytes, to: client)
+        carryOn(client)
+    }
+
+    /// Nobody else waits for this server: its client hears what went wrong, and comes again if it wants to.
+    func dedicatedFailed(_ opening: Opening, _ dedication: Dedication, _ fields: ErrorFields) {
+        opening.shard.servers -= 1
+        shared.capacity.withLock { $0.closeServer(opening.shard.shared.key) }
+        opening.shard.isFull = false
+        if let client = clients[dedication.client], client.id == dedication.id { fail(client, .serverLoginFailed(fields)) }
+    }
+}
+
+/// Whose server it is that is being made.
+struct Dedication {
+    /// The client's slot, and its id: the slot may have been given to somebody else since.
+    let client: UInt32
+    let id: UInt64
+    /// The startup packet for the server.
+    let startup: [(name: String, value: String)]
+}

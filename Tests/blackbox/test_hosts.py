@@ -1,0 +1,230 @@
+"""Where servers are: names, several addresses of one, lists of hosts, and what happens when some of them do not answer."""
+import socket
+import threading
+
+import pytest
+
+import wire
+from nameserver import NameServer
+from processes import free_port, wait_until
+
+pytestmark = [pytest.mark.poolers_only, pytest.mark.sluice_only("its own name server has a port, and dead hosts are passed over")]
+
+
+@pytest.fixture
+def names():
+    server = NameServer()
+    yield server
+    server.close()
+
+
+def pooler_of(make_pooler, names, host, **more):
+    pooler = make_pooler(start=False, databases={"lab": {"host": host}}, **dict({"workers": 1, "server_login_retry": 1, "max_client_conn": 100}, **more))
+    pooler.settings["resolv_conf"] = names.resolv_conf(pooler.folder)
+    pooler.write_ini()
+    pooler.start()
+    return pooler
+
+
+def test_a_name_is_looked_up(make_pooler, names):
+    names.records["db.test"] = (["127.0.0.1"], 60)
+    pooler = pooler_of(make_pooler, names, "db.test")
+    assert pooler.connect().rows("select 1") == [("1",)]
+    assert pooler.log_contains(r"S-0x\w+: lab/app@127.0.0.1:%d new connection to server \(from 127.0.0.1" % pooler.postgres.port)
+
+
+def test_the_answer_holds_for_its_time(make_pooler, names):
+    names.records.update({"long.test": (["127.0.0.1"], 3600), "none.test": (["127.0.0.1"], 0)})
+    pooler = make_pooler(start=False, workers=1, databases={"lab": {"host": "long.test"}, "lab2": {"host": "none.test"}}, dns_max_ttl=3600)
+    pooler.settings["resolv_conf"] = names.resolv_conf(pooler.folder)
+    pooler.write_ini()
+    pooler.start()
+    for database, name, questions in [("lab", "long.test", 1), ("lab2", "none.test", 3)]:
+        clients = [pooler.connect(database=database) for _ in range(3)]
+        for client in clients:
+            client.rows("begin")
+        assert names.asked(name) == questions
+
+
+def test_dns_max_ttl_shortens_it(make_pooler, names):
+    names.records["db.test"] = (["127.0.0.1"], 3600)
+    pooler = pooler_of(make_pooler, names, "db.test", dns_max_ttl=0)
+    clients = [pooler.connect() for _ in range(3)]
+    for client in clients:
+        client.rows("begin")
+    assert names.asked("db.test") == 3
+
+
+def test_a_name_that_is_missing(make_pooler, names):
+    pooler = pooler_of(make_pooler, names, "gone.test", dns_nxdomain_ttl=3600, server_login_retry=0, client_login_timeout=2)
+    with pytest.raises(wire.ServerError) as caught:
+        pooler.connect()
+    assert "client_login_timeout (server down)" in str(caught.value)
+    pooler.wait_log("server DNS lookup failed: gone.test: name does not exist")
+    assert names.asked("gone.test") == 1
+
+
+def test_a_name_that_comes_into_being(make_pooler, names):
+    pooler = pooler_of(make_pooler, names, "late.test", dns_nxdomain_ttl=0, server_login_retry=0)
+    result = []
+    thread = threading.Thread(target=lambda: result.append(pooler.connect()))
+    thread.start()
+    pooler.wait_log("server DNS lookup failed: late.test")
+    names.records["late.test"] = (["127.0.0.1"], 1)
+    thread.join(60)
+    assert result and result[0].rows("select 1") == [("1",)]
+
+
+def test_a_name_server_that_is_silent_disturbs_nobody_else(make_pooler, names):
+    names.records["silent.test"] = None
+    pooler = make_pooler(start=False, workers=1, databases={"lab": {"host": "silent.test"}, "lab2": {}})
+    pooler.settings["resolv_conf"] = names.resolv_conf(pooler.folder)
+    pooler.write_ini()
+    pooler.start()
+    stuck = pooler.raw()
+    stuck.send(wire.startup_packet([("user", "app"), ("database", "lab")]))
+    assert pooler.connect(database="lab2").rows("select 1") == [("1",)]
+
+
+def test_both_families(make_pooler, names):
+    """An address of a family that PostgreSQL does not listen on is passed over, and not tried first again."""
+    names.records["db.test"] = (["::1", "127.0.0.1"], 3600)
+    pooler = pooler_of(make_pooler, names, "db.test", dns_max_ttl=3600)
+    clients = [pooler.connect() for _ in range(4)]
+    for client in clients:
+        client.rows("begin")
+    assert ("db.test", 28) in names.questions
+    assert pooler.log_count(r"\[::1\].*trying the next address") <= 1
+
+
+def test_addresses_take_turns(make_pooler, names, postgres, run_folder, postgres_template):
+    names.records["db.test"] = (["127.0.0.1", "127.0.0.2"], 3600)
+    listeners = [Relay(address, postgres.port) for address in ("127.0.0.2",)]
+    try:
+        pooler = make_pooler(start=False, workers=1, databases={"lab": {"host": "db.test", "port": listeners[0].port}}, dns_max_ttl=3600)
+        first = Relay("127.0.0.1", postgres.port, listeners[0].port)
+        listeners.append(first)
+        pooler.settings["resolv_conf"] = names.resolv_conf(pooler.folder)
+        pooler.write_ini()
+        pooler.start()
+        clients = [pooler.connect() for _ in range(4)]
+        for client in clients:
+            client.rows("begin")
+        assert [relay.count for relay in listeners] == [2, 2]
+    finally:
+        for relay in listeners:
+            relay.close()
+
+
+class Relay:
+    """Another address of the same PostgreSQL; counts who comes by."""
+
+    def __init__(self, address, target, port=None):
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.port = port or free_port()
+        self.listener.bind((address, self.port))
+        self.listener.listen(16)
+        self.count, self.target, self.sockets = 0, target, []
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            self.count += 1
+            far = socket.create_connection(("127.0.0.1", self.target))
+            self.sockets += [near, far]
+            for a, b in ((near, far), (far, near)):
+                threading.Thread(target=self._pump, args=(a, b), daemon=True).start()
+
+    @staticmethod
+    def _pump(source, target):
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+        except OSError:
+            pass
+        for s in (source, target):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join(10)
+        for s in self.sockets:
+            s.close()
+
+
+# lists
+
+
+def test_a_dead_host_in_a_list_is_passed_over(make_pooler, names):
+    """PgBouncer would pause for server_login_retry each time that it comes to it."""
+    names.records["db.test"] = (["127.0.0.1"], 60)
+    pooler = pooler_of(make_pooler, names, "127.0.0.9,gone.test,/nowhere,db.test", server_login_retry=3600)
+    clients = [pooler.connect() for _ in range(4)]
+    for client in clients:
+        client.rows("begin")
+    assert pooler.log_contains("gone.test: name does not exist, trying the next host")
+
+
+def test_when_all_hosts_are_dead_the_error_is_told(make_pooler, names):
+    pooler = pooler_of(make_pooler, names, "127.0.0.9,gone.test", server_login_retry=3600, client_login_timeout=1)
+    for _ in range(2):
+        with pytest.raises(wire.ServerError) as caught:
+            pooler.connect()
+    assert "server login has been failing, cached error: " in str(caught.value)
+
+
+@pytest.mark.parametrize("mode, expected", [("round-robin", [2, 2]), ("disable", [4, 0])])
+def test_load_balance_hosts(make_pooler, names, postgres, mode, expected):
+    relays = [Relay("127.0.0.1", postgres.port)]
+    relays.append(Relay("127.0.0.2", postgres.port, relays[0].port))
+    try:
+        pooler = make_pooler(workers=1, databases={"lab": {"host": "127.0.0.1,127.0.0.2", "port": relays[0].port, "load_balance_hosts": mode}})
+        clients = [pooler.connect() for _ in range(4)]
+        for client in clients:
+            client.rows("begin")
+        assert [relay.count for relay in relays] == expected
+    finally:
+        for relay in relays:
+            relay.close()
+
+
+def test_a_sticky_list_stays_where_it_found_a_server(make_pooler, postgres):
+    relay = Relay("127.0.0.2", postgres.port)
+    try:
+        pooler = make_pooler(workers=1, databases={"lab": {"host": "127.0.0.1,127.0.0.2", "port": relay.port, "load_balance_hosts": "disable"}})
+        clients = [pooler.connect() for _ in range(3)]
+        for client in clients:
+            client.rows("begin")
+        assert relay.count == 3
+        assert pooler.log_count("trying the next address") == 1
+    finally:
+        relay.close()
+
+
+def test_a_name_is_looked_up_again_when_it_leads_nowhere(make_pooler, names):
+    """The database has moved, and the old address is still remembered."""
+    names.records["db.test"] = (["127.0.0.9"], 3600)
+    pooler = pooler_of(make_pooler, names, "db.test", dns_max_ttl=3600, server_login_retry=0)
+    with pytest.raises((wire.ServerError, wire.Closed, AssertionError)):
+        pooler.reload(client_login_timeout=1)
+        pooler.connect()
+    names.records["db.test"] = (["127.0.0.1"], 3600)
+    wait_until(lambda: pooler.log_contains("connect failed"), "the failure")
+    assert pooler.connect().rows("select 1") == [("1",)]
+    assert names.asked("db.test") >= 2
+
+
+def test_localhost_needs_no_name_server(make_pooler, names):
+    pooler = pooler_of(make_pooler, names, "localhost")
+    assert pooler.connect().rows("select 1") == [("1",)]
+    assert names.questions == []

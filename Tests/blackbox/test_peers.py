@@ -1,0 +1,160 @@
+"""Several processes that share a port: a cancel request reaches any of them, and is passed on to the one that has the client."""
+import os
+import socket
+import struct
+import threading
+
+import pytest
+
+import wire
+from processes import wait_until
+
+pytestmark = [pytest.mark.poolers_only, pytest.mark.since("1.19")]
+
+
+@pytest.fixture
+def trio(make_pooler, run_folder):
+    """Three processes on one TCP port, each with a Unix socket of its own."""
+    return make_trio(make_pooler, run_folder)
+
+
+def make_trio(make_pooler, run_folder, count=3, **more):
+    poolers = [make_pooler(start=False, so_reuseport=1, peer_id=n + 1, **more) for n in range(count)]
+    port = poolers[0].port
+    for pooler in poolers:
+        pooler.port = pooler.settings["listen_port"] = port
+        pooler.sections = {"peers": {n + 1: f"host={other.folder} port={port}" for n, other in enumerate(poolers)}}
+        pooler.write_ini()
+    for pooler in poolers:
+        pooler.launch()
+        wait_until(lambda: os.path.exists(pooler.socket_path), lambda: f"it to listen:\n{pooler.log()}")
+    return poolers
+
+
+def cancel_at(pooler, key):
+    """A cancel request to this very process; returns when it closes the connection."""
+    with wire.connect(pooler.socket_path) as s:
+        s.settimeout(60)
+        s.sendall(struct.pack("!iiI", 12 + len(key[1]), 80877102, key[0] & 0xFFFFFFFF) + key[1])
+        assert s.recv(1) == b""
+
+
+def sleeping(client):
+    """Starts a long query; returns a function that waits for its end and tells how it ended."""
+    result = []
+    thread = threading.Thread(target=lambda: result.append(client.query("select pg_sleep(3600)")))
+    thread.start()
+
+    def end():
+        thread.join(60)
+        assert result, "the query was not cancelled"
+        return result[0].error.code
+
+    return end
+
+
+def key_bytes(client):
+    pid, secret = client.key
+    return struct.pack("!I", pid & 0xFFFFFFFF) + (secret if isinstance(secret, bytes) else struct.pack("!I", secret & 0xFFFFFFFF))
+
+
+def as_key(data):
+    return (struct.unpack("!I", data[:4])[0], data[4:])
+
+
+def test_the_key_names_the_process(trio):
+    for number, pooler in enumerate(trio, 1):
+        keys = [key_bytes(pooler.connect(address=pooler.socket_path)) for _ in range(20)]
+        for key in keys:
+            assert key[0] < 128 and key[1] | key[2] << 8 == number and key[7] & 3 == 3
+        assert len(set(keys)) == 20
+
+
+def test_a_cancel_request_reaches_any_process(trio):
+    for owner in trio:
+        for receiver in trio:
+            client = owner.connect(address=owner.socket_path)
+            end = sleeping(client)
+            wait_until(lambda: owner.postgres.backends("lab", "state = 'active' and query like '%3600%'"), "the query to run")
+            cancel_at(receiver, as_key(key_bytes(client)))
+            assert end() == "57014"
+
+
+def test_over_the_shared_port(trio):
+    """As drivers do it: the kernel chooses who gets the request."""
+    for _ in range(12):
+        client = trio[0].connect()
+        end = sleeping(client)
+        wait_until(lambda: trio[0].postgres.backends("lab", "state = 'active' and query like '%3600%'"), "the query to run")
+        client.cancel()
+        assert end() == "57014"
+    assert sum(pooler.log_count("login attempt: db=lab") for pooler in trio) == 12
+    assert sum(pooler.log_count("closing because: cancel request") for pooler in trio) >= 12
+
+
+def test_a_request_makes_three_hops_at_most(make_pooler, run_folder):
+    """Two processes that each take the other for a third would send it to and fro for ever."""
+    one, two = make_trio(make_pooler, run_folder, 2)
+    for pooler, other in ((one, two), (two, one)):
+        pooler.sections["peers"][77] = f"host={other.folder} port={one.port}"
+        pooler.reload()
+    cancel_at(one, as_key(bytes([0, 77, 0, 9, 9, 9, 9, 0xFF])))
+    wait_until(lambda: one.log_count("cancel request") + two.log_count("cancel request") >= 4, "all hops")
+    assert one.log_count("too many hops") + two.log_count("too many hops") == 1
+    assert one.connect(address=one.socket_path).rows("select 1") == [("1",)]
+
+
+def test_a_peer_that_is_not_there(trio):
+    gone, pooler = trio[2], trio[0]
+    client = pooler.connect(address=pooler.socket_path)
+    gone.stop()
+    cancel_at(pooler, as_key(bytes([0, 3, 0, 1, 2, 3, 4, 0xFF])))
+    cancel_at(pooler, as_key(bytes([0, 250, 1, 1, 2, 3, 4, 0xFF])))
+    assert pooler.log_contains("peer 506 is not in \\[peers\\]")
+    assert client.rows("select 1") == [("1",)]
+
+
+def test_a_peer_that_never_answers(make_pooler, run_folder):
+    """cancel_wait_timeout ends it, and pool_size bounds how many connections lead there."""
+    folder = run_folder.folder("peer")
+    os.chmod(folder, 0o777)
+    pooler = make_pooler(start=False, workers=1, peer_id=1, cancel_wait_timeout=1)
+    path = f"{folder}/.s.PGSQL.{pooler.port}"
+    pooler.sections = {"peers": {2: f"host={folder} port={pooler.port} pool_size=2"}}
+    pooler.write_ini()
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(path)
+        silent.listen(16)
+        os.chmod(path, 0o777)
+        pooler.start()
+        key = as_key(bytes([0, 2, 0, 1, 2, 3, 4, 0xFF]))
+        threads = [threading.Thread(target=cancel_at, args=(pooler, key)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        accepted = [silent.accept()[0] for _ in range(2)]
+        assert [a.recv(16)[12:] for a in accepted] == [b"\x02\x03\x04\xfe"] * 2
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+        pooler.wait_log("closing because: cancel_wait_timeout", count=3)
+        for a in accepted:
+            a.close()
+
+
+def test_without_peers_keys_are_all_random(make_pooler):
+    pooler = make_pooler()
+    keys = [key_bytes(pooler.connect()) for _ in range(40)]
+    assert len({k[1] for k in keys}) > 10 and len({k[7] & 3 for k in keys}) == 4 and all(k[0] < 128 for k in keys)
+
+
+@pytest.mark.sluice_only
+def test_one_process_ends_and_the_others_go_on(trio):
+    """A rolling restart: TERM one after the other."""
+    import signal
+
+    for ending in trio[:2]:
+        ending.signal(signal.SIGTERM)
+        assert ending.wait() == 0
+        client = trio[2].connect()
+        assert client.rows("select 1") == [("1",)]
+        client.close()
