@@ -37,7 +37,7 @@ let package = Package(
     targets: [
         // Line 0: libevent and OpenSSL in Swift clothes; libpq is for programs that are clients of PostgreSQL themselves.
         .systemLibrary(name: "CLibevent", pkgConfig: "libevent_core", providers: [.apt(["libevent-dev"])]),
-        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CPAM", pkgConfig: "pam", providers: [.apt(["libpam0g-dev"])]),
         .systemLibrary(name: "CLDAP", pkgConfig: "ldap", providers: [.apt(["libldap-dev"])]),
@@ -48,7 +48,7 @@ let package = Package(
         .target(name: "Bytes", swiftSettings: strict),
         .target(name: "Locking", swiftSettings: strict),
         .target(name: "EventLoop", dependencies: ["CLibevent", "Locking"], cSettings: gnu, swiftSettings: strict + fast),
-        .target(name: "TLS", dependencies: ["COpenSSL", "Locking"], cSettings: gnu, swiftSettings: strict),
+        .target(name: "TLS", dependencies: ["COpenSSL", "Locking"], cSettings: gnu, swiftSettings: strict + fast),
 
         // Line 1: bytes to values and back.
         .target(name: "PostgresWire", swiftSettings: safe),
@@ -84,6 +84,7 @@ let package = Package(
             cSettings: gnu, swiftSettings: strict),
 
         .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),
+        .testTarget(name: "TLSTests", dependencies: ["TLS"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "AuthenticationTests", dependencies: ["Authentication"], swiftSettings: strict),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: strict),
         .testTarget(name: "StatisticsTests", dependencies: ["Statistics"], swiftSettings: strict),

@@ -79,7 +79,7 @@ public struct ClientLogin: Sendable {
         case awaitingSASLInitialResponse
         case awaitingSASLResponse(SCRAMServerExchange)
         /// The secret is being derived that this client-first-message will be answered with.
-        case deriving(clientFirst: [UInt8])
+        case deriving(clientFirst: [UInt8], SCRAMChannel)
         /// The typed password is being hashed for a comparison with this secret.
         case verifying(SCRAMSecret)
         case checking
@@ -101,6 +101,7 @@ public struct ClientLogin: Sendable {
     private let secret: StoredSecret?
     private let randomness: LoginRandomness
     private let iterations: Int
+    private let endPoint: [UInt8]?
     private var state = State.notStarted
 
     /// - Parameters:
@@ -110,10 +111,12 @@ public struct ClientLogin: Sendable {
     ///   - derivedSecret: ``derivedSecret`` of an earlier login with the same plain password in this process.
     ///   - randomness: fresh for each login.
     ///   - iterations: rounds of PBKDF2 for secrets that are derived or pretended.
+    ///   - endPoint: the data of `tls-server-end-point` where the client is on TLS and SCRAM-SHA-256-PLUS can be offered.
     public init(
         method: LoginMethod, user: String, secret: StoredSecret?, derivedSecret: SCRAMSecret? = nil, randomness: LoginRandomness,
-        iterations: Int = SCRAMSecret.defaultIterations
+        iterations: Int = SCRAMSecret.defaultIterations, endPoint: [UInt8]? = nil
     ) {
+        self.endPoint = endPoint
         if method == .md5, case .scram = secret { self.method = .scramSHA256 } else { self.method = method }
         self.user = user
         self.secret = secret == .plain("") ? StoredSecret.none : secret
@@ -138,7 +141,7 @@ public struct ClientLogin: Sendable {
             return .send(.md5Password(salt: randomness.md5Salt))
         case .scramSHA256:
             state = .awaitingSASLInitialResponse
-            return .send(.sasl(mechanisms: [SCRAMMechanism.name]))
+            return .send(.sasl(mechanisms: endPoint == nil ? [SCRAMMechanism.name] : [SCRAMMechanism.plusName, SCRAMMechanism.name]))
         }
     }
 
@@ -186,10 +189,10 @@ public struct ClientLogin: Sendable {
         case .verifying(let stored):
             guard stored.isMade(of: salted) else { return reject(wrongPasswordReason) }
             return accept(keys: salted.keys)
-        case .deriving(let clientFirst):
+        case .deriving(let clientFirst, let channel):
             derivedSecret = salted.secret
             hasDerived = true
-            return answer(clientFirst)
+            return answer(clientFirst, channel)
         default:
             return reject("a derivation that nobody asked for")
         }
@@ -204,7 +207,7 @@ public struct ClientLogin: Sendable {
     /// SASLInitialResponse: mechanism, NUL, length as Int32, that many bytes.
     private mutating func receivedSASLInitialResponse(_ body: [UInt8]) -> Step {
         guard let end = body.firstIndex(of: 0) else { return reject("malformed SASLInitialResponse") }
-        guard body[..<end].elementsEqual(SCRAMMechanism.name.utf8) else {
+        guard let channel = channel(chosenBy: body[..<end]) else {
             return reject("unknown SASL mechanism", clientText: "client selected an invalid SASL authentication mechanism")
         }
         let rest = body[(end + 1)...]
@@ -212,15 +215,15 @@ public struct ClientLogin: Sendable {
         guard rest.count >= 4, rest.count - 4 == Int(length) else { return reject("malformed SASLInitialResponse") }
         let clientFirst = Array(rest.dropFirst(4))
         if case .plain(let password) = secret, derivedSecret == nil {
-            state = .deriving(clientFirst: clientFirst)
+            state = .deriving(clientFirst: clientFirst, channel)
             let salt = SCRAMSecret.fixedSalt(user: user, key: randomness.processKey)
             return .derive(KeyDerivation(password: Array(password.utf8), salt: salt, iterations: iterations))
         }
-        return answer(clientFirst)
+        return answer(clientFirst, channel)
     }
 
-    private mutating func answer(_ clientFirst: [UInt8]) -> Step {
-        var exchange = makeExchange()
+    private mutating func answer(_ clientFirst: [UInt8], _ channel: SCRAMChannel) -> Step {
+        var exchange = makeExchange(channel)
         do throws(SCRAMError) {
             let answer = try exchange.clientFirst(clientFirst)
             state = .awaitingSASLResponse(exchange)
@@ -228,6 +231,13 @@ public struct ClientLogin: Sendable {
         } catch {
             return reject(error.reason)
         }
+    }
+
+    /// What the client's choice of a mechanism means; nil for one that was not offered.
+    private func channel(chosenBy name: ArraySlice<UInt8>) -> SCRAMChannel? {
+        if name.elementsEqual(SCRAMMechanism.name.utf8) { return endPoint == nil ? .unbound : .offered }
+        guard let endPoint, name.elementsEqual(SCRAMMechanism.plusName.utf8) else { return nil }
+        return .bound(endPoint)
     }
 
     private mutating func receivedSASLResponse(_ body: [UInt8], _ pending: SCRAMServerExchange) -> Step {
@@ -243,14 +253,16 @@ public struct ClientLogin: Sendable {
     }
 
     /// The exchange for the user's secret; a mock where there is none that SCRAM could use.
-    private func makeExchange() -> SCRAMServerExchange {
+    private func makeExchange(_ channel: SCRAMChannel) -> SCRAMServerExchange {
         switch secret {
         case .scram(let stored):
-            return SCRAMServerExchange(secret: stored, isMock: false, nonce: randomness.scramNonce)
+            return SCRAMServerExchange(secret: stored, isMock: false, nonce: randomness.scramNonce, channel: channel)
         case .plain, .none?, .md5, nil:
-            if let derivedSecret { return SCRAMServerExchange(secret: derivedSecret, isMock: false, nonce: randomness.scramNonce) }
+            if let derivedSecret {
+                return SCRAMServerExchange(secret: derivedSecret, isMock: false, nonce: randomness.scramNonce, channel: channel)
+            }
             let mock = SCRAMSecret.mock(user: user, key: randomness.processKey, iterations: iterations)
-            return SCRAMServerExchange(secret: mock, isMock: true, nonce: randomness.scramNonce)
+            return SCRAMServerExchange(secret: mock, isMock: true, nonce: randomness.scramNonce, channel: channel)
         }
     }
 

@@ -22,7 +22,17 @@ extension SCRAMCredential: CustomStringConvertible, CustomDebugStringConvertible
     public var debugDescription: String { description }
 }
 
-/// The client's side of one SCRAM-SHA-256 exchange (RFC 5802, RFC 7677), with which the pooler logs in to a server.
+/// What the pooler can say of the channel that it logs in to a server over.
+public enum SCRAMServerChannel: Sendable, Equatable {
+    /// There is nothing to bind to.
+    case unbound
+    /// There would be, but the server does not offer the mechanism; it is told so, and knows if that is a lie.
+    case notOffered
+    /// The mechanism with channel binding; the data of `tls-server-end-point`.
+    case bound([UInt8])
+}
+
+/// The client's side of one SCRAM-SHA-256 or SCRAM-SHA-256-PLUS exchange (RFC 5802, RFC 7677), with which the pooler logs in to a server.
 ///
 /// A value without input or output. It trusts the server with nothing: lengths, nonce and iteration count are bounded, and the
 /// server's signature is verified. After a failure it answers every message with ``SCRAMError/unexpectedMessage``.
@@ -36,13 +46,26 @@ public struct SCRAMClientExchange: Sendable {
 
     private let credential: SCRAMCredential
     private let nonce: [UInt8]
+    private let channel: SCRAMServerChannel
     private var state = State.start
 
-    /// Without channel binding, and without an authorization identity.
-    private static let gs2Header = [UInt8]("n,,".utf8)
+    /// What is said about channel binding, without an authorization identity.
+    private var gs2Header: [UInt8] {
+        switch channel {
+        case .unbound: Array("n,,".utf8)
+        case .notOffered: Array("y,,".utf8)
+        case .bound: SCRAMMechanism.bindingHeader
+        }
+    }
+
+    /// The mechanism that goes with the channel.
+    public var mechanism: String {
+        if case .bound = channel { SCRAMMechanism.plusName } else { SCRAMMechanism.name }
+    }
 
     /// - Parameter nonce: the client's part, fresh for each exchange, of printable ASCII without a comma.
-    public init(credential: SCRAMCredential, nonce: String) {
+    public init(credential: SCRAMCredential, nonce: String, channel: SCRAMServerChannel = .unbound) {
+        self.channel = channel
         self.credential = credential
         self.nonce = Array(nonce.utf8)
     }
@@ -50,7 +73,7 @@ public struct SCRAMClientExchange: Sendable {
     /// The client-first-message, for SASLInitialResponse. The user name is left empty: PostgreSQL takes the startup packet's.
     public mutating func clientFirst() -> [UInt8] {
         if case .start = state { state = .awaitingServerFirst }
-        return Self.gs2Header + clientFirstBare
+        return gs2Header + clientFirstBare
     }
 
     private var clientFirstBare: [UInt8] { "n=,r=".utf8 + nonce }
@@ -96,7 +119,9 @@ public struct SCRAMClientExchange: Sendable {
         case .keys(let known):
             keys = known
         }
-        let withoutProof = "c=".utf8 + Base64.encode(Self.gs2Header) + ",r=".utf8 + challenge.nonce
+        var binding = gs2Header
+        if case .bound(let data) = channel { binding += data }
+        let withoutProof = "c=".utf8 + Base64.encode(binding) + ",r=".utf8 + challenge.nonce
         let comma = [UInt8(ascii: ",")]
         let authMessage = clientFirstBare + comma + message + comma + withoutProof
         let proof = SCRAMMechanism.mask(keys.clientKey, storedKey: Digest.sha256(keys.clientKey), authMessage: authMessage)

@@ -8,6 +8,12 @@ public enum SCRAMError: Error, Sendable, Equatable {
     case malformedMessage
     /// The client asked for channel binding (`p=`), which was not offered.
     case channelBindingRequested
+    /// The mechanism is the one with channel binding, and the message asks for none.
+    case channelBindingMissing
+    /// The client could bind the channel and believes that the pooler can't, though it offered to: somebody in between took the offer out.
+    case channelBindingDowngrade
+    /// A type of channel binding other than `tls-server-end-point`.
+    case unsupportedChannelBinding
     /// The `c=` attribute does not repeat the header of the first message.
     case channelBindingMismatch
     /// The client wants to act as somebody else (`a=`).
@@ -42,6 +48,9 @@ public enum SCRAMError: Error, Sendable, Equatable {
         case .messageTooLong: "SCRAM message too long"
         case .malformedMessage: "malformed SCRAM message"
         case .channelBindingRequested: "channel binding requested but not offered"
+        case .channelBindingMissing: "SCRAM-SHA-256-PLUS without channel binding"
+        case .channelBindingDowngrade: "the client supports channel binding but thinks that the pooler does not"
+        case .unsupportedChannelBinding: "unsupported type of channel binding"
         case .channelBindingMismatch: "unexpected SCRAM channel-binding attribute"
         case .authorizationIdentity: "authorization identity not supported"
         case .unsupportedExtension: "unsupported SCRAM extension required"

@@ -2,8 +2,13 @@ import TLS
 
 /// What both sides of SCRAM-SHA-256 (RFC 5802, RFC 7677) agree on.
 public enum SCRAMMechanism {
-    /// The only mechanism offered and answered: without channel binding.
+    /// Without channel binding.
     public static let name = "SCRAM-SHA-256"
+    /// With channel binding of the type `tls-server-end-point` (RFC 5929): over TLS, where the accepting side has a certificate.
+    public static let plusName = "SCRAM-SHA-256-PLUS"
+
+    /// What a client-first-message of the mechanism with channel binding begins with (the GS2 header without an authorization identity).
+    static let bindingHeader = Array("p=tls-server-end-point,,".utf8)
 
     /// A fresh nonce of 18 random bytes in Base64, as long as PostgreSQL's.
     public static func randomNonce() -> String {

@@ -13,7 +13,17 @@ public struct SCRAMSuccess: Sendable, Equatable {
     public var keys: SCRAMKeys { SCRAMKeys(clientKey: clientKey, serverKey: serverKey) }
 }
 
-/// The server's side of one SCRAM-SHA-256 exchange (RFC 5802, RFC 7677), without channel binding.
+/// What the pooler knows of the channel that a client logs in over.
+public enum SCRAMChannel: Sendable, Equatable {
+    /// The mechanism with channel binding was not offered.
+    case unbound
+    /// It was offered, and the client chose the one without.
+    case offered
+    /// The client chose it; the data of `tls-server-end-point`.
+    case bound([UInt8])
+}
+
+/// The server's side of one SCRAM-SHA-256 or SCRAM-SHA-256-PLUS exchange (RFC 5802, RFC 7677).
 ///
 /// A value without input or output: feed it the client's two messages in order. After a failure, or after its end, it answers
 /// every message with ``SCRAMError/unexpectedMessage``.
@@ -27,13 +37,16 @@ public struct SCRAMServerExchange: Sendable {
     private let secret: SCRAMSecret
     private let isMock: Bool
     private let nonce: [UInt8]
+    private let channel: SCRAMChannel
     private var state = State.awaitingFirst
 
     /// - Parameters:
     ///   - secret: what the client has to prove knowledge of.
     ///   - isMock: whether the exchange only pretends: it runs to the end like any other and then fails.
     ///   - nonce: the server's part, fresh for each exchange, of printable ASCII without a comma.
-    public init(secret: SCRAMSecret, isMock: Bool, nonce: String) {
+    ///   - channel: which of the mechanisms the client chose, and what it could have chosen.
+    public init(secret: SCRAMSecret, isMock: Bool, nonce: String, channel: SCRAMChannel = .unbound) {
+        self.channel = channel
         self.secret = secret
         self.isMock = isMock
         self.nonce = Array(nonce.utf8)
@@ -48,8 +61,7 @@ public struct SCRAMServerExchange: Sendable {
         state = .over
         var attributes = try SCRAMAttributes(message, limit: SCRAMMechanism.maximumClientMessage)
         let flag = try attributes.next()
-        if flag.starts(with: "p=".utf8) { throw .channelBindingRequested }
-        guard flag.elementsEqual("n".utf8) || flag.elementsEqual("y".utf8) else { throw .malformedMessage }
+        try checkBinding(flag)
         let identity = try attributes.next()
         if identity.starts(with: "a=".utf8) { throw .authorizationIdentity }
         guard identity.isEmpty else { throw .malformedMessage }
@@ -67,6 +79,18 @@ public struct SCRAMServerExchange: Sendable {
         return answer
     }
 
+    /// The first part of a client-first-message: what the client says about channel binding.
+    private func checkBinding(_ flag: ArraySlice<UInt8>) throws(SCRAMError) {
+        if flag.starts(with: "p=".utf8) {
+            guard case .bound = channel else { throw .channelBindingRequested }
+            guard flag.elementsEqual(SCRAMMechanism.bindingHeader.dropLast(2)) else { throw .unsupportedChannelBinding }
+            return
+        }
+        guard flag.elementsEqual("n".utf8) || flag.elementsEqual("y".utf8) else { throw .malformedMessage }
+        if case .bound = channel { throw .channelBindingMissing }
+        if channel == .offered, flag.elementsEqual("y".utf8) { throw .channelBindingDowngrade }
+    }
+
     /// Reads the client-final-message and checks the proof, in a time that does not depend on where it is wrong.
     public mutating func clientFinal(_ message: [UInt8]) throws(SCRAMError) -> SCRAMSuccess {
         guard case .awaitingFinal(let gs2Header, let nonce, let authMessagePrefix) = state else {
@@ -77,7 +101,9 @@ public struct SCRAMServerExchange: Sendable {
         var attributes = try SCRAMAttributes(message, limit: SCRAMMechanism.maximumClientMessage)
         let binding = try attributes.value(of: "c")
         guard let header = Base64.decode(binding) else { throw .invalidEncoding("c") }
-        guard header == gs2Header else { throw .channelBindingMismatch }
+        var expected = gs2Header
+        if case .bound(let data) = channel { expected += data }
+        guard constantTimeEqual(header, expected) else { throw .channelBindingMismatch }
         let wholeNonce = try attributes.value(of: "r")
         guard SCRAMMechanism.isNonce(wholeNonce) else { throw .invalidNonce }
         guard wholeNonce.elementsEqual(nonce) else { throw .nonceMismatch }

@@ -4,8 +4,8 @@ public enum ServerPasswordAnswer: Sendable, Equatable {
     case none
     /// A PasswordMessage with this text; the terminating NUL is the encoder's.
     case password(String)
-    /// A SCRAM-SHA-256 exchange with this credential, started by a SASLInitialResponse.
-    case scram(SCRAMCredential)
+    /// A SCRAM exchange with this credential over this channel, started by a SASLInitialResponse.
+    case scram(SCRAMCredential, SCRAMServerChannel)
     /// No answer is possible; close the connection with this text.
     case failed(String)
 
@@ -26,8 +26,9 @@ public enum ServerPasswordAnswer: Sendable, Equatable {
     ///   - secret: the pool's credential.
     ///   - user: the name in the startup packet, a part of MD5 answers.
     ///   - passThrough: keys left behind by a client that proved knowledge of exactly this SCRAM secret.
+    ///   - endPoint: on TLS, the data of `tls-server-end-point`; nil where the server's certificate has none.
     public static func answer(
-        to request: AuthenticationRequest, secret: StoredSecret, user: String, passThrough: SCRAMKeys? = nil
+        to request: AuthenticationRequest, secret: StoredSecret, user: String, passThrough: SCRAMKeys? = nil, endPoint: [UInt8]? = nil
     ) -> ServerPasswordAnswer {
         switch request {
         case .ok:
@@ -43,12 +44,20 @@ public enum ServerPasswordAnswer: Sendable, Equatable {
             case .scram: return .failed(wrongPasswordType)
             }
         case .sasl(let mechanisms):
-            guard mechanisms.contains(SCRAMMechanism.name) else { return .failed(noSupportedMechanism) }
+            let offersBinding = mechanisms.contains(SCRAMMechanism.plusName)
+            let channel: SCRAMServerChannel
+            if offersBinding, let endPoint {
+                channel = .bound(endPoint)
+            } else if mechanisms.contains(SCRAMMechanism.name) {
+                channel = endPoint != nil ? .notOffered : .unbound
+            } else {
+                return .failed(noSupportedMechanism)
+            }
             switch secret {
-            case .none: return .scram(.password([]))
-            case .plain(let password): return .scram(.password(Array(password.utf8)))
+            case .none: return .scram(.password([]), channel)
+            case .plain(let password): return .scram(.password(Array(password.utf8)), channel)
             case .md5: return .failed(wrongPasswordType)
-            case .scram: return passThrough.map { .scram(.keys($0)) } ?? .failed(wrongPasswordType)
+            case .scram: return passThrough.map { .scram(.keys($0), channel) } ?? .failed(wrongPasswordType)
             }
         case .saslContinue, .saslFinal:
             return .failed(unexpectedSASLMessage)

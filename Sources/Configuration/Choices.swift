@@ -28,14 +28,14 @@ public enum AuthType: String, Sendable, Equatable, CaseIterable {
     case pam
     /// SCRAM-SHA-256 only.
     case scramSHA256 = "scram-sha-256"
+}
 
-    /// Whether Sluice can authenticate a client this way; logins that need another way are refused.
-    public var isBuilt: Bool {
-        switch self {
-        case .any, .trust, .plain, .md5, .scramSHA256, .hba, .ldap, .pam: true
-        case .cert: false
-        }
-    }
+/// How TLS is begun with a server (`sslnegotiation`).
+public enum SSLNegotiation: String, Sendable, Equatable, CaseIterable {
+    /// By asking for it first, as every PostgreSQL understands.
+    case postgres
+    /// At once, as PostgreSQL 17 and many proxies understand.
+    case direct
 }
 
 /// How far TLS is wanted on a connection (`client_tls_sslmode`, `server_tls_sslmode`).

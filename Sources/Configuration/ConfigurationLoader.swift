@@ -51,10 +51,25 @@ struct ConfigurationLoader {
         if !sawMainSection {
             try report(ConfigurationError(file: path, message: "main section missing: expected [pgbouncer] or [sluice]"))
         }
+        try checkNegotiation()
         if configuration.settings.conffile?.isEmpty ?? true { configuration.settings.conffile = path }
         loadUserList()
         try loadAccessFiles()
         return configuration
+    }
+
+    /// Direct TLS has no way to hear that a server wants none, so it must not depend on one.
+    private mutating func checkNegotiation() throws(ConfigurationError) {
+        let mode = configuration.settings.serverTlsSslmode
+        guard [.disable, .allow, .prefer].contains(mode) else { return }
+        let entries = configuration.databases.values.sorted { $0.name < $1.name } + [configuration.fallbackDatabase].compactMap { $0 }
+        guard let database = entries.first(where: { $0.sslNegotiation == .direct }) else { return }
+        try report(
+            ConfigurationError(
+                file: path, key: "sslnegotiation",
+                message:
+                    "database \"\(database.name)\": direct needs server_tls_sslmode require, verify-ca or verify-full, not \(mode.rawValue)"
+            ))
     }
 
     private mutating func load(_ bytes: [UInt8], file: String, depth: Int) throws(ConfigurationError) {
@@ -138,10 +153,6 @@ struct ConfigurationLoader {
         }
         settingsGiven.insert(key)
         if let warning = specification.warning { warn(warning, at: place) }
-        let authType = configuration.settings.authType
-        if key == "auth_type", !authType.isBuilt {
-            warn("auth_type \"\(authType.rawValue)\" is accepted but not built yet, so logins that need it are refused", at: place)
-        }
     }
 
     private mutating func database(_ name: String, _ value: String, at place: Place) throws(ConfigurationError) {

@@ -45,6 +45,8 @@ public struct Database: Sendable, Equatable {
     public var poolMode: PoolMode?
     /// `load_balance_hosts`.
     public var loadBalanceHosts = LoadBalanceHosts.roundRobin
+    /// `sslnegotiation`.
+    public var sslNegotiation = SSLNegotiation.postgres
     /// Query to run once on every new server connection.
     public var connectQuery: String?
     /// Parameters that every server connection starts with.
@@ -76,7 +78,7 @@ public struct Database: Sendable, Equatable {
     public func serverIdentityDiffers(from other: Database) -> Bool {
         serverName != other.serverName || hosts != other.hosts || port != other.port || forcedUser != other.forcedUser
             || connectQuery != other.connectQuery || authDatabase != other.authDatabase || authQuery != other.authQuery
-            || loadBalanceHosts != other.loadBalanceHosts
+            || loadBalanceHosts != other.loadBalanceHosts || sslNegotiation != other.sslNegotiation
     }
 
     fileprivate subscript(parameter name: String) -> String? {
@@ -137,6 +139,12 @@ extension SettingsTable {
             "How several hosts are used; `disable` stays on one until a connect to it fails."
         ) { text, database throws(InvalidValue) in
             database.loadBalanceHosts = try ValueSyntax.choice(text, of: LoadBalanceHosts.self)
+        },
+        .custom(
+            "sslnegotiation", .enumeration(SSLNegotiation.allCases.map(\.rawValue)), SSLNegotiation.postgres.rawValue,
+            "How TLS begins: by asking the server for it, or `direct` (PostgreSQL 17), which needs a `server_tls_sslmode` from `require` on."
+        ) { text, database throws(InvalidValue) in
+            database.sslNegotiation = try ValueSyntax.choice(text, of: SSLNegotiation.self)
         },
         .string("connect_query", \.connectQuery, "none", "Query to run once on every new server connection; its errors are logged only."),
     ]

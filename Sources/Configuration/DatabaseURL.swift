@@ -13,6 +13,12 @@ public struct DatabaseURL: Sendable, Equatable {
     public var database: String
     /// `sslmode`; nil when the URL does not say.
     public var sslMode: TLSMode?
+    /// `sslrootcert`, `sslcert` and `sslkey`; empty when the URL does not say.
+    public var authorityFile: String
+    public var certificateFile: String
+    public var keyFile: String
+    /// `sslnegotiation`.
+    public var sslNegotiation: SSLNegotiation
     /// `application_name`.
     public var applicationName: String?
 
@@ -52,6 +58,13 @@ public struct DatabaseURL: Sendable, Equatable {
         port = parts.port ?? 5432
         database = parts.database.flatMap { $0.isEmpty ? nil : $0 } ?? user
         sslMode = parts.sslMode
+        authorityFile = parts.authorityFile
+        certificateFile = parts.certificateFile
+        keyFile = parts.keyFile
+        sslNegotiation = parts.sslNegotiation
+        guard sslNegotiation != .direct || [.require, .verifyCA, .verifyFull].contains(sslMode) else {
+            throw Self.fault("sslnegotiation", "direct needs sslmode require, verify-ca or verify-full")
+        }
         applicationName = parts.applicationName
         do throws(InvalidValue) {
             try Names.checkUser(user)
@@ -71,10 +84,10 @@ public struct DatabaseURL: Sendable, Equatable {
         configuration.settings.authType = .scramSHA256
         if let sslMode {
             configuration.settings.serverTlsSslmode = sslMode
-            if let warning = SettingsTable.named("server_tls_sslmode")?.warning {
-                configuration.warnings.append("\(Self.file): sslmode: \(warning)")
-            }
         }
+        configuration.settings.serverTlsCaFile = authorityFile
+        configuration.settings.serverTlsCertFile = certificateFile
+        configuration.settings.serverTlsKeyFile = keyFile
         if password == nil {
             configuration.warnings.append("\(Self.file): password: the URL has none, so nobody can log in with scram-sha-256")
         }
@@ -88,6 +101,7 @@ public struct DatabaseURL: Sendable, Equatable {
         var entry = Database(name: name)
         entry.hosts = hosts
         entry.port = port
+        entry.sslNegotiation = sslNegotiation
         if let applicationName { entry.serverParameters = [ServerParameter(name: "application_name", value: applicationName)] }
         return entry
     }
@@ -125,6 +139,10 @@ public struct DatabaseURL: Sendable, Equatable {
         var port: Int?
         var database: String?
         var sslMode: TLSMode?
+        var authorityFile = ""
+        var certificateFile = ""
+        var keyFile = ""
+        var sslNegotiation = SSLNegotiation.postgres
         var applicationName: String?
 
         /// `host:port` once, or several times with commas.
@@ -189,6 +207,16 @@ public struct DatabaseURL: Sendable, Equatable {
                 } catch {
                     throw fault("sslmode", error.message)
                 }
+            case "sslnegotiation":
+                do throws(InvalidValue) {
+                    sslNegotiation = try ValueSyntax.choice(value, of: SSLNegotiation.self)
+                } catch {
+                    throw fault("sslnegotiation", error.message)
+                }
+            // What the system knows is taken without a file, too.
+            case "sslrootcert": authorityFile = value == "system" ? "" : value
+            case "sslcert": certificateFile = value
+            case "sslkey": keyFile = value
             default: break
             }
         }

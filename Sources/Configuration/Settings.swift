@@ -203,7 +203,7 @@ public struct Settings: Sendable, Equatable {
 
     // MARK: TLS
 
-    /// How far TLS is wanted with clients.
+    /// How far TLS is wanted with clients: allow and prefer are the same, verify-ca and verify-full too.
     public var clientTlsSslmode: TLSMode = .disable
     /// Certificates of authorities that may vouch for clients.
     public var clientTlsCaFile: String = ""
@@ -221,7 +221,7 @@ public struct Settings: Sendable, Equatable {
     public var clientTlsDheparams: String = "auto"
     /// Elliptic curve: none, auto or a curve's name.
     public var clientTlsEcdhcurve: String = "auto"
-    /// How far TLS is wanted with servers; what requires it refuses to start.
+    /// How far TLS is wanted with servers: allow and prefer are the same.
     public var serverTlsSslmode: TLSMode = .prefer
     /// Certificates of authorities that may vouch for servers.
     public var serverTlsCaFile: String = ""

@@ -20,6 +20,7 @@ public enum PoolerError: Error, Sendable, Equatable {
     case loginTimeout
     case loginTimeoutServerDown
     case unexpectedMessageDuringLogin(String)
+    case tlsRequired
 
     // Messages
     case unknownMessage
@@ -78,6 +79,7 @@ public enum PoolerError: Error, Sendable, Equatable {
         case .shuttingDown: "pooler is shutting down"
         case .loginTimeout: "client_login_timeout"
         case .loginTimeoutServerDown: "client_login_timeout (server down)"
+        case .tlsRequired: "SSL required"
         case .unknownMessage: "unknown pkt"
         case .badHeader(let hex): "bad packet header: '\(hex)'"
         case .brokenMessage(let kind): "broken \(kind) packet"

@@ -2,6 +2,7 @@ import Authentication
 import EventLoop
 import PoolCore
 import PostgresWire
+import TLS
 
 /// A client's socket and where it stands. Small, because thousands of them sit idle: no buffer while nothing is in flight.
 final class ClientConnection {
@@ -25,6 +26,10 @@ final class ClientConnection {
     let slot: UInt32
     let id: UInt64
     var socket: Socket
+    /// From the moment on when TLS was agreed; no byte on the socket is plain after that.
+    var tls: TLSSession?
+    /// The client began with a handshake, without asking.
+    var isDirectTLS = false
     var phase = Phase.startup
     var session = ClientSession()
     var shard: PoolShard?

@@ -41,7 +41,7 @@ public final class PoolerProcess {
     public func run() throws(StartError) -> Never {
         Signals.block()
         ProcessControl.raiseFileLimit()
-        if let problem = Self.unkeptPromise(configuration.settings) { throw StartError(description: problem) }
+        try setUpTLS()
         let passed = ServiceManager.takeSockets()
         try becomeUser()
         if let problem = openLogs() { throw StartError(description: problem) }
@@ -98,7 +98,7 @@ public final class PoolerProcess {
     public static func problems(with configuration: Configuration) -> [String] {
         let settings = configuration.settings
         var problems: [String] = []
-        if let problem = unkeptPromise(settings) { problems.append(problem) }
+        problems += tlsProblems(settings)
         if let user = settings.user, !user.isEmpty, !ProcessControl.isKnown(user: user) {
             problems.append("user: \"\(user)\" is not known to the system: expected the name of a user")
         }
@@ -110,18 +110,6 @@ public final class PoolerProcess {
             problems.append("nowhere to listen on: expected listen_addr or unix_socket_dir")
         }
         return problems
-    }
-
-    /// A setting that asks for encryption must not be taken for granted while there is none.
-    private static func unkeptPromise(_ settings: Settings) -> String? {
-        let optional: [TLSMode] = [.disable, .allow, .prefer]
-        if !optional.contains(settings.serverTlsSslmode) {
-            return "server_tls_sslmode=\(settings.serverTlsSslmode.rawValue) can't be kept: this version speaks no TLS to servers"
-        }
-        if !optional.contains(settings.clientTlsSslmode) {
-            return "client_tls_sslmode=\(settings.clientTlsSslmode.rawValue) can't be kept: this version speaks no TLS to clients"
-        }
-        return nil
     }
 
     func attempt(_ body: () throws(SystemError) -> Void) throws(StartError) {
@@ -206,9 +194,7 @@ public final class PoolerProcess {
         do throws(ConfigurationError) {
             var fresh = try reload(configuration.settings.conffile)
             keepStartOnly(&fresh.settings)
-            if let problem = Self.unkeptPromise(fresh.settings) {
-                throw ConfigurationError(file: fresh.sourceFile ?? "configuration", message: problem)
-            }
+            try reloadTLS(fresh)
             configuration = fresh
         } catch {
             shared.log.error("\(error.description)")

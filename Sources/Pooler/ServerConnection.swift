@@ -2,6 +2,7 @@ import Bytes
 import EventLoop
 import PoolCore
 import PostgresWire
+import TLS
 
 /// A connection to PostgreSQL and where it stands.
 ///
@@ -11,6 +12,8 @@ import PostgresWire
 final class ServerConnection {
     enum Phase: Equatable {
         case connecting
+        /// TLS is asked for, or its handshake goes on.
+        case encrypting
         case authenticating
         /// connect_query runs.
         case settingUp
@@ -39,6 +42,11 @@ final class ServerConnection {
     var socket: Socket
     let shard: PoolShard
     let address: SocketAddress
+    /// From the moment on when TLS was agreed; no byte on the socket is plain after that.
+    var tls: TLSSession?
+    /// What TLS has been asked for with, until the answer; and whether a no ends the connection.
+    var tlsContext: TLSContext?
+    var requiresTLS = false
     var phase = Phase.connecting
     var session: ServerSession
     var client: ClientConnection?
@@ -123,7 +131,12 @@ final class ServerConnection {
         guard let client else { return true }
         return client.passThrough == 0 || client.dropsPassThrough
     }
-    var isLoggedIn: Bool { phase != .connecting && phase != .authenticating && phase != .closed }
+    var isLoggedIn: Bool {
+        switch phase {
+        case .connecting, .encrypting, .authenticating, .closed: false
+        default: true
+        }
+    }
 
     /// `S-0x…: db/user@addr:port`, the mark of log lines about this server.
     var label: String {

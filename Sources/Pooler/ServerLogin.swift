@@ -16,12 +16,15 @@ struct ServerLogin {
     let user: String
     let secret: StoredSecret
     let passThrough: SCRAMKeys?
+    private let endPoint: [UInt8]?
     private var scram: SCRAMClientExchange?
     private(set) var parameters: [Parameter] = []
     private(set) var cancelKey: CancelKey?
     private var isAuthenticated = false
 
-    init(user: String, secret: StoredSecret, passThrough: SCRAMKeys?) {
+    /// - Parameter endPoint: on TLS, what SCRAM binds the channel with.
+    init(user: String, secret: StoredSecret, passThrough: SCRAMKeys?, endPoint: [UInt8]?) {
+        self.endPoint = endPoint
         self.user = user
         self.secret = secret
         self.passThrough = passThrough
@@ -113,12 +116,14 @@ struct ServerLogin {
     private mutating func answer(_ request: AuthenticationRequest) -> Step {
         guard scram == nil else { return Self.broken }
         var writer = MessageWriter()
-        switch ServerPasswordAnswer.answer(to: request, secret: secret, user: user, passThrough: passThrough) {
+        let answer = ServerPasswordAnswer.answer(
+            to: request, secret: secret, user: user, passThrough: passThrough, endPoint: endPoint)
+        switch answer {
         case .none: return .wait
         case .password(let text): writer.password(text)
-        case .scram(let credential):
-            var exchange = SCRAMClientExchange(credential: credential, nonce: SCRAMMechanism.randomNonce())
-            writer.saslInitialResponse(mechanism: SCRAMMechanism.name, data: exchange.clientFirst())
+        case .scram(let credential, let channel):
+            var exchange = SCRAMClientExchange(credential: credential, nonce: SCRAMMechanism.randomNonce(), channel: channel)
+            writer.saslInitialResponse(mechanism: exchange.mechanism, data: exchange.clientFirst())
             scram = exchange
         case .failed(let text): return .failed(Self.error(text))
         }

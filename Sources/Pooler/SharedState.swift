@@ -14,6 +14,8 @@ import Telemetry
 final class SharedState: Sendable {
     let capacity = Locked(CapacityLedger())
     let cancels = CancelDirectory()
+    /// For connections that begin now.
+    let tls = Locked(TLSContexts.none)
     /// Connections to each peer, of all workers.
     let peerConnections = Locked<[Int: Int]>([:])
     /// What host names mean; a question is asked by the worker that needs the answer.
@@ -72,6 +74,11 @@ final class SharedState: Sendable {
             pools[key] = pool
             return pool
         }
+    }
+
+    /// Servers are spoken to in another way from now on: those that are there are replaced as soon as they are free.
+    func forgetAllServers() {
+        for pool in pools.withLock({ Array($0.values) }) { pool.forgetServers() }
     }
 
     /// Databases that came into being because somebody asked for them and `*` allows it.

@@ -2,6 +2,7 @@ import EventLoop
 import PoolCore
 import PostgresWire
 import Synchronization
+import TLS
 
 /// A cancel request on its way to PostgreSQL, on a connection of its own.
 final class CancelErrand {
@@ -13,7 +14,16 @@ final class CancelErrand {
     /// The client socket that asked, here or at another worker.
     let requester: (worker: Worker, request: UInt32)?
     let startTime: Int64
-    var isSent = false
+    /// How far it has come on its own connection, which is as encrypted as the server's.
+    enum Progress {
+        case connecting
+        case requestingTLS(TLSContext)
+        case shakingHands
+        case sent
+    }
+    var progress = Progress.connecting
+    var tls: TLSSession?
+    var isSent: Bool { if case .sent = progress { true } else { false } }
 
     init(
         slot: UInt32, descriptor: Int32, loop: EventLoop, key: CancelKey, server: ServerConnection,
@@ -94,22 +104,23 @@ extension WorkerCore {
     }
 
     func ready(_ errand: CancelErrand, _ readiness: Readiness) {
-        if !errand.isSent {
+        if case .connecting = errand.progress {
             if errand.socket.connectError() != nil {
                 finish(errand)
                 return
             }
             guard readiness.contains(.writable) else { return }
-            var writer = MessageWriter()
-            writer.cancelRequest(key: errand.key)
-            guard case .bytes(let count) = errand.socket.send(writer.bytes.span), count == writer.bytes.count else {
+            guard begin(errand) else {
                 finish(errand)
                 return
             }
-            errand.isSent = true
+        }
+        if !errand.isSent, !advance(errand) {
+            finish(errand)
+            return
         }
         // PostgreSQL closes the connection once it has sent the signal: only then can't it hit a later query.
-        if errand.socket.isDead() { finish(errand) }
+        if errand.isSent, isOver(errand) { finish(errand) }
     }
 
     func finish(_ errand: CancelErrand) {

@@ -68,6 +68,7 @@ extension WorkerCore {
                 var writer = MessageWriter()
                 writer.error(error.fields)
                 send(writer.bytes, to: client)
+                endTLS(client)
             }
         }
         if settings.logDisconnections {
@@ -120,7 +121,7 @@ extension WorkerCore {
         if case .obsolete = reason, server.outgoing.isEmpty {
             var writer = MessageWriter()
             writer.terminate()
-            _ = server.socket.send(writer.bytes.span)
+            sendLast(writer.bytes.span, to: server)
         }
         let lookup = server.lookup
         server.lookup = nil
@@ -152,7 +153,7 @@ extension WorkerCore {
     /// The server closed the connection, or it broke.
     func serverEnded(_ server: ServerConnection, _ reason: String) {
         switch server.phase {
-        case .connecting, .authenticating:
+        case .connecting, .encrypting, .authenticating:
             openingFailed(server, reason)
         default:
             close(server, .lost(server.farewell?.message ?? reason))

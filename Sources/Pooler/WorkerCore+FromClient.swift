@@ -16,7 +16,7 @@ extension WorkerCore {
     }
 
     /// Whether bytes of this client may be taken now. If not, they stay in the kernel.
-    private func mayRead(_ client: ClientConnection) -> Bool {
+    func mayRead(_ client: ClientConnection) -> Bool {
         if !client.outgoing.isEmpty { return false }
         if let server = client.server, !server.outgoing.isEmpty { return false }
         switch client.phase {
@@ -29,6 +29,10 @@ extension WorkerCore {
     }
 
     func read(_ client: ClientConnection, toEnd: Bool) {
+        if client.tls != nil {
+            readEncrypted(client, toEnd: toEnd)
+            return
+        }
         for _ in 0..<Self.readsPerTurn {
             guard mayRead(client) else {
                 client.hasUnread = true
@@ -36,7 +40,8 @@ extension WorkerCore {
             }
             switch client.socket.receive(into: input) {
             case .bytes(let count):
-                received(client, count)
+                let buffer = input
+                received(client, buffer.bytes(count))
                 guard client.isOpen else { return }
                 if count < input.capacity, !toEnd { return }
             case .wouldBlock:
@@ -59,12 +64,10 @@ extension WorkerCore {
         postponeReading(client)
     }
 
-    private func received(_ client: ClientConnection, _ count: Int) {
-        let buffer = input
-        let bytes = buffer.bytes(count)
+    func received(_ client: ClientConnection, _ bytes: Span<UInt8>) {
         if client.held.isEmpty {
             let used = consume(client, bytes)
-            if used < count, client.isOpen { client.held = Array(copying: bytes.extracting(used...)) }
+            if used < bytes.count, client.isOpen { client.held = Array(copying: bytes.extracting(used...)) }
         } else {
             client.held.append(copying: bytes)
             consumeHeld(client)
@@ -354,6 +357,10 @@ extension WorkerCore {
 
     func send(_ bytes: Span<UInt8>, to server: ServerConnection) {
         if server.queryStart == 0 { server.queryStart = now }
+        if server.tls != nil {
+            sendEncrypted(bytes, to: server)
+            return
+        }
         guard server.outgoing.isEmpty else {
             server.outgoing.append(bytes)
             return
@@ -370,7 +377,7 @@ extension WorkerCore {
     }
 
     /// A send failed. The server's last words may be waiting to be read; they say more than the error of a send.
-    private func breakOff(_ server: ServerConnection) {
+    func breakOff(_ server: ServerConnection) {
         server.outgoing.clear()
         server.isBroken = true
         postponeReading(server)

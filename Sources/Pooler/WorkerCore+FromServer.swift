@@ -23,6 +23,10 @@ extension WorkerCore {
     }
 
     func read(_ server: ServerConnection, toEnd: Bool) {
+        if server.tls != nil {
+            readEncrypted(server, toEnd: toEnd)
+            return
+        }
         for _ in 0..<Self.readsPerTurn {
             if let client = server.client, !client.outgoing.isEmpty, !server.isBroken {
                 // A slow reader: its server waits, the kernel's buffers fill up, and nothing grows here.
@@ -31,7 +35,8 @@ extension WorkerCore {
             }
             switch server.socket.receive(into: input) {
             case .bytes(let count):
-                received(server, count)
+                let buffer = input
+                received(server, buffer.bytes(count))
                 guard server.isOpen else { return }
                 if count < input.capacity, !toEnd { return }
             case .wouldBlock:
@@ -48,12 +53,10 @@ extension WorkerCore {
         postponeReading(server)
     }
 
-    private func received(_ server: ServerConnection, _ count: Int) {
-        let buffer = input
-        let bytes = buffer.bytes(count)
+    func received(_ server: ServerConnection, _ bytes: Span<UInt8>) {
         if server.held.isEmpty {
             let used = handle(server, bytes)
-            if used < count, server.isOpen { server.held = Array(copying: bytes.extracting(used...)) }
+            if used < bytes.count, server.isOpen { server.held = Array(copying: bytes.extracting(used...)) }
             finish(server)
             return
         }
@@ -78,9 +81,12 @@ extension WorkerCore {
     }
 
     private func handle(_ server: ServerConnection, _ bytes: Span<UInt8>) -> Int {
-        if server.phase == .authenticating { return login(server, bytes) }
-        if server.phase == .lookingUp { return lookUp(server, bytes) }
-        return relay(server, bytes)
+        switch server.phase {
+        case .encrypting: answeredTLSRequest(server, bytes)
+        case .authenticating: login(server, bytes)
+        case .lookingUp: lookUp(server, bytes)
+        default: relay(server, bytes)
+        }
     }
 
     /// Passes on what the server sent, as far as somebody is owed it, in one `send`.
@@ -269,6 +275,10 @@ extension WorkerCore {
 
     func send(_ bytes: Span<UInt8>, to client: ClientConnection) {
         guard client.isOpen, !bytes.isEmpty else { return }
+        if client.tls != nil {
+            sendEncrypted(bytes, to: client)
+            return
+        }
         guard client.outgoing.isEmpty else {
             client.outgoing.append(bytes)
             return

@@ -134,7 +134,7 @@ extension WorkerCore {
     private func checkServers() {
         for server in servers.all {
             switch server.phase {
-            case .connecting, .authenticating:
+            case .connecting, .encrypting, .authenticating:
                 if isOverdue(server) { openingFailed(server, "connect timeout") }
             case .idle:
                 checkIdle(server)

@@ -139,7 +139,7 @@ extension WorkerCore {
         var exchange = ClientLogin(
             method: login.method, user: login.template.user, secret: login.credential?.secret,
             derivedSecret: login.credential?.derivedSecret, randomness: .fresh(processKey: shared.processKey),
-            iterations: settings.scramIterations)
+            iterations: settings.scramIterations, endPoint: client.tls?.endPoint)
         let step = exchange.start()
         login.exchange = exchange
         take(step, client, login)
@@ -197,8 +197,8 @@ extension WorkerCore {
         if client.isOpen { carryOn(client) }
     }
 
-    private func isEncrypted(_ client: ClientConnection) -> Bool { false }
+    private func isEncrypted(_ client: ClientConnection) -> Bool { client.tls != nil }
 
     /// The names in the certificate that the client has shown and that was verified; nil when there is none.
-    private func certificateNames(_ client: ClientConnection) -> [String]? { nil }
+    private func certificateNames(_ client: ClientConnection) -> [String]? { client.tls?.peerCertificate?.names }
 }

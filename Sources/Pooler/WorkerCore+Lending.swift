@@ -2,6 +2,7 @@ import EventLoop
 import PoolCore
 import PostgresWire
 import Synchronization
+import TLS
 
 /// An idle server on its way from one worker to another. Of its session nothing is left between two transactions but what it is set to
 /// and which statements it holds.
@@ -11,6 +12,7 @@ struct LentServer: Sendable {
     let descriptor: Int32
     let address: SocketAddress
     let host: String?
+    let tls: TLSSession?
     let parameters: ParameterSet
     let statements: ServerStatements
     let cancelKey: CancelKey?
@@ -61,6 +63,8 @@ extension WorkerCore {
         let server = ServerConnection(
             slot: slot, id: lent.id, descriptor: lent.descriptor, loop: loop, opening: opening, address: lent.address,
             now: lent.lastActivity, parameters: lent.parameters)
+        lent.tls?.move(to: tlsBuffers)
+        server.tls = lent.tls
         server.session.statements = lent.statements
         server.cancelKey = lent.cancelKey
         server.listeners = lent.listeners
@@ -101,8 +105,10 @@ extension WorkerCore {
         shard.publish()
         let lent = LentServer(
             key: shard.shared.key, id: server.id, descriptor: server.socket.detach(), address: server.address, host: server.host,
+            tls: server.tls,
             parameters: server.session.parameters, statements: server.session.statements, cancelKey: server.cancelKey,
             generation: server.generation, listeners: server.listeners, connectTime: server.connectTime, lastActivity: server.lastActivity)
+        server.tls = nil
         server.phase = .closed
         servers.remove(server.slot)
         shard.servers -= 1

@@ -60,10 +60,14 @@ extension WorkerCore {
             return bytes.count
         case .complete(let request, let length):
             switch request {
-            case .ssl, .gssEncryption:
+            case .ssl:
+                tlsRequested(client, isAloneInPacket: offset + length == bytes.count)
+                guard client.isOpen else { return bytes.count }
+            case .gssEncryption:
                 // What follows in the same packet is as unencrypted as the client was just told it would be.
                 send([UInt8(ascii: "N")], to: client)
             case .directTLS:
+                if tlsBegun(client) { return client.isOpen ? offset : bytes.count }
                 fail(client, .malformedStartup("bad packet header: '\(hexadecimal(bytes, from: offset))'"))
                 return bytes.count
             case .oldProtocol:
@@ -125,6 +129,10 @@ extension WorkerCore {
         client.user = template.user
         if shared.shutdown.load(ordering: .relaxed) != .none {
             fail(client, .shuttingDown)
+            return
+        }
+        if settings.clientTlsSslmode.isRequired, client.tls == nil, !isUnix(client) {
+            fail(client, .tlsRequired)
             return
         }
         if shared.capacity.withLock({ $0.clients }) > settings.maxClientConn {
@@ -206,7 +214,7 @@ extension WorkerCore {
         shard.clients += 1
         if settings.logConnections {
             shared.log.info(
-                "\(client.label) login attempt: db=\(template.databaseName) user=\(client.user) tls=no replication=\(client.replication?.rawValue ?? "no")"
+                "\(client.label) login attempt: db=\(template.databaseName) user=\(client.user) tls=\(client.tls?.summary ?? "no") replication=\(client.replication?.rawValue ?? "no")"
             )
         }
         if client.replication != nil {

@@ -100,10 +100,16 @@ extension WorkerCore {
             openingFailed(server, "connect failed", detail: error.reason)
             return
         }
+        encrypt(server)
+    }
+
+    /// Sends the startup packet, on whatever the settings made of the connection.
+    func logIn(_ server: ServerConnection) {
         let shard = server.shard
         let user = shard.shared.key.user
         let credential = credential(shard)
-        server.login = ServerLogin(user: user, secret: credential?.secret ?? .none, passThrough: credential?.keys)
+        server.login = ServerLogin(
+            user: user, secret: credential?.secret ?? .none, passThrough: credential?.keys, endPoint: server.tls?.endPoint)
         server.phase = .authenticating
         if settings.logConnections {
             let local = SocketAddress.local(of: server.socket.descriptor)?.description ?? "?"

@@ -82,7 +82,7 @@ extension ServerConnection {
 
     func state(now: Int64, checkDelay: Int64?) -> State {
         switch phase {
-        case .connecting, .authenticating, .settingUp: .new
+        case .connecting, .encrypting, .authenticating, .settingUp: .new
         case .linked, .trying, .abandoned, .lookingUp: .active
         case .testing, .resetting: .tested
         case .beingCanceled: .beingCanceled

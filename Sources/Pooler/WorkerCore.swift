@@ -4,6 +4,7 @@ import EventLoop
 import PoolCore
 import PostgresWire
 import Statistics
+import TLS
 
 /// What a worker does, a turn of its loop at a time. Not Sendable: it lives inside its `Worker`.
 ///
@@ -43,6 +44,11 @@ final class WorkerCore {
     var lastPlea: Int64 = 0
     var nextPlea = 0
     private var isInTurn = false
+    private(set) lazy var tlsBuffers = TLSBuffers(receiveCapacity: WorkerCore.receiveSize)
+    /// Connections whose TLS handshakes wait for their turn, and how long handshakes have taken in this one (microseconds).
+    var handshakes: [UInt32] = []
+    var handshakeTime: Int64 = 0
+    var isShakingHands = false
 
     var clients = SlotTable<ClientConnection>()
     var servers = SlotTable<ServerConnection>()
@@ -94,6 +100,7 @@ final class WorkerCore {
     func turn(_ events: [ReadyEvent], tick: Bool) {
         now = MonotonicClock.now()
         isInTurn = true
+        handshakeTime = 0
         defer { isInTurn = false }
         for event in events {
             switch TokenKind(rawValue: event.token & 3)! {
@@ -113,9 +120,10 @@ final class WorkerCore {
             }
         }
         if !unread.isEmpty { readPostponed() }
+        if !handshakes.isEmpty { continueHandshakes() }
         if tick { self.tick() }
         // With bytes left in the kernel that no edge will announce, the loop must not sleep.
-        if !unread.isEmpty { loop.wakeSoon() }
+        if !unread.isEmpty || !handshakes.isEmpty { loop.wakeSoon() }
         assert(toServer.isEmpty && toClient.isEmpty && freed.isEmpty)
     }
 

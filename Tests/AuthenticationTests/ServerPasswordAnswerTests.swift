@@ -19,7 +19,7 @@ import Testing
         #expect(answer(.ok, secret) == .none)
         #expect(answer(.cleartextPassword, secret) == .password("secret"))
         #expect(answer(.md5Password(salt: Self.salt), secret) == .password(MD5Password.response(secret: Self.digest, salt: Self.salt)))
-        #expect(answer(Self.sasl, secret) == .scram(.password(bytes("secret"))))
+        #expect(answer(Self.sasl, secret) == .scram(.password(bytes("secret")), .unbound))
     }
 
     @Test func md5() {
@@ -37,7 +37,7 @@ import Testing
         #expect(answer(.cleartextPassword, secret) == .password(Self.scram.text))
         #expect(answer(.md5Password(salt: Self.salt), secret) == Self.wrongType)
         #expect(answer(Self.sasl, secret) == Self.wrongType)
-        #expect(answer(Self.sasl, secret, keys: Self.keys) == .scram(.keys(Self.keys)))
+        #expect(answer(Self.sasl, secret, keys: Self.keys) == .scram(.keys(Self.keys), .unbound))
     }
 
     @Test func none() {
@@ -45,7 +45,24 @@ import Testing
         #expect(answer(.cleartextPassword, .none) == .password(""))
         let empty = MD5Password.response(secret: MD5Password.secret(user: "joe", password: ""), salt: Self.salt)
         #expect(answer(.md5Password(salt: Self.salt), .none) == .password(empty))
-        #expect(answer(Self.sasl, .none) == .scram(.password([])))
+        #expect(answer(Self.sasl, .none) == .scram(.password([]), .unbound))
+    }
+
+    @Test func channelBinding() {
+        func answer(_ mechanisms: [String], _ endPoint: [UInt8]?) -> ServerPasswordAnswer {
+            ServerPasswordAnswer.answer(to: .sasl(mechanisms: mechanisms), secret: .plain("secret"), user: "joe", endPoint: endPoint)
+        }
+        let (plain, plus) = ("SCRAM-SHA-256", "SCRAM-SHA-256-PLUS")
+        let password = SCRAMCredential.password(bytes("secret"))
+        #expect(answer([plus, plain], [1, 2]) == .scram(password, .bound([1, 2])))
+        #expect(answer([plus], [1, 2]) == .scram(password, .bound([1, 2])))
+        // The server is told that it could have been bound.
+        #expect(answer([plain], [1, 2]) == .scram(password, .notOffered))
+        #expect(answer([plain, plus], nil) == .scram(password, .unbound))
+        #expect(answer([plus], nil) == .failed(ServerPasswordAnswer.noSupportedMechanism))
+        let keys = ServerPasswordAnswer.answer(
+            to: Self.sasl, secret: .scram(Self.scram), user: "joe", passThrough: Self.keys, endPoint: [3])
+        #expect(keys == .scram(.keys(Self.keys), .bound([3])))
     }
 
     @Test func requestsThatCannotBeAnswered() {

@@ -210,7 +210,6 @@ import Testing
     }
 
     @Test(arguments: [
-        ("[sluice]\nserver_tls_sslmode = prefer", "sluice.ini:2: setting \"server_tls_sslmode\" is accepted but has no effect yet"),
         (
             "[sluice]\nsuspend_timeout = 10",
             "sluice.ini:2: setting \"suspend_timeout\" is accepted but has no effect: PgBouncer 1.26 removed it"

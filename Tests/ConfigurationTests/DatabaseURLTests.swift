@@ -79,7 +79,16 @@ import Testing
             #expect(database.forcedUser == nil)
             #expect(database.serverParameters == [ServerParameter(name: "application_name", value: "app")])
         }
-        #expect(configuration.warnings == ["database URL: sslmode: setting \"server_tls_sslmode\" is accepted but has no effect yet"])
+        #expect(configuration.warnings == [])
+        let direct = try DatabaseURL(
+            parsing: "postgres://u:p@h?sslmode=verify-full&sslnegotiation=direct&sslrootcert=/ca&sslcert=/c&sslkey=/k"
+        ).configuration()
+        #expect(direct.settings.serverTlsSslmode == .verifyFull)
+        #expect(direct.settings.serverTlsCaFile == "/ca")
+        #expect(direct.settings.serverTlsCertFile == "/c")
+        #expect(direct.settings.serverTlsKeyFile == "/k")
+        #expect(direct.database(named: "other")?.sslNegotiation == .direct)
+        #expect(try DatabaseURL(parsing: "postgres://u@h?sslmode=verify-ca&sslrootcert=system").authorityFile == "")
         let open = try DatabaseURL(parsing: "postgres://u@h").configuration(listenAddress: "*", listenPort: 1)
         #expect(open.settings.listenAddr == ["*"])
         #expect(open.settings.listenPort == 1)

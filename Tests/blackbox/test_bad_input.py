@@ -460,17 +460,6 @@ def test_a_start_refused_for_its_pidfile_leaves_nothing_behind(make_pooler, work
     assert first.connect().value("select 1") == "1"
 
 
-@pytest.mark.sluice_only("it speaks no TLS to servers yet, and says so instead of speaking in the clear")
-@pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
-def test_a_promise_of_tls_to_servers_that_cannot_be_kept_is_refused(make_pooler, mode):
-    pooler = make_pooler(start=False, server_tls_sslmode=mode)
-    pooler.launch()
-    assert pooler.wait() == 1
-    assert f"server_tls_sslmode={mode}" in pooler.stderr()
-    assert not os.path.exists(pooler.socket_path)
-    pooler.process = None
-
-
 @pytest.mark.sluice_only("PgBouncer's known keys differ by version")
 def test_known_keys_that_are_not_built_yet_are_taken_with_a_warning(make_pooler):
     pooler = make_pooler(service_name="x", job_name="y", suspend_timeout=10, resolv_conf="/etc/resolv.conf", pkt_buf=8192, sbuf_loopcnt=3, tcp_defer_accept=1)

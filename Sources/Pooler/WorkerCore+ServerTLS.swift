@@ -1,0 +1,171 @@
+import Bytes
+import EventLoop
+import PoolCore
+import PostgresWire
+import TLS
+
+/// TLS with servers: asked for after connecting and before the login, never given up where it is required.
+extension WorkerCore {
+    // MARK: Beginning
+
+    /// The socket is connected: asks for TLS, begins it, or goes on without it, as the settings say.
+    func encrypt(_ server: ServerConnection) {
+        let contexts = shared.tls.withLock { $0 }
+        guard let context = contexts.server, !server.address.isUnix else {
+            logIn(server)
+            return
+        }
+        server.phase = .encrypting
+        if server.shard.database.sslNegotiation == .direct {
+            beginTLS(server, context)
+        } else {
+            server.tlsContext = context
+            server.requiresTLS = contexts.serverMode.isRequired
+            var writer = MessageWriter()
+            writer.sslRequest()
+            send(writer.bytes.span, to: server)
+        }
+    }
+
+    /// The answer to a request for TLS: one byte. Whatever follows it unencrypted was put in by somebody in between.
+    func answeredTLSRequest(_ server: ServerConnection, _ bytes: Span<UInt8>) -> Int {
+        guard server.tls == nil, let context = server.tlsContext else { return bytes.count }
+        switch bytes[0] {
+        case UInt8(ascii: "S") where bytes.count == 1:
+            beginTLS(server, context)
+        case UInt8(ascii: "S"):
+            openingFailed(server, "server sent unencrypted data after SSL request")
+        case UInt8(ascii: "N") where server.requiresTLS:
+            openingFailed(server, "server refused SSL")
+        case UInt8(ascii: "N") where bytes.count == 1:
+            server.tlsContext = nil
+            logIn(server)
+        default:
+            // An error message, or no PostgreSQL at all.
+            openingFailed(server, "server gave no answer to SSL request")
+        }
+        return bytes.count
+    }
+
+    private func beginTLS(_ server: ServerConnection, _ context: TLSContext) {
+        server.tlsContext = nil
+        do throws(TLSError) {
+            let session = try TLSSession(connecting: context, host: server.opening.host, port: server.address.port, buffers: tlsBuffers)
+            server.tls = session
+            if case .failed(let error) = timedHandshake({ session.start() }) { throw error }
+            sendCiphertext(to: server)
+        } catch {
+            openingFailed(server, "TLS setup failed", detail: error.reason)
+        }
+    }
+
+    // MARK: Receiving
+
+    func readEncrypted(_ server: ServerConnection, toEnd: Bool) {
+        guard let session = server.tls else { return }
+        for _ in 0..<Self.readsPerTurn {
+            if let client = server.client, !client.outgoing.isEmpty, !server.isBroken {
+                server.hasUnread = true
+                return
+            }
+            if !session.isEstablished, !mayShakeHands {
+                if !server.isQueuedForReading {
+                    server.isQueuedForReading = true
+                    postponeHandshake(TokenKind.server.token(server.slot))
+                }
+                return
+            }
+            switch server.socket.receive(into: input) {
+            case .bytes(let count):
+                let buffer = input
+                receivedCiphertext(server, session, buffer.bytes(count))
+                guard server.isOpen else { return }
+                if count < input.capacity, !toEnd { return }
+            case .wouldBlock:
+                if server.isBroken { serverEnded(server, "server conn crashed?") }
+                return
+            case .endOfStream:
+                serverEnded(server, "server conn crashed?")
+                return
+            case .failed(let error):
+                serverEnded(server, error.reason)
+                return
+            }
+        }
+        postponeReading(server)
+    }
+
+    private func receivedCiphertext(_ server: ServerConnection, _ session: TLSSession, _ bytes: Span<UInt8>) {
+        let wasEstablished = session.isEstablished
+        let result = wasEstablished ? session.receive(bytes) : timedHandshake { session.receive(bytes) }
+        sendCiphertext(to: server)
+        guard server.isOpen else { return }
+        switch result {
+        case .plaintext(let count):
+            if !wasEstablished, session.isEstablished { established(server, session) }
+            if count > 0, server.isOpen { received(server, tlsBuffers.plaintext(count)) }
+        case .closed(let count):
+            if count > 0 { received(server, tlsBuffers.plaintext(count)) }
+            if server.isOpen { serverEnded(server, "server conn crashed?") }
+        case .failed(let error):
+            if wasEstablished {
+                serverEnded(server, "TLS error: \(error.reason)")
+            } else {
+                openingFailed(server, "TLS handshake failed: \(error.reason)", detail: "")
+            }
+        }
+    }
+
+    private func established(_ server: ServerConnection, _ session: TLSSession) {
+        if server.shard.database.sslNegotiation == .direct, !session.hasAgreedOnProtocol {
+            openingFailed(server, "direct TLS: the server did not agree on the protocol \"postgresql\"")
+            return
+        }
+        if settings.logConnections { shared.log.info("\(server.label) SSL established: \(session.summary)") }
+        logIn(server)
+    }
+
+    // MARK: Sending
+
+    func sendEncrypted(_ bytes: Span<UInt8>, to server: ServerConnection) {
+        guard let session = server.tls, session.send(bytes) else {
+            tlsBuffers.clear()
+            breakOff(server)
+            return
+        }
+        sendCiphertext(to: server)
+    }
+
+    private func sendCiphertext(to server: ServerConnection) {
+        let buffers = tlsBuffers
+        guard !buffers.isEmpty else { return }
+        defer { buffers.clear() }
+        guard server.isOpen, server.outgoing.isEmpty else {
+            server.outgoing.append(buffers.ciphertext)
+            return
+        }
+        switch server.socket.send(buffers.ciphertext) {
+        case .bytes(let count):
+            if count < buffers.ciphertext.count {
+                server.outgoing.append(buffers.ciphertext.extracting(count...))
+                server.client?.hasUnread = true
+            }
+        case .failed:
+            breakOff(server)
+        }
+    }
+
+    /// The last words to a server that is closed in peace; what the socket does not take is lost.
+    func sendLast(_ bytes: Span<UInt8>, to server: ServerConnection) {
+        guard let session = server.tls else {
+            _ = server.socket.send(bytes)
+            return
+        }
+        let buffers = tlsBuffers
+        if session.send(bytes) {
+            session.shutdown()
+            _ = server.socket.send(buffers.ciphertext)
+        }
+        buffers.clear()
+    }
+}
