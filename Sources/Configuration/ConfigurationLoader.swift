@@ -242,6 +242,10 @@ struct ConfigurationLoader {
     private mutating func loadAccessFiles() throws(ConfigurationError) {
         let settings = configuration.settings
         if settings.authType == .ldap { try checkLDAPOptions() }
+        if settings.authType == .cert, settings.clientTlsSslmode != .verifyFull || settings.clientTlsCaFile.isEmpty {
+            throw ConfigurationError(
+                file: path, key: "auth_type", message: "\"cert\" needs client_tls_sslmode = verify-full and a client_tls_ca_file")
+        }
         guard settings.authType == .hba else { return }
         guard !settings.authHbaFile.isEmpty else {
             throw ConfigurationError(file: path, key: "auth_hba_file", message: "auth_type \"hba\" needs a file of rules")

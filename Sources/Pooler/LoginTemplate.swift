@@ -37,7 +37,8 @@ final class LoginTemplate {
     }
 
     init(
-        user: String, databaseName: String, database: Database?, replication: ReplicationMode?, parameters: [Parameter], negotiation: [UInt8],
+        user: String, databaseName: String, database: Database?, replication: ReplicationMode?, parameters: [Parameter],
+        negotiation: [UInt8],
         limits: CapacityLedger.ClientLimits, credential: Credential?
     ) {
         self.user = user

@@ -121,7 +121,8 @@ extension WorkerCore {
             database: entry.map { configuration.maxDatabaseClientConnections(database: $0) } ?? 0,
             user: configuration.maxUserClientConnections(user: user))
         return LoginTemplate(
-            user: user, databaseName: database, database: entry, replication: client.replication, parameters: parameters, negotiation: negotiation.bytes, limits: limits,
+            user: user, databaseName: database, database: entry, replication: client.replication, parameters: parameters,
+            negotiation: negotiation.bytes, limits: limits,
             credential: configuration.userList.secrets[user].map { shared.credentials.credential(of: user, text: $0) })
     }
 

@@ -303,7 +303,7 @@ import Testing
 
 extension ClientLogin {
     /// As `receivedPassword`, with what hashing it asks for.
-    fileprivate mutating func received(_ body: [UInt8]) -> Step {
+    mutating func received(_ body: [UInt8]) -> Step {
         let step = receivedPassword(body)
         guard case .derive(let derivation) = step else { return step }
         return derived(derivation.run())
