@@ -9,9 +9,10 @@ SHELL_SCRIPTS := $(wildcard scripts/*.sh .ci/run Tests/*/*.sh)
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
-build: ## Build the release binary, .build/release/sluice
+build: ## Build the release binaries, .build/release/sluice and sluicectl
 	@scripts/install.sh build
 	swift build -c release --product sluice
+	swift build -c release --product sluicectl
 
 run: ## Run Sluice on port 6543, with a throwaway PostgreSQL unless DATABASE_URL is set, until Ctrl-C
 	@scripts/run.sh
@@ -33,10 +34,11 @@ fuzz: ## The fuzzers, for FUZZ_SECONDS=600
 	@scripts/install.sh build
 	Tests/Fuzz/run.sh $(or $(FUZZ_SECONDS),600)
 
-docs: build ## Write docs/configuration.md and Config/sluice.ini anew, from the table of settings
+docs: build ## Write docs/configuration.md, Config/sluice.ini and docs/metrics.md anew, from the tables in the program
 	@mkdir -p Config
 	.build/release/sluice --print-configuration-reference markdown > docs/configuration.md
 	.build/release/sluice --print-configuration-reference ini > Config/sluice.ini
+	.build/release/sluice --print-configuration-reference metrics > docs/metrics.md
 
 format: ## Format the Swift sources in place
 	swift format --in-place --parallel --recursive $(SWIFT_SOURCES)

@@ -22,7 +22,8 @@ let fast: [SwiftSetting] = [.unsafeFlags(["-enforce-exclusivity=unchecked"], .wh
 let package = Package(
     name: "sluice",
     products: [
-        .executable(name: "sluice", targets: ["sluice"])
+        .executable(name: "sluice", targets: ["sluice"]),
+        .executable(name: "sluicectl", targets: ["sluicectl"]),
     ],
     traits: [
         .trait(name: "PAM", description: "auth_type = pam, through libpam"),
@@ -45,6 +46,9 @@ let package = Package(
             name: "PAM", dependencies: [.target(name: "CPAM", condition: .when(traits: ["PAM"]))], cSettings: gnu, swiftSettings: strict),
         .target(
             name: "LDAP", dependencies: [.target(name: "CLDAP", condition: .when(traits: ["LDAP"]))], cSettings: gnu, swiftSettings: strict),
+        .systemLibrary(name: "CSignalDescriptor"),
+        .target(name: "PostgresClient", dependencies: ["CLibpq"], cSettings: gnu, swiftSettings: strict),
+        .target(name: "Terminal", dependencies: ["CSignalDescriptor"], cSettings: gnu, swiftSettings: strict),
         .target(name: "Bytes", swiftSettings: strict),
         .target(name: "Locking", swiftSettings: strict),
         .target(name: "EventLoop", dependencies: ["CLibevent", "Locking"], cSettings: gnu, swiftSettings: strict + fast),
@@ -65,12 +69,16 @@ let package = Package(
         // Line 3: what operators see.
         .target(name: "Telemetry", dependencies: ["Locking", .product(name: "Logging", package: "swift-log")], swiftSettings: strict),
 
+        .target(
+            name: "Monitoring", dependencies: ["Statistics", "EventLoop"], resources: [.embedInCode("Resources/page.html")],
+            swiftSettings: strict),
+
         // Line 4: sockets meet decisions.
         .target(
             name: "Pooler",
             dependencies: [
-                "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "Statistics", "EventLoop", "TLS", "PAM", "LDAP",
-                "Bytes", "Locking",
+                "Monitoring", "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "Statistics", "EventLoop", "TLS",
+                "PAM", "LDAP", "Bytes", "Locking",
                 .product(name: "Logging", package: "swift-log"),
             ], cSettings: gnu, swiftSettings: strict + fast),
 
@@ -78,7 +86,14 @@ let package = Package(
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "Pooler", "Configuration", "EventLoop", "TLS", "Telemetry",
+                "Monitoring", "Pooler", "Configuration", "EventLoop", "TLS", "Telemetry",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            cSettings: gnu, swiftSettings: strict),
+        .executableTarget(
+            name: "sluicectl",
+            dependencies: [
+                "Configuration", "EventLoop", "PostgresClient", "Terminal",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             cSettings: gnu, swiftSettings: strict),
@@ -89,6 +104,9 @@ let package = Package(
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: strict),
         .testTarget(name: "StatisticsTests", dependencies: ["Statistics"], swiftSettings: strict),
         .testTarget(name: "PoolCoreTests", dependencies: ["PoolCore"], swiftSettings: strict),
+        .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: strict),
+        .testTarget(name: "MonitoringTests", dependencies: ["Monitoring", "Statistics", "EventLoop"], swiftSettings: strict),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "Locking"], cSettings: gnu, swiftSettings: strict),
+        .testTarget(name: "sluicectlTests", dependencies: ["sluicectl", "Terminal", "PostgresClient"], swiftSettings: strict),
     ]
 )

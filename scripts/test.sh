@@ -43,6 +43,7 @@ read -ra pytest_flags <<<"${PYTEST_FLAGS:-}"
 step "packages" scripts/install.sh build postgres test
 step "build: unit tests" swift build --build-tests
 step "build: release" swift build -c release --product sluice
+step "build: sluicectl" swift build -c release --product sluicectl
 step "unit tests" swift test --skip-build || true
 step "fuzzers" Tests/Fuzz/run.sh "${FUZZ_SECONDS:-60}" || true
 step "python environment" scripts/venv.sh

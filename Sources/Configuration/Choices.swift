@@ -67,3 +67,11 @@ public enum SyslogFacility: String, Sendable, Equatable, CaseIterable {
     case auth, authpriv, cron, daemon, ftp, kern, lpr, mail, news, syslog, user, uucp
     case local0, local1, local2, local3, local4, local5, local6, local7
 }
+
+/// Form of a log line (`log_format`).
+public enum LogFormat: String, Sendable, Equatable, CaseIterable {
+    /// PgBouncer's.
+    case text
+    /// One JSON object a line.
+    case json
+}

@@ -84,6 +84,10 @@ public struct Settings: Sendable, Equatable {
     public var logStats: Bool = true
     /// Seconds between two lines of statistics, and the span of averages.
     public var statsPeriod: Int = 60
+    /// Form of a log line. Sluice's own setting.
+    public var logFormat: LogFormat = .text
+    /// Address and port of the HTTP server for metrics. Sluice's own setting.
+    public var metricsListen: String?
     /// More detail in the log: 1 adds DEBUG, 2 adds NOISE.
     public var verbose: Int = 0
     /// Log to syslog.

@@ -9,6 +9,15 @@ extension SettingsTable {
         .integer(
             "stats_period", \.statsPeriod, "60", in: 1...ValueSyntax.integerMaximum, support: .notBuilt,
             "Seconds between two lines of statistics, and the span of averages."),
+        .choice(
+            "log_format", \.logFormat, "text",
+            "Form of a log line: text is PgBouncer's, json an object with time, level, pid, message and what is known of the connection. "
+                + "Sluice's own setting."),
+        .string(
+            "metrics_listen", \.metricsListen, live: false,
+            check: { text throws(InvalidValue) in if !text.isEmpty { _ = try ListenAddress(parsing: text) } },
+            "Address and port, such as 127.0.0.1:9127, of an HTTP server with /metrics, /healthz, /readyz and a page for people; it asks "
+                + "nobody for a password. Unset means none. Sluice's own setting."),
         .integer("verbose", \.verbose, nil, "More detail in the log: 1 adds DEBUG, 2 adds NOISE."),
         .boolean("syslog", \.syslog, "0", "Log to syslog."),
         .choice("syslog_facility", \.syslogFacility, "daemon", "Facility for syslog."),

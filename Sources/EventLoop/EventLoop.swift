@@ -72,10 +72,13 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
 
     // MARK: Running
 
+    /// Makes the calling thread the loop's; before `run`, so that it may be called by what is isolated to the loop.
+    public func bindToThread() { thread.store(UInt(pthread_self()), ordering: .releasing) }
+
     /// Runs turns until `stop()`: waits for events, hands them to `turn` (with true when a tick is due), then runs the jobs that
     /// were enqueued for actors on this loop.
     public func run(_ turn: (_ events: [ReadyEvent], _ tick: Bool) -> Void) {
-        thread.store(UInt(pthread_self()), ordering: .releasing)
+        bindToThread()
         var jobs: [UnownedJob] = []
         while !isStopping.load(ordering: .acquiring) {
             event_base_loop(base, Int32(ownerHasWork ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE))

@@ -46,3 +46,12 @@ public enum Files {
         guard chown(path, uid_t.max, id) == 0 else { throw SystemError(call: "chown \(path)", number: errno) }
     }
 }
+
+/// Who owns a file.
+public enum FileOwner {
+    /// Whether the file belongs to the user that this process runs as.
+    public static func isCaller(_ path: String) -> Bool {
+        var information = stat()
+        return stat(path, &information) == 0 && information.st_uid == geteuid()
+    }
+}

@@ -13,14 +13,14 @@ public enum Received: Sendable {
     case bytes(Int)
     case wouldBlock
     case endOfStream
-    case failed(SystemError)
+    case failed(ErrorNumber)
 }
 
 /// What became of a `send`.
 public enum Sent: Sendable {
     /// So many bytes were taken; fewer than offered means that the socket is full until it is writable again.
     case bytes(Int)
-    case failed(SystemError)
+    case failed(ErrorNumber)
 }
 
 /// A non-blocking stream socket in a loop.
@@ -90,7 +90,7 @@ public struct Socket: ~Copyable {
             if count == 0 { return .endOfStream }
             let number = errno
             if number == EAGAIN { return .wouldBlock }
-            if number != EINTR { return .failed(SystemError(call: "recv", number: number)) }
+            if number != EINTR { return .failed(ErrorNumber(number)) }
         }
     }
 
@@ -104,7 +104,7 @@ public struct Socket: ~Copyable {
                 if count >= 0 { return .bytes(count) }
                 let number = errno
                 if number == EAGAIN { return .bytes(0) }
-                if number != EINTR { return .failed(SystemError(call: "send", number: number)) }
+                if number != EINTR { return .failed(ErrorNumber(number)) }
             }
         }
     }

@@ -69,6 +69,8 @@ extension ServerSession {
         guard let head = ledger.head, head.disposition == .forward, head.note < Self.firstNote, !ledger.isUncertain, !ledger.isCopyingIn
         else { return false }
         switch frame.type {
+        case Backend.dataRow:
+            return true
         case Backend.rowDescription:
             if head.request == .query { return true }
             guard head.request == .describe else { return false }

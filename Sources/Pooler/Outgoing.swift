@@ -12,7 +12,7 @@ struct Outgoing {
     mutating func append(_ more: Span<UInt8>) { bytes.append(copying: more) }
 
     /// Sends as much as the socket takes: all of it if this is empty afterwards. Returns why the socket failed.
-    mutating func flush(to socket: borrowing Socket) -> SystemError? {
+    mutating func flush(to socket: borrowing Socket) -> ErrorNumber? {
         while !bytes.isEmpty {
             switch socket.send(bytes.span.extracting(sent...)) {
             case .bytes(0): return nil

@@ -13,6 +13,7 @@ public final class PoolerProcess {
     private let reload: (_ path: String?) throws(ConfigurationError) -> Configuration
     private var workers: [Worker] = []
     private var configurationNumber = 0
+    private var monitoring: MonitoringServer?
     /// Files to be removed at the end.
     var files: [String] = []
 
@@ -54,6 +55,7 @@ public final class PoolerProcess {
             listening = passed.isEmpty ? try openListeners() : try adopt(passed)
             try writePidfile()
             try startWorkers()
+            monitoring = try openMonitoring(workers)
         } catch {
             removeFiles()
             throw error
@@ -83,6 +85,7 @@ public final class PoolerProcess {
         let settings = configuration.settings
         let problem = shared.sink.open(path: settings.logfile)
         shared.sink.setVerbosity(settings.verbose + options.verbosity)
+        shared.sink.setJSON(settings.logFormat == .json)
         shared.sink.setQuiet(options.isQuiet)
         shared.sink.setJournal(ServiceManager.standardErrorIsJournal)
         shared.sink.setSystemLog(settings.syslog ? (settings.syslogFacility.rawValue, settings.syslogIdent) : nil)
@@ -207,5 +210,6 @@ public final class PoolerProcess {
         configurationNumber += 1
         let number = configurationNumber
         for worker in workers { Task { await worker.apply(configuration, number: number) } }
+        monitoring?.monitor.apply(configuration)
     }
 }

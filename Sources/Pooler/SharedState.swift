@@ -56,6 +56,9 @@ final class SharedState: Sendable {
         }
     }
 
+    /// Every pool there is at the moment.
+    var allPools: [SharedPool] { pools.withLock { Array($0.values) } }
+
     /// The pool of this database and user, made on first use, with one more shard.
     func pool(_ key: CapacityLedger.PoolKey, workers: Int) -> SharedPool {
         let statements = statements.withLock { tables in

@@ -21,8 +21,11 @@ actor Worker {
     /// Runs the loop on a thread of its own until the worker is stopped.
     nonisolated func start(name: String, whenDone: @escaping @Sendable () -> Void) -> SystemError? {
         Threads.start(name: name) {
-            self.loop.run { events, tick in
-                self.assumeIsolated { worker in worker.core.turn(events, tick: tick) }
+            self.loop.bindToThread()
+            // One check for the whole life of the loop, and none a turn. The jobs of other workers run between turns, inside `run`.
+            self.assumeIsolated { worker in
+                let core: WorkerCore = worker.core
+                worker.loop.run { events, tick in core.turn(events, tick: tick) }
             }
             whenDone()
         }

@@ -113,7 +113,14 @@ extension WorkerCore {
             let available = bytes.count - at
             if isOrdinary, available >= frame.length, server.session.passes(frame, bytes, at: at) {
                 at += frame.length
-                if frame.type == Backend.readyForQuery { readyForQuery(server, isClients: true) }
+                if frame.type == Backend.readyForQuery {
+                    readyForQuery(server, isClients: true)
+                } else if frame.type == Backend.dataRow {
+                    // Rows come in long runs, all of them owed to the same request.
+                    while case .frame(let next) = peekFrame(bytes, at: at), next.type == Backend.dataRow, next.length <= bytes.count - at {
+                        at += next.length
+                    }
+                }
                 continue
             }
             if available < frame.length, ServerSession.needsWhole(frame.type), frame.length <= Self.wholeLimit { break }

@@ -290,10 +290,14 @@ extension WorkerCore {
         server.lastActivity = now
         server.queryStart = 0
         server.transactionStart = 0
-        freed.append(server)
-        guard !isPlacing else { return }
+        guard !isPlacing else {
+            freed.append(server)
+            return
+        }
         isPlacing = true
         defer { isPlacing = false }
+        place(server)
+        if freed.isEmpty { return }
         while let next = freed.popLast() {
             if next.isOpen { place(next) }
         }

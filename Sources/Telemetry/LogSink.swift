@@ -13,6 +13,8 @@ public final class LogSink: Sendable {
         /// Standard error leads to systemd's journal, which stamps lines itself.
         var standardErrorIsJournal = false
         var systemLog: SystemLog?
+        /// Lines are JSON objects.
+        var isJSON = false
         var second: Int = -1
         var prefix = ""
         var zone = ""
@@ -46,6 +48,9 @@ public final class LogSink: Sendable {
     /// Whether lines are kept off standard error. What ends the process is told there all the same while there is no log file.
     public func setQuiet(_ quiet: Bool) { output.withLock { $0.usesStandardError = !quiet } }
 
+    /// Whether lines of the log file and of standard error are JSON objects (`LogRecord`) in place of PgBouncer's lines.
+    public func setJSON(_ isJSON: Bool) { output.withLock { $0.isJSON = isJSON } }
+
     /// Says that standard error leads to systemd's journal: lines carry their severity in the journal's way, and no time.
     public func setJournal(_ isJournal: Bool) { output.withLock { $0.standardErrorIsJournal = isJournal } }
 
@@ -67,9 +72,12 @@ public final class LogSink: Sendable {
             let digits = String(milliseconds + 1000).dropFirst()
             // A line break inside a message would look like a new line of the log.
             let message = "\(Self.name(level)) \(Self.indented(text))\n"
-            let line = "\(output.prefix).\(digits) \(output.zone) [\(getpid())] \(message)"
+            let line =
+                output.isJSON
+                ? LogRecord(text: text).json(time: now, level: level, process: getpid())
+                : "\(output.prefix).\(digits) \(output.zone) [\(getpid())] \(message)"
             if output.usesStandardError || (level == .critical && output.file < 0) {
-                Self.put(output.standardErrorIsJournal ? "<\(SystemLog.priority(level))>\(message)" : line, to: 2)
+                Self.put(output.standardErrorIsJournal && !output.isJSON ? "<\(SystemLog.priority(level))>\(message)" : line, to: 2)
             }
             if output.file >= 0 { Self.put(line, to: output.file) }
             output.systemLog?.write(level, text)

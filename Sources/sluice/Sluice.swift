@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import EventLoop
+import Monitoring
 import Pooler
 import TLS
 import Telemetry
@@ -64,10 +65,10 @@ struct Sluice: ParsableCommand {
     var reboot = false
 
     enum Reference: String, ExpressibleByArgument {
-        case markdown, ini
+        case markdown, ini, metrics
     }
 
-    @Option(help: ArgumentHelp("Print the settings as docs/configuration.md or Config/sluice.ini, and exit.", visibility: .hidden))
+    @Option(help: ArgumentHelp("Print docs/configuration.md, Config/sluice.ini or docs/metrics.md, and exit.", visibility: .hidden))
     var printConfigurationReference: Reference?
 
     static func main() {
@@ -119,6 +120,7 @@ struct Sluice: ParsableCommand {
         switch printConfigurationReference {
         case .markdown: ProcessControl.say(SettingsTable.markdown())
         case .ini: ProcessControl.say(SettingsTable.annotatedIni())
+        case .metrics: ProcessControl.say(MetricsTable.markdown())
         case nil: if check { try checkFile() } else { try serve() }
         }
     }

@@ -24,9 +24,9 @@ import Testing
             client_tls13_ciphers client_tls_ca_file client_tls_cert_file client_tls_ciphers client_tls_dheparams client_tls_ecdhcurve client_tls_key_file
             client_tls_protocols client_tls_sslmode conffile default_pool_size disable_pqexec dns_max_ttl dns_nxdomain_ttl
             dns_zone_check_period idle_transaction_timeout ignore_startup_parameters job_name listen_addr listen_backlog listen_port
-            log_connections log_disconnections log_pooler_errors log_stats logfile login_notify_message max_client_conn
+            log_connections log_disconnections log_format log_pooler_errors log_stats logfile login_notify_message max_client_conn
             max_db_client_connections max_db_connections max_packet_size max_prepared_statements max_user_client_connections
-            max_user_connections min_pool_size peer_id pidfile pkt_buf pool_idle_timeout pool_mode query_timeout query_wait_notify
+            max_user_connections metrics_listen min_pool_size peer_id pidfile pkt_buf pool_idle_timeout pool_mode query_timeout query_wait_notify
             query_wait_timeout reserve_pool_size reserve_pool_timeout resolv_conf sbuf_loopcnt scram_iterations server_check_delay
             server_check_query server_connect_timeout server_fast_close server_idle_timeout server_lifetime server_login_retry
             server_reset_query server_reset_query_always server_round_robin server_tls13_ciphers server_tls_ca_file
@@ -81,7 +81,7 @@ import Testing
         let bootOnly = SettingsTable.all.filter { !$0.reloadable }.map(\.name)
         #expect(
             bootOnly == [
-                "job_name", "listen_addr", "listen_backlog", "listen_port", "pidfile", "pkt_buf", "resolv_conf",
+                "job_name", "listen_addr", "listen_backlog", "listen_port", "metrics_listen", "pidfile", "pkt_buf", "resolv_conf",
                 "service_name", "so_reuseport", "tcp_defer_accept", "track_extra_parameters", "unix_socket_dir", "unix_socket_group",
                 "unix_socket_mode",
                 "user", "workers",
@@ -131,7 +131,7 @@ import Testing
     /// A value that is not the default.
     private func otherValue(of specification: SettingSpecification) -> String {
         switch specification.kind {
-        case .string: "other"
+        case .string: specification.name == "metrics_listen" ? "127.0.0.1:9127" : "other"
         case .list: "other,others"
         case .boolean: specification.defaultText == "1" ? "0" : "1"
         case .integer, .unsigned, .time, .wholeSeconds: "17"

@@ -588,7 +588,7 @@ def test_sigint_ends_a_pooler_that_keeps_servers_warm(make_pooler, busy):
     if busy:
         assert c.query("commit").tags == ["COMMIT"]
     assert pooler.wait() == 0
-    assert not pooler.servers()
+    wait_until(lambda: not pooler.servers(), "the backends to end")
 
 
 @pytest.mark.since("1.23")

@@ -1,0 +1,52 @@
+import PostgresClient
+import Terminal
+
+/// A connection to the console that Ctrl-C interrupts.
+struct ConsoleSession: ~Copyable {
+    private let signals: SignalDescriptor
+    private let connection: PostgresConnection
+    private let timeout: Double
+
+    init(_ options: ConnectionOptions) throws(CommandFailure) {
+        guard let signals = SignalDescriptor([.interrupt, .terminate, .hangup]) else {
+            throw CommandFailure(status: 2, "no file descriptors are left")
+        }
+        connection = try options.connect(interrupt: signals.descriptor)
+        timeout = options.timeout
+        self.signals = signals
+    }
+
+    /// A SHOW, which has to be answered in time.
+    func show(_ text: String) throws(CommandFailure) -> QueryResult { try send(text, timeout: timeout) }
+
+    /// A command that may have to wait, as PAUSE does, for as long as it takes. Ctrl-C cancels it on the server, too.
+    func perform(_ text: String) throws(CommandFailure) -> QueryResult { try send(text, timeout: nil) }
+
+    /// NOTICEs that the last commands brought.
+    func notices() -> [PostgresMessage] { connection.takeNotices() }
+
+    private func send(_ text: String, timeout: Double?) throws(CommandFailure) -> QueryResult {
+        do throws(PostgresError) {
+            return try connection.query(text, timeout: timeout, interrupt: signals.descriptor)
+        } catch {
+            throw CommandFailure(error)
+        }
+    }
+
+    /// Waits. Throws when a signal asks to end.
+    func pause(seconds: Double) throws(CommandFailure) {
+        if signals.waits(milliseconds: Int(seconds * 1000)) { throw CommandFailure(.interrupted) }
+    }
+}
+
+/// The console's way of writing names and values.
+enum ConsoleSyntax {
+    /// A name in double quotes, so that nothing in it is taken for syntax.
+    static func name(_ text: String) -> String { quoted(text, "\"") }
+    /// A value in single quotes.
+    static func value(_ text: String) -> String { quoted(text, "'") }
+
+    private static func quoted(_ text: String, _ quote: Character) -> String {
+        "\(quote)" + text.map { $0 == quote ? "\(quote)\(quote)" : String($0) }.joined() + "\(quote)"
+    }
+}

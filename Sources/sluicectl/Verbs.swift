@@ -1,0 +1,228 @@
+import ArgumentParser
+
+// The console's verbs, one subcommand each.
+
+/// `RELOAD`.
+struct Reload: Verb {
+    static let configuration = CommandConfiguration(
+        abstract: "Reads all files again, as SIGHUP does.",
+        discussion: "A broken file changes nothing; the log tells file, line and why.")
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var answer: AnswerOptions
+
+    func text() -> String { "RELOAD" }
+}
+
+/// `PAUSE`.
+struct Pause: Verb {
+    static let configuration = CommandConfiguration(
+        abstract: "Lets servers finish and close, and clients wait until resume.",
+        discussion: "Returns when the last server is gone. Ctrl-C gives up and resumes.")
+
+    @Argument(help: ArgumentHelp("Only this database; all of them unless given.", valueName: "DATABASE"))
+    var database: String?
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var answer: AnswerOptions
+
+    func text() -> String { "PAUSE" + (database.map { " \(ConsoleSyntax.name($0))" } ?? "") }
+}
+
+/// `RESUME`.
+struct Resume: Verb {
+    static let configuration = CommandConfiguration(
+        abstract: "Ends a pause or a kill.")
+
+    @Argument(help: ArgumentHelp("Only this database; all of them unless given.", valueName: "DATABASE"))
+    var database: String?
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var answer: AnswerOptions
+
+    func text() -> String { "RESUME" + (database.map { " \(ConsoleSyntax.name($0))" } ?? "") }
+}
+
+/// `DISABLE`.
+struct Disable: Verb {
+    static let configuration = CommandConfiguration(
+        abstract: "Refuses new clients of a database.")
+
+    @Argument(help: ArgumentHelp("The database.", valueName: "DATABASE"))
+    var database: String
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var answer: AnswerOptions
+
+    func text() -> String { "DISABLE \(ConsoleSyntax.name(database))" }
+}
+
+/// `ENABLE`.
+struct Enable: Verb {
+    static let configuration = CommandConfiguration(
+        abstract: "Lets new clients in again.")
+
+    @Argument(help: ArgumentHelp("The database.", valueName: "DATABASE"))
+    var database: String
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var answer: AnswerOptions
+
+    func text() -> String { "ENABLE \(ConsoleSyntax.name(database))" }
+}
+
+/// `RECONNECT`.
+struct Reconnect: Verb {
+    static let configuration = CommandConfiguration(
+        abstract: "Replaces server connections, each as soon as it is released.")
+
+    @Argument(help: ArgumentHelp("Only this database; all of them unless given.", valueName: "DATABASE"))
+    var database: String?
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var answer: AnswerOptions
+
+    func text() -> String { "RECONNECT" + (database.map { " \(ConsoleSyntax.name($0))" } ?? "") }
+}
+
+/// `KILL`.
+struct Kill: Verb {
+    static let configuration = CommandConfiguration(
+        abstract: "Drops all clients and servers at once and pauses.",
+        discussion: "`resume` lets clients in again.")
+
+    @Argument(help: ArgumentHelp("Only this database; all of them unless given.", valueName: "DATABASE"))
+    var database: String?
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var answer: AnswerOptions
+
+    func text() -> String { "KILL" + (database.map { " \(ConsoleSyntax.name($0))" } ?? "") }
+}
+
+/// `WAIT_CLOSE`.
+struct WaitClose: Verb {
+    static let configuration = CommandConfiguration(
+        abstract: "Waits until no server connection from before a reconnect is left.")
+
+    @Argument(help: ArgumentHelp("Only this database; all of them unless given.", valueName: "DATABASE"))
+    var database: String?
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var answer: AnswerOptions
+
+    func text() -> String { "WAIT_CLOSE" + (database.map { " \(ConsoleSyntax.name($0))" } ?? "") }
+}
+
+/// `KILL_CLIENT n`.
+struct KillClient: Verb {
+    static let configuration = CommandConfiguration(abstract: "Drops one client.")
+
+    @Argument(help: ArgumentHelp("The client's id, from `show clients`.", valueName: "ID"))
+    var id: UInt64
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var answer: AnswerOptions
+
+    func text() -> String { "KILL_CLIENT \(id)" }
+}
+
+/// `SET key = value`.
+struct SetCommand: Verb {
+    static let configuration = CommandConfiguration(
+        commandName: "set", abstract: "Changes a setting until the next reload.", discussion: "`show config` lists the settings.")
+
+    @Argument(help: ArgumentHelp("The setting.", valueName: "KEY"))
+    var key: String
+
+    @Argument(help: ArgumentHelp("The new value.", valueName: "VALUE"))
+    var value: String
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var answer: AnswerOptions
+
+    func text() throws -> String {
+        guard !key.isEmpty,
+            key.utf8.allSatisfy({
+                $0 == UInt8(ascii: "_") || Character(Unicode.Scalar($0)).isLetter || Character(Unicode.Scalar($0)).isNumber
+            })
+        else { throw ValidationError("KEY: expected the name of a setting, such as default_pool_size") }
+        return "SET \(key) = \(ConsoleSyntax.value(value))"
+    }
+}
+
+/// `SHUTDOWN`.
+struct Shutdown: Verb {
+    static let configuration = CommandConfiguration(
+        abstract: "Ends the pooler.", discussion: "At once, unless a flag tells to wait. Running queries are lost then.")
+
+    enum Mode: String, EnumerableFlag {
+        case waitForServers, waitForClients
+
+        static func help(for value: Mode) -> ArgumentHelp? {
+            value == .waitForServers ? "When running transactions are over." : "When the last client has left."
+        }
+    }
+
+    @Flag(exclusivity: .exclusive)
+    var mode: Mode?
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var answer: AnswerOptions
+
+    func text() -> String {
+        switch mode {
+        case nil: "SHUTDOWN"
+        case .waitForServers: "SHUTDOWN WAIT_FOR_SERVERS"
+        case .waitForClients: "SHUTDOWN WAIT_FOR_CLIENTS"
+        }
+    }
+
+    var endsConnection: Bool { true }
+}
+
+/// Any command, as it would be typed in psql.
+struct Run: Verb {
+    static let configuration = CommandConfiguration(abstract: "Sends one console command as it stands, such as 'SHOW POOLS'.")
+
+    @Argument(help: ArgumentHelp("The command.", valueName: "COMMAND"))
+    var command: String
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var answer: AnswerOptions
+
+    func text() -> String { command }
+}
+
+/// `WHY CLIENT n`, `WHY POOL database user`.
+struct Why: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Tells why a client waits, or what holds a pool up.", subcommands: [WhyClient.self, WhyPool.self])
+}
+
+struct WhyClient: Verb {
+    static let configuration = CommandConfiguration(commandName: "client", abstract: "Tells why a client waits.")
+
+    @Argument(help: ArgumentHelp("The client's id, from `show clients`.", valueName: "ID"))
+    var id: UInt64
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var answer: AnswerOptions
+
+    func text() -> String { "WHY CLIENT \(id)" }
+}
+
+struct WhyPool: Verb {
+    static let configuration = CommandConfiguration(commandName: "pool", abstract: "Tells what holds a pool up.")
+
+    @Argument(help: ArgumentHelp("The database.", valueName: "DATABASE"))
+    var database: String
+
+    @Argument(help: ArgumentHelp("The user.", valueName: "USER"))
+    var user: String
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var answer: AnswerOptions
+
+    func text() -> String { "WHY POOL \(ConsoleSyntax.name(database)) \(ConsoleSyntax.name(user))" }
+}

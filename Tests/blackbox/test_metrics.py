@@ -1,0 +1,373 @@
+"""metrics_listen: Prometheus text, health, and an HTTP server that strangers cannot use against queries."""
+import concurrent.futures
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+
+import wire
+from processes import DEADLINE, free_port, give, listening, start, wait_until
+
+pytestmark = pytest.mark.sluice_only("PgBouncer has no HTTP server")
+
+
+@pytest.fixture
+def monitored(make_pooler):
+    """A pooler with metrics; `.metrics_port` tells where."""
+
+    def make(**more):
+        port = free_port()
+        pooler = make_pooler(metrics_listen=f"127.0.0.1:{port}", **more)
+        pooler.metrics_port = port
+        wait_until(lambda: listening(port), "the HTTP port to be open")
+        return pooler
+
+    return make
+
+
+def get(pooler, path, method="GET"):
+    """(status, headers, text) of a request."""
+    request = urllib.request.Request(f"http://127.0.0.1:{pooler.metrics_port}{path}", method=method)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=DEADLINE) as answer:
+            return answer.status, answer.headers, answer.read().decode()
+    except urllib.error.HTTPError as e:
+        return e.code, e.headers, e.read().decode()
+
+
+def metrics(pooler):
+    """{'name{labels}': value}"""
+    status, _, text = get(pooler, "/metrics")
+    assert status == 200
+    return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if not line.startswith("#")}
+
+
+def value(pooler, name, **labels):
+    """The sum of all series of a metric with these labels."""
+    wanted = [f'{k}="{v}"' for k, v in labels.items()]
+    return sum(v for k, v in metrics(pooler).items() if re.split(r"[{ ]", k)[0] == name and all(w in k for w in wanted))
+
+
+def promtool():
+    path = shutil.which("promtool")
+    assert path, "no promtool: scripts/install.sh test installs it (package prometheus)"
+    return path
+
+
+def exchange(pooler, data, shut=False):
+    """Raw bytes to the HTTP port; what comes until the server closes."""
+    with socket.create_connection(("127.0.0.1", pooler.metrics_port), DEADLINE) as s:
+        s.settimeout(DEADLINE)
+        answer = b""
+        try:
+            s.sendall(data)
+            if shut:
+                s.shutdown(socket.SHUT_WR)
+            while chunk := s.recv(65536):
+                answer += chunk
+        except OSError:
+            pass
+        return answer
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_counts_what_happened(monitored, workers):
+    pooler = monitored(workers=workers)
+    clients = [pooler.connect() for _ in range(5)]
+    for client in clients:
+        for _ in range(10):
+            client.rows("select 1")
+    assert clients[0].query("select nonsense").codes == ["42703"]
+    where = {"database": "lab", "user": "app"}
+    assert value(pooler, "sluice_queries_total", **where) == 51
+    assert value(pooler, "sluice_transactions_total", **where) == 51
+    assert value(pooler, "sluice_logins_total", **where) == 5
+    assert value(pooler, "sluice_query_seconds_count", **where) == 51
+    assert value(pooler, "sluice_query_seconds_bucket", le="+Inf", **where) == 51
+    assert value(pooler, "sluice_errors_total", sqlstate="42703", **where) == 1
+    assert value(pooler, "sluice_pool_clients", **where) == 5
+    assert value(pooler, "sluice_pool_size", **where) == 5
+    for client in clients:
+        client.close()
+    wait_until(lambda: value(pooler, "sluice_client_disconnects_total", **where) == 5, "the closes to be counted")
+    assert value(pooler, "sluice_clients") == 0
+
+
+def test_failed_logins_are_counted_by_reason(monitored):
+    pooler = monitored()
+    for _ in range(3):
+        with pytest.raises(wire.ServerError):
+            pooler.connect(password="wrong")
+    wait_until(lambda: value(pooler, "sluice_login_failures_total") == 3, "three failures")
+
+
+def test_promtool_finds_no_fault(monitored):
+    pooler = monitored(databases={"lab": {}, "'odd\\name'": {"dbname": "lab"}})
+    pooler.connect().rows("select 1")
+    pooler.connect(database="odd\\name").rows("select 1")
+    _, headers, text = get(pooler, "/metrics")
+    assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    check = subprocess.run([promtool(), "check", "metrics"], input=text, capture_output=True, text=True)
+    assert check.returncode == 0 and not check.stderr.strip(), check.stdout + check.stderr
+
+
+def test_histograms_are_cumulative(monitored):
+    pooler = monitored(default_pool_size=1)
+    holder, waiter = pooler.connect(), pooler.connect()
+    waiter.rows("select 1")
+    holder.rows("begin")
+    waiter.send(wire.query("select 1"))
+    wait_until(lambda: value(pooler, "sluice_pool_clients", state="waiting") == 1, "the client to wait")
+    wait_until(lambda: value(pooler, "sluice_pool_longest_wait_seconds") > 0.05, "the wait to grow")
+    holder.rows("commit")
+    waiter.read_until("Z").check()
+    wait_until(lambda: value(pooler, "sluice_wait_seconds_count") == 3, "three assignments")
+    buckets = [(float(re.search(r'le="([^"]+)"', k).group(1)), v) for k, v in metrics(pooler).items() if k.startswith("sluice_wait_seconds_bucket")]
+    buckets.sort()
+    counts = [c for _, c in buckets]
+    assert counts == sorted(counts) and buckets[-1][0] == float("inf")
+    assert counts[-1] - [c for bound, c in buckets if bound < 0.04][-1] == 1, "the one that waited for more than 50 ms"
+    assert value(pooler, "sluice_wait_seconds_sum") > 0.05
+
+
+# Whoever asks for databases that exist through * only could make a monitoring system drown in series.
+def test_the_number_of_series_is_bounded(monitored, postgres):
+    pooler = monitored(databases={"*": {"dbname": "lab"}}, server_idle_timeout=1)
+    for n in range(220):
+        pooler.connect(database=f"db{n}").close()
+    found = {m for k in metrics(pooler) for m in re.findall(r'database="([^"]+)"', k)}
+    assert len(found) <= 201 and "(other)" in found
+    assert value(pooler, "sluice_logins_total") == 220
+
+
+def test_health(monitored, own_postgres):
+    pooler = monitored(postgres=own_postgres, server_login_retry=1)
+    assert get(pooler, "/healthz")[0] == 200
+    assert get(pooler, "/readyz")[0] == 200, "nobody was there yet, and the server takes connections"
+    client = pooler.connect()
+    client.rows("select 1")
+    assert get(pooler, "/readyz")[0] == 200
+    own_postgres.stop()
+    wait_until(lambda: get(pooler, "/readyz")[0] == 503, lambda: f"a red light: {get(pooler, '/readyz')}")
+    assert "no server can be reached" in get(pooler, "/readyz")[2]
+    assert get(pooler, "/healthz")[0] == 200, "the pooler itself is well"
+    own_postgres.start()
+
+    def green():
+        try:
+            pooler.connect().rows("select 1")
+        except (wire.ServerError, wire.Closed, OSError):
+            pass
+        return get(pooler, "/readyz")[0] == 200
+
+    wait_until(green, "a green light again")
+
+
+def test_red_while_draining(monitored):
+    pooler = monitored()
+    client = pooler.connect()
+    client.rows("select 1")
+    pooler.signal(signal.SIGTERM)
+    wait_until(lambda: get(pooler, "/readyz")[0] == 503, "a red light")
+    assert "draining" in get(pooler, "/readyz")[2]
+    assert get(pooler, "/healthz")[0] == 200
+    assert value(pooler, "sluice_draining") == 1
+    assert client.value("select 2") == "2"
+    client.close()
+    assert pooler.wait() == 0
+
+
+def test_paths_and_methods(monitored):
+    pooler = monitored()
+    assert get(pooler, "/")[1]["Content-Type"].startswith("text/html")
+    assert json.loads(get(pooler, "/status.json?x=1")[2])["ready"] is True
+    assert get(pooler, "/nonsense")[0] == 404
+    status, headers, _ = get(pooler, "/metrics", method="POST")
+    assert status == 405 and headers["Allow"] == "GET, HEAD"
+    status, headers, text = get(pooler, "/metrics", method="HEAD")
+    assert status == 200 and text == "" and int(headers["Content-Length"]) > 1000
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x00\x01\x02\x03" * 100 + b"\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET http://[::1 HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 100000,
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * 1000000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 100000 + b"\r\n",
+        b"GET /" + b"a" * 1000000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX\r\n y\r\n\r\n",
+        b"GET /%00%ff/../../etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 500,
+        b"\x00\x00\x00\x08\x04\xd2\x16\x2f",
+        os.urandom(5000),
+    ],
+    ids=range(16),
+)
+def test_garbage_is_refused(monitored, data):
+    pooler = monitored()
+    answer = exchange(pooler, data, shut=True)
+    assert not answer or answer.startswith(b"HTTP/1.") and b" 200 " not in answer.split(b"\r\n")[0], answer[:100]
+    assert get(pooler, "/healthz")[0] == 200
+    pooler.connect().rows("select 1")
+
+
+def test_a_thousand_scrapes_at_once(monitored):
+    pooler = monitored(workers=2)
+    client = pooler.connect()
+    client.rows("select 1")
+    with concurrent.futures.ThreadPoolExecutor(200) as pool:
+        scrapes = [pool.submit(get, pooler, "/metrics") for _ in range(1000)]
+        done = 0
+        while not all(s.done() for s in scrapes):
+            assert client.value("select 2") == "2"
+            done += 1
+        answers = [s.result() for s in scrapes]
+    assert all(status == 200 and "sluice_queries_total" in text for status, _, text in answers)
+    assert done > 0
+    wait_until(lambda: value(pooler, "process_open_fds") < 100, "the connections to be closed")
+
+
+# A thousand sockets that never say what they want must neither use up the descriptors nor lock the scraper out.
+def test_slow_clients_hold_nobody_up(monitored):
+    pooler = monitored()
+    slow = []
+    try:
+        for n in range(1000):
+            s = socket.socket()
+            s.settimeout(DEADLINE)
+            s.connect(("127.0.0.1", pooler.metrics_port))
+            s.send(b"GET /met" if n % 2 else b"")
+            slow.append(s)
+        assert pooler.connect().value("select 1") == "1"
+        assert get(pooler, "/healthz")[0] == 200
+        assert value(pooler, "process_open_fds") < 400
+    finally:
+        for s in slow:
+            s.close()
+
+
+def test_a_reader_that_never_reads(monitored):
+    pooler = monitored()
+    before = pooler.memory()
+    readers = []
+    for _ in range(100):
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        s.connect(("127.0.0.1", pooler.metrics_port))
+        s.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        readers.append(s)
+    assert get(pooler, "/healthz")[0] == 200
+    assert pooler.memory() - before < 20_000_000
+    for s in readers:
+        s.close()
+
+
+@pytest.mark.parametrize("text, expected", [("9127", "has no port"), ("127.0.0.1:", "is not a port"), ("127.0.0.1:70000", "is not a port"), ("::1:80", "in brackets"), (":80", "has no address")])
+def test_a_wrong_address_is_refused(make_pooler, text, expected):
+    pooler = make_pooler(metrics_listen=text, start=False)
+    pooler.launch()
+    assert pooler.wait() == 1
+    assert expected in pooler.log() and "metrics_listen" in pooler.log()
+
+
+def test_an_address_in_use_is_refused(make_pooler):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        pooler = make_pooler(metrics_listen=f"127.0.0.1:{s.getsockname()[1]}", start=False)
+        pooler.launch()
+        assert pooler.wait() == 1
+        assert "metrics_listen: cannot listen" in pooler.log()
+
+
+# Prometheus itself scrapes, with the files that are shipped, and its rules load and are evaluated.
+def test_prometheus_scrapes_and_evaluates_the_rules(monitored, run_folder):
+    root = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+    rules = f"{root}/Config/prometheus/sluice-rules.yml"
+    check = subprocess.run([promtool(), "check", "rules", rules], capture_output=True, text=True)
+    assert check.returncode == 0, check.stdout + check.stderr
+    with open(f"{root}/Config/prometheus/prometheus.yml") as f:
+        configuration = f.read()
+    pooler = monitored()
+    pooler.connect().rows("select 1")
+    folder, port = run_folder.folder("prometheus"), free_port()
+    assert "127.0.0.1:9127" in configuration and "scrape_interval: 15s" in configuration
+    configuration = configuration.replace("127.0.0.1:9127", f"127.0.0.1:{pooler.metrics_port}").replace("15s", "1s").replace("sluice-rules.yml", rules)
+    with open(f"{folder}/prometheus.yml", "w") as f:
+        f.write(configuration)
+    check = subprocess.run([promtool(), "check", "config", f"{folder}/prometheus.yml"], capture_output=True, text=True)
+    assert check.returncode == 0, check.stdout + check.stderr
+    give(f"{folder}/prometheus.yml")
+    command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}"]
+    with open(f"{folder}/log", "w") as log:
+        process = start(command, stdout=log, stderr=log)
+
+    def ask(path):
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"http://127.0.0.1:{port}{path}", timeout=DEADLINE) as answer:
+            return json.load(answer)["data"]
+
+    try:
+        wait_until(lambda: listening(port) or process.poll() is not None, "Prometheus to listen")
+        wait_until(lambda: ask("/api/v1/query?query=up")["result"] and ask("/api/v1/query?query=up")["result"][0]["value"][1] == "1", lambda: f"a good scrape: {ask('/api/v1/targets')}")
+        found = ask("/api/v1/query?query=sum(sluice_queries_total)")["result"]
+        assert float(found[0]["value"][1]) >= 1
+
+        def evaluated():
+            groups = ask("/api/v1/rules")["groups"]
+            return groups and all(rule["health"] == "ok" for group in groups for rule in group["rules"])
+
+        wait_until(evaluated, lambda: f"the rules to be evaluated: {ask('/api/v1/rules')}")
+    finally:
+        process.terminate()
+        process.wait(DEADLINE)
+
+
+def test_alerts_fire_when_they_should():
+    root = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+    check = subprocess.run([promtool(), "test", "rules", "sluice-rules.test.yml"], cwd=f"{root}/Config/prometheus", capture_output=True, text=True)
+    assert check.returncode == 0, check.stdout + check.stderr
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_json_log_has_one_object_a_line(make_pooler, workers):
+    pooler = make_pooler(log_format="json", workers=workers)
+    pooler.connect().close()
+    with pytest.raises(wire.ServerError):
+        pooler.connect(user='no"body\\', password="x")
+    with pytest.raises(wire.ServerError):
+        pooler.connect(database="nosuch\nline")
+    odd = pooler.raw()
+    odd.send(b"\x00\x00\x00\x99" + os.urandom(300))
+    odd.close()
+    wait_until(lambda: pooler.log().count('"event":"close"') >= 4, pooler.log)
+    lines = [json.loads(line) for line in open(pooler.log_path)]
+    assert all({"time", "level", "pid", "message"} <= line.keys() for line in lines)
+    closes = [line for line in lines if line.get("event") == "close"]
+    assert all(line["reason"] and line["side"] in ("client", "server") and line["age_seconds"] >= 0 for line in closes)
+    assert any(line["user"] == "app" and line["database"] == "lab" and line["reason"] == "client unexpected eof" for line in closes)
+
+
+def test_log_format_changes_at_a_reload(make_pooler):
+    pooler = make_pooler()
+    pooler.reload(log_format="json")
+    wait_until(lambda: '"message":' in pooler.log(), pooler.log)
+    pooler.reload(log_format="text")
+    before = len(pooler.log())
+    pooler.connect().close()
+    wait_until(lambda: "closing because: client unexpected eof" in pooler.log()[before:], pooler.log)
