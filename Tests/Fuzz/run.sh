@@ -4,10 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-wire=(frames readers errors startup options deallocate)
-files=(hba ident ldap userlist connect ini)
-tls=(handshake records names pem protocols)
-targets=("${wire[@]}" "${files[@]}" "${tls[@]}")
+wire_targets=(frames readers errors startup options deallocate)
+file_targets=(hba ident ldap userlist connect ini)
+tls_targets=(handshake records names pem protocols)
+targets=("${wire_targets[@]}" "${file_targets[@]}" "${tls_targets[@]}")
 seconds=${1:-60}
 share=$((seconds / ${#targets[@]}))
 ((share > 0)) || share=1
@@ -60,14 +60,6 @@ seed deallocate '/* a /* b */ */ deallocate all -- c'
 seed deallocate 'DISCARD ALL'
 seed deallocate 'SAVEPOINT _per_query_svp_;DEALLOCATE "x";RELEASE _per_query_svp_'
 
-seed handshake '\200\26\3\1\0\5\1\0\0\1\0'
-seed handshake '\201\26\3\3\0\4\2\0\0\0'
-seed records '\12\3\27\3\3\0\24aaaaaaaaaaaaaaaaaaaa'
-seed protocols 'tlsv1.2,!tlsv1.3:secure'
-mkdir -p "$work/names" "$work/pem"
-openssl x509 -in "$work/certificate.pem" -outform DER -out "$work/names/1"
-cp "$work/certificate.pem" "$work/pem/1"
-cp "$work/key.pem" "$work/pem/2"
 seed hba 'local all all peer map=m\nhost all,x "u" 1.2.3.4/8 md5 # c\nhostssl @f +g ::1/128 cert\n'
 seed hba 'host all all 10.0.0.0 255.0.0.0 ldap ldapserver=h ldapprefix="a b"\n'
 seed ident 'm os db\nm "a b" all # c\n'
@@ -78,14 +70,24 @@ seed userlist '"a" "md5"\n; c\n"b""c" ""\n'
 seed connect "host=h dbname='it''s' port=1"
 seed ini '[pgbouncer]\nlisten_port = 1\nauth_type = hba\nauth_hba_file = f\nauth_file = f\n[databases]\n* = host=a\n[users]\nu = pool_mode=session\n'
 seed ini '%%include f\n[pgbouncer]\n'
+seed handshake '\200\26\3\1\0\5\1\0\0\1\0'
+seed handshake '\201\26\3\3\0\4\2\0\0\0'
+seed records '\12\3\27\3\3\0\24aaaaaaaaaaaaaaaaaaaa'
+seed protocols 'tlsv1.2,!tlsv1.3:secure'
+mkdir -p "$work/names" "$work/pem"
+openssl x509 -in "$work/certificate.pem" -outform DER -out "$work/names/1"
+cp "$work/certificate.pem" "$work/pem/1"
+cp "$work/key.pem" "$work/pem/2"
 
 failed=0
 for target in "${targets[@]}"; do
     echo "== $target"
-    program=fuzz-files
-    [[ " ${wire[*]} " == *" $target "* ]] && program=fuzz-wire
-    [[ " ${tls[*]} " == *" $target "* ]] && program=fuzz-tls
-    if FUZZ_TARGET=$target "$work/$program" "$work/$target" -max_total_time="$share" -max_len=2048 -timeout=5 -detect_leaks=0 \
+    case " ${wire_targets[*]} | ${file_targets[*]} " in
+    *" $target "*"|"*) program=$work/fuzz-wire ;;
+    *"|"*" $target "*) program=$work/fuzz-files ;;
+    *) program=$work/fuzz-tls ;;
+    esac
+    if FUZZ_TARGET=$target "$program" "$work/$target" -max_total_time="$share" -max_len=2048 -timeout=5 -detect_leaks=0 \
         -artifact_prefix="$work/crash-" >"$work/log" 2>&1; then
         grep '^Done' "$work/log"
     else
