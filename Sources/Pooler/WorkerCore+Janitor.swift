@@ -160,7 +160,8 @@ extension WorkerCore {
 
     /// A client that sent half a message and then a reset looks like one that is still writing: no event tells the two apart.
     private func checkUnfinished() {
-        for client in clients.all where !client.held.isEmpty && client.server == nil && client.socket.isDead() {
+        for client in clients.all
+        where client.server == nil && (!client.held.isEmpty || client.tls?.isUnfinished == true) && client.socket.isDead() {
             close(client, .clientEnded("client unexpected eof"))
         }
     }

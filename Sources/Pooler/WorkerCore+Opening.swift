@@ -159,6 +159,7 @@ extension WorkerCore {
 
     private func loggedIn(_ server: ServerConnection) {
         guard let login = server.login else { return }
+        server.tls?.remember()
         let shard = server.shard
         if let dedication = server.opening.dedication {
             server.session.parameters = shard.shared.parameters.intern(

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Fuzzes PostgresWire: Tests/Fuzz/run.sh [seconds for all targets together, 60 by default]
+# Fuzzes PostgresWire and TLS: Tests/Fuzz/run.sh [seconds for all targets together, 60 by default]
 # Ends with 1 when a target crashes, and shows the input in base64. Leaves no file behind.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 targets=(frames readers errors startup options deallocate)
+tls_targets=(handshake records names pem protocols)
 seconds=${1:-60}
-share=$((seconds / ${#targets[@]}))
+share=$((seconds / (${#targets[@]} + ${#tls_targets[@]})))
 ((share > 0)) || share=1
 
 work=$(mktemp -d)
@@ -14,6 +15,14 @@ trap 'rm -rf "$work"' EXIT
 
 swiftc -O -use-ld=lld -swift-version 6 -sanitize=fuzzer,address -parse-as-library -enable-experimental-feature Lifetimes \
     -module-name PostgresWire -o "$work/fuzz" Sources/PostgresWire/*.swift Tests/Fuzz/FuzzWire.swift
+
+swiftc -O -swift-version 6 -parse-as-library -sanitize=address -emit-module -emit-module-path "$work/Locking.swiftmodule" -emit-object \
+    -module-name Locking -wmo -o "$work/locking.o" Sources/Locking/*.swift
+swiftc -O -use-ld=lld -swift-version 6 -sanitize=fuzzer,address -parse-as-library -enable-experimental-feature Lifetimes -I "$work" \
+    -I Sources/COpenSSL -module-name TLS -o "$work/fuzz-tls" Sources/TLS/*.swift Tests/Fuzz/FuzzTLS.swift "$work/locking.o"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/key.pem" -out "$work/certificate.pem" -days 2 \
+    -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1,DNS:*.example 2>"$work/log"
+export FUZZ_CERTIFICATE=$work/certificate.pem FUZZ_KEY=$work/key.pem
 
 # seed TARGET FORMAT: one more input for that target, as printf writes it
 count=0
@@ -47,10 +56,21 @@ seed deallocate '/* a /* b */ */ deallocate all -- c'
 seed deallocate 'DISCARD ALL'
 seed deallocate 'SAVEPOINT _per_query_svp_;DEALLOCATE "x";RELEASE _per_query_svp_'
 
+seed handshake '\200\26\3\1\0\5\1\0\0\1\0'
+seed handshake '\201\26\3\3\0\4\2\0\0\0'
+seed records '\12\3\27\3\3\0\24aaaaaaaaaaaaaaaaaaaa'
+seed protocols 'tlsv1.2,!tlsv1.3:secure'
+mkdir -p "$work/names" "$work/pem"
+openssl x509 -in "$work/certificate.pem" -outform DER -out "$work/names/1"
+cp "$work/certificate.pem" "$work/pem/1"
+cp "$work/key.pem" "$work/pem/2"
+
 failed=0
-for target in "${targets[@]}"; do
+for target in "${targets[@]}" "${tls_targets[@]}"; do
     echo "== $target"
-    if FUZZ_TARGET=$target "$work/fuzz" "$work/$target" -max_total_time="$share" -max_len=2048 -timeout=5 -detect_leaks=0 \
+    program=$work/fuzz
+    [[ " ${tls_targets[*]} " == *" $target "* ]] && program=$work/fuzz-tls
+    if FUZZ_TARGET=$target "$program" "$work/$target" -max_total_time="$share" -max_len=2048 -timeout=5 -detect_leaks=0 \
         -artifact_prefix="$work/crash-" >"$work/log" 2>&1; then
         grep '^Done' "$work/log"
     else
