@@ -95,8 +95,17 @@ struct TopSource {
         return errors
     }
 
-    /// The rows of WHY in a few words each.
+    /// The rows of WHY that a glance needs: the reason, what would help, then who holds the servers.
     private static func why(_ result: QueryResult) -> [String] {
-        result.rows.map { row in row.compactMap { $0 }.filter { !$0.isEmpty }.joined(separator: ": ") }
+        let records = result.records
+        let words = ["reason", "advice", "expected_wait"].flatMap { item in
+            records.filter { $0["item"] == item }.map { "\(item.replacing("_", with: " ")): \($0["value"] ?? "")" }
+        }
+        let holders = records.filter { $0["item"] == "holder" }.map { row in
+            let age = row["transaction_us"].flatMap { Double($0) }.map { ", in transaction for \(Figures.time($0))" } ?? ""
+            let client = row["client"].map { "client \($0) \(row["application_name"] ?? "")" } ?? "nobody"
+            return "held by \(client): \(row["state"] ?? "")\(age)  \(row["statement"] ?? "")"
+        }
+        return words + holders
     }
 }
