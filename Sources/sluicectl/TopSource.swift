@@ -80,17 +80,19 @@ struct TopSource {
     private static func waits(_ result: QueryResult) -> [TopSample.PoolName: [TopSample.Bucket]] {
         var waits: [TopSample.PoolName: [TopSample.Bucket]] = [:]
         for row in result.records where row["kind"] == "wait" {
-            guard let bound = Double(row["le_us"] ?? ""), let count = Double(row["count"] ?? "") else { continue }
+            guard let from = Double(row["from_us"] ?? ""), let upTo = Double(row["to_us"] ?? ""), let count = Double(row["count"] ?? "")
+            else { continue }
             let name = TopSample.PoolName(database: row["database"] ?? "", user: row["user"] ?? "")
-            waits[name, default: []].append(TopSample.Bucket(upTo: bound, count: count))
+            waits[name, default: []].append(TopSample.Bucket(from: from, upTo: upTo, count: count))
         }
         return waits
     }
 
+    /// How clients leave by themselves, and how servers are replaced, is no error.
     private static func errors(_ result: QueryResult) -> [String: Double] {
         var errors: [String: Double] = [:]
-        for row in result.records where row["is_error"] != "no" {
-            errors["\(row["kind"] ?? ""): \(row["reason"] ?? "")", default: 0] += Double(row["count"] ?? "") ?? 0
+        for row in result.records where row["is_error"] == "1" {
+            errors["\(row["kind"] ?? "") \(row["reason"] ?? "")", default: 0] += Double(row["count"] ?? "") ?? 0
         }
         return errors
     }
