@@ -34,11 +34,12 @@ fuzz: ## The fuzzers, for FUZZ_SECONDS=600
 	@scripts/install.sh build
 	Tests/Fuzz/run.sh $(or $(FUZZ_SECONDS),600)
 
-docs: build ## Write docs/configuration.md, Config/sluice.ini and docs/metrics.md anew, from the tables in the program
+docs: build ## Write docs/configuration.md, Config/sluice.ini, docs/metrics.md and docs/console.md anew, from the tables in the program
 	@mkdir -p Config
 	.build/release/sluice --print-configuration-reference markdown > docs/configuration.md
 	.build/release/sluice --print-configuration-reference ini > Config/sluice.ini
 	.build/release/sluice --print-configuration-reference metrics > docs/metrics.md
+	.build/release/sluice --print-configuration-reference console > docs/console.md
 
 format: ## Format the Swift sources in place
 	swift format --in-place --parallel --recursive $(SWIFT_SOURCES)

@@ -59,6 +59,9 @@ let package = Package(
         .target(name: "Telemetry", dependencies: ["Locking", .product(name: "Logging", package: "swift-log")], swiftSettings: strict),
 
         .target(
+            name: "Console", dependencies: ["PoolCore", "PostgresWire", "Configuration", "Statistics", "EventLoop", "Bytes"],
+            swiftSettings: safe),
+        .target(
             name: "Monitoring", dependencies: ["Statistics", "EventLoop"], resources: [.embedInCode("Resources/page.html")],
             swiftSettings: strict),
 
@@ -66,7 +69,9 @@ let package = Package(
         .target(
             name: "Pooler",
             dependencies: [
-                "Monitoring", "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "Statistics", "EventLoop", "TLS",
+                "Console", "Monitoring", "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "Statistics",
+                "EventLoop",
+                "TLS",
                 "Bytes",
                 "Locking",
                 .product(name: "Logging", package: "swift-log"),
@@ -76,7 +81,7 @@ let package = Package(
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "Monitoring", "Pooler", "Configuration", "EventLoop", "TLS", "Telemetry",
+                "Console", "Monitoring", "Pooler", "Configuration", "EventLoop", "TLS", "Telemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             cSettings: gnu, swiftSettings: strict),
@@ -93,6 +98,7 @@ let package = Package(
         .testTarget(name: "AuthenticationTests", dependencies: ["Authentication"], swiftSettings: strict),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: strict),
         .testTarget(name: "StatisticsTests", dependencies: ["Statistics"], swiftSettings: strict),
+        .testTarget(name: "ConsoleTests", dependencies: ["Console"], swiftSettings: strict),
         .testTarget(name: "PoolCoreTests", dependencies: ["PoolCore"], swiftSettings: strict),
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: strict),
         .testTarget(name: "MonitoringTests", dependencies: ["Monitoring", "Statistics", "EventLoop"], swiftSettings: strict),

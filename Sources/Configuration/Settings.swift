@@ -84,6 +84,9 @@ public struct Settings: Sendable, Equatable {
     public var logStats: Bool = true
     /// Seconds between two lines of statistics, and the span of averages.
     public var statsPeriod: Int = 60
+    /// Log statements that took longer, with the time they waited and ran; 0 logs none. In microseconds; the file has seconds.
+    /// Sluice's own setting.
+    public var logMinDuration: Microseconds = 0
     /// Form of a log line. Sluice's own setting.
     public var logFormat: LogFormat = .text
     /// Address and port of the HTTP server for metrics. Sluice's own setting.

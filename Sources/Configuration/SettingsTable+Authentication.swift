@@ -13,8 +13,8 @@ extension SettingsTable {
         .string(
             "auth_dbname", \.authDbname, scopes: [.global, .database], support: .notBuilt, check: Names.checkNotReserved,
             "Database that `auth_query` runs in."),
-        .list("admin_users", \.adminUsers, "", splitsAtBlanks: true, support: .notBuilt, "Users who may run every console command."),
-        .list("stats_users", \.statsUsers, "", splitsAtBlanks: true, support: .notBuilt, "Users who may run SHOW commands on the console."),
+        .list("admin_users", \.adminUsers, "", splitsAtBlanks: true, "Users who may run every console command."),
+        .list("stats_users", \.statsUsers, "", splitsAtBlanks: true, "Users who may run SHOW commands on the console."),
         .integer(
             "scram_iterations", \.scramIterations, "4096", in: 1...ValueSyntax.integerMaximum,
             "Rounds of hashing in SCRAM secrets that are made on the spot."),

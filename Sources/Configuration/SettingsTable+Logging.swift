@@ -5,10 +5,13 @@ extension SettingsTable {
         .boolean("log_connections", \.logConnections, "1", "Log logins."),
         .boolean("log_disconnections", \.logDisconnections, "1", "Log closed connections with the reason."),
         .boolean("log_pooler_errors", \.logPoolerErrors, "1", "Log errors that are sent to clients."),
-        .boolean("log_stats", \.logStats, "1", support: .notBuilt, "Log a line of statistics once per `stats_period`."),
+        .boolean("log_stats", \.logStats, "1", "Log a line of statistics once per `stats_period`."),
         .integer(
-            "stats_period", \.statsPeriod, "60", in: 1...ValueSyntax.integerMaximum, support: .notBuilt,
+            "stats_period", \.statsPeriod, "60", in: 1...ValueSyntax.integerMaximum,
             "Seconds between two lines of statistics, and the span of averages."),
+        .time(
+            "log_min_duration", \.logMinDuration, "0",
+            "Log statements that took longer, with the time they waited and ran; 0 logs none. Sluice's own setting."),
         .choice(
             "log_format", \.logFormat, "text",
             "Form of a log line: text is PgBouncer's, json an object with time, level, pid, message and what is known of the connection. "

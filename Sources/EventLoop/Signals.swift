@@ -9,6 +9,8 @@ public enum Signals {
         case user1 = 10
         case user2 = 12
         case terminate = 15
+        /// The first real-time signal: another thread has something for this one.
+        case attention = 34
     }
 
     private static var set: sigset_t {

@@ -83,6 +83,16 @@ public struct CapacityLedger: Sendable {
         Self.decrement(&users, pool.user)
     }
 
+    /// Servers of a database over all pools.
+    public func servers(ofDatabase database: String) -> Int { databases[database, default: 0] }
+    /// Servers of a user over all pools.
+    public func servers(ofUser user: String) -> Int { users[user, default: 0] }
+
+    /// All counts by name: servers of databases and users, logged-in clients of databases and users.
+    public var counts: (servers: [String: Int], userServers: [String: Int], clients: [String: Int], userClients: [String: Int]) {
+        (databases, users, clientsOfDatabase, clientsOfUser)
+    }
+
     // MARK: Clients
 
     public mutating func accept() { clients += 1 }

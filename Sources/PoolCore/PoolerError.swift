@@ -31,7 +31,8 @@ public enum PoolerError: Error, Sendable, Equatable {
 
     // Waiting and running
     case queryTimeoutWaiting
-    case queryWaitTimeout
+    /// With what the client waited for, and what would help, where that is known.
+    case queryWaitTimeout(detail: String? = nil, hint: String? = nil)
     case queryTimeout
     case idleTransactionTimeout
     case transactionTimeout
@@ -40,6 +41,10 @@ public enum PoolerError: Error, Sendable, Equatable {
     case databaseRemoved
     case configurationChanged
     case adminDisconnect
+    /// The console does not know this user.
+    case consoleNotAllowed
+    /// What came is no console's.
+    case consoleRefused(String)
 
     // Servers
     case serverLost
@@ -94,6 +99,8 @@ public enum PoolerError: Error, Sendable, Equatable {
         case .databaseRemoved: "database removed"
         case .configurationChanged: "database configuration changed"
         case .adminDisconnect: "admin forced disconnect"
+        case .consoleNotAllowed: "not allowed"
+        case .consoleRefused(let text): text
         case .serverLost: "server conn crashed?"
         case .serverLoginFailing(let text): "server login has been failing, cached error: \(text) (server_login_retry)"
         case .serverLoginFailed(let fields): fields.message ?? "login failed"
@@ -111,6 +118,8 @@ public enum PoolerError: Error, Sendable, Equatable {
             if fields.nonlocalizedSeverity != nil { fields.nonlocalizedSeverity = "FATAL" }
             if fields.code == nil { fields.code = SQLState.protocolViolation }
             return fields
+        case .queryWaitTimeout(let detail, let hint):
+            return ErrorFields(severity: "FATAL", code: code, message: message, detail: detail, hint: hint)
         case .serverLost:
             return ErrorFields(
                 severity: "FATAL", code: code, message: message,

@@ -20,6 +20,8 @@ final class ClientConnection {
         case canceling
         /// Has a server.
         case linked
+        /// Talks to the console.
+        case console
         case closed
     }
 
@@ -33,6 +35,7 @@ final class ClientConnection {
     var phase = Phase.startup
     var session = ClientSession()
     var shard: PoolShard?
+    var console: ConsoleClient?
     var server: ServerConnection?
     /// What the login needs and nobody after it.
     var login: ClientLoginState?
@@ -82,7 +85,7 @@ final class ClientConnection {
 
     /// `C-0x…: db/user@addr:port`, the mark of log lines about this client.
     var label: String {
-        let database = shard?.databaseName ?? login?.database ?? "(nodb)"
+        let database = shard?.databaseName ?? console?.database ?? login?.database ?? "(nodb)"
         let name = user.isEmpty ? "(nouser)" : user
         let address = SocketAddress.peer(of: socket.descriptor)?.description ?? "?"
         return "C-0x\(String(id, radix: 16)): \(database)/\(name)@\(address)"

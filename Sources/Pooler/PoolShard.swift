@@ -30,6 +30,11 @@ final class PoolShard {
     var generation: UInt32
     /// Another worker has been asked for an idle server.
     var borrowing = 0
+    /// PAUSE or KILL: no client gets a server.
+    var isPaused = false
+    /// Why clients wait here, as all workers together found lately; and when they were asked.
+    var explanation: WaitExplanation?
+    var explanationAsked: Int64?
     /// What has happened here.
     var counters = PoolCounters()
     /// The counts at the last end of a `stats_period`, and what the period before that end brought.

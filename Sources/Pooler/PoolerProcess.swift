@@ -1,4 +1,5 @@
 import Configuration
+import Console
 import EventLoop
 import Logging
 import PoolCore
@@ -11,7 +12,14 @@ public final class PoolerProcess {
     var configuration: Configuration
     private let options: StartOptions
     private let reload: (_ path: String?) throws(ConfigurationError) -> Configuration
-    private var workers: [Worker] = []
+    var workers: [Worker] = []
+    /// What operators hold back, the number of which all workers know, and the commands that wait.
+    var holds = Holds()
+    var holdsTold = 0
+    var waits: [ControlWait] = []
+    /// The settings of the file, which RESET goes back to, and what SET changed that a silent file leaves alone.
+    var loadedSettings: Settings
+    var setOnConsole: Set<String> = []
     private var configurationNumber = 0
     private var monitoring: MonitoringServer?
     /// Files to be removed at the end.
@@ -30,6 +38,7 @@ public final class PoolerProcess {
         var configuration = configuration
         if configuration.settings.workers == 0 { configuration.settings.workers = Threads.processors }
         self.configuration = configuration
+        loadedSettings = configuration.settings
         self.options = options
         self.reload = reload
         shared = SharedState(sink: sink, workers: configuration.settings.workers)
@@ -154,8 +163,7 @@ public final class PoolerProcess {
         case .hangup:
             shared.log.info("got SIGHUP, re-reading config")
             ServiceManager.notify(.reloading)
-            reloadConfiguration()
-            ServiceManager.notify(.ready)
+            reloadConfiguration { _ in ServiceManager.notify(.ready) }
         case .terminate:
             shared.log.info("got SIGTERM, shutting down, waiting for all clients disconnect")
             ServiceManager.notify(.stopping)
@@ -167,12 +175,15 @@ public final class PoolerProcess {
         case .quit:
             if mode == .none { shared.log.info("got SIGQUIT, fast exit") }
             end()
-        case .user1, .user2:
-            shared.log.info("got \(signal == .user1 ? "SIGUSR1" : "SIGUSR2"), which needs PAUSE and RESUME: ignored")
+        case .user1: pauseBySignal()
+        case .user2: resumeBySignal()
+        case .attention: handleRequests()
         }
     }
 
-    private func beginShutdown(_ mode: ShutdownMode) {
+    func announceStopping() { ServiceManager.notify(.stopping) }
+
+    func beginShutdown(_ mode: ShutdownMode) {
         shared.shutdown.store(mode, ordering: .releasing)
         for worker in workers { Task { await worker.beginShutdown(mode) } }
     }
@@ -181,7 +192,7 @@ public final class PoolerProcess {
         for file in files { Files.remove(file) }
     }
 
-    private func end() -> Never {
+    func end() -> Never {
         removeFiles()
         ProcessControl.exit(0)
     }
@@ -193,23 +204,36 @@ public final class PoolerProcess {
         }
     }
 
-    private func reloadConfiguration() {
+    /// `done` hears, once all workers know, whether the files were good.
+    func reloadConfiguration(then done: @escaping @Sendable (Bool) -> Void) {
+        var fresh: Configuration
         do throws(ConfigurationError) {
-            var fresh = try reload(configuration.settings.conffile)
-            keepStartOnly(&fresh.settings)
-            try reloadTLS(fresh)
-            configuration = fresh
+            var read = try reload(configuration.settings.conffile)
+            keepStartOnly(&read.settings)
+            try reloadTLS(read)
+            fresh = read
         } catch {
             shared.log.error("\(error.description)")
             shared.log.error("RELOAD failed: the running configuration stays as it is")
+            done(false)
             return
         }
+        loadedSettings = fresh.settings
+        keepSetOnConsole(&fresh.settings)
+        for warning in fresh.warnings { shared.log.warning("\(warning)") }
+        takeOver(fresh) { done(true) }
+    }
+
+    /// Puts a configuration that has been found good in force. `done` hears when all workers know.
+    func takeOver(_ fresh: Configuration, then done: @escaping @Sendable () -> Void) {
+        configuration = fresh
         if let problem = openLogs() { shared.log.error("\(problem)") }
-        for warning in configuration.warnings { shared.log.warning("\(warning)") }
-        let configuration = configuration
         configurationNumber += 1
-        let number = configurationNumber
-        for worker in workers { Task { await worker.apply(configuration, number: number) } }
-        monitoring?.monitor.apply(configuration)
+        let (workers, number) = (workers, configurationNumber)
+        Task {
+            for worker in workers { await worker.apply(fresh, number: number) }
+            done()
+        }
+        monitoring?.monitor.apply(fresh)
     }
 }

@@ -48,6 +48,8 @@ final class SharedPool: Sendable {
         /// The entry that the servers of the present generation were made for, once it has changed.
         var database: Database?
         var isRemoved = false
+        /// Servers that are connected to, by their generation.
+        var servers: [UInt32: Int] = [:]
     }
 
     init(key: CapacityLedger.PoolKey, workers: Int, statements: StatementTable) {
@@ -97,6 +99,20 @@ final class SharedPool: Sendable {
             $0.greeting = nil
             $0.failure = nil
         }
+    }
+
+    /// A server of this generation has come into being (1), or is closed (-1).
+    func countServer(_ generation: UInt32, _ change: Int) {
+        content.withLock { content in
+            let count = content.servers[generation, default: 0] + change
+            content.servers[generation] = count > 0 ? count : nil
+        }
+    }
+
+    /// Servers that are not to be used any more, and are not closed yet.
+    var obsoleteServers: Int {
+        let present = generation.load(ordering: .acquiring)
+        return content.withLock { $0.servers.reduce(0) { $0 + ($1.key == present ? 0 : $1.value) } }
     }
 
     /// The index of the host to try, of `count`; round robin, or the same until `leaveHost`.

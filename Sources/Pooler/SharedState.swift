@@ -14,6 +14,8 @@ import Telemetry
 final class SharedState: Sendable {
     let capacity = Locked(CapacityLedger())
     let cancels = CancelDirectory()
+    /// What only the main thread may do.
+    let desk = ControlDesk()
     /// For connections that begin now.
     let tls = Locked(TLSContexts.none)
     /// Connections to each peer, of all workers.
@@ -99,6 +101,13 @@ final class SharedState: Sendable {
     private let autoDatabases = Locked<Set<String>>([])
 
     func isNewAutoDatabase(_ name: String) -> Bool { autoDatabases.withLock { $0.insert(name).inserted } }
+    func isAutoDatabase(_ name: String) -> Bool { autoDatabases.withLock { $0.contains(name) } }
+    var autoDatabaseNames: Set<String> { autoDatabases.withLock { $0 } }
+
+    /// The pools of a database, or all of them.
+    func pools(of database: String?) -> [SharedPool] {
+        pools.withLock { pools in pools.values.filter { database == nil || $0.key.database == database } }
+    }
 }
 
 /// How far a shutdown has come.

@@ -32,6 +32,16 @@ struct SlotTable<Element: AnyObject> {
     /// All connections, as they are now: the table may change while the caller goes through them.
     var all: [Element] { elements.compactMap { $0 } }
 
+    /// Some of the connections: those in `count` slots from one on, and the slot to go on with, nil at the end.
+    func part(from slot: Int, count: Int) -> (elements: [Element], next: Int?) {
+        let end = min(elements.count, slot + count)
+        guard slot < end else { return ([], nil) }
+        return (elements[slot..<end].compactMap { $0 }, end < elements.count ? end : nil)
+    }
+
+    /// Any one of the connections.
+    var any: Element? { elements.lazy.compactMap { $0 }.first }
+
     /// The slots that are taken.
     var slots: [UInt32] { elements.indices.filter { elements[$0] != nil }.map { UInt32($0) } }
 

@@ -1,4 +1,5 @@
 import Configuration
+import Console
 import EventLoop
 import PoolCore
 import Statistics
@@ -45,6 +46,18 @@ actor Worker {
     func beginShutdown(_ mode: ShutdownMode) { now().beginShutdown(mode) }
     func census() -> Census { core.census() }
     func statistics() -> WorkerStatistics { now().statistics() }
+
+    // For operators; see PoolerProcess+Control.swift and WorkerCore+Console.swift.
+    func apply(_ holds: Holds) { now().apply(holds) }
+    func replaceServers(of database: String?) { now().replaceServers(of: database) }
+    func killConnections(of database: String?) { now().killConnections(of: database) }
+    func killClient(_ id: UInt64) -> Bool { now().killClient(id) }
+    func consoleDone(slot: UInt32, id: UInt64, _ outcome: ConsoleOutcome) { now().consoleDone(slot: slot, id: id, outcome) }
+    func serverFacts() -> [ConnectionFacts] { now().serverFacts() }
+    func clientFacts(from slot: Int) -> (facts: [ConnectionFacts], next: Int?) { now().clientFacts(from: slot) }
+    func waitFacts(_ key: CapacityLedger.PoolKey) -> WaitFacts? { now().waitFacts(key) }
+    func clientStanding(_ id: UInt64) -> ClientStanding? { now().clientStanding(id) }
+    func explained(_ key: CapacityLedger.PoolKey, _ facts: WaitFacts) { now().explained(key, facts) }
 
     // Between workers; see WorkerCore+Lending.swift.
     func cancel(_ key: UInt64, slot: UInt32, from requester: Worker, request: UInt32) {

@@ -68,6 +68,9 @@ extension WorkerCore {
     /// Cancels what runs for one of this worker's clients.
     func cancelClient(_ key: UInt64, slot: UInt32, requester: Worker, request: UInt32) {
         // The slot may have been given to somebody else since: the key decides.
+        if let client = clients[slot], client.cancelKey == key, let console = client.console, console.session.isBusy {
+            shared.desk.post(.cancel, for: client.id)
+        }
         if let client = clients[slot], client.cancelKey == key, let server = client.server, server.phase == .linked,
             server.session.ledger.isRunning, cancel(server, for: (requester, request))
         {

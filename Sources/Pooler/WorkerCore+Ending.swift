@@ -88,6 +88,7 @@ extension WorkerCore {
             shard.clients -= 1
             shared.capacity.withLock { $0.dismissClient(database: shard.databaseName, user: client.user) }
         }
+        if client.console != nil { consoleClosed(client) }
         if client.isLoggedIn { shared.cancels.remove(client.cancelKey) } else { loggingIn -= 1 }
         shared.capacity.withLock { $0.leave() }
         shared.clientsOfWorkers[index].add(-1)
@@ -136,6 +137,8 @@ extension WorkerCore {
         if wasOpening { shard.opening -= 1 }
         if wasLoggedIn { shard.shared.connected.subtract(1, ordering: .relaxed) }
         shared.capacity.withLock { $0.closeServer(shard.shared.key) }
+        shard.shared.countServer(server.generation, -1)
+        tellThoseWhoAwaitCloses()
         if let client {
             client.server = nil
             if isMidMessage || toldAlready {

@@ -23,6 +23,7 @@ extension WorkerCore {
         case .waiting, .awaitingGreeting: return client.held.count < Self.receiveSize
         case .linked: return (client.server?.phase == .linked && client.barrier == .none) || client.held.count < Self.receiveSize
         case .canceling, .closed: return false
+        case .console: return client.console?.session.isBusy != true || client.held.count < Self.receiveSize
         default: return true
         }
     }
@@ -106,6 +107,9 @@ extension WorkerCore {
                 if at == before, client.server == nil { return at }
             case .startup, .authenticating:
                 at = login(client, bytes, from: at)
+                if at == before { return at }
+            case .console:
+                at = console(client, bytes, from: at)
                 if at == before { return at }
             case .waiting, .awaitingGreeting, .canceling, .closed:
                 return at

@@ -180,6 +180,7 @@ extension WorkerCore {
                     slot: slot, id: shared.nextID(), descriptor: descriptor, loop: loop, opening: opening, address: address, now: now,
                     parameters: shard.shared.greeting?.defaults ?? shard.shared.parameters.empty)
                 servers.set(slot, server)
+                shard.shared.countServer(server.generation, 1)
                 return true
             } catch {
                 shared.hosts.withLock { $0.couldNotReach(address.with(port: 0), now: now) }

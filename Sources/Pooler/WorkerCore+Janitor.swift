@@ -18,6 +18,7 @@ extension WorkerCore {
             if shard.hasDemand { serve(shard) }
         }
         rollPeriod()
+        logStatistics()
         ticks += 1
         if ticks % 3 == 0 {
             checkUnfinished()
@@ -49,37 +50,41 @@ extension WorkerCore {
 
     // MARK: Clients
 
-    private func checkWaiting() {
-        for shard in shards.values where shard.queue.waiting > 0 {
-            let limits = shard.settings
-            let isStopping = shared.shutdown.load(ordering: .relaxed) == .waitForServers
-            let notifyAfter = Int64(settings.queryWaitNotify) * 1_000_000
-            // Who has waited less than this has nothing to fear, and those behind have waited less still.
-            let soonest = [limits.queryTimeout, limits.queryWaitTimeout, notifyAfter].filter { $0 > 0 }.min() ?? Int64.max
-            for waiter in shard.queue.allWaiting {
-                let waited = now - waiter.since
-                if waited <= soonest, !isStopping { break }
-                guard let client = clients[waiter.client] else { continue }
-                if isStopping {
-                    fail(client, .serverShuttingDown)
-                } else if limits.queryTimeout > 0, waited > limits.queryTimeout {
-                    fail(client, .queryTimeoutWaiting)
-                } else if limits.queryWaitTimeout > 0, waited > limits.queryWaitTimeout {
-                    fail(client, .queryWaitTimeout)
-                } else if notifyAfter > 0, waited > notifyAfter, !client.wasNotified {
-                    notifyOfWaiting(client)
-                }
+    func checkWaiting() {
+        for shard in shards.values where shard.queue.waiting > 0 { checkWaiting(shard) }
+    }
+
+    func checkWaiting(_ shard: PoolShard) {
+        let limits = shard.settings
+        let isStopping = shared.shutdown.load(ordering: .relaxed) == .waitForServers
+        let notifyAfter = Int64(settings.queryWaitNotify) * 1_000_000
+        // Who has waited less than this has nothing to fear, and those behind have waited less still.
+        let soonest = [limits.queryTimeout, limits.queryWaitTimeout, notifyAfter].filter { $0 > 0 }.min() ?? Int64.max
+        for waiter in shard.queue.allWaiting {
+            let waited = now - waiter.since
+            if waited <= soonest, !isStopping { break }
+            guard let client = clients[waiter.client] else { continue }
+            if isStopping {
+                fail(client, .serverShuttingDown)
+            } else if limits.queryTimeout > 0, waited > limits.queryTimeout {
+                fail(client, .queryTimeoutWaiting)
+            } else if limits.queryWaitTimeout > 0, waited > limits.queryWaitTimeout {
+                guard let words = words(on: shard, since: waiter.since) else { return }
+                fail(client, .queryWaitTimeout(detail: words.detail, hint: words.hint))
+            } else if notifyAfter > 0, waited > notifyAfter, !client.wasNotified {
+                guard let words = words(on: shard, since: waiter.since) else { return }
+                notifyOfWaiting(client, words)
             }
         }
     }
 
-    private func notifyOfWaiting(_ client: ClientConnection) {
+    private func notifyOfWaiting(_ client: ClientConnection, _ words: (detail: String, hint: String)) {
         client.wasNotified = true
         var writer = MessageWriter()
         writer.notice(
             ErrorFields(
                 severity: "NOTICE", code: SQLState.successfulCompletion,
-                message: "No server connection available in postgres backend, client being queued"))
+                message: "No server connection available in postgres backend, client being queued", detail: words.detail, hint: words.hint))
         send(writer.bytes, to: client)
     }
 
@@ -101,7 +106,9 @@ extension WorkerCore {
         for shard in shards.values where !shard.awaitingDedicated.isEmpty {
             let limit = shard.settings.queryWaitTimeout
             for slot in shard.awaitingDedicated {
-                if let client = clients[slot], limit > 0, now - client.connectTime > limit { fail(client, .queryWaitTimeout) }
+                if let client = clients[slot], limit > 0, now - client.connectTime > limit {
+                    fail(client, .queryWaitTimeout(detail: words(on: shard, since: client.connectTime)?.detail))
+                }
             }
         }
     }

@@ -55,6 +55,7 @@ extension WorkerCore {
         guard let shard = shards[lent.key] ?? shardOfPool(lent.key) else {
             Connector.discard(lent.descriptor)
             shared.capacity.withLock { $0.closeServer(lent.key) }
+            tellThoseWhoAwaitCloses()
             return
         }
         let slot = servers.reserve()

@@ -335,6 +335,7 @@ extension WorkerCore {
     /// Why a free server is not to be used again; nil if it is.
     private func reasonToClose(_ server: ServerConnection) -> String? {
         if server.mayBeHit { return "cancel_wait_timeout" }
+        if server.shard.isPaused { return "pause mode" }
         if isObsolete(server) { return "database configuration changed" }
         if isOverAge(server) { return "server lifetime over" }
         if shared.shutdown.load(ordering: .relaxed) == .waitForServers { return "server shutting down" }

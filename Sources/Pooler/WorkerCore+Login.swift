@@ -94,7 +94,14 @@ extension WorkerCore {
             fail(client, .noSuchDatabase(String(database.prefix(63))))
             return
         }
-        if shared.shutdown.load(ordering: .relaxed) != .none {
+        let isConsole = isConsole(database)
+        if isConsole, isOwnOperator(client) {
+            var writer = MessageWriter()
+            writer.authentication(.ok)
+            enterConsole(client, database: database, applicationName: packet["application_name"], writer, isOwnOperator: true)
+            return
+        }
+        if !isConsole, shared.shutdown.load(ordering: .relaxed) != .none {
             fail(client, .shuttingDown)
             return
         }
@@ -102,7 +109,7 @@ extension WorkerCore {
             fail(client, .tlsRequired)
             return
         }
-        if shared.capacity.withLock({ $0.clients }) > settings.maxClientConn {
+        if !isConsole, shared.capacity.withLock({ $0.clients }) > settings.maxClientConn {
             fail(client, .tooManyClients)
             return
         }
@@ -116,7 +123,7 @@ extension WorkerCore {
         let entry = configuration.database(named: database)
         let method = LoginMethod(rawValue: settings.authType.rawValue)
         let secret = secret(of: user)
-        guard let method, method != .any || entry?.forcedUser != nil else {
+        guard let method, method != .any || isConsole || entry?.forcedUser != nil else {
             fail(client, .authenticationFailed("bouncer config error"))
             return
         }
@@ -231,6 +238,15 @@ extension WorkerCore {
 
     /// The password was right; now the rest may be told.
     private func accepted(_ client: ClientConnection, _ login: ClientLoginState, _ answer: MessageWriter) {
+        if isConsole(login.database) {
+            let name = login.parameters.last { $0.name == "application_name" }?.value
+            enterConsole(client, database: login.database, applicationName: name, answer)
+            return
+        }
+        if holds.disabledDatabases.contains(login.database) {
+            fail(client, .databaseDisabled(login.database))
+            return
+        }
         guard let database = login.entry else {
             fail(client, .noSuchDatabase(login.database))
             return
@@ -282,6 +298,7 @@ extension WorkerCore {
         }
         let settings = PoolSettings(configuration, database: database, user: user)
         let shard = PoolShard(shared: shared.pool(key, workers: peers.count), worker: index, database: database, settings: settings)
+        shard.isPaused = holds.pauses(database.name)
         shards[key] = shard
         return shard
     }

@@ -56,7 +56,7 @@ extension WorkerCore {
     /// Starts one server connection. False: a limit, the pause after a failure, or an address that fails at once stands in the way.
     @discardableResult
     private func openServer(_ shard: PoolShard) -> Bool {
-        guard shared.shutdown.load(ordering: .relaxed) != .waitForServers else { return false }
+        guard shared.shutdown.load(ordering: .relaxed) != .waitForServers, !shard.isPaused else { return false }
         let oldest = shard.queue.head?.since ?? now
         let mayUseReserve =
             shard.settings.limits.reserve > 0 && settings.reservePoolTimeout > 0 && now - oldest >= settings.reservePoolTimeout
@@ -244,9 +244,11 @@ extension WorkerCore {
         server.phase = .closed
         server.socket.close()
         servers.remove(server.slot)
+        server.shard.shared.countServer(server.generation, -1)
     }
 
     func openingFailed(_ opening: Opening, _ fields: ErrorFields, isLogin: Bool = false) {
+        defer { tellThoseWhoAwaitCloses() }
         if let dedication = opening.dedication {
             dedicatedFailed(opening, dedication, fields)
             return

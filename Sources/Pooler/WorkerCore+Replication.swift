@@ -42,7 +42,7 @@ extension WorkerCore {
                 shard.awaitingDedicated.removeFirst()
                 continue
             }
-            guard shared.shutdown.load(ordering: .relaxed) != .waitForServers, grantDedicated(shard) else { return }
+            guard shared.shutdown.load(ordering: .relaxed) != .waitForServers, !shard.isPaused, grantDedicated(shard) else { return }
             shard.awaitingDedicated.removeFirst()
             shard.servers += 1
             var opening = Opening(shard: shard, generation: shard.generation, started: now)

@@ -1,3 +1,6 @@
+import Bytes
+import Console
+import Logging
 import PoolCore
 import Statistics
 
@@ -10,10 +13,15 @@ extension WorkerCore {
             return PoolStatistics(
                 database: shard.databaseName, user: shard.shared.key.user, counters: shard.counters, period: shard.period,
                 gauges: gauges[ObjectIdentifier(shard)] ?? PoolGauges(), poolSize: limits.pool, reserveSize: limits.reserve,
-                poolMode: shard.settings.mode.rawValue)
+                poolMode: shard.settings.mode.rawValue, isPaused: shard.isPaused)
         }
-        return WorkerStatistics(
-            pools: pools, counters: counters, clientsLoggingIn: loggingIn, clients: clients.count, servers: servers.count)
+        var statistics = WorkerStatistics(
+            pools: pools + [consoleStatistics()], counters: counters, clientsLoggingIn: loggingIn, clients: clients.count,
+            servers: servers.count)
+        if let client = clients.any { statistics.objectSizes["client"] = ObjectSize.of(client) }
+        if let server = servers.any { statistics.objectSizes["server"] = ObjectSize.of(server) }
+        if let shard = shards.values.first { statistics.objectSizes["pool"] = ObjectSize.of(shard) }
+        return statistics
     }
 
     /// How many connections of each pool are in which state.
@@ -21,7 +29,7 @@ extension WorkerCore {
         var result: [ObjectIdentifier: PoolGauges] = [:]
         for shard in shards.values {
             var gauges = PoolGauges()
-            gauges.clientsWaiting = shard.queue.waiting + shard.awaitingGreeting.count
+            gauges.clientsWaiting = shard.queue.waiting + shard.awaitingGreeting.count + shard.awaitingDedicated.count
             gauges.longestWait = longestWait(shard)
             gauges.clientsIdle = shard.clients - gauges.clientsWaiting
             result[ObjectIdentifier(shard)] = gauges
@@ -41,7 +49,7 @@ extension WorkerCore {
     /// How long the longest waiting client of a pool has waited here.
     private func longestWait(_ shard: PoolShard) -> Int64 {
         var since = shard.queue.head?.since ?? .max
-        for slot in shard.awaitingGreeting { since = min(since, clients[slot]?.connectTime ?? .max) }
+        for slot in shard.awaitingGreeting + shard.awaitingDedicated { since = min(since, clients[slot]?.connectTime ?? .max) }
         return since == .max ? 0 : max(0, now - since)
     }
 
@@ -59,6 +67,22 @@ extension WorkerCore {
         for shard in shards.values {
             shard.period = PeriodTotals(totals: shard.counters.totals - shard.countedBefore, duration: length)
             shard.countedBefore = shard.counters.totals
+        }
+        consolePeriod = PeriodTotals(totals: consoleCounters.totals - consoleCountedBefore, duration: length)
+        consoleCountedBefore = consoleCounters.totals
+        // The other workers end their period at a tick of their own.
+        if index == 0 { statisticsDue = ticks + 2 }
+    }
+
+    /// Once a `stats_period` the log gets a line, in PgBouncer's format.
+    func logStatistics() {
+        guard let due = statisticsDue, ticks >= due else { return }
+        statisticsDue = nil
+        guard settings.logStats else { return }
+        let (workers, log) = (peers, shared.log)
+        Task {
+            let statistics = await ConsoleReport.statistics(workers)
+            log.info("\(ShowTopic.logLine(statistics.total.period))")
         }
     }
 

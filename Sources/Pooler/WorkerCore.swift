@@ -1,5 +1,6 @@
 import Authentication
 import Configuration
+import Console
 import EventLoop
 import PoolCore
 import PostgresWire
@@ -17,7 +18,10 @@ final class WorkerCore {
     /// All workers of the process, this one included, by index.
     var peers: [Worker] = []
     var configuration: Configuration {
-        didSet { messageLimit = Self.messageLimit(configuration) }
+        didSet {
+            messageLimit = Self.messageLimit(configuration)
+            slowLimit = Self.slowLimit(configuration)
+        }
     }
     /// No message of a client may be longer.
     private(set) var messageLimit: Int
@@ -67,6 +71,17 @@ final class WorkerCore {
     var loggingIn = 0
     /// What belongs to no pool.
     var counters = WorkerCounters()
+    /// What operators hold back.
+    var holds = Holds()
+    /// The console's clients here, and what they did.
+    var consoleClients = 0
+    var consoleCounters = PoolCounters()
+    var consolePeriod = PeriodTotals()
+    var consoleCountedBefore = PoolTotals()
+    /// The tick in which the statistics of the last period are logged.
+    var statisticsDue: Int?
+    /// Statements that took longer, with their waiting, are logged.
+    private(set) var slowLimit: Int64
     /// When the present `stats_period` began.
     var periodStart: Int64 = 0
 
@@ -83,6 +98,11 @@ final class WorkerCore {
         self.shared = shared
         self.configuration = configuration
         messageLimit = Self.messageLimit(configuration)
+        slowLimit = Self.slowLimit(configuration)
+    }
+
+    private static func slowLimit(_ configuration: Configuration) -> Int64 {
+        configuration.settings.logMinDuration > 0 ? configuration.settings.logMinDuration : .max
     }
 
     private static func messageLimit(_ configuration: Configuration) -> Int {

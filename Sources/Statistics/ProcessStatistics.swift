@@ -107,6 +107,8 @@ public struct WorkerStatistics: Sendable {
     public var clients: Int
     /// All server sockets.
     public var servers: Int
+    /// How many bytes one object of a kind takes, where the worker has any.
+    public var objectSizes: [String: Int] = [:]
 
     /// Puts the parts together.
     public init(
@@ -133,6 +135,8 @@ public struct ProcessStatistics: Sendable {
     public var clients = 0
     /// All server sockets.
     public var servers = 0
+    /// How many bytes one object of a kind takes, where there are any.
+    public var objectSizes: [String: Int] = [:]
 
     /// Adds the workers up.
     public init(_ workers: [WorkerStatistics]) {
@@ -150,6 +154,7 @@ public struct ProcessStatistics: Sendable {
             clientsLoggingIn += worker.clientsLoggingIn
             clients += worker.clients
             servers += worker.servers
+            objectSizes.merge(worker.objectSizes) { max($0, $1) }
         }
         pools.sort { Self.precedes(($0.database, $0.user), ($1.database, $1.user)) }
     }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Configuration
+import Console
 import EventLoop
 import Monitoring
 import Pooler
@@ -65,10 +66,12 @@ struct Sluice: ParsableCommand {
     var reboot = false
 
     enum Reference: String, ExpressibleByArgument {
-        case markdown, ini, metrics
+        case markdown, ini, metrics, console
     }
 
-    @Option(help: ArgumentHelp("Print docs/configuration.md, Config/sluice.ini or docs/metrics.md, and exit.", visibility: .hidden))
+    @Option(
+        help: ArgumentHelp(
+            "Print docs/configuration.md, Config/sluice.ini, docs/metrics.md or docs/console.md, and exit.", visibility: .hidden))
     var printConfigurationReference: Reference?
 
     static func main() {
@@ -120,6 +123,7 @@ struct Sluice: ParsableCommand {
         switch printConfigurationReference {
         case .markdown: ProcessControl.say(SettingsTable.markdown())
         case .ini: ProcessControl.say(SettingsTable.annotatedIni())
+        case .console: ProcessControl.say(CommandTable.markdown())
         case .metrics: ProcessControl.say(MetricsTable.markdown())
         case nil: if check { try checkFile() } else { try serve() }
         }

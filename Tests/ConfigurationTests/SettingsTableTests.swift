@@ -24,7 +24,7 @@ import Testing
             client_tls13_ciphers client_tls_ca_file client_tls_cert_file client_tls_ciphers client_tls_dheparams client_tls_ecdhcurve client_tls_key_file
             client_tls_protocols client_tls_sslmode conffile default_pool_size disable_pqexec dns_max_ttl dns_nxdomain_ttl
             dns_zone_check_period idle_transaction_timeout ignore_startup_parameters job_name listen_addr listen_backlog listen_port
-            log_connections log_disconnections log_format log_pooler_errors log_stats logfile login_notify_message max_client_conn
+            log_connections log_disconnections log_format log_min_duration log_pooler_errors log_stats logfile login_notify_message max_client_conn
             max_db_client_connections max_db_connections max_packet_size max_prepared_statements max_user_client_connections
             max_user_connections metrics_listen min_pool_size peer_id pidfile pkt_buf pool_idle_timeout pool_mode query_timeout query_wait_notify
             query_wait_timeout reserve_pool_size reserve_pool_timeout resolv_conf sbuf_loopcnt scram_iterations server_check_delay

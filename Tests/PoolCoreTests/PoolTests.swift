@@ -142,7 +142,7 @@ import Testing
         (.messageTooLarge(5), "message of 5 bytes is too large"),
         (.stalledMessage, "unfinished message: the rest did not arrive in time"), (.simpleQueryDisallowed, "PQexec disallowed"),
         (.transactionInStatementMode, "transaction blocks not allowed in statement pooling mode"),
-        (.queryTimeoutWaiting, "query_timeout"), (.queryWaitTimeout, "query_wait_timeout"), (.queryTimeout, "query timeout"),
+        (.queryTimeoutWaiting, "query_timeout"), (.queryWaitTimeout(), "query_wait_timeout"), (.queryTimeout, "query timeout"),
         (.idleTransactionTimeout, "idle transaction timeout"), (.transactionTimeout, "transaction timeout"),
         (.clientIdleTimeout, "client_idle_timeout"), (.serverShuttingDown, "server shutting down"),
         (.databaseRemoved, "database removed"), (.configurationChanged, "database configuration changed"),
@@ -167,7 +167,7 @@ import Testing
 
     @Test("PgBouncer's 08P01, a server's own code, and 08006 for a lost server")
     func codes() {
-        #expect(PoolerError.queryWaitTimeout.code == "08P01")
+        #expect(PoolerError.queryWaitTimeout().code == "08P01")
         #expect(PoolerError.serverLoginFailed(Self.fields).fields.code == "42704")
         #expect(PoolerError.serverLoginFailed(ErrorFields()).fields.code == "08P01")
         #expect(PoolerError.serverLost.code == "08006" && PoolerError.replyViolation.code == "08006")

@@ -1,0 +1,134 @@
+import Configuration
+import EventLoop
+import PoolCore
+import Statistics
+
+/// What SHOW topics are made of: a picture of the whole process, taken worker by worker.
+public struct ConsoleFacts: Sendable {
+    /// The monotonic clock and the time of day when the picture was taken, in microseconds.
+    public var now: Int64
+    public var wallNow: Int64
+    /// Name and version, as `--version` begins.
+    public var version: String
+    /// The configuration in force.
+    public var configuration: Configuration
+    /// Counters and gauges of all workers, the console's own among them.
+    public var statistics: ProcessStatistics
+    /// Connections, where a topic asked for them.
+    public var connections: [ConnectionFacts] = []
+    /// How many connections each database and each user has, over all pools.
+    public var counts = ConnectionCounts()
+    /// What operators hold back.
+    public var holds = Holds()
+    /// Databases that clients made from `*`.
+    public var autoDatabases: [Database] = []
+    /// Clients of the console itself, by user.
+    public var consoleClients: [String: Int] = [:]
+    /// Cancel requests that are on their way to each peer.
+    public var peerConnections: [Int: Int] = [:]
+    /// Looked-up host names.
+    public var hosts: [HostFacts] = []
+
+    /// An empty picture.
+    public init(now: Int64, wallNow: Int64, version: String, configuration: Configuration, statistics: ProcessStatistics) {
+        self.now = now
+        self.wallNow = wallNow
+        self.version = version
+        self.configuration = configuration
+        self.statistics = statistics
+    }
+}
+
+/// What operators hold back: PAUSE, DISABLE and KILL.
+public struct Holds: Sendable, Equatable {
+    /// Goes up with each change, so that workers know which of two is newer.
+    public var number = 0
+    /// PAUSE without a database.
+    public var isPaused = false
+    /// PAUSE or KILL of databases.
+    public var pausedDatabases: Set<String> = []
+    /// DISABLE.
+    public var disabledDatabases: Set<String> = []
+
+    /// Nothing is held back.
+    public init() {}
+
+    /// Whether clients of a database have to wait.
+    public func pauses(_ database: String) -> Bool { isPaused || pausedDatabases.contains(database) }
+}
+
+/// How many connections there are.
+public struct ConnectionCounts: Sendable {
+    /// Servers of each database.
+    public var serversOfDatabase: [String: Int] = [:]
+    /// Servers of each user.
+    public var serversOfUser: [String: Int] = [:]
+    /// Logged-in clients of each database.
+    public var clientsOfDatabase: [String: Int] = [:]
+    /// Logged-in clients of each login user.
+    public var clientsOfUser: [String: Int] = [:]
+
+    /// No connections.
+    public init() {}
+}
+
+/// One client or server, as it was when somebody asked.
+public struct ConnectionFacts: Sendable {
+    /// In which column of SHOW a connection appears, and how.
+    public enum State: String, Sendable {
+        case active, idle, waiting, used, tested, new, login
+        case activeCancel = "active_cancel"
+        case beingCanceled = "being_canceled"
+        case activeCancelRequest = "active_cancel_req"
+        case waitingCancelRequest = "waiting_cancel_req"
+    }
+
+    public var isServer: Bool
+    public var id: UInt64
+    public var user: String?
+    public var database: String?
+    public var replication = "none"
+    public var state: State
+    public var peer: SocketAddress?
+    public var local: SocketAddress?
+    /// Moments of the monotonic clock, in microseconds.
+    public var connectTime: Int64
+    public var requestTime: Int64
+    /// Since when its query waits or runs; 0 when there is none.
+    public var queryStart: Int64 = 0
+    public var closeNeeded = false
+    /// The other end: a client's server, a server's client.
+    public var link: UInt64?
+    public var remotePID: Int = 0
+    public var tls = ""
+    public var applicationName: String?
+    public var preparedStatements = 0
+    /// Bytes of a message that are still to come, that are held back, and that wait to be sent.
+    public var remaining = 0
+    public var held = 0
+    public var unsent = 0
+
+    /// A connection of which the rest is filled in later.
+    public init(isServer: Bool, id: UInt64, state: State, connectTime: Int64, requestTime: Int64) {
+        self.isServer = isServer
+        self.id = id
+        self.state = state
+        self.connectTime = connectTime
+        self.requestTime = requestTime
+    }
+}
+
+/// A host name that was looked up.
+public struct HostFacts: Sendable, Equatable {
+    public var name: String
+    /// Seconds until it is looked up again.
+    public var timeToLive: Int
+    public var addresses: [String]
+
+    /// A name and what it stands for.
+    public init(name: String, timeToLive: Int, addresses: [String]) {
+        self.name = name
+        self.timeToLive = timeToLive
+        self.addresses = addresses
+    }
+}

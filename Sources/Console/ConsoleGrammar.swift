@@ -1,0 +1,251 @@
+/// Turns the text of a command into a `ConsoleCommand`, along the specifications of `CommandTable`.
+public struct ConsoleGrammar {
+    /// PgBouncer's limits, in bytes.
+    static let verbLimit = 15
+    static let argumentLimit = 63
+    static let valueLimit = 255
+
+    /// A text cut into words, in which values may still be missing.
+    public struct Prepared: Sendable, Equatable {
+        let text: String
+        let tokens: [ConsoleToken]
+
+        /// How many values Bind has to bring.
+        public var parameterCount: Int {
+            tokens.reduce(0) { most, token in
+                if case .parameter(let number) = token { max(most, number) } else { most }
+            }
+        }
+
+        /// The command with these values in their places.
+        public func command(_ values: [String]) throws(ConsoleError) -> ConsoleCommand {
+            var filled: [ConsoleToken] = []
+            for token in tokens {
+                guard case .parameter(let number) = token else {
+                    filled.append(token)
+                    continue
+                }
+                guard number <= values.count else { throw ConsoleError("there is no parameter $\(number)", code: "42P02") }
+                filled.append(.string(values[number - 1]))
+            }
+            var grammar = ConsoleGrammar(text: text, tokens: filled)
+            return try grammar.command()
+        }
+    }
+
+    /// Cuts a text into words.
+    public static func prepare(_ text: String) throws(ConsoleError) -> Prepared {
+        Prepared(text: text, tokens: try ConsoleToken.list(of: text))
+    }
+
+    /// Understands a text without missing values.
+    public static func parse(_ text: String) throws(ConsoleError) -> ConsoleCommand {
+        try prepare(text).command([])
+    }
+
+    private let text: String
+    private var tokens: ArraySlice<ConsoleToken>
+
+    private init(text: String, tokens: [ConsoleToken]) {
+        self.text = text
+        self.tokens = tokens[...]
+    }
+
+    private func invalid(_ detail: String? = nil) -> ConsoleError { .invalidCommand(text, detail: detail) }
+
+    private mutating func command() throws(ConsoleError) -> ConsoleCommand {
+        // One semicolon at the end is welcome.
+        while tokens.last == .semicolon { tokens.removeLast() }
+        guard let first = tokens.popFirst() else { return .empty }
+        guard case .word(let word) = first else { throw invalid("Expected a command at the beginning.") }
+        if tokens.contains(.semicolon) { throw invalid("Expected one command at a time.") }
+        if let courtesy = courtesy(word.uppercased()) { return courtesy }
+        guard word.utf8.count <= Self.verbLimit, let specification = CommandTable.named(word) else { throw invalid() }
+        let command = try command(specification)
+        guard tokens.isEmpty else { throw invalid(expected(specification)) }
+        return command
+    }
+
+    private func expected(_ specification: CommandSpecification) -> String {
+        "Expected " + specification.syntax.joined(separator: ", or ") + "."
+    }
+
+    private mutating func command(_ specification: CommandSpecification) throws(ConsoleError) -> ConsoleCommand {
+        switch specification.argument {
+        case .topic: return try show()
+        case .assignment: return try assignment(specification)
+        case .question: return try question(specification)
+        case .none:
+            return .reload
+        case .setting:
+            guard let key = try argument() else { throw invalid(expected(specification)) }
+            return .reset(key: key.uppercased() == "ALL" ? nil : key.lowercased())
+        case .clientID:
+            guard let word = try argument() else { throw invalid(expected(specification)) }
+            return .killClient(try clientID(word))
+        case .shutdownMode:
+            guard let word = try argument() else { return .shutdown(.atOnce) }
+            switch word.uppercased() {
+            case "WAIT_FOR_SERVERS": return .shutdown(.waitForServers)
+            case "WAIT_FOR_CLIENTS": return .shutdown(.waitForClients)
+            default: throw invalid(expected(specification))
+            }
+        case .database:
+            guard let name = try argument() else { throw ConsoleError("a database is required") }
+            return specification.verb == .disable ? .disable(name) : .enable(name)
+        case .optionalDatabase:
+            let name = try argument()
+            switch specification.verb {
+            case .pause: return .pause(name)
+            case .resume: return .resume(name)
+            case .reconnect: return .reconnect(name)
+            case .kill: return .kill(name)
+            default: return .waitClose(name)
+            }
+        }
+    }
+
+    /// One word or quoted name, if there is any.
+    private mutating func argument(limit: Int = Self.argumentLimit) throws(ConsoleError) -> String? {
+        let value: String
+        switch tokens.first {
+        case .word(let word), .quoted(let word), .string(let word): value = word
+        default: return nil
+        }
+        guard value.utf8.count <= limit else { throw invalid("An argument is longer than \(limit) bytes.") }
+        tokens.removeFirst()
+        return value
+    }
+
+    private mutating func take(_ keyword: String) -> Bool {
+        guard case .word(let word) = tokens.first, word.uppercased() == keyword else { return false }
+        tokens.removeFirst()
+        return true
+    }
+
+    private func clientID(_ text: String) throws(ConsoleError) -> UInt64 {
+        let isHexadecimal = text.hasPrefix("0x")
+        guard let id = isHexadecimal ? UInt64(text.dropFirst(2), radix: 16) : UInt64(text) else {
+            throw ConsoleError("invalid client pointer supplied", detail: "\"\(text)\" is no number: expected the id of SHOW CLIENTS.")
+        }
+        return id
+    }
+
+    // MARK: SHOW
+
+    private mutating func show() throws(ConsoleError) -> ConsoleCommand {
+        if tokens == [.word("1")] || tokens == [.word("SESSION"), .word("AUTHORIZATION")] {
+            // A pool's way to ask whether the connection lives.
+            defer { tokens = [] }
+            return .showSession(tokens.count == 1 ? "?column?" : "session_authorization")
+        }
+        if take("TRANSACTION") {
+            guard take("ISOLATION"), take("LEVEL") else { throw invalid() }
+            return .showSession("transaction_isolation")
+        }
+        guard let word = try argument() else { throw invalid("Expected a topic.") }
+        let name = word.lowercased()
+        if name == "help" { return .help }
+        if SessionParameters.shown[name] != nil { return .showSession(name) }
+        guard let topic = ShowTopic.named(name) else { throw invalid() }
+        return .show(topic: topic.name, try selection(of: topic.columns))
+    }
+
+    private mutating func selection(of columns: [Column]) throws(ConsoleError) -> Selection {
+        var selection = Selection()
+        if take("WHERE") {
+            repeat {
+                let column = try column(of: columns)
+                guard tokens.popFirst() == .equals, let value = try argument(limit: Self.valueLimit) else {
+                    throw invalid("WHERE: expected column = value.")
+                }
+                selection.conditions.append(.init(column: column, value: value))
+            } while take("AND")
+        }
+        if take("ORDER") {
+            guard take("BY") else { throw invalid("Expected ORDER BY.") }
+            repeat {
+                let column = try column(of: columns)
+                let isDescending = take("DESC")
+                if !isDescending { _ = take("ASC") }
+                selection.orders.append(.init(column: column, isDescending: isDescending))
+            } while takeComma()
+        }
+        return selection
+    }
+
+    private mutating func takeComma() -> Bool {
+        guard tokens.first == .comma else { return false }
+        tokens.removeFirst()
+        return true
+    }
+
+    private mutating func column(of columns: [Column]) throws(ConsoleError) -> String {
+        let name = try argument()?.lowercased()
+        guard let name else { throw invalid("Expected a column.") }
+        guard columns.contains(where: { $0.name == name }) else {
+            throw ConsoleError(
+                "no such column: \(name)", code: "42703",
+                hint: "The columns are \(columns.map(\.name).joined(separator: ", ")).")
+        }
+        return name
+    }
+
+    // MARK: SET
+
+    private mutating func assignment(_ specification: CommandSpecification) throws(ConsoleError) -> ConsoleCommand {
+        if take("SESSION") || take("LOCAL") {
+            // SET SESSION CHARACTERISTICS AS TRANSACTION ...: what a driver believes of its transactions.
+            if take("CHARACTERISTICS") {
+                tokens = []
+                return .setSession("transaction characteristics")
+            }
+        }
+        guard let key = try argument()?.lowercased() else { throw invalid(expected(specification)) }
+        guard tokens.first == .equals || take("TO") else { throw invalid(expected(specification)) }
+        if tokens.first == .equals { tokens.removeFirst() }
+        let value = try argument(limit: Self.valueLimit)
+        if SessionParameters.settable.contains(key) {
+            // PostgreSQL takes lists there.
+            tokens = []
+            return .setSession(key)
+        }
+        guard let value else { throw invalid(expected(specification)) }
+        return .set(key: key, value: value)
+    }
+
+    // MARK: WHY
+
+    private mutating func question(_ specification: CommandSpecification) throws(ConsoleError) -> ConsoleCommand {
+        if take("CLIENT"), let word = try argument() {
+            return .whyClient(try clientID(word), try selection(of: WaitReport.columns))
+        }
+        if take("POOL"), let database = try argument(), let user = try argument(limit: 127) {
+            return .whyPool(database: database, user: user, try selection(of: WaitReport.columns))
+        }
+        throw invalid(expected(specification))
+    }
+
+    // MARK: Courtesies
+
+    /// What drivers send around everything, whatever they are connected to.
+    private mutating func courtesy(_ word: String) -> ConsoleCommand? {
+        switch word {
+        case "BEGIN", "START":
+            tokens = []
+            return .courtesy(tag: word == "START" ? "START TRANSACTION" : "BEGIN", .begin)
+        case "COMMIT", "END":
+            tokens = []
+            return .courtesy(tag: "COMMIT", .end)
+        case "ROLLBACK", "ABORT":
+            tokens = []
+            return .courtesy(tag: "ROLLBACK", .end)
+        case "DISCARD", "DEALLOCATE", "UNLISTEN":
+            let tag = word == "UNLISTEN" ? word : "\(word) ALL"
+            tokens = []
+            return .courtesy(tag: tag, nil)
+        default:
+            return nil
+        }
+    }
+}

@@ -1,0 +1,21 @@
+import Glibc
+
+/// The time of day, for people to read. Decisions use `MonotonicClock`.
+public enum WallClock {
+    /// Microseconds since 1970.
+    public static func now() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000
+    }
+
+    /// A moment as `YYYY-MM-DD HH:MM:SS TZ` in the system's time zone.
+    public static func text(_ microseconds: Int64) -> String {
+        var time = time_t(microseconds / 1_000_000)
+        var parts = tm()
+        localtime_r(&time, &parts)
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { text in
+            strftime(text.baseAddress!, 64, "%Y-%m-%d %H:%M:%S %Z", &parts) > 0 ? String(cString: text.baseAddress!) : ""
+        }
+    }
+}

@@ -1,0 +1,255 @@
+/// Who holds a server that others wait for.
+public struct ServerHolder: Sendable, Equatable {
+    /// What a server is busy with.
+    public enum State: String, Sendable {
+        case running
+        /// Between two statements of a transaction.
+        case idleInTransaction = "idle in transaction"
+        /// Session mode: the client has it and asks nothing.
+        case idle
+        /// The client's parameters are being set, or what it left behind is being cleaned up.
+        case preparing
+        /// Being connected to or logged in to.
+        case opening
+        /// Free, but a cancel request may still hit it.
+        case beingCanceled = "being canceled"
+    }
+
+    /// The server's id in SHOW SERVERS.
+    public var server: UInt64
+    /// The client's id in SHOW CLIENTS; nil when no client has it.
+    public var client: UInt64?
+    public var applicationName: String?
+    public var state: State
+    /// How long it has been in this state, in microseconds.
+    public var age: Int64
+    /// How long its transaction lasts, in microseconds; 0 when there is none.
+    public var transactionAge: Int64
+    /// The beginning of the last statement.
+    public var statement: String?
+
+    /// A holder.
+    public init(
+        server: UInt64, client: UInt64?, applicationName: String?, state: State, age: Int64, transactionAge: Int64, statement: String?
+    ) {
+        self.server = server
+        self.client = client
+        self.applicationName = applicationName
+        self.state = state
+        self.age = age
+        self.transactionAge = transactionAge
+        self.statement = statement
+    }
+}
+
+/// All that decides how long clients of a pool wait, over all workers.
+public struct WaitFacts: Sendable, Equatable {
+    public var pool: CapacityLedger.PoolKey
+    public var limits: CapacityLedger.ServerLimits
+    /// The reserve may be used, since somebody has waited long enough.
+    public var usesReserve = false
+    /// Servers of the pool, of its database over all pools, and of its user over all pools.
+    public var servers = 0
+    public var databaseServers = 0
+    public var userServers = 0
+    /// Servers that are logged in.
+    public var connected = 0
+    public var idle = 0
+    public var isSessionMode = false
+    public var isPaused = false
+    public var isShuttingDown = false
+    /// Why the last server could not be had, and its SQLSTATE.
+    public var failure: String?
+    public var failureCode: String?
+    /// Since when each waiting client waits, longest first: moments of the monotonic clock, in microseconds.
+    public var waiting: [Int64] = []
+    /// Everybody who has a server.
+    public var holders: [ServerHolder] = []
+    /// For how long a client keeps a server on average, in microseconds; 0 when that is not known.
+    public var meanHold: Int64 = 0
+
+    /// An empty pool.
+    public init(pool: CapacityLedger.PoolKey, limits: CapacityLedger.ServerLimits) {
+        self.pool = pool
+        self.limits = limits
+    }
+
+    /// Adds what another worker knows of the same pool.
+    public static func += (sum: inout WaitFacts, other: WaitFacts) {
+        sum.idle += other.idle
+        sum.waiting = (sum.waiting + other.waiting).sorted()
+        sum.holders += other.holders
+        // The mean of the worker that has served more is the better one.
+        sum.meanHold = max(sum.meanHold, other.meanHold)
+    }
+}
+
+/// What clients of a pool wait for, and what would help.
+public struct WaitDiagnosis: Sendable, Equatable {
+    /// What stands in the way of one more server.
+    public enum Limit: Sendable, Equatable {
+        case shuttingDown, paused
+        /// No server can be reached or logged in to.
+        case unreachable(String)
+        case pool(Int)
+        case database(Int)
+        case user(Int)
+        /// PostgreSQL itself takes no more connections.
+        case host(String)
+        /// A server is on its way.
+        case opening
+        /// Nothing: a server is free.
+        case none
+
+        /// The setting or thing that the limit is named after.
+        public var name: String {
+            switch self {
+            case .shuttingDown: "shutdown"
+            case .paused: "PAUSE"
+            case .unreachable: "server_login_retry"
+            case .pool: "pool_size"
+            case .database: "max_db_connections"
+            case .user: "max_user_connections"
+            case .host: "max_connections of PostgreSQL"
+            case .opening: "server_connect_timeout"
+            case .none: "none"
+            }
+        }
+    }
+
+    public let limit: Limit
+    /// What is the matter, in a sentence or two.
+    public let reason: String
+    /// The one setting or action that would help.
+    public let advice: String
+    private let facts: WaitFacts
+
+    /// Decides.
+    public init(_ facts: WaitFacts) {
+        self.facts = facts
+        limit = Self.limit(facts)
+        reason = Self.reason(facts, limit)
+        advice = Self.advice(facts, limit)
+    }
+
+    /// How long a client will wait that has so many others before it, in microseconds; nil when no service time is known or nothing moves.
+    public func expectedWait(behind others: Int) -> Int64? {
+        let busy = facts.holders.count { $0.client != nil }
+        guard facts.meanHold > 0, busy > 0 else { return nil }
+        switch limit {
+        case .pool, .database, .user, .host: return facts.meanHold * Int64(others + 1) / Int64(busy)
+        default: return nil
+        }
+    }
+
+    /// How many clients are before one that waits since `moment`.
+    public func place(since moment: Int64) -> Int {
+        var (low, high) = (0, facts.waiting.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if facts.waiting[middle] < moment { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    /// The reason with the place of one client in it.
+    public func reason(behind others: Int) -> String {
+        var text = reason
+        let waiting = max(facts.waiting.count, others + 1)
+        text += " \(waiting) client\(waiting == 1 ? "" : "s") wait\(waiting == 1 ? "s" : "")"
+        text += others > 0 ? ", \(others) before this one" : ""
+        if let wait = expectedWait(behind: others) {
+            text += "; a server is kept for \(Self.duration(facts.meanHold)) on average, so the wait is about \(Self.duration(wait))"
+        }
+        return text + "."
+    }
+
+    private static func limit(_ facts: WaitFacts) -> Limit {
+        if facts.isShuttingDown { return .shuttingDown }
+        if facts.isPaused { return .paused }
+        if let failure = facts.failure, facts.connected == 0 { return .unreachable(failure) }
+        let size = facts.limits.pool + (facts.usesReserve ? facts.limits.reserve : 0)
+        if facts.limits.pool > 0, facts.servers >= size { return .pool(size) }
+        if facts.limits.database > 0, facts.databaseServers >= facts.limits.database { return .database(facts.limits.database) }
+        if facts.limits.user > 0, facts.userServers >= facts.limits.user { return .user(facts.limits.user) }
+        if let failure = facts.failure, facts.failureCode == "53300" { return .host(failure) }
+        if let failure = facts.failure { return .unreachable(failure) }
+        return facts.holders.contains { $0.state == .opening } ? .opening : .none
+    }
+
+    private static func reason(_ facts: WaitFacts, _ limit: Limit) -> String {
+        let name = "pool \(facts.pool.database)/\(facts.pool.user)"
+        switch limit {
+        case .shuttingDown: return "The pooler is shutting down."
+        case .paused: return "An operator has paused database \(facts.pool.database)."
+        case .unreachable(let text): return "No server can be had for \(name): \(text)."
+        case .pool(let size): return "All \(size) servers of \(name) are taken (pool_size): \(census(facts))."
+        case .database(let size):
+            return
+                "Database \(facts.pool.database) has its \(size) servers (max_db_connections), \(facts.servers) of them in \(name): \(census(facts))."
+        case .user(let size):
+            return
+                "User \(facts.pool.user) has its \(size) servers (max_user_connections), \(facts.servers) of them in \(name): \(census(facts))."
+        case .host(let text): return "PostgreSQL takes no more connections (\(text)); \(name) has \(facts.servers): \(census(facts))."
+        case .opening: return "A new server for \(name) is being connected to; \(facts.servers) so far: \(census(facts))."
+        case .none: return "Nothing stands in the way: \(name) has \(facts.servers) servers: \(census(facts))."
+        }
+    }
+
+    private static func census(_ facts: WaitFacts) -> String {
+        func count(_ state: ServerHolder.State) -> Int { facts.holders.count { $0.state == state } }
+        let parts = [
+            (count(.running), "run a query"), (count(.idleInTransaction), "idle in a transaction"), (count(.idle), "idle in a session"),
+            (count(.preparing), "are being prepared"), (count(.opening), "are being opened"), (count(.beingCanceled), "are being canceled"),
+            (facts.idle, "are free"),
+        ]
+        let text = parts.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
+        return text.isEmpty ? "none is in use" : text
+    }
+
+    private static func advice(_ facts: WaitFacts, _ limit: Limit) -> String {
+        let setting: String
+        switch limit {
+        case .shuttingDown: return "Connect again; another process may be up already."
+        case .paused: return "RESUME \(facts.pool.database) on the console lets everybody go on."
+        case .unreachable: return "See the log, and whether PostgreSQL runs and lets user \(facts.pool.user) in."
+        case .opening, .none: return "Nothing has to be done: it will be over soon."
+        case .pool: setting = "pool_size (or default_pool_size)"
+        case .database: setting = "max_db_connections"
+        case .user: setting = "max_user_connections"
+        case .host: setting = "max_connections of PostgreSQL, or take servers from other pools"
+        }
+        let held = facts.holders.filter { $0.client != nil }
+        let idle = held.filter { $0.state == .idleInTransaction }
+        if !held.isEmpty, idle.count * 2 >= held.count, let oldest = idle.max(by: { $0.age < $1.age }) {
+            return
+                "\(idle.count) of \(held.count) servers are held by clients that idle in a transaction, the longest by \(name(oldest)) for "
+                + "\(duration(oldest.age)): end their transactions, or set idle_transaction_timeout."
+        }
+        if facts.isSessionMode, held.contains(where: { $0.state == .idle }) {
+            return "Clients keep their servers while they ask nothing: pool_mode = transaction would share them."
+        }
+        let slow = held.filter { $0.state == .running && $0.age >= max(1_000_000, 10 * facts.meanHold) }
+        if slow.count * 2 >= held.count, let oldest = slow.max(by: { $0.age < $1.age }) {
+            return
+                "\(slow.count) of \(held.count) servers run long queries, the longest for \(name(oldest)) since \(duration(oldest.age)): "
+                + "KILL_CLIENT on the console ends it, query_timeout would; or raise \(setting)."
+        }
+        return "Raise \(setting), or make transactions shorter."
+    }
+
+    private static func name(_ holder: ServerHolder) -> String {
+        let application = holder.applicationName.flatMap { $0.isEmpty ? nil : " (\($0))" } ?? ""
+        return "client \(holder.client.map(String.init) ?? "?")\(application)"
+    }
+
+    /// Microseconds in words.
+    public static func duration(_ microseconds: Int64) -> String {
+        switch microseconds {
+        case ..<1_000: return "\(microseconds) us"
+        case ..<1_000_000: return "\(microseconds / 1_000) ms"
+        case ..<60_000_000: return "\(microseconds / 1_000_000).\(microseconds / 100_000 % 10) s"
+        default: return "\(microseconds / 60_000_000) min \(microseconds / 1_000_000 % 60) s"
+        }
+    }
+}

@@ -1,0 +1,92 @@
+import Console
+import EventLoop
+import PoolCore
+import Statistics
+
+/// Where a client stands, for WHY CLIENT.
+struct ClientStanding: Sendable {
+    /// Since when it waits; nil when it does not.
+    var since: Int64?
+    /// Its pool; nil for clients of the console and those that have not logged in.
+    var pool: CapacityLedger.PoolKey?
+    /// What it does, when it does not wait.
+    var text = ""
+    /// The server that it holds.
+    var holder: ServerHolder?
+}
+
+/// Collects from all workers what a command shows. Runs on no worker, so that formatting thousands of rows keeps no query waiting; each
+/// worker is asked for a few connections at a time.
+enum ConsoleReport {
+    static func statistics(_ workers: [Worker]) async -> ProcessStatistics {
+        var parts: [WorkerStatistics] = []
+        for worker in workers { parts.append(await worker.statistics()) }
+        return ProcessStatistics(parts)
+    }
+
+    static func outcome(of command: ConsoleCommand, _ facts: ConsoleFacts, _ workers: [Worker]) async -> ConsoleOutcome {
+        switch command {
+        case .show(let name, let selection):
+            guard let topic = ShowTopic.named(name) else { return .failed(ConsoleError("no such topic: \(name)")) }
+            var facts = facts
+            switch topic.need {
+            case .little: facts.statistics = await statistics(workers)
+            case .connections: facts.connections = await connections(workers)
+            }
+            facts.consoleClients = [
+                ShowTopic.consoleDatabase: facts.counts.clientsOfDatabase[ShowTopic.consoleDatabase] ?? 0
+            ]
+            return .done(tag: "SHOW", table: topic.table(facts, selection))
+        case .whyPool(let database, let user, let selection):
+            let key = CapacityLedger.PoolKey(database: database, user: user)
+            guard let facts = await waitFacts(key, workers) else {
+                return .failed(ConsoleError("no such pool: \(database) \(user)", hint: "SHOW POOLS lists them."))
+            }
+            return .done(
+                tag: "WHY",
+                table: ConsoleTable(columns: WaitReport.columns, rows: WaitReport.pool(facts, now: MonotonicClock.now())).selected(
+                    selection))
+        case .whyClient(let id, let selection):
+            for worker in workers {
+                guard let standing = await worker.clientStanding(id) else { continue }
+                let rows = await rows(id, standing, workers)
+                return .done(tag: "WHY", table: ConsoleTable(columns: WaitReport.columns, rows: rows).selected(selection))
+            }
+            return .failed(ConsoleError("client not found", hint: "SHOW CLIENTS lists them, with their id."))
+        default:
+            return .failed(ConsoleError("command can't be carried out here"))
+        }
+    }
+
+    private static func rows(_ id: UInt64, _ standing: ClientStanding, _ workers: [Worker]) async -> [[Cell]] {
+        guard let since = standing.since, let pool = standing.pool, let facts = await waitFacts(pool, workers) else {
+            return WaitReport.notWaiting("Client \(id) does not wait: \(standing.text).", holder: standing.holder)
+        }
+        return WaitReport.waiting(facts, since: since, now: MonotonicClock.now())
+    }
+
+    private static func connections(_ workers: [Worker]) async -> [ConnectionFacts] {
+        var clients: [ConnectionFacts] = []
+        var servers: [ConnectionFacts] = []
+        for worker in workers {
+            servers += await worker.serverFacts()
+            var slot: Int? = 0
+            while let from = slot {
+                let part = await worker.clientFacts(from: from)
+                clients += part.facts
+                slot = part.next
+            }
+        }
+        return clients.sorted { $0.id < $1.id } + servers.sorted { $0.id < $1.id }
+    }
+
+    /// What is known of a pool over all workers; nil when no worker has it.
+    static func waitFacts(_ key: CapacityLedger.PoolKey, _ workers: [Worker]) async -> WaitFacts? {
+        var sum: WaitFacts?
+        for worker in workers {
+            guard let part = await worker.waitFacts(key) else { continue }
+            if sum == nil { sum = part } else { sum! += part }
+        }
+        return sum
+    }
+}

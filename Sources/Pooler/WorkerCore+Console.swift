@@ -1,0 +1,234 @@
+import Configuration
+import Console
+import EventLoop
+import PoolCore
+import PostgresWire
+import Statistics
+import Synchronization
+
+/// What a client of the console has beyond a socket.
+final class ConsoleClient {
+    /// The name that it asked for: pgbouncer or sluice.
+    let database: String
+    let applicationName: String?
+    var session: ConsoleSession
+    var commandStart: Int64 = 0
+
+    init(database: String, applicationName: String?, rights: Rights) {
+        self.database = database
+        self.applicationName = applicationName
+        session = ConsoleSession(rights: rights)
+    }
+}
+
+/// The console: clients that talk to the pooler itself.
+extension WorkerCore {
+    // MARK: Login
+
+    /// Whether a database name means the console. A database of the file that is called `sluice` is a database.
+    func isConsole(_ database: String) -> Bool {
+        database == ShowTopic.consoleDatabase || (database == "sluice" && configuration.databases[database] == nil)
+    }
+
+    /// User pgbouncer on the Unix socket, from a process of the same system user: nobody else could be asked for a password.
+    func isOwnOperator(_ client: ClientConnection) -> Bool {
+        client.user == ShowTopic.consoleDatabase && PeerIdentity(of: client.socket.descriptor)?.isOwnUser == true
+    }
+
+    /// The client is who it says. Whether it may use the console, and how, is decided here.
+    func enterConsole(
+        _ client: ClientConnection, database: String, applicationName: String?, _ answer: MessageWriter, isOwnOperator: Bool = false
+    ) {
+        let rights: Rights
+        if isOwnOperator || settings.adminUsers.contains(client.user) {
+            rights = .admin
+        } else if settings.statsUsers.contains(client.user) || settings.authType == .any {
+            rights = .stats
+        } else {
+            fail(client, .consoleNotAllowed)
+            return
+        }
+        // Whoever has to repair things must not be kept out by the limits.
+        let limits =
+            rights == .admin
+            ? CapacityLedger.ClientLimits()
+            : CapacityLedger.ClientLimits(
+                database: settings.maxDbClientConnections, user: configuration.maxUserClientConnections(user: client.user))
+        let refusal = shared.capacity.withLock {
+            $0.admitClient(database: ShowTopic.consoleDatabase, user: client.user, limits: limits)
+        }
+        if let refusal {
+            fail(client, refusal)
+            return
+        }
+        client.console = ConsoleClient(database: database, applicationName: applicationName, rights: rights)
+        consoleClients += 1
+        if settings.logConnections {
+            shared.log.info(
+                "\(client.label) login attempt: db=\(database) user=\(client.user) tls=\(client.tls?.summary ?? "no") replication=no")
+        }
+        var writer = answer
+        for (name, value) in SessionParameters.greeting { writer.parameterStatus(name: name, value: value) }
+        client.cancelKey = shared.cancels.register(CancelDirectory.Address(worker: UInt16(index), slot: client.slot))
+        writer.backendKeyData(CancelDirectory.wire(client.cancelKey))
+        writer.readyForQuery(.idle)
+        client.login = nil
+        loggingIn -= 1
+        consoleCounters.totals.logins &+= 1
+        client.phase = .console
+        client.requestTime = now
+        send(writer.bytes, to: client)
+    }
+
+    func consoleClosed(_ client: ClientConnection) {
+        consoleClients -= 1
+        shared.capacity.withLock { $0.dismissClient(database: ShowTopic.consoleDatabase, user: client.user) }
+        if client.console?.session.isBusy == true { shared.desk.post(.forget, for: client.id) }
+        client.console = nil
+    }
+
+    // MARK: Messages
+
+    /// Handles bytes of a console client; returns up to where.
+    func console(_ client: ClientConnection, _ bytes: Span<UInt8>, from offset: Int) -> Int {
+        guard let console = client.console else { return bytes.count }
+        var at = offset
+        var replies: [UInt8] = []
+        client.requestTime = now
+        loop: while at < bytes.count, !console.session.isBusy {
+            if client.passThrough > 0 {
+                let take = min(client.passThrough, bytes.count - at)
+                client.passThrough -= take
+                at += take
+                continue
+            }
+            switch peekFrame(bytes, at: at) {
+            case .short:
+                break loop
+            case .malformed:
+                send(replies, to: client)
+                fail(client, .badHeader(hexadecimal(bytes, from: at)))
+                return bytes.count
+            case .frame(let frame):
+                if frame.length > ConsoleSession.messageLimit {
+                    replies += console.session.refuseLong(frame)
+                    client.passThrough = frame.length
+                    client.dropsPassThrough = true
+                    continue
+                }
+                guard bytes.count - at >= frame.length else { break loop }
+                let action = console.session.receive(frame, bytes, at: at)
+                at += frame.length
+                switch action {
+                case .reply(let messages):
+                    if frame.type == Frontend.query || frame.type == Frontend.execute { countCommand(time: 0) }
+                    replies += messages
+                case .run(let command, let first):
+                    replies += first
+                    console.commandStart = now
+                    run(command, client)
+                case .terminate:
+                    close(client, .clientEnded("client close request"))
+                    return bytes.count
+                case .refuse(let text):
+                    send(replies, to: client)
+                    fail(client, .consoleRefused(text))
+                    return bytes.count
+                }
+            }
+        }
+        consoleCounters.totals.bytesReceived &+= Int64(at - offset)
+        reply(replies, to: client)
+        return at
+    }
+
+    private func reply(_ messages: [UInt8], to client: ClientConnection) {
+        guard !messages.isEmpty else { return }
+        consoleCounters.totals.bytesSent &+= Int64(messages.count)
+        send(messages, to: client)
+    }
+
+    /// Commands count as queries and transactions of database pgbouncer.
+    private func countCommand(time: Int64) {
+        consoleCounters.answered(after: time)
+        consoleCounters.ended(transactionOf: time)
+    }
+
+    // MARK: Commands
+
+    /// Starts a command. Its outcome comes as a message, whoever finds it: another worker, the main thread.
+    private func run(_ command: ConsoleCommand, _ client: ClientConnection) {
+        let (me, slot, id) = (peers[index], client.slot, client.id)
+        let (workers, desk) = (peers, shared.desk)
+        let question = question(command)
+        let facts = facts()
+        Task {
+            let outcome: ConsoleOutcome
+            if let question {
+                outcome = await desk.ask(question, for: id)
+            } else {
+                outcome = await ConsoleReport.outcome(of: command, facts, workers)
+            }
+            await me.consoleDone(slot: slot, id: id, outcome)
+        }
+    }
+
+    /// What is asked of the main thread; nil for a command that only looks.
+    private func question(_ command: ConsoleCommand) -> ControlDesk.Request? {
+        switch command {
+        case .set(let key, let value): .set(key: key, value: value)
+        case .reset(let key): .reset(key: key)
+        case .reload: .reload
+        case .pause(let name): .pause(name)
+        case .resume(let name): .resume(name)
+        case .disable(let name): .disable(name)
+        case .enable(let name): .enable(name)
+        case .reconnect(let name): .reconnect(name)
+        case .kill(let name): .kill(name)
+        case .killClient(let id): .killClient(id)
+        case .waitClose(let name): .waitClose(name)
+        case .shutdown(let kind): .shutdown(kind)
+        case .empty, .help, .show, .showSession, .setSession, .whyClient, .whyPool, .courtesy: nil
+        }
+    }
+
+    /// A command has been carried out, unless the client has left meanwhile.
+    func consoleDone(slot: UInt32, id: UInt64, _ outcome: ConsoleOutcome) {
+        guard let client = clients[slot], client.id == id, let console = client.console else { return }
+        countCommand(time: now - console.commandStart)
+        if case .failed(let error) = outcome, settings.logPoolerErrors {
+            shared.log.warning("\(client.label) pooler error: \(error.message)")
+        }
+        reply(console.session.finish(outcome), to: client)
+        guard client.isOpen else { return }
+        consumeHeld(client)
+        if client.isOpen { resumeReading(client) }
+    }
+
+    /// What every SHOW may need and is at hand.
+    private func facts() -> ConsoleFacts {
+        var facts = ConsoleFacts(
+            now: now, wallNow: WallClock.now(), version: Version.line, configuration: configuration, statistics: ProcessStatistics([]))
+        let counts = shared.capacity.withLock { $0.counts }
+        facts.counts.serversOfDatabase = counts.servers
+        facts.counts.serversOfUser = counts.userServers
+        facts.counts.clientsOfDatabase = counts.clients
+        facts.counts.clientsOfUser = counts.userClients
+        facts.holds = holds
+        facts.autoDatabases = shared.autoDatabaseNames.compactMap { configuration.database(named: $0) }
+        facts.hosts = shared.hosts.withLock { $0.lines(now: now) }.map {
+            HostFacts(name: $0.name, timeToLive: $0.timeToLive, addresses: $0.addresses.map(\.host))
+        }
+        facts.peerConnections = shared.peerConnections.withLock { $0 }
+        return facts
+    }
+
+    /// The console's part of the statistics.
+    func consoleStatistics() -> PoolStatistics {
+        var gauges = PoolGauges()
+        gauges.clientsLinked = consoleClients
+        return PoolStatistics(
+            database: ShowTopic.consoleDatabase, user: ShowTopic.consoleDatabase, counters: consoleCounters, period: consolePeriod,
+            gauges: gauges, poolSize: 2, poolMode: PoolMode.statement.rawValue)
+    }
+}

@@ -1,0 +1,164 @@
+import Console
+import EventLoop
+import PoolCore
+import Statistics
+import Synchronization
+
+/// What the worker knows of its connections, for SHOW and WHY.
+extension WorkerCore {
+    /// So many slots are looked at in one go; queries come between.
+    private static let factsPerTurn = 256
+
+    func clientFacts(from slot: Int) -> (facts: [ConnectionFacts], next: Int?) {
+        let (part, next) = clients.part(from: slot, count: Self.factsPerTurn)
+        return (part.map(facts), next)
+    }
+
+    private func facts(_ client: ClientConnection) -> ConnectionFacts {
+        let state: ConnectionFacts.State =
+            switch client.phase {
+            case .startup, .authenticating, .closed: .login
+            case .awaitingGreeting, .waiting: .waiting
+            case .canceling: .activeCancelRequest
+            case .linked, .console: .active
+            case .idle: .idle
+            }
+        var facts = ConnectionFacts(
+            isServer: false, id: client.id, state: state, connectTime: client.connectTime, requestTime: client.requestTime)
+        facts.user = client.user.isEmpty ? nil : client.user
+        facts.database = client.shard?.databaseName ?? client.console.map { _ in ShowTopic.consoleDatabase }
+        facts.peer = SocketAddress.peer(of: client.socket.descriptor)
+        facts.local = SocketAddress.local(of: client.socket.descriptor)
+        if facts.peer?.isUnix == true { facts.remotePID = PeerIdentity(of: client.socket.descriptor).map { Int($0.processID) } ?? 0 }
+        switch client.phase {
+        case .waiting: facts.queryStart = client.requestTime
+        case .awaitingGreeting: facts.queryStart = client.connectTime
+        case .console where client.console?.session.isBusy == true: facts.queryStart = client.console?.commandStart ?? 0
+        default: facts.queryStart = client.server?.queryStart ?? 0
+        }
+        facts.link = client.server?.id
+        facts.tls = client.tls?.summary ?? ""
+        facts.replication = client.replication?.rawValue ?? "none"
+        facts.applicationName = client.console?.applicationName ?? client.session.parameters?["application_name"]
+        facts.preparedStatements = client.session.statements.count
+        facts.remaining = client.passThrough
+        facts.held = client.held.count
+        facts.unsent = client.outgoing.count
+        return facts
+    }
+
+    func serverFacts() -> [ConnectionFacts] {
+        servers.all.map(facts) + errands.all.map(facts)
+    }
+
+    private func facts(_ server: ServerConnection) -> ConnectionFacts {
+        let state = ConnectionFacts.State(rawValue: server.state(now: now, checkDelay: checkDelay).rawValue) ?? .new
+        var facts = ConnectionFacts(
+            isServer: true, id: server.id, state: state, connectTime: server.connectTime,
+            requestTime: server.client?.requestTime ?? server.lastActivity)
+        facts.user = server.shard.shared.key.user
+        facts.database = server.shard.databaseName
+        facts.peer = server.address
+        facts.local = SocketAddress.local(of: server.socket.descriptor)
+        facts.queryStart = server.client != nil ? server.queryStart : 0
+        facts.closeNeeded = isObsolete(server)
+        facts.link = server.client?.id
+        facts.tls = server.tls?.summary ?? ""
+        facts.replication = server.client?.replication?.rawValue ?? "none"
+        facts.remotePID = server.cancelKey.map { Int($0.processID) } ?? 0
+        facts.applicationName = server.session.parameters["application_name"]
+        facts.preparedStatements = server.session.statements.count
+        facts.remaining = server.passThrough
+        facts.held = server.held.count
+        facts.unsent = server.outgoing.count
+        return facts
+    }
+
+    private func facts(_ errand: CancelErrand) -> ConnectionFacts {
+        var facts = ConnectionFacts(
+            isServer: true, id: 0, state: .activeCancel, connectTime: errand.startTime, requestTime: errand.startTime)
+        facts.user = errand.server.shard.shared.key.user
+        facts.database = errand.server.shard.databaseName
+        facts.peer = errand.server.address
+        facts.local = SocketAddress.local(of: errand.socket.descriptor)
+        return facts
+    }
+
+    // MARK: Why
+
+    func waitFacts(_ key: CapacityLedger.PoolKey) -> WaitFacts? { shards[key].map(waitFacts) }
+
+    func waitFacts(_ shard: PoolShard) -> WaitFacts {
+        let key = shard.shared.key
+        var facts = WaitFacts(pool: key, limits: shard.settings.limits)
+        let oldest = shard.queue.head?.since ?? now
+        facts.usesReserve =
+            shard.settings.limits.reserve > 0 && settings.reservePoolTimeout > 0 && now - oldest >= settings.reservePoolTimeout
+        (facts.servers, facts.databaseServers, facts.userServers) = shared.capacity.withLock {
+            ($0.servers(of: key), $0.servers(ofDatabase: key.database), $0.servers(ofUser: key.user))
+        }
+        facts.connected = shard.shared.connected.load(ordering: .relaxed)
+        facts.isSessionMode = shard.settings.mode == .session
+        facts.isPaused = shard.isPaused
+        facts.isShuttingDown = shared.shutdown.load(ordering: .relaxed) == .waitForServers
+        if let failure = shard.shared.failure {
+            facts.failure = failure.fields.message ?? "connect failed"
+            facts.failureCode = failure.fields.code
+        }
+        facts.waiting = shard.queue.allWaiting.map(\.since)
+        facts.waiting += (shard.awaitingGreeting + shard.awaitingDedicated).compactMap { clients[$0]?.connectTime }
+        facts.waiting.sort()
+        servers.forEach { server in
+            guard server.shard === shard else { return }
+            if server.phase == .idle { facts.idle += 1 } else if let holder = holder(server) { facts.holders.append(holder) }
+        }
+        let totals = shard.period.totals.transactions >= 10 ? shard.period.totals : shard.counters.totals
+        facts.meanHold = totals.transactions > 0 ? totals.transactionTime / totals.transactions : 0
+        return facts
+    }
+
+    /// Who has a server, or what is done to it; nil when it is free.
+    private func holder(_ server: ServerConnection) -> ServerHolder? {
+        let client = server.client
+        let state: ServerHolder.State
+        var since = server.lastActivity
+        switch server.phase {
+        case .linked:
+            if server.session.ledger.isRunning {
+                state = .running
+                since = server.queryStart
+            } else {
+                state = server.session.status == .idle ? .idle : .idleInTransaction
+                since = max(server.lastActivity, client?.requestTime ?? 0)
+            }
+        case .trying, .testing, .resetting, .settingUp, .abandoned: state = .preparing
+        case .connecting, .encrypting, .authenticating:
+            state = .opening
+            since = server.connectTime
+        case .beingCanceled: state = .beingCanceled
+        case .idle, .freed, .closed: return nil
+        }
+        let statement = client.flatMap { StatementExcerpt.text(of: server.lastStatement.bytes, statements: $0.session.statements) }
+        let start = server.transactionStart > 0 ? server.transactionStart : state == .running ? server.queryStart : 0
+        return ServerHolder(
+            server: server.id, client: client?.id, applicationName: client?.session.parameters?["application_name"], state: state,
+            age: since > 0 ? max(0, now - since) : 0, transactionAge: start > 0 ? now - start : 0, statement: statement)
+    }
+
+    func clientStanding(_ id: UInt64) -> ClientStanding? {
+        guard let client = client(withID: id) else { return nil }
+        var standing = ClientStanding(pool: client.shard?.shared.key)
+        switch client.phase {
+        case .waiting: standing.since = client.requestTime
+        case .awaitingGreeting: standing.since = client.connectTime
+        case .startup, .authenticating: standing.text = "it is logging in"
+        case .idle: standing.text = "it has asked nothing for \(WaitDiagnosis.duration(now - client.requestTime))"
+        case .linked: standing.text = "it has server \(client.server?.id ?? 0)"
+        case .console: standing.text = "it talks to the console"
+        case .canceling: standing.text = "it carries a cancel request"
+        case .closed: return nil
+        }
+        if let server = client.server { standing.holder = holder(server) }
+        return standing
+    }
+}

@@ -1,0 +1,69 @@
+import Console
+import PoolCore
+import Synchronization
+
+/// What operators do to the connections of a worker. The decisions are made on the main thread (PoolerProcess+Control.swift).
+extension WorkerCore {
+    /// Takes over what is paused and what is disabled.
+    func apply(_ holds: Holds) {
+        // Tasks may overtake each other.
+        guard holds.number > self.holds.number else { return }
+        self.holds = holds
+        for shard in shards.values {
+            let isPaused = holds.pauses(shard.databaseName)
+            guard isPaused != shard.isPaused else { continue }
+            shard.isPaused = isPaused
+            if isPaused { emptyPool(shard) } else if shard.hasDemand { serve(shard) }
+        }
+    }
+
+    /// Closes the servers that nobody uses; the others follow when they are free (`place`).
+    private func emptyPool(_ shard: PoolShard) {
+        // Behind a server that is made for one client stands that client, as behind a linked one.
+        for server in servers.all where server.shard === shard && !server.isDedicated {
+            switch server.phase {
+            case .idle, .connecting, .encrypting, .authenticating, .settingUp: close(server, .obsolete("pause mode"))
+            default: break
+            }
+        }
+    }
+
+    /// RECONNECT: servers that are older than now are not used again.
+    func replaceServers(of database: String?) {
+        for shard in shards.values where database == nil || shard.databaseName == database {
+            shard.generation = shard.shared.generation.load(ordering: .acquiring)
+        }
+        for server in servers.all where database == nil || server.shard.databaseName == database {
+            if server.phase == .idle, isObsolete(server) { close(server, .obsolete("database configuration changed")) }
+        }
+    }
+
+    /// KILL: everybody goes at once.
+    func killConnections(of database: String?) {
+        func isMeant(_ shard: PoolShard?) -> Bool { shard.map { database == nil || $0.databaseName == database } ?? false }
+        for server in servers.all where isMeant(server.shard) {
+            // PostgreSQL would run the query to its end.
+            if server.session.ledger.isRunning { cancel(server) }
+            close(server, .error(.adminDisconnect))
+        }
+        for client in clients.all where isMeant(client.shard) { fail(client, .adminDisconnect) }
+    }
+
+    /// KILL_CLIENT. False: no such client here.
+    func killClient(_ id: UInt64) -> Bool {
+        guard let client = client(withID: id) else { return false }
+        fail(client, .adminDisconnect)
+        return true
+    }
+
+    func client(withID id: UInt64) -> ClientConnection? {
+        var found: ClientConnection?
+        clients.forEach { if $0.id == id { found = $0 } }
+        return found
+    }
+
+    /// A server connection is gone: PAUSE and WAIT_CLOSE may be waiting for it.
+    func tellThoseWhoAwaitCloses() {
+        if shared.desk.isAwaited.load(ordering: .sequentiallyConsistent) { shared.desk.post(.check) }
+    }
+}

@@ -1,0 +1,364 @@
+"""What console commands and signals do to a pooler under load, on two and four workers; WHY; statistics and slow statements in the log."""
+import re
+import signal
+import threading
+
+import pytest
+
+import wire
+from processes import wait_until
+from test_console import console, one, table
+
+pytestmark = pytest.mark.sluice_only("several workers; WHY; PAUSE after WAIT_CLOSE")
+
+
+@pytest.fixture(params=[2, 4])
+def pooler(request, make_pooler):
+    return make_pooler(workers=request.param, admin_users="app", default_pool_size=3)
+
+
+class Load:
+    """Clients that run short transactions until they are told to stop."""
+
+    def __init__(self, pooler, count=8, database="lab"):
+        self.pooler, self.database, self.done, self.stopped, self.problems = pooler, database, [0] * count, False, []
+        self.threads = [threading.Thread(target=self.run, args=(i,)) for i in range(count)]
+
+    def run(self, i):
+        try:
+            with wire.Client(self.pooler.address, user="app", password=self.pooler.users["app"], database=self.database) as c:
+                while not self.stopped:
+                    c.rows("begin")
+                    assert c.value(f"select {i}") == str(i)
+                    c.rows("commit")
+                    self.done[i] += 1
+        except Exception as e:
+            self.problems.append(e)
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        self.moves()
+        return self
+
+    def moves(self):
+        """Every client gets something done."""
+        before = list(self.done)
+        wait_until(lambda: self.problems or all(a > b for a, b in zip(self.done, before)), "every client to get on")
+        assert not self.problems, self.problems
+
+    def __exit__(self, *_):
+        self.stopped = True
+        for t in self.threads:
+            t.join()
+        assert not self.problems, self.problems
+
+
+def test_pause_and_resume_under_load(pooler):
+    admin = console(pooler)
+    with Load(pooler) as load:
+        for _ in range(5):
+            assert admin.query("PAUSE").tags == ["PAUSE"]
+            assert table(admin, "SHOW SERVERS") == []
+            wait_until(lambda: pooler.servers() == [], "PostgreSQL to see it")
+            assert admin.value("SHOW STATE WHERE key = paused") == "paused"
+            assert admin.query("PAUSE").error.message == "already suspended/paused"
+            assert admin.query("KILL lab").error.message == "already suspended/paused"
+            before = list(load.done)
+            pool = one(admin, "SHOW POOLS WHERE database = lab")
+            assert load.done == before and int(pool["sv_active"]) == 0
+            assert admin.query("RESUME").tags == ["RESUME"]
+            load.moves()
+
+
+def test_pause_of_one_database(pooler):
+    admin = console(pooler)
+    with Load(pooler, 4) as paused, Load(pooler, 4, "lab2") as other:
+        assert admin.query("PAUSE lab").tags == ["PAUSE"]
+        assert one(admin, "SHOW DATABASES WHERE name = lab")["paused"] == "1"
+        assert table(admin, "SHOW SERVERS WHERE database = lab") == []
+        other.moves()
+        assert admin.query("RESUME lab2").error.message == "database lab2 is not paused"
+        assert admin.query("RESUME").error.message == "pooler is not paused/suspended"
+        assert admin.query("RESUME lab").tags == ["RESUME"]
+        paused.moves()
+
+
+def test_pause_waits_for_transactions(pooler):
+    admin, other, busy = console(pooler), console(pooler), pooler.connect()
+    busy.rows("begin")
+    admin.send(wire.query("PAUSE"))
+    wait_until(lambda: other.rows("SHOW STATE WHERE key = paused")[0][1] == "yes", "the pause to begin")
+    assert busy.value("select 5") == "5"
+    busy.rows("commit")
+    assert admin.read_until("Z").tags == ["PAUSE"]
+    assert other.query("RESUME").tags == ["RESUME"]
+    assert busy.value("select 6") == "6"
+
+
+@pytest.mark.parametrize("command", ["PAUSE", "PAUSE lab"])
+def test_ctrl_c_on_a_waiting_pause_resumes(pooler, command):
+    admin, other, busy = console(pooler), console(pooler), pooler.connect()
+    busy.rows("begin")
+    waiter = pooler.connect()
+    admin.send(wire.query(command))
+    wait_until(lambda: other.rows("SHOW STATE WHERE key = paused")[0][1] == "yes" or other.rows("SHOW DATABASES WHERE paused = 1"), "the pause")
+    waiter.send(wire.query("select 9"))
+    admin.cancel()
+    reply = admin.read_until("Z")
+    assert reply.error.code == "57014" and reply.status == "I"
+    assert waiter.read_until("Z").values == ["9"]
+    assert other.rows("SHOW STATE WHERE key = paused")[0][1] == "no" and other.rows("SHOW DATABASES WHERE paused = 1") == []
+    assert admin.value("SHOW VERSION")
+
+
+def test_a_console_that_leaves_leaves_the_pause(pooler):
+    admin, other, busy = console(pooler), console(pooler), pooler.connect()
+    busy.rows("begin")
+    admin.send(wire.query("PAUSE"))
+    wait_until(lambda: other.rows("SHOW STATE WHERE key = paused")[0][1] == "yes", "the pause")
+    admin.close()
+    busy.rows("commit")
+    assert other.rows("SHOW STATE WHERE key = paused")[0][1] == "yes"
+    assert other.query("RESUME").tags == ["RESUME"] and busy.value("select 1") == "1"
+
+
+def test_signals_pause_and_resume(pooler):
+    admin = console(pooler)
+    with Load(pooler) as load:
+        pooler.signal(signal.SIGUSR1)
+        wait_until(lambda: pooler.servers() == [], "all servers to be closed")
+        assert admin.rows("SHOW STATE WHERE key = paused")[0][1] == "yes"
+        pooler.signal(signal.SIGUSR2)
+        load.moves()
+    pooler.wait_log("got SIGUSR1, pausing all activity")
+    pooler.wait_log("got SIGUSR2, continuing from PAUSE")
+
+
+def test_reconnect_and_wait_close_under_load(pooler):
+    admin = console(pooler)
+    with Load(pooler) as load:
+        for database in ("", " lab"):
+            before = backends(admin)
+            assert admin.query("RECONNECT" + database).tags == ["RECONNECT"]
+            assert admin.query("WAIT_CLOSE" + database).tags == ["WAIT_CLOSE"]
+            assert not before & backends(admin)
+            load.moves()
+        # a later PAUSE is a PAUSE
+        reply = admin.query("PAUSE")
+        assert reply.tags == ["PAUSE"] and table(admin, "SHOW SERVERS") == []
+        admin.query("RESUME").check()
+
+
+def backends(admin):
+    """Those that have logged in."""
+    return {row["remote_pid"] for row in table(admin, "SHOW SERVERS")} - {"0"}
+
+
+def test_wait_close_waits(pooler):
+    admin, other, busy = console(pooler), console(pooler), pooler.connect()
+    busy.rows("begin")
+    admin.query("RECONNECT").check()
+    assert one(other, "SHOW SERVERS")["close_needed"] == "1"
+    admin.send(wire.query("WAIT_CLOSE"))
+    assert busy.value("select 1") == "1"
+    busy.rows("commit")
+    assert admin.read_until("Z").tags == ["WAIT_CLOSE"]
+
+
+def test_disable_and_enable(pooler):
+    admin, inside = console(pooler), pooler.connect()
+    assert admin.query("DISABLE lab").tags == ["DISABLE"]
+    assert one(admin, "SHOW DATABASES WHERE name = lab")["disabled"] == "1"
+    for _ in range(8):
+        with pytest.raises(wire.ServerError, match='database "lab" is disabled'):
+            pooler.connect()
+    assert inside.value("select 1") == "1"
+    assert admin.query("ENABLE lab").tags == ["ENABLE"]
+    assert pooler.connect().value("select 1") == "1"
+
+
+def test_kill_drops_everybody_and_resume_lets_new_ones_in(pooler):
+    admin = console(pooler)
+    busy, idle, waiting, other = pooler.connect(), pooler.connect(), pooler.connect(), pooler.connect(database="lab2")
+    busy.send(wire.query("select pg_sleep(100)"))
+    for client in (idle, waiting):
+        client.rows("select 1")
+    assert admin.query("KILL lab").tags == ["KILL"]
+    for client in (busy, idle, waiting):
+        assert client.read_to_end().error.message == "admin forced disconnect"
+    wait_until(lambda: pooler.servers() == [], "the servers of lab to leave")
+    assert other.value("select 1") == "1"
+    admin.query("RESUME lab").check()
+    assert pooler.connect().value("select 1") == "1"
+
+
+def test_kill_client(pooler):
+    admin, victims = console(pooler), [pooler.connect(parameters={"application_name": f"victim{i}"}) for i in range(8)]
+    victims[3].rows("begin")
+    for i, victim in enumerate(victims):
+        name = one(admin, f"SHOW CLIENTS WHERE application_name = victim{i}")["id"]
+        assert admin.query(f"KILL_CLIENT {name}").tags == ["KILL_CLIENT"]
+        assert victim.read_to_end().error.message == "admin forced disconnect"
+        assert admin.query(f"KILL_CLIENT {name}").error.message == "client not found"
+
+
+def test_set_holds_for_all_workers_until_reload(pooler):
+    admin = console(pooler)
+    assert admin.query("SET server_idle_timeout = 77").tags == ["SET server_idle_timeout=77"]
+    readers = [console(pooler) for _ in range(8)]
+    assert {r.rows("SHOW CONFIG WHERE key = server_idle_timeout")[0][1] for r in readers} == {"77"}
+    assert admin.query("RELOAD").tags == ["RELOAD"]
+    assert {r.rows("SHOW CONFIG WHERE key = server_idle_timeout")[0][1] for r in readers} == {"600"}
+    admin.query("SET server_idle_timeout = 5").check()
+    assert admin.query("RESET server_idle_timeout").tags == ["RESET"]
+    assert {r.rows("SHOW CONFIG WHERE key = server_idle_timeout")[0][1] for r in readers} == {"600"}
+    # settings without a default keep the value of SET
+    admin.query("SET auth_user = app").check()
+    admin.query("RELOAD").check()
+    assert admin.rows("SHOW CONFIG WHERE key = auth_user")[0][1] == "app"
+    admin.query("RESET ALL").check()
+    assert admin.rows("SHOW CONFIG WHERE key = auth_user")[0][1] is None
+    # it really acts
+    admin.query("SET default_pool_size = 1").check()
+    assert one(admin, "SHOW DATABASES WHERE name = lab")["pool_size"] == "1"
+
+
+def test_a_reload_of_a_bad_file(pooler):
+    admin = console(pooler)
+    pooler.write_ini("[databases]\nlab = nonsense\n[pgbouncer]\n")
+    error = admin.query("RELOAD").error
+    assert (error.code, error.message) == ("F0000", "RELOAD failed, see logs for additional details")
+    assert pooler.connect().value("select 1") == "1"
+
+
+def test_shutdown_wait_for_clients(pooler):
+    admin, client = console(pooler), pooler.connect()
+    client.rows("begin")
+    assert admin.query("SHUTDOWN WAIT_FOR_CLIENTS").tags == ["SHUTDOWN"]
+    assert admin.query("RESUME").error.message == "pooler is shutting down"
+    assert admin.query("SHUTDOWN WAIT_FOR_SERVERS").error.message == "already shutting down"
+    # the Unix socket still lets the console in
+    assert console(pooler, address=pooler.socket_path).value("SHOW VERSION")
+    with pytest.raises(wire.ServerError, match="pooler is shutting down"):
+        pooler.connect(address=pooler.socket_path)
+    assert client.value("select 3") == "3"
+    client.close()
+    pooler.ended_on_purpose = True
+    for c in pooler.clients:
+        c.close()
+    assert pooler.wait() == 0
+
+
+def test_shutdown_wait_for_servers(pooler):
+    admin, busy = console(pooler), pooler.connect()
+    busy.rows("begin")
+    pooler.ended_on_purpose = True
+    assert admin.query("SHUTDOWN WAIT_FOR_SERVERS").tags == ["SHUTDOWN"]
+    assert busy.value("select 1") == "1"
+    busy.rows("commit")
+    assert pooler.wait() == 0
+
+
+def test_shutdown_at_once(pooler):
+    admin = console(pooler)
+    pooler.ended_on_purpose = True
+    admin.send(wire.query("SHUTDOWN"))
+    assert pooler.wait() == 0
+    assert "C" not in admin.read_to_end().kinds
+
+
+# WHY
+
+
+def items(client, command):
+    return {r["item"]: r["value"] for r in table(client, command) if r["item"] != "holder"}
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_why_names_the_holder_and_the_limit(make_pooler, workers):
+    pooler = make_pooler(workers=workers, admin_users="app", default_pool_size=1, query_wait_notify=1)
+    admin, holder = console(pooler), pooler.connect(parameters={"application_name": "hoarder"})
+    for _ in range(12):
+        holder.rows("select 1")
+    holder.rows("begin")
+    holder.extended("select $1::int + 41", ["1"], name="stmt")
+    waiters = [pooler.connect(parameters={"application_name": f"w{i}"}) for i in range(3)]
+    for i, waiter in enumerate(waiters):
+        waiter.send(wire.query(f"select {i}"))
+        wait_until(lambda: one(admin, "SHOW POOLS WHERE database = lab")["cl_waiting"] == str(i + 1), "the client to wait")
+    pool = items(admin, "WHY POOL lab app")
+    assert pool["limit"] == "pool_size" and pool["waiting"] == "3" and "All 1 servers of pool lab/app are taken" in pool["reason"]
+    assert "hoarder" in pool["advice"] and "idle_transaction_timeout" in pool["advice"]
+    row = one(admin, "WHY POOL lab app WHERE item = holder")
+    me = one(admin, "SHOW CLIENTS WHERE application_name = hoarder")
+    assert (row["client"], row["application_name"], row["state"], row["statement"]) == (me["id"], "hoarder", "idle in transaction", "select $1::int + 41")
+    assert int(row["age_us"]) > 0 and int(row["transaction_us"]) > 0
+    for i in range(3):
+        client = one(admin, f"SHOW CLIENTS WHERE application_name = w{i}")
+        why = items(admin, f"WHY CLIENT {client['id']}")
+        assert why["place"] == f"{i + 1} of 3" and why["limit"] == "pool_size" and "expected_wait" in why
+    assert "does not wait" in items(admin, f"WHY CLIENT {me['id']}")["reason"]
+    # the NOTICE says the same, without the statement
+    notice = waiters[1].read_until("N")[-1][1]
+    assert notice["M"] == "No server connection available in postgres backend, client being queued"
+    assert "All 1 servers of pool lab/app are taken (pool_size)" in notice["D"] and "idle_transaction_timeout" in notice["H"]
+    assert "41" not in notice["D"] + notice["H"]
+    holder.rows("commit")
+    for i, waiter in enumerate(waiters):
+        assert waiter.read_until("Z").values == [str(i)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_query_wait_timeout_says_why(make_pooler, workers):
+    pooler = make_pooler(workers=workers, admin_users="app", default_pool_size=5, max_db_connections=1, query_wait_timeout=1, query_wait_notify=0)
+    holder, waiter = pooler.connect(), pooler.connect()
+    holder.rows("begin")
+    waiter.send(wire.query("select 1"))
+    error = waiter.read_to_end().error
+    assert (error.severity, error.code, error.message) == ("FATAL", "08P01", "query_wait_timeout")
+    assert "max_db_connections" in error.fields["D"] and "1 idle in a transaction" in error.fields["D"] and "H" in error.fields
+
+
+def test_why_of_a_paused_pool_and_a_dead_server(make_pooler, own_postgres):
+    pooler = make_pooler(postgres=own_postgres, admin_users="app", workers=2, server_login_retry=1)
+    admin, client = console(pooler), pooler.connect()
+    client.rows("select 1")
+    admin.query("PAUSE lab").check()
+    client.send(wire.query("select 2"))
+    wait_until(lambda: one(admin, "SHOW POOLS WHERE database = lab")["cl_waiting"] == "1", "the client to wait")
+    assert items(admin, "WHY POOL lab app")["limit"] == "PAUSE" and "RESUME lab" in items(admin, "WHY POOL lab app")["advice"]
+    admin.query("RESUME lab").check()
+    assert client.read_until("Z").values == ["2"]
+
+
+# the log
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_the_stats_line(make_pooler, workers):
+    pooler = make_pooler(workers=workers, log_stats=1, stats_period=1, admin_users="app")
+    line = r"LOG stats: (\d+) xacts/s, (\d+) queries/s, \d+ client parses/s, \d+ server parses/s, \d+ binds/s, in \d+ B/s, out \d+ B/s, xact \d+ us, query \d+ us, wait \d+ us"
+    with Load(pooler, 4) as load:
+        wait_until(lambda: any(int(x) > 0 and int(q) > int(x) for x, q in re.findall(line, pooler.log())), "a line with queries")
+        admin = console(pooler)
+        wait_until(lambda: int(one(admin, "SHOW STATS WHERE database = lab")["avg_query_count"]) > 0, "averages")
+        load.moves()
+    admin.query("SET stats_period = 3600").check()
+
+
+def test_slow_statements_are_logged_with_their_waiting(make_pooler):
+    pooler = make_pooler(workers=1, log_min_duration="0.2", default_pool_size=1)
+    a, b = pooler.connect(), pooler.connect()
+    a.rows("select 1")
+    a.send(wire.query("select pg_sleep(0.5)"))
+    wait_until(lambda: pooler.servers(where="query like '%pg_sleep%' and state = 'active'"), "the first query to run")
+    b.send(wire.query("select 'quick but kept waiting'"))
+    a.read_until("Z")
+    b.read_until("Z")
+    pooler.wait_log("slow statement", 2)
+    entry = {m[2]: m for m in re.findall(r"slow statement: [\d.]+ ms \(waited ([\d.]+) ms, ran ([\d.]+) ms\): (.*)", pooler.log())}
+    slow, late = entry["select pg_sleep(0.5)"], entry["select 'quick but kept waiting'"]
+    assert float(slow[0]) == 0 and float(slow[1]) > 400
+    assert float(late[0]) > 200 > float(late[1])
+    assert "select 1\n" not in pooler.log()
