@@ -100,7 +100,7 @@ let package = Package(
         .executableTarget(
             name: "sluicectl",
             dependencies: [
-                "Configuration", "EventLoop", "PostgresClient", "Terminal",
+                "Console", "Configuration", "EventLoop", "PostgresClient", "Terminal",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             cSettings: gnu, swiftSettings: strict),

@@ -49,6 +49,10 @@ public struct ShowTopic: Sendable {
         ShowTopic("stats_totals", totalsColumns, "Totals of each database.", rows: statsTotals),
         ShowTopic("stats_averages", averagesColumns, "Averages of each database over the last `stats_period`.", rows: statsAverages),
         ShowTopic("totals", "name:t value:n", "Totals and averages of the whole process.", rows: totals),
+        ShowTopic(
+            "histograms", histogramColumns, "How long clients waited, queries and transactions took: what percentiles are made of.",
+            rows: histograms),
+        ShowTopic("errors", errorColumns, "Errors by SQLSTATE, and closed connections by reason.", rows: errors),
         ShowTopic("users", userColumns, "Users with their limits.", rows: users),
         ShowTopic("lists", "list:t items:i", "How many there are of everything.", rows: lists),
         ShowTopic("config", "key:t value:t default:t changeable:t", "Settings in force.", rows: config),

@@ -53,6 +53,10 @@ extension WorkerCore {
 
     func adopt(_ lent: LentServer) {
         guard let shard = shards[lent.key] ?? shardOfPool(lent.key) else {
+            if settings.logDisconnections {
+                let label = "S-0x\(String(lent.id, radix: 16)): \(lent.key.database)/\(lent.key.user)@\(lent.address.description)"
+                shared.log.info("\(label) closing because: database removed (age=\((now - lent.connectTime) / 1_000_000)s)")
+            }
             Connector.discard(lent.descriptor)
             shared.capacity.withLock { $0.closeServer(lent.key) }
             tellThoseWhoAwaitCloses()

@@ -1,3 +1,4 @@
+import ArgumentParser
 import PostgresClient
 import Terminal
 
@@ -45,6 +46,13 @@ enum ConsoleSyntax {
     static func name(_ text: String) -> String { quoted(text, "\"") }
     /// A value in single quotes.
     static func value(_ text: String) -> String { quoted(text, "'") }
+
+    /// The name of a setting, which is a plain word.
+    static func setting(_ text: String) throws -> String {
+        let isWord = !text.isEmpty && text.utf8.allSatisfy { $0 == 0x5F || (0x30...0x39).contains($0) || (0x41...0x5A).contains($0 & 0xDF) }
+        guard isWord else { throw ValidationError("KEY: expected the name of a setting, such as default_pool_size") }
+        return text
+    }
 
     private static func quoted(_ text: String, _ quote: Character) -> String {
         "\(quote)" + text.map { $0 == quote ? "\(quote)\(quote)" : String($0) }.joined() + "\(quote)"

@@ -26,8 +26,9 @@ struct TopSample: Equatable {
         var assignments = 0.0
     }
 
-    /// How many durations were not longer than so many microseconds.
+    /// How many durations fell between two bounds, in microseconds.
     struct Bucket: Equatable {
+        var from: Double
         var upTo: Double
         var count: Double
     }
@@ -97,35 +98,33 @@ struct TopRates {
             .sorted { ($0.rate, $0.total, $1.name) > ($1.rate, $1.total, $0.name) }
     }
 
-    /// The counts are cumulative over the bounds and over time; a bound that the older sample lacks had the count of the next lower.
     static func difference(_ new: [TopSample.Bucket], _ old: [TopSample.Bucket]) -> [TopSample.Bucket] {
-        new.map { bucket in
-            let before = old.last { $0.upTo <= bucket.upTo }?.count ?? 0
-            return TopSample.Bucket(upTo: bucket.upTo, count: max(0, bucket.count - before))
+        let before = Dictionary(old.map { ($0.upTo, $0.count) }) { first, _ in first }
+        return new.map { bucket in
+            TopSample.Bucket(from: bucket.from, upTo: bucket.upTo, count: max(0, bucket.count - (before[bucket.upTo] ?? 0)))
         }
     }
 
     /// Waits of one pool, or of all of them, at a share such as 0.95, in microseconds; nil when nobody got a server in between.
     func wait(_ share: Double, of pool: TopSample.PoolName? = nil) -> Double? {
         if let pool { return Self.quantile(share, waits[pool] ?? []) }
-        let bounds = Set(waits.values.flatMap { $0.map(\.upTo) }).sorted()
-        let sum = bounds.map { bound in
-            TopSample.Bucket(upTo: bound, count: waits.values.reduce(0) { $0 + ($1.last { $0.upTo <= bound }?.count ?? 0) })
+        var sum: [Double: TopSample.Bucket] = [:]
+        for bucket in waits.values.joined() {
+            sum[bucket.upTo, default: TopSample.Bucket(from: bucket.from, upTo: bucket.upTo, count: 0)].count += bucket.count
         }
-        return Self.quantile(share, sum)
+        return Self.quantile(share, Array(sum.values))
     }
 
     /// Interpolated inside the bucket.
     static func quantile(_ share: Double, _ buckets: [TopSample.Bucket]) -> Double? {
-        guard let total = buckets.last?.count, total > 0 else { return nil }
+        let total = buckets.reduce(0) { $0 + $1.count }
+        guard total > 0 else { return nil }
         let rank = share * total
-        var (low, before) = (0.0, 0.0)
-        for bucket in buckets {
-            if bucket.count >= rank, bucket.count > before {
-                return low + (bucket.upTo - low) * (rank - before) / (bucket.count - before)
-            }
-            (low, before) = (bucket.upTo, bucket.count)
+        var before = 0.0
+        for bucket in buckets.sorted(by: { $0.upTo < $1.upTo }) where bucket.count > 0 {
+            if before + bucket.count >= rank { return bucket.from + (bucket.upTo - bucket.from) * (rank - before) / bucket.count }
+            before += bucket.count
         }
-        return buckets.last?.upTo
+        return buckets.map(\.upTo).max()
     }
 }

@@ -80,23 +80,34 @@ struct TopSource {
     private static func waits(_ result: QueryResult) -> [TopSample.PoolName: [TopSample.Bucket]] {
         var waits: [TopSample.PoolName: [TopSample.Bucket]] = [:]
         for row in result.records where row["kind"] == "wait" {
-            guard let bound = Double(row["le_us"] ?? ""), let count = Double(row["count"] ?? "") else { continue }
+            guard let from = Double(row["from_us"] ?? ""), let upTo = Double(row["to_us"] ?? ""), let count = Double(row["count"] ?? "")
+            else { continue }
             let name = TopSample.PoolName(database: row["database"] ?? "", user: row["user"] ?? "")
-            waits[name, default: []].append(TopSample.Bucket(upTo: bound, count: count))
+            waits[name, default: []].append(TopSample.Bucket(from: from, upTo: upTo, count: count))
         }
         return waits
     }
 
+    /// How clients leave by themselves, and how servers are replaced, is no error.
     private static func errors(_ result: QueryResult) -> [String: Double] {
         var errors: [String: Double] = [:]
-        for row in result.records where row["is_error"] != "no" {
-            errors["\(row["kind"] ?? ""): \(row["reason"] ?? "")", default: 0] += Double(row["count"] ?? "") ?? 0
+        for row in result.records where row["is_error"] == "1" {
+            errors["\(row["kind"] ?? "") \(row["reason"] ?? "")", default: 0] += Double(row["count"] ?? "") ?? 0
         }
         return errors
     }
 
-    /// The rows of WHY in a few words each.
+    /// The rows of WHY that a glance needs: the reason, what would help, then who holds the servers.
     private static func why(_ result: QueryResult) -> [String] {
-        result.rows.map { row in row.compactMap { $0 }.filter { !$0.isEmpty }.joined(separator: ": ") }
+        let records = result.records
+        let words = ["reason", "advice", "expected_wait"].flatMap { item in
+            records.filter { $0["item"] == item }.map { "\(item.replacing("_", with: " ")): \($0["value"] ?? "")" }
+        }
+        let holders = records.filter { $0["item"] == "holder" }.map { row in
+            let age = row["transaction_us"].flatMap { Double($0) }.map { ", in transaction for \(Figures.time($0))" } ?? ""
+            let client = row["client"].map { "client \($0) \(row["application_name"] ?? "")" } ?? "nobody"
+            return "held by \(client): \(row["state"] ?? "")\(age)  \(row["statement"] ?? "")"
+        }
+        return words + holders
     }
 }

@@ -1,9 +1,12 @@
 import ArgumentParser
+import Console
 
-/// What `show` can show.
+/// What `show` can show: the topics of the console's own table.
 struct Topic: ExpressibleByArgument, Equatable {
     let name: String
     let doc: String
+    /// Names and types of the columns, in order.
+    let columns: [String]
 
     init?(_ text: String) {
         let name = text.lowercased().map { $0 == "-" ? "_" : String($0) }.joined()
@@ -13,36 +16,18 @@ struct Topic: ExpressibleByArgument, Equatable {
 
     init?(argument: String) { self.init(argument) }
 
-    private init(name: String, doc: String) {
+    private init(name: String, doc: String, columns: [String]) {
         self.name = name
         self.doc = doc
+        self.columns = columns
     }
 
     static var allValueStrings: [String] { all.map(\.name) }
 
-    static let all: [Topic] = [
-        Topic(name: "pools", doc: "Pools: clients and servers by state, and the longest wait."),
-        Topic(name: "clients", doc: "Client connections."),
-        Topic(name: "servers", doc: "Server connections."),
-        Topic(name: "databases", doc: "Databases: where they lead, sizes, limits, counts."),
-        Topic(name: "users", doc: "Users: limits and counts."),
-        Topic(name: "stats", doc: "Totals and averages of each database."),
-        Topic(name: "stats_totals", doc: "Totals of each database."),
-        Topic(name: "stats_averages", doc: "Averages of each database over the last stats_period."),
-        Topic(name: "totals", doc: "Totals and averages of the process."),
-        Topic(name: "config", doc: "Settings with their values and defaults."),
-        Topic(name: "lists", doc: "Counts of everything."),
-        Topic(name: "sockets", doc: "Sockets with the states of their buffers."),
-        Topic(name: "active_sockets", doc: "Sockets that are in use."),
-        Topic(name: "peers", doc: "Peers of this process."),
-        Topic(name: "peer_pools", doc: "Connections to peers."),
-        Topic(name: "mem", doc: "Memory."),
-        Topic(name: "dns_hosts", doc: "Host names that were looked up."),
-        Topic(name: "dns_zones", doc: "DNS zones."),
-        Topic(name: "state", doc: "Whether the process is active or paused."),
-        Topic(name: "version", doc: "The version of the pooler."),
-        Topic(name: "help", doc: "The console's own help."),
-    ]
+    static let all: [Topic] =
+        ShowTopic.all.map { topic in
+            Topic(name: topic.name, doc: topic.doc, columns: topic.columns.map { "\($0.name) (\($0.type.rawValue))" })
+        } + [Topic(name: "help", doc: "The console's own help.", columns: [])]
 
     /// All topics, a line each.
     static var list: String {
@@ -57,8 +42,18 @@ enum TopicHelp {
         guard arguments.count >= 3, arguments[0] == "show", let topic = Topic(arguments[1]),
             arguments.dropFirst(2).contains("--help")
         else { return nil }
-        return "OVERVIEW: \(topic.doc)\n\n"
-            + Sluicectl.helpMessage(for: Show.self).split(separator: "\n", omittingEmptySubsequences: false)
-            .drop { !$0.hasPrefix("USAGE") }.joined(separator: "\n").replacing("<TOPIC>", with: topic.name) + "\n"
+        let usage = Sluicectl.helpMessage(for: Show.self).split(separator: "\n", omittingEmptySubsequences: false)
+            .drop { !$0.hasPrefix("USAGE") }.joined(separator: "\n").replacing("<topic>", with: topic.name)
+            .replacing("<TOPIC>", with: topic.name)
+        let columns = topic.columns.isEmpty ? "" : "COLUMNS:\n" + topic.columns.map { "  \($0)\n" }.joined() + "\n"
+        return "OVERVIEW: \(topic.doc)\n\n\(columns)\(usage)\n"
+    }
+}
+
+/// What the console says about its commands.
+enum ConsoleDocs {
+    /// The line about a command, by its first word.
+    static func abstract(_ verb: Console.Verb) -> String {
+        CommandTable.all.first { $0.verb == verb }?.doc ?? ""
     }
 }

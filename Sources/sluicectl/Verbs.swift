@@ -5,7 +5,7 @@ import ArgumentParser
 /// `RELOAD`.
 struct Reload: Verb {
     static let configuration = CommandConfiguration(
-        abstract: "Reads all files again, as SIGHUP does.",
+        abstract: ConsoleDocs.abstract(.reload),
         discussion: "A broken file changes nothing; the log tells file, line and why.")
 
     @OptionGroup var connection: ConnectionOptions
@@ -17,7 +17,7 @@ struct Reload: Verb {
 /// `PAUSE`.
 struct Pause: Verb {
     static let configuration = CommandConfiguration(
-        abstract: "Lets servers finish and close, and clients wait until resume.",
+        abstract: ConsoleDocs.abstract(.pause),
         discussion: "Returns when the last server is gone. Ctrl-C gives up and resumes.")
 
     @Argument(help: ArgumentHelp("Only this database; all of them unless given.", valueName: "DATABASE"))
@@ -32,7 +32,7 @@ struct Pause: Verb {
 /// `RESUME`.
 struct Resume: Verb {
     static let configuration = CommandConfiguration(
-        abstract: "Ends a pause or a kill.")
+        abstract: ConsoleDocs.abstract(.resume))
 
     @Argument(help: ArgumentHelp("Only this database; all of them unless given.", valueName: "DATABASE"))
     var database: String?
@@ -46,7 +46,7 @@ struct Resume: Verb {
 /// `DISABLE`.
 struct Disable: Verb {
     static let configuration = CommandConfiguration(
-        abstract: "Refuses new clients of a database.")
+        abstract: ConsoleDocs.abstract(.disable))
 
     @Argument(help: ArgumentHelp("The database.", valueName: "DATABASE"))
     var database: String
@@ -60,7 +60,7 @@ struct Disable: Verb {
 /// `ENABLE`.
 struct Enable: Verb {
     static let configuration = CommandConfiguration(
-        abstract: "Lets new clients in again.")
+        abstract: ConsoleDocs.abstract(.enable))
 
     @Argument(help: ArgumentHelp("The database.", valueName: "DATABASE"))
     var database: String
@@ -74,7 +74,7 @@ struct Enable: Verb {
 /// `RECONNECT`.
 struct Reconnect: Verb {
     static let configuration = CommandConfiguration(
-        abstract: "Replaces server connections, each as soon as it is released.")
+        abstract: ConsoleDocs.abstract(.reconnect))
 
     @Argument(help: ArgumentHelp("Only this database; all of them unless given.", valueName: "DATABASE"))
     var database: String?
@@ -88,7 +88,7 @@ struct Reconnect: Verb {
 /// `KILL`.
 struct Kill: Verb {
     static let configuration = CommandConfiguration(
-        abstract: "Drops all clients and servers at once and pauses.",
+        abstract: ConsoleDocs.abstract(.kill),
         discussion: "`resume` lets clients in again.")
 
     @Argument(help: ArgumentHelp("Only this database; all of them unless given.", valueName: "DATABASE"))
@@ -103,7 +103,7 @@ struct Kill: Verb {
 /// `WAIT_CLOSE`.
 struct WaitClose: Verb {
     static let configuration = CommandConfiguration(
-        abstract: "Waits until no server connection from before a reconnect is left.")
+        abstract: ConsoleDocs.abstract(.waitClose))
 
     @Argument(help: ArgumentHelp("Only this database; all of them unless given.", valueName: "DATABASE"))
     var database: String?
@@ -116,7 +116,7 @@ struct WaitClose: Verb {
 
 /// `KILL_CLIENT n`.
 struct KillClient: Verb {
-    static let configuration = CommandConfiguration(abstract: "Drops one client.")
+    static let configuration = CommandConfiguration(abstract: ConsoleDocs.abstract(.killClient))
 
     @Argument(help: ArgumentHelp("The client's id, from `show clients`.", valueName: "ID"))
     var id: UInt64
@@ -130,7 +130,7 @@ struct KillClient: Verb {
 /// `SET key = value`.
 struct SetCommand: Verb {
     static let configuration = CommandConfiguration(
-        commandName: "set", abstract: "Changes a setting until the next reload.", discussion: "`show config` lists the settings.")
+        commandName: "set", abstract: ConsoleDocs.abstract(.set), discussion: "`show config` lists the settings.")
 
     @Argument(help: ArgumentHelp("The setting.", valueName: "KEY"))
     var key: String
@@ -142,19 +142,27 @@ struct SetCommand: Verb {
     @OptionGroup var answer: AnswerOptions
 
     func text() throws -> String {
-        guard !key.isEmpty,
-            key.utf8.allSatisfy({
-                $0 == UInt8(ascii: "_") || Character(Unicode.Scalar($0)).isLetter || Character(Unicode.Scalar($0)).isNumber
-            })
-        else { throw ValidationError("KEY: expected the name of a setting, such as default_pool_size") }
-        return "SET \(key) = \(ConsoleSyntax.value(value))"
+        "SET \(try ConsoleSyntax.setting(key)) = \(ConsoleSyntax.value(value))"
     }
+}
+
+/// `RESET key`, `RESET ALL`.
+struct Reset: Verb {
+    static let configuration = CommandConfiguration(abstract: ConsoleDocs.abstract(.reset))
+
+    @Argument(help: ArgumentHelp("The setting, or `all`.", valueName: "KEY"))
+    var key: String
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var answer: AnswerOptions
+
+    func text() throws -> String { "RESET \(try ConsoleSyntax.setting(key))" }
 }
 
 /// `SHUTDOWN`.
 struct Shutdown: Verb {
     static let configuration = CommandConfiguration(
-        abstract: "Ends the pooler.", discussion: "At once, unless a flag tells to wait. Running queries are lost then.")
+        abstract: ConsoleDocs.abstract(.shutdown), discussion: "At once, unless a flag tells to wait. Running queries are lost then.")
 
     enum Mode: String, EnumerableFlag {
         case waitForServers, waitForClients
@@ -197,7 +205,7 @@ struct Run: Verb {
 /// `WHY CLIENT n`, `WHY POOL database user`.
 struct Why: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Tells why a client waits, or what holds a pool up.", subcommands: [WhyClient.self, WhyPool.self])
+        abstract: ConsoleDocs.abstract(.why), subcommands: [WhyClient.self, WhyPool.self])
 }
 
 struct WhyClient: Verb {

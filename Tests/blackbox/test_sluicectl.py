@@ -54,12 +54,15 @@ def secret(user="app"):
 # shows
 
 
-TOPICS = ["pools", "clients", "servers", "databases", "users", "stats", "stats_totals", "stats_averages", "totals", "config", "lists", "sockets", "active_sockets", "mem", "dns_hosts", "dns_zones", "version", "state", "peers", "peer_pools"]
+TOPICS = ["pools", "clients", "servers", "databases", "users", "stats", "stats_totals", "stats_averages", "totals", "config", "lists", "sockets", "active_sockets", "mem", "dns_hosts", "dns_zones", "version", "state", "peers", "peer_pools", "histograms", "errors"]
+SLUICE_ONLY = {"histograms", "errors"}
 SINCE = {"state": "1.20", "peers": "1.19", "peer_pools": "1.19"}
 
 
 @pytest.mark.parametrize("topic", TOPICS)
 def test_every_topic(ctl, pooler, topic):
+    if topic in SLUICE_ONLY and not pooler.kind.is_sluice:
+        pytest.skip("PgBouncer has no such topic")
     if not pooler.kind.since(SINCE.get(topic, "1.0")):
         pytest.skip(f"PgBouncer {SINCE[topic]} or later")
     with pooler.connect() as client:
@@ -70,6 +73,8 @@ def test_every_topic(ctl, pooler, topic):
         text = ctl(topic, *where(pooler), env=secret())
         if rows:
             assert text.split("\n")[0].split() == list(rows[0])
+    if rows:
+        assert all(column in ctl("show", topic, "--help") for column in rows[0]) or not pooler.kind.is_sluice
     assert "OVERVIEW" in ctl("show", topic, "--help") and topic in ctl(topic, "--help")
 
 
@@ -160,6 +165,10 @@ def test_disable_enable_and_set(ctl, pooler):
     ctl("set", "query_wait_timeout", "77", *where(pooler), env=secret())
     row = next(r for r in json.loads(ctl("show", "config", "--json", *where(pooler), env=secret())) if r["key"] == "query_wait_timeout")
     assert row["value"] == "77"
+    if pooler.kind.is_sluice:
+        ctl("reset", "query_wait_timeout", *where(pooler), env=secret())
+        row = next(r for r in json.loads(ctl("show", "config", "--json", *where(pooler), env=secret())) if r["key"] == "query_wait_timeout")
+        assert row["value"] == "120"
     ctl("set", "query_wait_timeout", "no number", *where(pooler), env=secret(), status=1)
 
 
@@ -189,6 +198,27 @@ def test_shutdown(ctl, pooler, flag):
     pooler.ended_on_purpose = True
     ctl("shutdown", *flag, *where(pooler), env=secret())
     assert pooler.wait() == 0
+
+
+@pytest.mark.sluice_only("PgBouncer has no histograms")
+def test_histograms_and_errors(ctl, make_pooler):
+    pooler = make_pooler(admin_users="app", workers=2)
+    with pooler.connect() as client:
+        for _ in range(10):
+            client.rows("select 1")
+        client.query("select 1/0")
+        rows = [r for r in json.loads(ctl("histograms", "--json", *where(pooler), env=secret())) if r["database"] == "lab"]
+        for kind in ("wait", "query", "transaction"):
+            assert sum(r["count"] for r in rows if r["kind"] == kind) == 11
+        assert all(r["from_us"] < r["to_us"] for r in rows)
+    with pytest.raises(wire.ServerError):
+        pooler.connect(password="wrong")
+
+    def errors():
+        return {(r["kind"], r["reason"]): (r["count"], r["is_error"]) for r in json.loads(ctl("errors", "--json", *where(pooler), env=secret()))}
+
+    wait_until(lambda: ("client", "client unexpected eof") in errors() and any(kind == "login" for kind, _ in errors()), lambda: f"all kinds: {errors()}")
+    assert errors()["sqlstate", "22012"] == (1, 1) and errors()["client", "client unexpected eof"][1] == 0
 
 
 @pytest.mark.sluice_only("PgBouncer gives no reasons")

@@ -19,7 +19,9 @@ import Testing
             ]
         }
         sample.waits = [
-            TopSample.PoolName(database: "app", user: "web"): [.init(upTo: 1000, count: queries * 0.9), .init(upTo: 2000, count: queries)]
+            TopSample.PoolName(database: "app", user: "web"): [
+                .init(from: 0, upTo: 1000, count: queries * 0.9), .init(from: 1000, upTo: 2000, count: queries * 0.1),
+            ]
         ]
         sample.errors = ["client: query_wait_timeout": queries / 10]
         sample.why = ["limit: default_pool_size"]
@@ -54,11 +56,15 @@ import Testing
 
     @Test func percentilesAreOfTheTimeInBetween() throws {
         var before = sample(0)
-        before.waits = [TopSample.PoolName(database: "app", user: "web"): [.init(upTo: 10, count: 5000)]]
+        before.waits = [TopSample.PoolName(database: "app", user: "web"): [.init(from: 8, upTo: 10, count: 5000)]]
         var after = sample(1)
-        after.waits = [TopSample.PoolName(database: "app", user: "web"): [.init(upTo: 10, count: 5000), .init(upTo: 800, count: 5100)]]
+        after.waits = [
+            TopSample.PoolName(database: "app", user: "web"): [
+                .init(from: 8, upTo: 10, count: 5000), .init(from: 700, upTo: 800, count: 100),
+            ]
+        ]
         let rates = TopRates(from: before, to: after)
-        #expect(try #require(rates.wait(0.5)) > 10)
+        #expect(try #require(rates.wait(0.5)) == 750)
         #expect(TopRates(from: after, to: after).wait(0.5) == nil)
     }
 
