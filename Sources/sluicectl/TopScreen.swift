@@ -14,12 +14,13 @@ enum TopScreen {
         var lines = head(model, size, place, clock, paint)
         let waiting = model.view == .pools ? model.waiting : []
         let footer = footer(model, size, paint)
-        // The waiting clients and their reason get up to a third of the screen.
+        // The waiting clients and their reason get up to half of the screen.
         let space = size.rows - lines.count - 1
-        let wanted = waiting.isEmpty ? 0 : min(waiting.count + 2 + min(model.sample?.why.count ?? 0, 4), space / 2)
+        let why = (model.sample?.why ?? []).flatMap { wrapped(TerminalText.sanitized($0), size.columns) }.prefix(6)
+        let wanted = waiting.isEmpty ? 0 : min(waiting.count + 1 + why.count, space / 2)
         lines += table(model, height: space - wanted, size, paint)
         while lines.count < size.rows - 1 - wanted { lines.append("") }
-        if wanted > 1 { lines += waiters(waiting, model.sample?.why ?? [], height: wanted, size, paint) }
+        if wanted > 1 { lines += waiters(waiting, Array(why), height: wanted, size, paint) }
         return filled(lines, size, footer: footer)
     }
 
@@ -117,15 +118,28 @@ enum TopScreen {
         _ waiting: [TopModel.Row], _ why: [String], height: Int, _ size: Terminal.Size, _ paint: (String, String) -> String
     ) -> [String] {
         var lines = [paint(TerminalText.fit("WAITING: \(waiting.count), the longest first", size.columns), "7")]
-        let reasons = why.prefix(max(0, min(4, height - 2)))
+        let reasons = why.prefix(max(0, height - 2))
         for row in waiting.prefix(max(0, height - 1 - reasons.count)) {
             let text =
                 "\(row.cells[6].isEmpty ? "" : TerminalText.fit(row.cells[6], 7, right: true))  client \(row.cells[0])  "
                 + "\(row.cells[2])@\(row.cells[1])  \(row.cells[4])  \(row.cells[5])"
             lines.append(TerminalText.cut(TerminalText.sanitized(text), to: size.columns))
         }
-        for reason in reasons { lines.append(TerminalText.cut(TerminalText.sanitized("why: \(reason)"), to: size.columns)) }
-        return lines
+        return lines + reasons
+    }
+
+    /// A text in lines; the second one and those after it are indented.
+    private static func wrapped(_ text: String, _ columns: Int) -> [String] {
+        var lines: [String] = []
+        var line = ""
+        for word in text.split(separator: " ") {
+            if !line.isEmpty, TerminalText.width(line) + 1 + TerminalText.width(String(word)) > columns {
+                lines.append(line)
+                line = "   "
+            }
+            line += line.isEmpty || line.last == " " ? word : " " + word
+        }
+        return (lines + [line]).map { TerminalText.cut($0, to: columns) }
     }
 
     private static func footer(_ model: TopModel, _ size: Terminal.Size, _ paint: (String, String) -> String) -> String {

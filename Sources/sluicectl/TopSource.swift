@@ -106,7 +106,7 @@ struct TopSource {
         let holders = records.filter { $0["item"] == "holder" }.map { row in
             let age = row["transaction_us"].flatMap { Double($0) }.map { ", in transaction for \(Figures.time($0))" } ?? ""
             let client = row["client"].map { "client \($0) \(row["application_name"] ?? "")" } ?? "nobody"
-            return "held by \(client): \(row["state"] ?? "")\(age)  \(row["statement"] ?? "")"
+            return "held by \(client): \(row["state"] ?? "")\(age): \(row["statement"] ?? "")"
         }
         return words + holders
     }

@@ -129,8 +129,8 @@ def test_histograms_are_cumulative(monitored):
     wait_until(lambda: value(pooler, "sluice_pool_longest_wait_seconds") > 0.05, "the wait to grow")
     holder.rows("commit")
     waiter.read_until("Z").check()
-    wait_until(lambda: value(pooler, "sluice_wait_seconds_count") == 3, "three assignments")
-    buckets = [(float(re.search(r'le="([^"]+)"', k).group(1)), v) for k, v in metrics(pooler).items() if k.startswith("sluice_wait_seconds_bucket")]
+    wait_until(lambda: value(pooler, "sluice_wait_seconds_count", database="lab") == 3, "three assignments")
+    buckets = [(float(re.search(r'le="([^"]+)"', k).group(1)), v) for k, v in metrics(pooler).items() if k.startswith("sluice_wait_seconds_bucket") and 'database="lab"' in k]
     buckets.sort()
     counts = [c for _, c in buckets]
     assert counts == sorted(counts) and buckets[-1][0] == float("inf")
@@ -366,6 +366,7 @@ def test_json_log_has_one_object_a_line(make_pooler, workers):
 def test_log_format_changes_at_a_reload(make_pooler):
     pooler = make_pooler()
     pooler.reload(log_format="json")
+    pooler.connect().close()
     wait_until(lambda: '"message":' in pooler.log(), pooler.log)
     pooler.reload(log_format="text")
     before = len(pooler.log())

@@ -68,7 +68,7 @@ def test_every_topic(ctl, pooler, topic):
     with pooler.connect() as client:
         client.rows("select 1")
         rows = json.loads(ctl("show", topic, "--json", *where(pooler), env=secret()))
-        assert isinstance(rows, list) and (rows or topic in ("dns_hosts", "dns_zones", "peers", "peer_pools"))
+        assert isinstance(rows, list) and (rows or topic in ("dns_hosts", "dns_zones", "peers", "peer_pools", "errors"))
         assert isinstance(json.loads(ctl(topic, "--json", *where(pooler), env=secret())), list)
         text = ctl(topic, *where(pooler), env=secret())
         if rows:
@@ -398,7 +398,7 @@ def test_top_shows_who_waits_and_takes_keys(screen, make_pooler):
     top = screen(pooler)
     top.wait("1 waiting", "lab", "patient", "WAITING: 1", "q quit")
     if pooler.kind.is_sluice:
-        top.wait("why:", "p95")
+        top.wait("reason:", "advice:", "held by client", "p95")
     lines = top.text().split("\n")
     assert len(lines) >= 24 and all(len(line) <= 80 for line in lines)
     if os.environ.get("SLUICE_SCREENSHOTS"):

@@ -71,7 +71,7 @@ import Testing
     @Test func screenTellsWhoWaitsAndWhy() {
         let text = TopScreen.lines(model(), size: .init(columns: 80, rows: 24), place: "here", clock: "", colours: false).joined(
             separator: "\n")
-        #expect(text.contains("40s") && text.contains("client 40") && text.contains("why: limit: default_pool_size"))
+        #expect(text.contains("40s") && text.contains("client 40") && text.contains("limit: default_pool_size"))
         #expect(!text.contains("\u{1b}"))
     }
 
