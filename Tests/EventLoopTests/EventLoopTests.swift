@@ -156,7 +156,7 @@ private actor Counter {
         let socket = Socket(adopting: try Connector.start(to: address, options: SocketOptions()), on: loop, token: 2)
         let buffer = ReceiveBuffer(capacity: 64)
         var accepted: Int32?
-        var failure: SystemError?
+        var failure: ErrorNumber?
         turns(loop) { events in
             for event in events {
                 if event.token == 1, case .connection(let descriptor) = listener.accept() {
