@@ -207,6 +207,10 @@ public final class Comparer {
             ["PostgreSQL", Machine.firstLine(of: [lab.programs + "/postgres", "--version"]) ?? "unknown"],
             ["libpq", "\(ConnectionString.libraryVersion / 10000).\(ConnectionString.libraryVersion % 10000)"],
         ]
+        // What else ran: on a machine that was busy before the first run, believe CPU for each transaction, and no time.
+        if let load = Machine.read("/proc/loadavg")?.split(separator: " ").first {
+            facts.append(["load average before the first run", String(load)])
+        }
         for pooler in plan.poolers where pooler.kind != .direct && pooler.kind != .relay {
             let binary = Lab.path(of: pooler.binary) ?? pooler.binary
             facts.append([pooler.name, Machine.firstLine(of: [binary, "--version"]) ?? "unknown"])
