@@ -49,6 +49,7 @@ actor Worker {
     func beginShutdown(_ mode: ShutdownMode) { now().beginShutdown(mode) }
     func census() -> Census { core.census() }
     func statistics() -> WorkerStatistics { now().statistics() }
+    func consoleStatistics() -> PoolStatistics { now().consoleStatistics() }
 
     // For operators; see PoolerProcess+Control.swift and WorkerCore+Console.swift.
     func apply(_ holds: Holds) { now().apply(holds) }

@@ -132,6 +132,7 @@ extension WorkerCore {
         let isConsole = isConsole(template.databaseName)
         if isConsole, isOwnOperator(client) {
             var writer = MessageWriter()
+            writer.bytes = template.negotiation
             writer.authentication(.ok)
             enterConsole(client, database: template.databaseName, applicationName: template.applicationName, writer, isOwnOperator: true)
             return

@@ -16,7 +16,7 @@ extension WorkerCore {
                 poolMode: shard.settings.mode.rawValue, isPaused: shard.isPaused)
         }
         var statistics = WorkerStatistics(
-            pools: pools + [consoleStatistics()], counters: counters, clientsLoggingIn: loggingIn, clients: clients.count,
+            pools: pools, counters: counters, clientsLoggingIn: loggingIn, clients: clients.count,
             servers: servers.count)
         if let client = clients.any { statistics.objectSizes["client"] = ObjectSize.of(client) }
         if let server = servers.any { statistics.objectSizes["server"] = ObjectSize.of(server) }
