@@ -18,7 +18,8 @@ public struct CapacityLedger: Sendable {
         /// By bytes, as PostgreSQL compares names. Swift's strings are equal when they look equal ("é" as one code point or as two),
         /// and two roles that look alike must not share a pool.
         public static func == (left: PoolKey, right: PoolKey) -> Bool {
-            left.user.utf8.elementsEqual(right.user.utf8) && left.database.utf8.elementsEqual(right.database.utf8)
+            left.isForLookups == right.isForLookups && left.user.utf8.elementsEqual(right.user.utf8)
+                && left.database.utf8.elementsEqual(right.database.utf8)
         }
     }
 
