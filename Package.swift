@@ -25,6 +25,11 @@ let package = Package(
         .executable(name: "sluice", targets: ["sluice"]),
         .executable(name: "sluicectl", targets: ["sluicectl"]),
     ],
+    traits: [
+        .trait(name: "PAM", description: "auth_type = pam, through libpam"),
+        .trait(name: "LDAP", description: "auth_type = ldap, through libldap"),
+        .default(enabledTraits: ["PAM", "LDAP"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
@@ -35,6 +40,12 @@ let package = Package(
         .systemLibrary(name: "CLibevent", pkgConfig: "libevent_core", providers: [.apt(["libevent-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CPAM", pkgConfig: "pam", providers: [.apt(["libpam0g-dev"])]),
+        .systemLibrary(name: "CLDAP", pkgConfig: "ldap", providers: [.apt(["libldap-dev"])]),
+        .target(
+            name: "PAM", dependencies: [.target(name: "CPAM", condition: .when(traits: ["PAM"]))], cSettings: gnu, swiftSettings: strict),
+        .target(
+            name: "LDAP", dependencies: [.target(name: "CLDAP", condition: .when(traits: ["LDAP"]))], cSettings: gnu, swiftSettings: strict),
         .systemLibrary(name: "CSignalDescriptor"),
         .target(name: "PostgresClient", dependencies: ["CLibpq"], cSettings: gnu, swiftSettings: strict),
         .target(name: "Terminal", dependencies: ["CSignalDescriptor"], cSettings: gnu, swiftSettings: strict),
@@ -70,10 +81,7 @@ let package = Package(
             name: "Pooler",
             dependencies: [
                 "Console", "Monitoring", "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "Statistics",
-                "EventLoop",
-                "TLS",
-                "Bytes",
-                "Locking",
+                "EventLoop", "TLS", "PAM", "LDAP", "Bytes", "Locking",
                 .product(name: "Logging", package: "swift-log"),
             ], cSettings: gnu, swiftSettings: strict + fast),
 
@@ -102,7 +110,7 @@ let package = Package(
         .testTarget(name: "PoolCoreTests", dependencies: ["PoolCore"], swiftSettings: strict),
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: strict),
         .testTarget(name: "MonitoringTests", dependencies: ["Monitoring", "Statistics", "EventLoop"], swiftSettings: strict),
-        .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], cSettings: gnu, swiftSettings: strict),
+        .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "Locking"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "sluicectlTests", dependencies: ["sluicectl", "Terminal", "PostgresClient"], swiftSettings: strict),
     ]
 )

@@ -46,6 +46,11 @@ if [[ " ${missing[*]} " == *" postgresql "* && ! -e $settings ]]; then
     echo "create_main_cluster = false" | "${root[@]}" tee "$settings" >/dev/null
 fi
 
+# Likewise slapd: without a configuration of its own it does not run; the tests bring theirs.
+if [[ " ${missing[*]} " == *" slapd "* ]]; then
+    echo "slapd slapd/no_configuration boolean true" | "${root[@]}" debconf-set-selections
+fi
+
 quiet=(env DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1)
 "${root[@]}" "${quiet[@]}" apt-get update -qq
 "${root[@]}" "${quiet[@]}" apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null

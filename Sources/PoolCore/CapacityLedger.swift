@@ -5,10 +5,14 @@ public struct CapacityLedger: Sendable {
     public struct PoolKey: Hashable, Sendable {
         public let database: String
         public let user: String
+        /// The pool in which `user` runs `auth_query`. Clients that log in as the same user have another one, so that nothing they do
+        /// is ever seen by the query.
+        public let isForLookups: Bool
 
-        public init(database: String, user: String) {
+        public init(database: String, user: String, isForLookups: Bool = false) {
             self.database = database
             self.user = user
+            self.isForLookups = isForLookups
         }
     }
 

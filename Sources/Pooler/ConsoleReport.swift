@@ -20,7 +20,11 @@ struct ClientStanding: Sendable {
 enum ConsoleReport {
     static func statistics(_ workers: [Worker]) async -> ProcessStatistics {
         var parts: [WorkerStatistics] = []
-        for worker in workers { parts.append(await worker.statistics()) }
+        for worker in workers {
+            var part = await worker.statistics()
+            part.pools.append(await worker.consoleStatistics())
+            parts.append(part)
+        }
         return ProcessStatistics(parts)
     }
 

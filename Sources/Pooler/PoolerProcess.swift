@@ -220,8 +220,8 @@ public final class PoolerProcess {
         }
         loadedSettings = fresh.settings
         keepSetOnConsole(&fresh.settings)
-        for warning in fresh.warnings { shared.log.warning("\(warning)") }
         takeOver(fresh) { done(true) }
+        for warning in fresh.warnings { shared.log.warning("\(warning)") }
     }
 
     /// Puts a configuration that has been found good in force. `done` hears when all workers know.

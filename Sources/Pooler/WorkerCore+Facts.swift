@@ -131,7 +131,7 @@ extension WorkerCore {
                 state = server.session.status == .idle ? .idle : .idleInTransaction
                 since = max(server.lastActivity, client?.requestTime ?? 0)
             }
-        case .trying, .testing, .resetting, .settingUp, .abandoned: state = .preparing
+        case .trying, .testing, .resetting, .settingUp, .lookingUp, .abandoned: state = .preparing
         case .connecting, .encrypting, .authenticating:
             state = .opening
             since = server.connectTime

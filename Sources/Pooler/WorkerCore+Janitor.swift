@@ -147,7 +147,7 @@ extension WorkerCore {
                 checkIdle(server)
             case .linked:
                 checkLinked(server)
-            case .testing, .resetting, .settingUp, .trying, .abandoned:
+            case .testing, .resetting, .settingUp, .trying, .abandoned, .lookingUp:
                 probe(server)
                 if server.isOpen, isOverdue(server) {
                     close(server, .failed("\(server.phase) took too long"))
@@ -167,7 +167,8 @@ extension WorkerCore {
 
     /// A client that sent half a message and then a reset looks like one that is still writing: no event tells the two apart.
     private func checkUnfinished() {
-        for client in clients.all where !client.held.isEmpty && client.server == nil && client.socket.isDead() {
+        for client in clients.all
+        where client.server == nil && (!client.held.isEmpty || client.tls?.isUnfinished == true) && client.socket.isDead() {
             close(client, .clientEnded("client unexpected eof"))
         }
     }

@@ -111,7 +111,9 @@ extension WorkerCore {
             if wasEstablished {
                 serverEnded(server, "TLS error: \(error.reason)")
             } else {
-                openingFailed(server, "TLS handshake failed: \(error.reason)", detail: "")
+                let reason = "TLS handshake failed: \(error.reason)"
+                shared.log.warning("\(server.label) \(reason)")
+                openingFailed(server, reason)
             }
         }
     }
@@ -121,7 +123,9 @@ extension WorkerCore {
             openingFailed(server, "direct TLS: the server did not agree on the protocol \"postgresql\"")
             return
         }
-        if settings.logConnections { shared.log.info("\(server.label) SSL established: \(session.summary)") }
+        if settings.logConnections {
+            shared.log.info("\(server.label) SSL established: \(session.summary)\(session.isResumed ? ", resumed" : "")")
+        }
         logIn(server)
     }
 

@@ -16,7 +16,7 @@ extension WorkerCore {
                 poolMode: shard.settings.mode.rawValue, isPaused: shard.isPaused)
         }
         var statistics = WorkerStatistics(
-            pools: pools + [consoleStatistics()], counters: counters, clientsLoggingIn: loggingIn, clients: clients.count,
+            pools: pools, counters: counters, clientsLoggingIn: loggingIn, clients: clients.count,
             servers: servers.count)
         if let client = clients.any { statistics.objectSizes["client"] = ObjectSize.of(client) }
         if let server = servers.any { statistics.objectSizes["server"] = ObjectSize.of(server) }
@@ -107,7 +107,7 @@ extension ServerConnection {
     func state(now: Int64, checkDelay: Int64?) -> State {
         switch phase {
         case .connecting, .encrypting, .authenticating, .settingUp: .new
-        case .linked, .trying, .abandoned: .active
+        case .linked, .trying, .abandoned, .lookingUp: .active
         case .testing, .resetting: .tested
         case .beingCanceled: .beingCanceled
         case .idle: checkDelay.map { now - lastActivity >= $0 } == true ? .used : .idle

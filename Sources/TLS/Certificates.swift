@@ -11,6 +11,7 @@ final class Certificate {
 
     /// Why it is no good at this moment; nil if its time has come and not gone.
     var untimeliness: String? {
+        defer { ERR_clear_error() }
         if X509_cmp_current_time(X509_get0_notAfter(pointer)) < 0 { return "the certificate has expired" }
         if X509_cmp_current_time(X509_get0_notBefore(pointer)) > 0 { return "the certificate is not valid yet" }
         return nil
@@ -19,11 +20,9 @@ final class Certificate {
     /// The hash that stands for it in `tls-server-end-point` (RFC 5929): that of its signature, and SHA-256 in place of MD5 and SHA-1.
     /// nil where the signature has none (Ed25519).
     var endPoint: [UInt8]? {
+        defer { ERR_clear_error() }
         var number: Int32 = 0
-        guard X509_get_signature_info(pointer, &number, nil, nil, nil) == 1, number != NID_undef else {
-            ERR_clear_error()
-            return nil
-        }
+        guard X509_get_signature_info(pointer, &number, nil, nil, nil) == 1, number != NID_undef else { return nil }
         if number == NID_md5 || number == NID_sha1 { number = NID_sha256 }
         guard let name = OBJ_nid2sn(number), let digest = EVP_get_digestbyname(name) else { return nil }
         return [UInt8](unsafeUninitializedCapacity: Int(EVP_MAX_MD_SIZE)) { bytes, count in
@@ -34,6 +33,7 @@ final class Certificate {
 
     /// Names as PostgreSQL and PgBouncer look at them. One with a NUL in it is no name: what comes before the NUL may be somebody else's.
     var names: PeerCertificate {
+        defer { ERR_clear_error() }
         var dnsNames: [String] = []
         if let list = X509_get_ext_d2i(pointer, NID_subject_alt_name, nil, nil).map(OpaquePointer.init) {
             for index in 0..<OPENSSL_sk_num(list) {
@@ -44,7 +44,6 @@ final class Certificate {
             }
             GENERAL_NAMES_free(list)
         }
-        ERR_clear_error()
         let subject = X509_get_subject_name(pointer)
         var commonName: String?
         let index = X509_NAME_get_index_by_NID(subject, NID_commonName, -1)
@@ -56,7 +55,6 @@ final class Certificate {
         var bytes: UnsafeMutablePointer<UInt8>?
         let count = ASN1_STRING_to_UTF8(&bytes, string)
         guard count > 0, let bytes else {
-            ERR_clear_error()
             if let bytes { CRYPTO_free(bytes, #file, #line) }
             return nil
         }

@@ -72,19 +72,6 @@ public final class TLSBuffers {
         }
     }
 
-    /// Moves what is to be sent out of the buffer.
-    func takeCiphertext() -> [UInt8] {
-        defer { state.pointee.outputCount = 0 }
-        return Array(UnsafeBufferPointer(start: state.pointee.output, count: state.pointee.outputCount))
-    }
-
-    /// Puts bytes ahead of what is to be sent.
-    func prepend(_ bytes: [UInt8]) {
-        let rest = takeCiphertext()
-        bytes.withUnsafeBufferPointer { Self.append($0, to: state) }
-        rest.withUnsafeBufferPointer { Self.append($0, to: state) }
-    }
-
     @inline(__always)
     private static func append(_ bytes: UnsafeBufferPointer<UInt8>, to state: UnsafeMutablePointer<State>) {
         guard let address = bytes.baseAddress, bytes.count > 0 else { return }

@@ -24,12 +24,9 @@ public final class TLSSession: @unchecked Sendable {
     /// The handshake is done, and the peer is who it should be.
     public private(set) var isEstablished = false
     private var hasFailed = false
-    /// A session ticket, which nobody waits for: it leaves with the next bytes.
-    private var deferred: [UInt8] = []
-    /// Towards servers: the host that was meant.
+    /// Towards servers: the host that was meant, and the port there.
     private let host: String?
-    /// Towards servers: what a session that can be resumed is filed under.
-    private let resumptionKey: String?
+    private let port: UInt16
 
     /// For a client that begins, or is about to begin, a handshake.
     public init(accepting context: TLSContext, buffers: TLSBuffers) throws(TLSError) {
@@ -38,7 +35,7 @@ public final class TLSSession: @unchecked Sendable {
         self.context = context
         self.buffers = buffers
         host = nil
-        resumptionKey = nil
+        port = 0
         SSL_set_accept_state(session)
         useBuffers()
     }
@@ -54,7 +51,7 @@ public final class TLSSession: @unchecked Sendable {
         self.context = context
         self.buffers = buffers
         self.host = host
-        resumptionKey = host.map { "\($0):\(port)" }
+        self.port = port
         SSL_set_connect_state(session)
         useBuffers()
         guard let host else { return }
@@ -69,7 +66,7 @@ public final class TLSSession: @unchecked Sendable {
                 guard X509_VERIFY_PARAM_set1_host(parameters, host, host.utf8.count) == 1 else { throw TLSError.taken() }
             }
         }
-        if let resumptionKey, let earlier = context.session(for: resumptionKey) { SSL_set_session(session, earlier.pointer) }
+        if let earlier = context.session(for: "\(host):\(port)") { SSL_set_session(session, earlier.pointer) }
     }
 
     deinit {
@@ -120,9 +117,7 @@ public final class TLSSession: @unchecked Sendable {
                 }
                 isEstablished = true
             }
-            let result = decrypt(state)
-            sendWithTicket()
-            return result
+            return decrypt(state)
         }
     }
 
@@ -147,27 +142,9 @@ public final class TLSSession: @unchecked Sendable {
         return .plaintext(count)
     }
 
-    /// In TLS 1.3 the last thing that the accepting side says in a handshake is a ticket for the next one. It can wait for company.
-    private func sendWithTicket() {
-        guard !buffers.isEmpty else { return }
-        if !deferred.isEmpty {
-            buffers.prepend(deferred)
-            deferred = []
-        } else if context.side == .client, SSL_version(pointer) == TLS1_3_VERSION, SSL_is_init_finished(pointer) == 1, !hasSent {
-            deferred = buffers.takeCiphertext()
-        }
-    }
-
-    private var hasSent = false
-
     /// Encrypts. False: the connection has failed, or is not established.
     public func send(_ bytes: Span<UInt8>) -> Bool {
         guard isEstablished, !hasFailed else { return false }
-        hasSent = true
-        if !deferred.isEmpty {
-            buffers.prepend(deferred)
-            deferred = []
-        }
         return bytes.withUnsafeBufferPointer { bytes in
             guard let address = bytes.baseAddress, bytes.count > 0 else { return true }
             var written = 0
@@ -183,10 +160,6 @@ public final class TLSSession: @unchecked Sendable {
     /// Says that no more will come.
     public func shutdown() {
         guard isEstablished, !hasFailed else { return }
-        if !deferred.isEmpty {
-            buffers.prepend(deferred)
-            deferred = []
-        }
         if SSL_shutdown(pointer) < 0 { ERR_clear_error() }
     }
 
@@ -196,10 +169,6 @@ public final class TLSSession: @unchecked Sendable {
         let verdict = SSL_get_verify_result(pointer)
         if error.reason == "certificate verify failed", verdict != Int(X509_V_OK), let detail = X509_verify_cert_error_string(verdict) {
             error = TLSError(reason: "\(error.reason): \(String(cString: detail))")
-        }
-        if !deferred.isEmpty {
-            buffers.prepend(deferred)
-            deferred = []
         }
         return .failed(error)
     }
@@ -253,6 +222,9 @@ public final class TLSSession: @unchecked Sendable {
         return UnsafeBufferPointer(start: name, count: Int(count)).elementsEqual("postgresql".utf8)
     }
 
+    /// Whether a handshake goes on, or a part of a record is here.
+    public var isUnfinished: Bool { !isEstablished || SSL_has_pending(pointer) == 1 }
+
     /// Whether an earlier session was taken up again.
     public var isResumed: Bool { SSL_session_reused(pointer) == 1 }
 
@@ -269,8 +241,8 @@ public final class TLSSession: @unchecked Sendable {
 
     /// Towards servers: keeps the session for the next connection to the same host, if the server has sent a ticket.
     public func remember() {
-        guard let resumptionKey, isEstablished, !hasFailed, let session = SSL_get1_session(pointer) else { return }
+        guard let host, isEstablished, !hasFailed, let session = SSL_get1_session(pointer) else { return }
         let resumable = ResumableSession(taking: session)
-        if SSL_SESSION_is_resumable(session) == 1 { context.remember(resumable, for: resumptionKey) }
+        if SSL_SESSION_is_resumable(session) == 1 { context.remember(resumable, for: "\(host):\(port)") }
     }
 }

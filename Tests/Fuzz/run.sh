@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Fuzzes PostgresWire: Tests/Fuzz/run.sh [seconds for all targets together, 60 by default]
+# Fuzzes PostgresWire, TLS and the file parsers of Configuration: Tests/Fuzz/run.sh [seconds for all targets together, 60 by default]
 # Ends with 1 when a target crashes, and shows the input in base64. Leaves no file behind.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-targets=(frames readers errors startup options deallocate)
+wire_targets=(frames readers errors startup options deallocate)
+file_targets=(hba ident ldap userlist connect ini)
+tls_targets=(handshake records names pem protocols)
+targets=("${wire_targets[@]}" "${file_targets[@]}" "${tls_targets[@]}")
 seconds=${1:-60}
 share=$((seconds / ${#targets[@]}))
 ((share > 0)) || share=1
@@ -13,7 +16,17 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 swiftc -O -use-ld=lld -swift-version 6 -sanitize=fuzzer,address -parse-as-library -enable-experimental-feature Lifetimes \
-    -module-name PostgresWire -o "$work/fuzz" Sources/PostgresWire/*.swift Tests/Fuzz/FuzzWire.swift
+    -module-name PostgresWire -o "$work/fuzz-wire" Sources/PostgresWire/*.swift Tests/Fuzz/FuzzWire.swift
+swiftc -O -use-ld=lld -swift-version 6 -sanitize=fuzzer,address -parse-as-library -enable-experimental-feature Lifetimes \
+    -module-name Configuration -o "$work/fuzz-files" Sources/Configuration/*.swift Tests/Fuzz/FuzzConfiguration.swift
+
+swiftc -O -swift-version 6 -parse-as-library -sanitize=address -emit-module -emit-module-path "$work/Locking.swiftmodule" -emit-object \
+    -module-name Locking -wmo -o "$work/locking.o" Sources/Locking/*.swift
+swiftc -O -use-ld=lld -swift-version 6 -sanitize=fuzzer,address -parse-as-library -enable-experimental-feature Lifetimes -I "$work" \
+    -I Sources/COpenSSL -module-name TLS -o "$work/fuzz-tls" Sources/TLS/*.swift Tests/Fuzz/FuzzTLS.swift "$work/locking.o"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/key.pem" -out "$work/certificate.pem" -days 2 \
+    -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1,DNS:*.example 2>"$work/log"
+export FUZZ_CERTIFICATE=$work/certificate.pem FUZZ_KEY=$work/key.pem
 
 # seed TARGET FORMAT: one more input for that target, as printf writes it
 count=0
@@ -47,10 +60,34 @@ seed deallocate '/* a /* b */ */ deallocate all -- c'
 seed deallocate 'DISCARD ALL'
 seed deallocate 'SAVEPOINT _per_query_svp_;DEALLOCATE "x";RELEASE _per_query_svp_'
 
+seed hba 'local all all peer map=m\nhost all,x "u" 1.2.3.4/8 md5 # c\nhostssl @f +g ::1/128 cert\n'
+seed hba 'host all all 10.0.0.0 255.0.0.0 ldap ldapserver=h ldapprefix="a b"\n'
+seed ident 'm os db\nm "a b" all # c\n'
+# shellcheck disable=SC2016
+seed ldap 'ldapserver="a b" ldapport=1 ldapbasedn="dc=x" ldapsearchfilter=(uid=$username)'
+seed ldap 'ldapurl=ldaps://[::1]:636/dc=x%%20y?uid?sub?(a=b)'
+seed userlist '"a" "md5"\n; c\n"b""c" ""\n'
+seed connect "host=h dbname='it''s' port=1"
+seed ini '[pgbouncer]\nlisten_port = 1\nauth_type = hba\nauth_hba_file = f\nauth_file = f\n[databases]\n* = host=a\n[users]\nu = pool_mode=session\n'
+seed ini '%%include f\n[pgbouncer]\n'
+seed handshake '\200\26\3\1\0\5\1\0\0\1\0'
+seed handshake '\201\26\3\3\0\4\2\0\0\0'
+seed records '\12\3\27\3\3\0\24aaaaaaaaaaaaaaaaaaaa'
+seed protocols 'tlsv1.2,!tlsv1.3:secure'
+mkdir -p "$work/names" "$work/pem"
+openssl x509 -in "$work/certificate.pem" -outform DER -out "$work/names/1"
+cp "$work/certificate.pem" "$work/pem/1"
+cp "$work/key.pem" "$work/pem/2"
+
 failed=0
 for target in "${targets[@]}"; do
     echo "== $target"
-    if FUZZ_TARGET=$target "$work/fuzz" "$work/$target" -max_total_time="$share" -max_len=2048 -timeout=5 -detect_leaks=0 \
+    case " ${wire_targets[*]} | ${file_targets[*]} " in
+    *" $target "*"|"*) program=$work/fuzz-wire ;;
+    *"|"*" $target "*) program=$work/fuzz-files ;;
+    *) program=$work/fuzz-tls ;;
+    esac
+    if FUZZ_TARGET=$target "$program" "$work/$target" -max_total_time="$share" -max_len=2048 -timeout=5 -detect_leaks=0 \
         -artifact_prefix="$work/crash-" >"$work/log" 2>&1; then
         grep '^Done' "$work/log"
     else

@@ -44,18 +44,6 @@ import Testing
         #expect(String(decoding: talk.atServer, as: UTF8.self) == (0..<1000).map { "message \($0) " }.joined())
     }
 
-    @Test func theTicketWaitsForCompany() throws {
-        let (server, client) = try Self.contexts()
-        let talk = try Conversation(server, client)
-        talk.run()
-        // Nothing is on its way to the client until somebody has something to say.
-        #expect(talk.client.isEstablished && talk.toClient.isEmpty)
-        talk.sendFromServer([1])
-        #expect(talk.toClient.count > 100)
-        talk.run()
-        #expect(talk.atClient == [1])
-    }
-
     @Test(arguments: ["tlsv1.2", "tlsv1.3"]) func sessionsAreResumed(version: String) throws {
         let (server, client) = try Self.contexts(server: { $0.protocols = version })
         for round in 0..<3 {
