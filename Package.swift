@@ -23,6 +23,10 @@ let package = Package(
     name: "sluice",
     products: [
         .executable(name: "sluice", targets: ["sluice"]),
+        // For Benchmarks/, a package of its own: what it needs burdens nobody who only builds Sluice.
+        .library(name: "Workloads", targets: ["Workloads"]),
+        .library(name: "CLibevent", targets: ["CLibevent"]),
+        .library(name: "CLibpq", targets: ["CLibpq"]),
         .executable(name: "sluicectl", targets: ["sluicectl"]),
     ],
     traits: [
@@ -100,6 +104,10 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             cSettings: gnu, swiftSettings: strict),
+
+        // What a transaction costs, counted in instructions (Benchmarks/instructions.py), and the same for wall clocks (Benchmarks/Micro).
+        .target(name: "Workloads", dependencies: ["PoolCore", "PostgresWire"], path: "Benchmarks/Workloads", swiftSettings: strict),
+        .executableTarget(name: "instructions", dependencies: ["Workloads"], path: "Benchmarks/Instructions", swiftSettings: strict),
 
         .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),
         .testTarget(name: "TLSTests", dependencies: ["TLS"], cSettings: gnu, swiftSettings: strict),

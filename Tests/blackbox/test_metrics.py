@@ -366,8 +366,7 @@ def test_json_log_has_one_object_a_line(make_pooler, workers):
 def test_log_format_changes_at_a_reload(make_pooler):
     pooler = make_pooler()
     pooler.reload(log_format="json")
-    pooler.connect().close()
-    wait_until(lambda: '"message":' in pooler.log(), pooler.log)
+    wait_until(lambda: pooler.connect().close() or '"message":' in pooler.log(), pooler.log)
     pooler.reload(log_format="text")
     before = len(pooler.log())
     pooler.connect().close()
