@@ -1,7 +1,7 @@
 # Two commands for newcomers: `make run` and `make test`. The rest is in `make help`.
 # Each target installs the Debian packages that it needs and does not find (scripts/packages).
 
-.PHONY: help build run test test-drivers test-tsan fuzz docs format lint clean
+.PHONY: help build run test test-drivers test-tsan fuzz bench bench-micro docs format lint clean
 
 SWIFT_SOURCES := $(wildcard Package.swift Sources Tests Benchmarks)
 SHELL_SCRIPTS := $(wildcard scripts/*.sh .ci/run Tests/*/*.sh)
@@ -34,6 +34,15 @@ fuzz: ## The fuzzers, for FUZZ_SECONDS=600
 	@scripts/install.sh build
 	Tests/Fuzz/run.sh $(or $(FUZZ_SECONDS),600)
 
+bench: ## Compare with PgBouncer, pgpool2 and a bare relay, and write docs/benchmarks.md (a quarter of an hour)
+	@scripts/bench.sh
+
+bench-micro: ## Microbenchmarks of framer, machines and prepared statements: times, then instructions against their thresholds
+	@scripts/install.sh build test
+	swift package --package-path Benchmarks/Micro benchmark --no-progress
+	swift build -c release --product instructions
+	Benchmarks/instructions.py
+
 docs: build ## Write docs/configuration.md, Config/sluice.ini and docs/metrics.md anew, from the tables in the program
 	@mkdir -p Config
 	.build/release/sluice --print-configuration-reference markdown > docs/configuration.md
@@ -49,4 +58,4 @@ lint: ## Complain about format and shell scripts
 	shellcheck $(SHELL_SCRIPTS)
 
 clean: ## Remove everything that was built
-	rm -rf .build .build-* .venv-tests
+	rm -rf .build .build-* .venv-tests Benchmarks/.build Benchmarks/Micro/.build

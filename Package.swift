@@ -23,7 +23,16 @@ let package = Package(
     name: "sluice",
     products: [
         .executable(name: "sluice", targets: ["sluice"]),
+        // For Benchmarks/, a package of its own: what it needs burdens nobody who only builds Sluice.
+        .library(name: "Workloads", targets: ["Workloads"]),
+        .library(name: "CLibevent", targets: ["CLibevent"]),
+        .library(name: "CLibpq", targets: ["CLibpq"]),
         .executable(name: "sluicectl", targets: ["sluicectl"]),
+    ],
+    traits: [
+        .trait(name: "PAM", description: "auth_type = pam, through libpam"),
+        .trait(name: "LDAP", description: "auth_type = ldap, through libldap"),
+        .default(enabledTraits: ["PAM", "LDAP"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -35,6 +44,12 @@ let package = Package(
         .systemLibrary(name: "CLibevent", pkgConfig: "libevent_core", providers: [.apt(["libevent-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CPAM", pkgConfig: "pam", providers: [.apt(["libpam0g-dev"])]),
+        .systemLibrary(name: "CLDAP", pkgConfig: "ldap", providers: [.apt(["libldap-dev"])]),
+        .target(
+            name: "PAM", dependencies: [.target(name: "CPAM", condition: .when(traits: ["PAM"]))], cSettings: gnu, swiftSettings: strict),
+        .target(
+            name: "LDAP", dependencies: [.target(name: "CLDAP", condition: .when(traits: ["LDAP"]))], cSettings: gnu, swiftSettings: strict),
         .systemLibrary(name: "CSignalDescriptor"),
         .target(name: "PostgresClient", dependencies: ["CLibpq"], cSettings: gnu, swiftSettings: strict),
         .target(name: "Terminal", dependencies: ["CSignalDescriptor"], cSettings: gnu, swiftSettings: strict),
@@ -67,8 +82,7 @@ let package = Package(
             name: "Pooler",
             dependencies: [
                 "Monitoring", "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "Statistics", "EventLoop", "TLS",
-                "Bytes",
-                "Locking",
+                "PAM", "LDAP", "Bytes", "Locking",
                 .product(name: "Logging", package: "swift-log"),
             ], cSettings: gnu, swiftSettings: strict + fast),
 
@@ -88,6 +102,10 @@ let package = Package(
             ],
             cSettings: gnu, swiftSettings: strict),
 
+        // What a transaction costs, counted in instructions (Benchmarks/instructions.py), and the same for wall clocks (Benchmarks/Micro).
+        .target(name: "Workloads", dependencies: ["PoolCore", "PostgresWire"], path: "Benchmarks/Workloads", swiftSettings: strict),
+        .executableTarget(name: "instructions", dependencies: ["Workloads"], path: "Benchmarks/Instructions", swiftSettings: strict),
+
         .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),
         .testTarget(name: "TLSTests", dependencies: ["TLS"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "AuthenticationTests", dependencies: ["Authentication"], swiftSettings: strict),
@@ -96,7 +114,7 @@ let package = Package(
         .testTarget(name: "PoolCoreTests", dependencies: ["PoolCore"], swiftSettings: strict),
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: strict),
         .testTarget(name: "MonitoringTests", dependencies: ["Monitoring", "Statistics", "EventLoop"], swiftSettings: strict),
-        .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], cSettings: gnu, swiftSettings: strict),
+        .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "Locking"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "sluicectlTests", dependencies: ["sluicectl", "Terminal", "PostgresClient"], swiftSettings: strict),
     ]
 )

@@ -46,6 +46,20 @@ if [[ " ${missing[*]} " == *" postgresql "* && ! -e $settings ]]; then
     echo "create_main_cluster = false" | "${root[@]}" tee "$settings" >/dev/null
 fi
 
+<<<<<<< HEAD
+# Nor do Debian's pgbouncer and pgpool2, which start themselves. Where somebody has said already what may start, that holds.
+policy=/usr/sbin/policy-rc.d
+if [[ " ${missing[*]} " =~ " pg"(bouncer|pool2)" " && ! -e $policy ]]; then
+    printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
+    "${root[@]}" chmod 755 "$policy"
+    trap '"${root[@]}" rm -f "$policy"' EXIT
+=======
+# Likewise slapd: without a configuration of its own it does not run; the tests bring theirs.
+if [[ " ${missing[*]} " == *" slapd "* ]]; then
+    echo "slapd slapd/no_configuration boolean true" | "${root[@]}" debconf-set-selections
+>>>>>>> main
+fi
+
 quiet=(env DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1)
 "${root[@]}" "${quiet[@]}" apt-get update -qq
 "${root[@]}" "${quiet[@]}" apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null

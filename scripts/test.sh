@@ -43,9 +43,14 @@ read -ra pytest_flags <<<"${PYTEST_FLAGS:-}"
 step "packages" scripts/install.sh build postgres test
 step "build: unit tests" swift build --build-tests
 step "build: release" swift build -c release --product sluice
+step "build: instruction counts" swift build -c release --product instructions
+step "build: sluicebench" swift build --package-path Benchmarks --build-tests
 step "build: sluicectl" swift build -c release --product sluicectl
 step "unit tests" swift test --skip-build || true
+step "unit tests of sluicebench" swift test --package-path Benchmarks --skip-build || true
+step "instruction counts" Benchmarks/instructions.py || true
 step "fuzzers" Tests/Fuzz/run.sh "${FUZZ_SECONDS:-60}" || true
 step "PgBouncer's example files" scripts/pgbouncer-files.sh || true
 step "python environment" scripts/venv.sh
+step "sluicebench" .venv-tests/bin/pytest Tests/bench -q || true
 step "black-box tests" .venv-tests/bin/pytest Tests/blackbox -q "${pytest_flags[@]}" || true

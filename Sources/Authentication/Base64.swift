@@ -1,13 +1,30 @@
 /// Base64 (RFC 4648, section 4) with padding, as SCRAM uses it.
 public enum Base64 {
-    private static let alphabet = [UInt8]("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     private static let padding = UInt8(ascii: "=")
 
-    private static let values: [UInt8?] = {
-        var values = [UInt8?](repeating: nil, count: 256)
-        for (value, character) in alphabet.enumerated() { values[Int(character)] = UInt8(value) }
-        return values
-    }()
+    /// The digit for six bits. Ranges instead of a table: a login encodes a few dozen bytes, and a table would be cold.
+    @inline(__always)
+    private static func digit(_ value: UInt32) -> UInt8 {
+        let value = UInt8(truncatingIfNeeded: value & 63)
+        switch value {
+        case 0..<26: return UInt8(ascii: "A") &+ value
+        case 26..<52: return UInt8(ascii: "a") &+ value &- 26
+        case 52..<62: return UInt8(ascii: "0") &+ value &- 52
+        default: return value == 62 ? UInt8(ascii: "+") : UInt8(ascii: "/")
+        }
+    }
+
+    @inline(__always)
+    private static func value(_ digit: UInt8) -> UInt32? {
+        switch digit {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(digit &- UInt8(ascii: "A"))
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt32(digit &- UInt8(ascii: "a")) &+ 26
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(digit &- UInt8(ascii: "0")) &+ 52
+        case UInt8(ascii: "+"): 62
+        case UInt8(ascii: "/"): 63
+        default: nil
+        }
+    }
 
     /// The encoding as ASCII bytes, without line breaks.
     public static func encode(_ bytes: [UInt8]) -> [UInt8] {
@@ -20,7 +37,7 @@ public enum Base64 {
             if count > 1 { group |= UInt32(bytes[index + 1]) << 8 }
             if count > 2 { group |= UInt32(bytes[index + 2]) }
             for position in 0..<4 {
-                text.append(position <= count ? alphabet[Int(group >> (18 - 6 * UInt32(position)) & 63)] : padding)
+                text.append(position <= count ? digit(group >> (18 - 6 * UInt32(position))) : padding)
             }
             index += 3
         }
@@ -36,15 +53,17 @@ public enum Base64 {
     /// no other character (white space included), unused bits zero.
     public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
         guard text.count.isMultiple(of: 4) else { return nil }
-        let digits = text.prefix { $0 != padding }
-        let padded = text.count - digits.count
-        guard padded <= 2, text.suffix(padded).allSatisfy({ $0 == padding }) else { return nil }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count / 4 * 3)
+        var padded = 0
         var bits: UInt32 = 0
         var bitCount: UInt32 = 0
-        for digit in digits {
-            guard let value = values[Int(digit)] else { return nil }
+        for digit in text {
+            if digit == padding {
+                padded += 1
+                continue
+            }
+            guard padded == 0, let value = value(digit) else { return nil }
             bits = bits << 6 | UInt32(value)
             bitCount += 6
             if bitCount >= 8 {
@@ -53,6 +72,6 @@ public enum Base64 {
                 bits &= (1 << bitCount) - 1
             }
         }
-        return bits == 0 ? bytes : nil
+        return bits == 0 && padded <= 2 ? bytes : nil
     }
 }

@@ -13,6 +13,10 @@ public enum LoginMethod: String, Sendable, Equatable, CaseIterable {
     /// PostgreSQL's MD5 method; SCRAM for users whose secret is a SCRAM secret.
     case md5
     case scramSHA256 = "scram-sha-256"
+    /// The password in clear text, for the system's PAM stack to judge.
+    case pam
+    /// The password in clear text, for a directory to judge.
+    case ldap
 }
 
 /// The random numbers of one login, from outside so that the machine itself is deterministic.
@@ -60,6 +64,12 @@ public struct ClientLogin: Sendable {
         case accepted(saslFinal: [UInt8]?, keys: SCRAMKeys?)
         /// Send the error and close.
         case rejected(LoginRejection)
+        /// Run this, which takes milliseconds, where it delays nobody else, and call ``derived(_:)`` with the outcome. Until then
+        /// the client has nothing to say.
+        case derive(KeyDerivation)
+        /// Ask whoever judges passwords for this method, and call ``checked(_:)`` with the verdict. Until then the client has nothing
+        /// to say.
+        case check(password: [UInt8])
     }
 
     private enum State {
@@ -68,6 +78,11 @@ public struct ClientLogin: Sendable {
         case awaitingMD5
         case awaitingSASLInitialResponse
         case awaitingSASLResponse(SCRAMServerExchange)
+        /// The secret is being derived that this client-first-message will be answered with.
+        case deriving(clientFirst: [UInt8], SCRAMChannel)
+        /// The typed password is being hashed for a comparison with this secret.
+        case verifying(SCRAMSecret)
+        case checking
         case over
     }
 
@@ -79,6 +94,8 @@ public struct ClientLogin: Sendable {
     /// The SCRAM secret of a plain password, present after the exchange needed one. Deriving it costs PBKDF2: keep it beside the
     /// password and hand it to the next login of that user.
     public private(set) var derivedSecret: SCRAMSecret?
+    /// Whether this very login had to derive it.
+    public private(set) var hasDerived = false
 
     private let method: LoginMethod
     private let secret: StoredSecret?
@@ -116,7 +133,7 @@ public struct ClientLogin: Sendable {
             return accept()
         case .trust:
             return secret == nil ? reject("no such user") : accept()
-        case .plain:
+        case .plain, .pam, .ldap:
             state = .awaitingCleartext
             return .send(.cleartextPassword)
         case .md5:
@@ -131,7 +148,7 @@ public struct ClientLogin: Sendable {
     /// Takes the body of a PasswordMessage (PasswordMessage, SASLInitialResponse and SASLResponse share the tag `p`).
     public mutating func receivedPassword(_ body: [UInt8]) -> Step {
         switch state {
-        case .notStarted, .over: return reject("unexpected password message")
+        case .notStarted, .deriving, .verifying, .checking, .over: return reject("unexpected password message")
         case .awaitingCleartext, .awaitingMD5: return receivedPasswordText(body)
         case .awaitingSASLInitialResponse: return receivedSASLInitialResponse(body)
         case .awaitingSASLResponse(let exchange): return receivedSASLResponse(body, exchange)
@@ -143,6 +160,10 @@ public struct ClientLogin: Sendable {
         let password = Array(body.dropLast())
         guard !password.isEmpty else { return reject("empty password", clientText: "empty password returned by client") }
         guard password.count <= Self.maximumPasswordSize else { return reject("password too long", clientText: "password too long") }
+        if method == .pam || method == .ldap {
+            state = .checking
+            return .check(password: password)
+        }
         guard let secret else { return reject("no such user") }
         if case .awaitingMD5 = state {
             let isRight = MD5Password.verify(answer: password, user: user, secret: secret, salt: randomness.md5Salt)
@@ -157,9 +178,30 @@ public struct ClientLogin: Sendable {
             let typed = MD5Password.secret(user: user, password: password)
             return constantTimeEqual(Array(typed.utf8), Array(digest.utf8)) ? accept() : reject(wrongPasswordReason)
         case .scram(let stored):
-            guard let keys = stored.verify(password: password) else { return reject(wrongPasswordReason) }
-            return accept(keys: keys)
+            state = .verifying(stored)
+            return .derive(KeyDerivation(password: password, salt: stored.salt, iterations: stored.iterations))
         }
+    }
+
+    /// Takes the outcome of the derivation that ``Step/derive(_:)`` asked for.
+    public mutating func derived(_ salted: SaltedPassword) -> Step {
+        switch state {
+        case .verifying(let stored):
+            guard stored.isMade(of: salted) else { return reject(wrongPasswordReason) }
+            return accept(keys: salted.keys)
+        case .deriving(let clientFirst, let channel):
+            derivedSecret = salted.secret
+            hasDerived = true
+            return answer(clientFirst, channel)
+        default:
+            return reject("a derivation that nobody asked for")
+        }
+    }
+
+    /// Takes the verdict that ``Step/check(password:)`` asked for: nil when the password is right, else the particulars for the log.
+    public mutating func checked(_ failure: String?) -> Step {
+        guard case .checking = state else { return reject("a verdict that nobody asked for") }
+        return failure.map { reject($0) } ?? accept()
     }
 
     /// SASLInitialResponse: mechanism, NUL, length as Int32, that many bytes.
@@ -171,9 +213,19 @@ public struct ClientLogin: Sendable {
         let rest = body[(end + 1)...]
         let length = rest.prefix(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
         guard rest.count >= 4, rest.count - 4 == Int(length) else { return reject("malformed SASLInitialResponse") }
+        let clientFirst = Array(rest.dropFirst(4))
+        if case .plain(let password) = secret, derivedSecret == nil {
+            state = .deriving(clientFirst: clientFirst, channel)
+            let salt = SCRAMSecret.fixedSalt(user: user, key: randomness.processKey)
+            return .derive(KeyDerivation(password: Array(password.utf8), salt: salt, iterations: iterations))
+        }
+        return answer(clientFirst, channel)
+    }
+
+    private mutating func answer(_ clientFirst: [UInt8], _ channel: SCRAMChannel) -> Step {
         var exchange = makeExchange(channel)
         do throws(SCRAMError) {
-            let answer = try exchange.clientFirst(Array(rest.dropFirst(4)))
+            let answer = try exchange.clientFirst(clientFirst)
             state = .awaitingSASLResponse(exchange)
             return .send(.saslContinue(answer))
         } catch {
@@ -201,18 +253,14 @@ public struct ClientLogin: Sendable {
     }
 
     /// The exchange for the user's secret; a mock where there is none that SCRAM could use.
-    private mutating func makeExchange(_ channel: SCRAMChannel) -> SCRAMServerExchange {
+    private func makeExchange(_ channel: SCRAMChannel) -> SCRAMServerExchange {
         switch secret {
         case .scram(let stored):
             return SCRAMServerExchange(secret: stored, isMock: false, nonce: randomness.scramNonce, channel: channel)
-        case .plain(let password):
-            let secret =
-                derivedSecret
-                ?? SCRAMSecret.derive(
-                    password: password, salt: SCRAMSecret.fixedSalt(user: user, key: randomness.processKey), iterations: iterations)
-            derivedSecret = secret
-            return SCRAMServerExchange(secret: secret, isMock: false, nonce: randomness.scramNonce, channel: channel)
-        case .none?, .md5, nil:
+        case .plain, .none?, .md5, nil:
+            if let derivedSecret {
+                return SCRAMServerExchange(secret: derivedSecret, isMock: false, nonce: randomness.scramNonce, channel: channel)
+            }
             let mock = SCRAMSecret.mock(user: user, key: randomness.processKey, iterations: iterations)
             return SCRAMServerExchange(secret: mock, isMock: true, nonce: randomness.scramNonce, channel: channel)
         }
@@ -233,6 +281,8 @@ public struct ClientLogin: Sendable {
         case .any, .trust: "\"trust\" authentication failed"
         case .plain, .md5: "password authentication failed"
         case .scramSHA256: "SASL authentication failed"
+        case .pam: "PAM authentication failed"
+        case .ldap: "LDAP authentication failed"
         }
     }
 

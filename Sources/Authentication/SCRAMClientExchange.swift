@@ -78,6 +78,14 @@ public struct SCRAMClientExchange: Sendable {
 
     private var clientFirstBare: [UInt8] { "n=,r=".utf8 + nonce }
 
+    /// The derivation that answering this server-first-message takes; nil where the credential needs none. The exchange stays as it
+    /// is: with the outcome in the cache, ``serverFirst(_:cache:)`` costs nothing.
+    public func derivation(for message: [UInt8]) throws(SCRAMError) -> KeyDerivation? {
+        guard case .awaitingServerFirst = state, case .password(let password) = credential else { return nil }
+        let challenge = try Challenge(message, clientNonce: nonce)
+        return KeyDerivation(password: password, salt: challenge.salt, iterations: challenge.iterations)
+    }
+
     /// Reads the server-first-message and answers with the client-final-message, running PBKDF2 if the credential is a password.
     public mutating func serverFirst(_ message: [UInt8]) throws(SCRAMError) -> [UInt8] {
         try serverFirst(message) { password, salt, iterations in

@@ -78,8 +78,11 @@ public struct SCRAMSecret: Sendable, Equatable {
     /// - Returns: the keys of the password, or nil when it is wrong.
     public func verify(password: [UInt8]) -> SCRAMKeys? {
         let salted = SaltedPassword.derive(password: password, salt: salt, iterations: iterations)
-        return constantTimeEqual(salted.secret.storedKey, storedKey) ? salted.keys : nil
+        return isMade(of: salted) ? salted.keys : nil
     }
+
+    /// Whether a password belongs to this secret, of which PBKDF2 made `salted` with this salt and count.
+    func isMade(of salted: SaltedPassword) -> Bool { constantTimeEqual(salted.secret.storedKey, storedKey) }
 }
 
 extension SCRAMSecret: CustomStringConvertible, CustomDebugStringConvertible {

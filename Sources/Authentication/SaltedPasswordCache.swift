@@ -2,12 +2,6 @@
 ///
 /// A value without a lock: give each worker its own. When full it forgets the entry that was unused for longest.
 public struct SaltedPasswordCache: Sendable {
-    private struct Key: Hashable {
-        let password: [UInt8]
-        let salt: [UInt8]
-        let iterations: Int
-    }
-
     private struct Entry {
         let salted: SaltedPassword
         var lastUse: UInt64
@@ -15,7 +9,7 @@ public struct SaltedPasswordCache: Sendable {
 
     /// The most entries it holds.
     public let capacity: Int
-    private var entries: [Key: Entry] = [:]
+    private var entries: [KeyDerivation: Entry] = [:]
     private var uses: UInt64 = 0
 
     /// - Parameter capacity: entries to keep, at least 1.
@@ -26,19 +20,31 @@ public struct SaltedPasswordCache: Sendable {
     /// The number of entries held now.
     public var count: Int { entries.count }
 
-    /// The remembered outcome, or the outcome computed now and remembered.
-    public mutating func saltedPassword(password: [UInt8], salt: [UInt8], iterations: Int) -> SaltedPassword {
+    /// The remembered outcome of this derivation.
+    public mutating func known(_ derivation: KeyDerivation) -> SaltedPassword? {
+        guard let known = entries[derivation]?.salted else { return nil }
         uses += 1
-        let key = Key(password: password, salt: salt, iterations: iterations)
-        if let known = entries[key]?.salted {
-            entries[key]?.lastUse = uses
-            return known
-        }
-        if entries.count >= capacity, let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse })?.key {
+        entries[derivation]?.lastUse = uses
+        return known
+    }
+
+    /// Remembers the outcome of a derivation.
+    public mutating func remember(_ salted: SaltedPassword, of derivation: KeyDerivation) {
+        if entries[derivation] == nil, entries.count >= capacity,
+            let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse })?.key
+        {
             entries[oldest] = nil
         }
-        let salted = SaltedPassword.derive(password: password, salt: salt, iterations: iterations)
-        entries[key] = Entry(salted: salted, lastUse: uses)
+        uses += 1
+        entries[derivation] = Entry(salted: salted, lastUse: uses)
+    }
+
+    /// The remembered outcome, or the outcome computed now and remembered.
+    public mutating func saltedPassword(password: [UInt8], salt: [UInt8], iterations: Int) -> SaltedPassword {
+        let derivation = KeyDerivation(password: password, salt: salt, iterations: iterations)
+        if let known = known(derivation) { return known }
+        let salted = derivation.run()
+        remember(salted, of: derivation)
         return salted
     }
 

@@ -28,14 +28,6 @@ public enum AuthType: String, Sendable, Equatable, CaseIterable {
     case pam
     /// SCRAM-SHA-256 only.
     case scramSHA256 = "scram-sha-256"
-
-    /// Whether Sluice can authenticate a client this way; logins that need another way are refused.
-    public var isBuilt: Bool {
-        switch self {
-        case .any, .trust, .plain, .md5, .scramSHA256: true
-        case .cert, .hba, .ldap, .pam: false
-        }
-    }
 }
 
 /// How TLS is begun with a server (`sslnegotiation`).

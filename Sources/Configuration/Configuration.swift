@@ -15,6 +15,10 @@ public struct Configuration: Sendable, Equatable {
     public var peers: [Int: Peer] = [:]
     /// The users of `auth_file`.
     public var userList = UserList()
+    /// The rules of `auth_hba_file`; empty unless `auth_type` is `hba`.
+    public var hostRules = HostRules()
+    /// The maps of `auth_ident_file`; empty unless `auth_type` is `hba`.
+    public var identMaps = IdentMaps()
     /// What an operator should know, one line each, in the order of the file.
     public var warnings: [String] = []
     /// The file that was read; nil for a configuration made otherwise.
@@ -23,8 +27,8 @@ public struct Configuration: Sendable, Equatable {
     /// All defaults: no database, no user, no listener but the Unix socket.
     public init() {}
 
-    /// Reads the file at `path`, all that it includes, and the `auth_file` that it names. Stops at the first error. A missing
-    /// or broken `auth_file` is a warning, because PgBouncer starts without it.
+    /// Reads the file at `path`, all that it includes, and the files of users and rules that it names. Stops at the first error. A
+    /// missing or broken `auth_file` is a warning, because PgBouncer starts without it.
     public static func load(path: String, read: @escaping FileReader) throws(ConfigurationError) -> Configuration {
         var loader = ConfigurationLoader(path: path, read: read)
         return try loader.load()

@@ -54,6 +54,7 @@ struct ConfigurationLoader {
         try checkNegotiation()
         if configuration.settings.conffile?.isEmpty ?? true { configuration.settings.conffile = path }
         loadUserList()
+        try loadAccessFiles()
         return configuration
     }
 
@@ -152,10 +153,6 @@ struct ConfigurationLoader {
         }
         settingsGiven.insert(key)
         if let warning = specification.warning { warn(warning, at: place) }
-        let authType = configuration.settings.authType
-        if key == "auth_type", !authType.isBuilt {
-            warn("auth_type \"\(authType.rawValue)\" is accepted but not built yet, so logins that need it are refused", at: place)
-        }
     }
 
     private mutating func database(_ name: String, _ value: String, at place: Place) throws(ConfigurationError) {
@@ -237,6 +234,36 @@ struct ConfigurationLoader {
             if let warning = configuration.userList.warning { configuration.warnings.append(warning) }
         } catch {
             configuration.warnings.append("auth_file is not read: \(error.description)")
+        }
+    }
+
+    /// The rules and maps of `auth_type = hba`. Without the rules nobody would be let in, so a file that can't be read is an error; a
+    /// line that is not understood is a warning.
+    private mutating func loadAccessFiles() throws(ConfigurationError) {
+        let settings = configuration.settings
+        if settings.authType == .ldap { try checkLDAPOptions() }
+        if settings.authType == .cert, settings.clientTlsSslmode != .verifyFull || settings.clientTlsCaFile.isEmpty {
+            throw ConfigurationError(
+                file: path, key: "auth_type", message: "\"cert\" needs client_tls_sslmode = verify-full and a client_tls_ca_file")
+        }
+        guard settings.authType == .hba else { return }
+        guard !settings.authHbaFile.isEmpty else {
+            throw ConfigurationError(file: path, key: "auth_hba_file", message: "auth_type \"hba\" needs a file of rules")
+        }
+        let rules = try read(settings.authHbaFile)
+        configuration.hostRules = HostRules(parsing: rules, file: settings.authHbaFile, read: read)
+        configuration.warnings += configuration.hostRules.warnings
+        guard let file = settings.authIdentFile, !file.isEmpty else { return }
+        configuration.identMaps = IdentMaps(parsing: try read(file), file: file)
+        configuration.warnings += configuration.identMaps.warnings
+    }
+
+    private func checkLDAPOptions() throws(ConfigurationError) {
+        guard let text = configuration.settings.authLdapOptions else { return }
+        do throws(InvalidValue) {
+            _ = try LDAPOptions(parsing: text)
+        } catch {
+            throw ConfigurationError(file: path, key: "auth_ldap_options", message: error.message)
         }
     }
 }

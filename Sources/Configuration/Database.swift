@@ -105,9 +105,9 @@ extension SettingsTable {
         .port("port", \.port, "5432", "Port of the server."),
         .string("user", \.forcedUser, "the client's user", "Server user for all clients of this database, in one pool."),
         .string("password", \.password, "secret of that user in `auth_file`", "Password of `user`."),
-        .string("auth_user", \.authUser, "`auth_user`", isBuilt: false, "User that runs `auth_query`."),
-        .string("auth_query", \.authQuery, "`auth_query`", isBuilt: false, "Query that looks up a user's name and secret."),
-        .custom("auth_dbname", .string, "`auth_dbname`", isBuilt: false, "Database that `auth_query` runs in.") {
+        .string("auth_user", \.authUser, "`auth_user`", "User that runs `auth_query`."),
+        .string("auth_query", \.authQuery, "`auth_query`", "Query that looks up a user's name and secret."),
+        .custom("auth_dbname", .string, "`auth_dbname`", "Database that `auth_query` runs in.") {
             text, database throws(InvalidValue) in
             try Names.checkNotReserved(text)
             database.authDatabase = text

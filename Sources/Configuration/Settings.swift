@@ -99,7 +99,7 @@ public struct Settings: Sendable, Equatable {
 
     // MARK: Who may come in
 
-    /// How clients prove who they are; logins by cert, hba, ldap and pam are refused so far.
+    /// How clients prove who they are.
     public var authType: AuthType = .md5
     /// File of user names and secrets; read at start and reload.
     public var authFile: String?

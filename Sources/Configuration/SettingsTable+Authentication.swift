@@ -1,17 +1,17 @@
 extension SettingsTable {
     /// Who may come in.
     static let authentication: [SettingSpecification] = [
-        .choice("auth_type", \.authType, "md5", "How clients prove who they are; logins by cert, hba, ldap and pam are refused so far."),
+        .choice("auth_type", \.authType, "md5", "How clients prove who they are."),
         .string("auth_file", \.authFile, "File of user names and secrets; read at start and reload."),
-        .string("auth_hba_file", \.authHbaFile, "", support: .notBuilt, "Rules for `auth_type = hba`; read at start and reload."),
-        .string("auth_ident_file", \.authIdentFile, support: .notBuilt, "Maps from system or certificate names to database users."),
-        .string("auth_ldap_options", \.authLdapOptions, support: .notBuilt, "Options for `auth_type = ldap`."),
+        .string("auth_hba_file", \.authHbaFile, "", "Rules for `auth_type = hba`; read at start and reload."),
+        .string("auth_ident_file", \.authIdentFile, "Maps from system or certificate names to database users."),
+        .string("auth_ldap_options", \.authLdapOptions, "Options for `auth_type = ldap`."),
         .string(
-            "auth_query", \.authQuery, Settings().authQuery, scopes: [.global, .database], support: .notBuilt,
+            "auth_query", \.authQuery, Settings().authQuery, scopes: [.global, .database],
             "Query that looks up a user's name and secret; the user name is its parameter."),
-        .string("auth_user", \.authUser, scopes: [.global, .database], support: .notBuilt, "User that runs `auth_query`."),
+        .string("auth_user", \.authUser, scopes: [.global, .database], "User that runs `auth_query`."),
         .string(
-            "auth_dbname", \.authDbname, scopes: [.global, .database], support: .notBuilt, check: Names.checkNotReserved,
+            "auth_dbname", \.authDbname, scopes: [.global, .database], check: Names.checkNotReserved,
             "Database that `auth_query` runs in."),
         .list("admin_users", \.adminUsers, "", splitsAtBlanks: true, support: .notBuilt, "Users who may run every console command."),
         .list("stats_users", \.statsUsers, "", splitsAtBlanks: true, support: .notBuilt, "Users who may run SHOW commands on the console."),

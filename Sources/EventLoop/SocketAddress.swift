@@ -109,6 +109,15 @@ public struct SocketAddress: Sendable, Hashable {
         isUnix || bytes.count < 4 ? 0 : UInt16(bytes[2]) << 8 | UInt16(bytes[3])
     }
 
+    /// The 4 or 16 bytes of the IP address, in network byte order; empty for Unix sockets.
+    public var addressBytes: [UInt8] {
+        switch family {
+        case AF_INET where bytes.count >= 8: Array(bytes[4..<8])
+        case AF_INET6 where bytes.count >= 24: Array(bytes[8..<24])
+        default: []
+        }
+    }
+
     /// As log lines show it: `127.0.0.1:5432`, `[::1]:5432`, `unix`.
     public var description: String {
         if isUnix { return "unix" }

@@ -5,16 +5,21 @@ public struct CapacityLedger: Sendable {
     public struct PoolKey: Hashable, Sendable {
         public let database: String
         public let user: String
+        /// The pool in which `user` runs `auth_query`. Clients that log in as the same user have another one, so that nothing they do
+        /// is ever seen by the query.
+        public let isForLookups: Bool
 
-        public init(database: String, user: String) {
+        public init(database: String, user: String, isForLookups: Bool = false) {
             self.database = database
             self.user = user
+            self.isForLookups = isForLookups
         }
 
         /// By bytes, as PostgreSQL compares names. Swift's strings are equal when they look equal ("é" as one code point or as two),
         /// and two roles that look alike must not share a pool.
         public static func == (left: PoolKey, right: PoolKey) -> Bool {
-            left.user.utf8.elementsEqual(right.user.utf8) && left.database.utf8.elementsEqual(right.database.utf8)
+            left.isForLookups == right.isForLookups && left.user.utf8.elementsEqual(right.user.utf8)
+                && left.database.utf8.elementsEqual(right.database.utf8)
         }
     }
 

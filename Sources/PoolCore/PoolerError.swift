@@ -14,6 +14,8 @@ public enum PoolerError: Error, Sendable, Equatable {
     case tooManyClients
     case tooManyDatabaseClients
     case tooManyUserClients
+    /// Hashing threads, PAM or the directory have more to do than they get done.
+    case tooManyLogins
     case shuttingDown
     case loginTimeout
     case loginTimeoutServerDown
@@ -73,6 +75,7 @@ public enum PoolerError: Error, Sendable, Equatable {
         case .tooManyClients: "no more connections allowed (max_client_conn)"
         case .tooManyDatabaseClients: "client connections exceeded (max_db_client_connections)"
         case .tooManyUserClients: "client connections exceeded (max_user_client_connections)"
+        case .tooManyLogins: "too many logins at the same time: try again later"
         case .shuttingDown: "pooler is shutting down"
         case .loginTimeout: "client_login_timeout"
         case .loginTimeoutServerDown: "client_login_timeout (server down)"

@@ -82,7 +82,7 @@ final class ClientConnection {
 
     /// `C-0x…: db/user@addr:port`, the mark of log lines about this client.
     var label: String {
-        let database = shard?.databaseName ?? login?.database ?? "(nodb)"
+        let database = shard?.databaseName ?? login?.template.databaseName ?? "(nodb)"
         let name = user.isEmpty ? "(nouser)" : user
         let address = SocketAddress.peer(of: socket.descriptor)?.description ?? "?"
         return "C-0x\(String(id, radix: 16)): \(database)/\(name)@\(address)"

@@ -1,4 +1,5 @@
 import Configuration
+import DequeModule
 import PoolCore
 import PostgresWire
 import Statistics
@@ -56,7 +57,9 @@ final class PoolShard {
 
     var databaseName: String { shared.key.database }
     var statements: StatementTable { shared.statements }
-    var hasDemand: Bool { queue.waiting > 0 || !awaitingGreeting.isEmpty || !awaitingDedicated.isEmpty }
+    /// Questions of `auth_query` that wait for a server; only pools for lookups have any.
+    var lookups: Deque<PendingLookup> = []
+    var hasDemand: Bool { queue.waiting > 0 || !awaitingGreeting.isEmpty || !awaitingDedicated.isEmpty || !lookups.isEmpty }
 
     /// Shows the other workers how things stand here; skipped where there are none.
     @inline(__always)

@@ -24,6 +24,8 @@ final class ServerConnection {
         case linked
         /// Linked; the client's messages wait until its parameters have been accepted.
         case trying
+        /// Answers a question of auth_query.
+        case lookingUp
         /// server_check_query runs, because a client waits and this server has rested long.
         case testing
         /// server_reset_query runs.
@@ -54,6 +56,9 @@ final class ServerConnection {
     let isDedicated: Bool
     /// Until the login is done.
     var login: ServerLogin?
+
+    /// The question of auth_query that it answers.
+    var lookup: PendingLookup?
 
     /// An unfinished message of which the head is needed.
     var held: [UInt8] = []

@@ -9,6 +9,8 @@ struct ServerLogin {
         case wait
         case done
         case failed(ErrorFields)
+        /// Run this where it delays nobody else, put the outcome into the cache, and call `derived`.
+        case derive(KeyDerivation)
     }
 
     let user: String
@@ -65,16 +67,7 @@ struct ServerLogin {
         case .md5Password(let salt): return answer(.md5Password(salt: salt))
         case .sasl(let mechanisms): return answer(.sasl(mechanisms: mechanisms))
         case .saslContinue(let range):
-            guard var exchange = scram else { return .failed(Self.error(ServerPasswordAnswer.unexpectedSASLMessage)) }
-            do {
-                let final = try exchange.serverFirst([UInt8](copying: bytes, in: range), cache: &cache)
-                scram = exchange
-                var writer = MessageWriter()
-                writer.saslResponse(final)
-                return .send(writer.bytes)
-            } catch {
-                return .failed(Self.error("server login failed: \(error.reason)"))
-            }
+            return answer([UInt8](copying: bytes, in: range), &cache)
         case .saslFinal(let range):
             guard var exchange = scram else { return .failed(Self.error(ServerPasswordAnswer.unexpectedSASLMessage)) }
             do {
@@ -91,6 +84,34 @@ struct ServerLogin {
     }
 
     private var isVerified = false
+
+    /// The server-first-message that waits for a derivation.
+    private var challenge: [UInt8]?
+    var isDeriving: Bool { challenge != nil }
+
+    /// The outcome of the derivation is in the cache.
+    mutating func derived(cache: inout SaltedPasswordCache) -> Step {
+        guard let message = challenge else { return .wait }
+        challenge = nil
+        return answer(message, &cache)
+    }
+
+    private mutating func answer(_ challenge: [UInt8], _ cache: inout SaltedPasswordCache) -> Step {
+        guard var exchange = scram else { return .failed(Self.error(ServerPasswordAnswer.unexpectedSASLMessage)) }
+        do {
+            if let derivation = try exchange.derivation(for: challenge), cache.known(derivation) == nil {
+                self.challenge = challenge
+                return .derive(derivation)
+            }
+            let final = try exchange.serverFirst(challenge, cache: &cache)
+            scram = exchange
+            var writer = MessageWriter()
+            writer.saslResponse(final)
+            return .send(writer.bytes)
+        } catch {
+            return .failed(Self.error("server login failed: \(error.reason)"))
+        }
+    }
 
     private mutating func answer(_ request: AuthenticationRequest) -> Step {
         guard scram == nil else { return Self.broken }

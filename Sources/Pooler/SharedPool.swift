@@ -7,11 +7,16 @@ import Synchronization
 /// One pool, all workers: what its servers said of themselves, how the last login went, and who waits where.
 final class SharedPool: Sendable {
     /// What a new client is told in place of a server: the values of the first server that logged in.
-    struct Greeting: Sendable {
+    final class Greeting: Sendable {
         /// As reported, in order, tracked and untracked.
         let parameters: [Parameter]
         /// The tracked ones.
         let defaults: ParameterSet
+
+        init(parameters: [Parameter], defaults: ParameterSet) {
+            self.parameters = parameters
+            self.defaults = defaults
+        }
     }
 
     /// The last server login failed.
@@ -50,6 +55,7 @@ final class SharedPool: Sendable {
         /// The entry that the servers of the present generation were made for, once it has changed.
         var database: Database?
         var isRemoved = false
+        var credential: Credential?
     }
 
     init(key: CapacityLedger.PoolKey, workers: Int, statements: StatementTable) {
@@ -72,6 +78,11 @@ final class SharedPool: Sendable {
             return greeting
         }
     }
+
+    /// What a client brought that the user list does not know (`auth_query`, PAM, LDAP): servers are opened with it.
+    var credential: Credential? { content.withLock { $0.credential } }
+
+    func learn(_ credential: Credential) { content.withLock { $0.credential = credential } }
 
     var failure: Failure? { content.withLock { $0.failure } }
 

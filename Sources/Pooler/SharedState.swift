@@ -24,21 +24,10 @@ final class SharedState: Sendable {
     let log: Logger
     /// Draws what makes mock SCRAM salts the same for each try of an unknown user, and different in each process.
     let processKey = SecureRandom.bytes(32)
-    let derivedSecrets = Locked<[String: DerivedSecret]>([:])
-    /// Keys that clients left behind when they proved knowledge of a stored SCRAM secret, by user (SCRAM pass-through).
-    let passThroughKeys = Locked<[String: PassThroughKeys]>([:])
-
-    /// The secret derived from a plain password of the user list, kept because deriving it costs milliseconds.
-    struct DerivedSecret: Sendable {
-        let password: String
-        let secret: SCRAMSecret
-    }
-
-    /// Keys belong to one secret: a changed user list makes them void.
-    struct PassThroughKeys: Sendable {
-        let secret: SCRAMSecret
-        let keys: SCRAMKeys
-    }
+    let credentials = CredentialStore()
+    /// PBKDF2 on few threads: more would take the processors from those who run queries.
+    let hashing = ThreadGroup(name: "hashing", threads: max(1, Threads.processors / 2), capacity: 1000)
+    let examiner = Examiner()
 
     private let pools = Locked<[CapacityLedger.PoolKey: SharedPool]>([:])
     private let statements = Locked<[String: StatementTable]>([:])

@@ -1,3 +1,4 @@
+import Authentication
 import Configuration
 import EventLoop
 import PoolCore
@@ -39,12 +40,22 @@ actor Worker {
     func connect(to peers: [Worker]) { core.peers = peers }
     func listen(_ descriptor: Int32, at address: SocketAddress) { core.listen(descriptor, at: address) }
     func stopListening(tcpOnly: Bool) { core.stopListening(tcpOnly: tcpOnly) }
-    func adopt(client descriptor: Int32) { now().accepted(descriptor, mayHandOver: false) }
+    func adopt(client descriptor: Int32, isUnix: Bool) {
+        now().accepted(descriptor, mayHandOver: false, isUnix: isUnix)
+    }
     func apply(_ configuration: Configuration, number: Int) { now().apply(configuration, number: number) }
     func warmUp() { now().openMinimum() }
     func beginShutdown(_ mode: ShutdownMode) { now().beginShutdown(mode) }
     func census() -> Census { core.census() }
     func statistics() -> WorkerStatistics { now().statistics() }
+
+    // What others did for logins; see WorkerCore+Outsourcing.swift and WorkerCore+UserLookup.swift.
+    func derived(_ derivation: KeyDerivation, _ salted: SaltedPassword) { now().derived(derivation, salted) }
+    func checked(_ slot: UInt32, _ id: UInt64, _ password: [UInt8], _ failure: String?) { now().checked(slot, id, password, failure) }
+    func lookUp(_ pending: PendingLookup, database: String, authUser: String) {
+        now().lookUp(pending, database: database, authUser: authUser)
+    }
+    func lookedUp(_ slot: UInt32, _ id: UInt64, _ answer: LookupAnswer) { now().lookedUp(slot, id, answer) }
 
     // Between workers; see WorkerCore+Lending.swift.
     func cancel(_ key: UInt64, slot: UInt32, from requester: Worker, request: UInt32) {

@@ -10,6 +10,7 @@ extension WorkerCore {
         guard number > configurationNumber else { return }
         configurationNumber = number
         self.configuration = configuration
+        loginTemplates.removeAll()
         renewResolver()
         shared.cancels.setPeerID(configuration.settings.peerId)
         servePeers()
@@ -33,6 +34,7 @@ extension WorkerCore {
     /// The database is not in the file any more.
     private func remove(_ shard: PoolShard) {
         shard.shared.forgetServersOnce(for: shard.database, isRemoved: true)
+        failLookups(shard, .databaseRemoved)
         // Those who wait first: they must not get the servers of those who leave.
         for waiter in shard.queue.allWaiting { clients[waiter.client].map { fail($0, .databaseRemoved) } }
         for client in clients.all where client.shard === shard { fail(client, .databaseRemoved) }
@@ -42,6 +44,7 @@ extension WorkerCore {
 
     private func forget(_ shard: PoolShard) {
         shards[shard.shared.key] = nil
+        loginTemplates.removeAll()
         shared.forgetShard(of: shard.shared)
     }
 

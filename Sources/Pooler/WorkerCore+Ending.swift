@@ -123,6 +123,8 @@ extension WorkerCore {
             writer.terminate()
             sendLast(writer.bytes.span, to: server)
         }
+        let lookup = server.lookup
+        server.lookup = nil
         let client = server.client
         let wasLoggedIn = server.isLoggedIn
         let toldAlready = server.farewellWasForwarded
@@ -144,6 +146,7 @@ extension WorkerCore {
                 fail(client, server.farewell.map { .serverSaid($0) } ?? reason.clientError)
             }
         }
+        if let lookup { lookupLost(lookup, shard, reason) }
         capacityFreed(shard)
     }
 

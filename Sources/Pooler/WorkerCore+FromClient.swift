@@ -22,6 +22,7 @@ extension WorkerCore {
         switch client.phase {
         case .waiting, .awaitingGreeting: return client.held.count < Self.receiveSize
         case .linked: return (client.server?.phase == .linked && client.barrier == .none) || client.held.count < Self.receiveSize
+        case .authenticating: return client.login?.isSuspended != true || client.held.count < Self.receiveSize
         case .canceling, .closed: return false
         default: return true
         }

@@ -140,7 +140,7 @@ extension WorkerCore {
                 checkIdle(server)
             case .linked:
                 checkLinked(server)
-            case .testing, .resetting, .settingUp, .trying, .abandoned:
+            case .testing, .resetting, .settingUp, .trying, .abandoned, .lookingUp:
                 probe(server)
                 if server.isOpen, isOverdue(server) {
                     close(server, .failed("\(server.phase) took too long"))

@@ -320,6 +320,7 @@ extension WorkerCore {
             postponeReading(server)
         }
         server.phase = .idle
+        if runNextLookup(on: server) { return }
         if shared.parallel, lendToOldest(server) { return }
         while let waiter = shard.queue.dequeue() {
             guard let client = clients[waiter.client] else { continue }

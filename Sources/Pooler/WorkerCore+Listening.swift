@@ -24,7 +24,7 @@ extension WorkerCore {
         guard let box = listeners[slot] else { return }
         switch box.listener.accept() {
         case .connection(let descriptor):
-            accepted(descriptor, mayHandOver: true)
+            accepted(descriptor, mayHandOver: true, isUnix: box.listener.address.isUnix)
         case .none:
             break
         case .exhausted(let error):
@@ -42,7 +42,7 @@ extension WorkerCore {
 
     /// Takes a socket in, or gives it to a worker that has clearly fewer: the kernel spreads connections by their addresses, which is
     /// uneven with few clients, and not at all on Unix sockets.
-    func accepted(_ descriptor: Int32, mayHandOver: Bool) {
+    func accepted(_ descriptor: Int32, mayHandOver: Bool, isUnix: Bool) {
         if mayHandOver, shared.parallel {
             let loads = shared.clientsOfWorkers
             let mine = loads[index].load()
@@ -51,7 +51,7 @@ extension WorkerCore {
             {
                 let peer = peers[least]
                 loads[least].add(1)
-                Task { await peer.adopt(client: descriptor) }
+                Task { await peer.adopt(client: descriptor, isUnix: isUnix) }
                 return
             }
         }
@@ -62,6 +62,7 @@ extension WorkerCore {
         loggingIn += 1
         counters.accepted &+= 1
         shared.capacity.withLock { $0.accept() }
-        // With TCP_DEFER_ACCEPT the startup packet is here already, and the first event tells.
+        // With TCP_DEFER_ACCEPT the startup packet is here already: no event is needed to tell.
+        if settings.tcpDeferAccept > 0, !isUnix { read(client, toEnd: false) }
     }
 }

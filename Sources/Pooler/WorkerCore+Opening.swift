@@ -14,7 +14,9 @@ extension WorkerCore {
     func serve(_ shard: PoolShard) {
         if !shard.awaitingDedicated.isEmpty { serveDedicated(shard) }
         // One connection answers for all that wait for the greeting.
-        while shard.queue.waiting + (shard.awaitingGreeting.isEmpty ? 0 : 1) > shard.opening + shard.borrowing + shard.testing {
+        while shard.queue.waiting + shard.lookups.count + (shard.awaitingGreeting.isEmpty ? 0 : 1) > shard.opening + shard.borrowing
+            + shard.testing
+        {
             if shared.parallel, shard.borrowing < shard.queue.waiting, borrow(shard) { continue }
             guard openServer(shard) else { return }
         }
@@ -40,7 +42,7 @@ extension WorkerCore {
 
     /// Keeps min_pool_size servers open, as long as somebody uses the pool or its user is forced.
     func keepMinimum(_ shard: PoolShard) {
-        guard shard.settings.minPoolSize > 0, shard.opening == 0, !shard.isOrphaned else { return }
+        guard shard.settings.minPoolSize > 0, shard.opening == 0, !shard.isOrphaned, !shard.shared.key.isForLookups else { return }
         guard shard.clients > 0 || shard.database.forcedUser != nil else { return }
         if totalServers(shard) < shard.settings.minPoolSize { openServer(shard) }
     }
@@ -105,13 +107,9 @@ extension WorkerCore {
     func logIn(_ server: ServerConnection) {
         let shard = server.shard
         let user = shard.shared.key.user
-        let secret = credential(shard)
-        var passThrough: SCRAMKeys?
-        if case .scram(let stored) = secret {
-            passThrough = shared.passThroughKeys.withLock { $0[user].flatMap { $0.secret == stored ? $0.keys : nil } }
-        }
+        let credential = credential(shard)
         server.login = ServerLogin(
-            user: user, secret: secret, passThrough: passThrough, endPoint: server.tls?.endPoint)
+            user: user, secret: credential?.secret ?? .none, passThrough: credential?.keys, endPoint: server.tls?.endPoint)
         server.phase = .authenticating
         if settings.logConnections {
             let local = SocketAddress.local(of: server.socket.descriptor)?.description ?? "?"
@@ -126,16 +124,20 @@ extension WorkerCore {
     }
 
     /// The secret of the pool's user: of the database entry, or of the user list.
-    private func credential(_ shard: PoolShard) -> StoredSecret {
-        if shard.database.forcedUser != nil, let password = shard.database.password { return StoredSecret(text: password) }
-        return StoredSecret(text: configuration.userList.secrets[shard.shared.key.user])
+    private func credential(_ shard: PoolShard) -> Credential? {
+        let user = shard.shared.key.user
+        if !shard.shared.key.isForLookups, shard.database.forcedUser != nil, let password = shard.database.password {
+            return shared.credentials.credential(of: user, text: password)
+        }
+        return configuration.userList.secrets[user].map { shared.credentials.credential(of: user, text: $0) } ?? shard.shared.credential
     }
 
     /// Handles bytes of a server that is not logged in; returns up to where.
     func login(_ server: ServerConnection, _ bytes: Span<UInt8>) -> Int {
         var at = 0
         while at < bytes.count {
-            guard server.phase == .authenticating else { return at }
+            // While its password is being hashed it has nothing to say.
+            guard server.phase == .authenticating, server.login?.isDeriving != true else { return at }
             guard case .frame(let frame) = peekFrame(bytes, at: at), frame.length <= 1 << 20 else {
                 if case .short = peekFrame(bytes, at: at) { return at }
                 loginFailed(server, ServerLogin.error("server login failed: malformed message"))
@@ -148,6 +150,12 @@ extension WorkerCore {
             switch step {
             case .wait: break
             case .send(let message): send(message.span, to: server)
+            case .derive(let derivation):
+                if !derive(derivation, for: .server(slot: server.slot, id: server.id)) {
+                    loginFailed(server, ServerLogin.error("server login failed: too many passwords are being hashed"))
+                    return bytes.count
+                }
+                return at
             case .done: loggedIn(server)
             case .failed(let fields):
                 loginFailed(server, fields)
@@ -155,6 +163,19 @@ extension WorkerCore {
             }
         }
         return at
+    }
+
+    /// The password has been hashed.
+    func continueLogin(_ server: ServerConnection) {
+        guard server.phase == .authenticating, var login = server.login, login.isDeriving else { return }
+        let step = login.derived(cache: &saltedPasswords)
+        server.login = login
+        switch step {
+        case .send(let message): send(message.span, to: server)
+        case .failed(let fields): loginFailed(server, fields)
+        case .wait, .done, .derive: break
+        }
+        if server.isOpen { postponeReading(server) }
     }
 
     private func loggedIn(_ server: ServerConnection) {
@@ -280,6 +301,7 @@ extension WorkerCore {
         for slot in shard.awaitingGreeting {
             if let client = clients[slot] { fail(client, .serverLoginFailed(failure.fields)) }
         }
+        failLookups(shard, .serverLoginFailed(failure.fields))
     }
 
     // MARK: Room

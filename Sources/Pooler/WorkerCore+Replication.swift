@@ -67,11 +67,11 @@ extension WorkerCore {
     private func startup(of client: ClientConnection, _ login: ClientLoginState) -> [(name: String, value: String)] {
         guard let shard = client.shard else { return [] }
         var result = [(name: "user", value: shard.shared.key.user), (name: "database", value: shard.database.serverName)]
-        let given = Set(login.parameters.map { $0.name.lowercased() })
+        let given = Set(login.template.parameters.map { $0.name.lowercased() })
         for parameter in shard.database.serverParameters where !given.contains(parameter.name) {
             result.append((parameter.name, parameter.value))
         }
-        return result + login.parameters.map { ($0.name, $0.value) }
+        return result + login.template.parameters.map { ($0.name, $0.value) }
     }
 
     /// The server of a replication client has logged in: what it said is the client's greeting.

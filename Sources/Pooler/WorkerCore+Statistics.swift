@@ -83,7 +83,7 @@ extension ServerConnection {
     func state(now: Int64, checkDelay: Int64?) -> State {
         switch phase {
         case .connecting, .encrypting, .authenticating, .settingUp: .new
-        case .linked, .trying, .abandoned: .active
+        case .linked, .trying, .abandoned, .lookingUp: .active
         case .testing, .resetting: .tested
         case .beingCanceled: .beingCanceled
         case .idle: checkDelay.map { now - lastActivity >= $0 } == true ? .used : .idle

@@ -63,6 +63,9 @@ final class WorkerCore {
     var slowMessages: Set<UInt32> = []
     var isShortOfDescriptors = false
     var ticks = 0
+    var loginTemplates = LoginTemplates()
+    /// Runs of PBKDF2 under way, and who waits for them.
+    var derivations: [KeyDerivation: [DerivationWaiter]] = [:]
     /// Clients that have not logged in.
     var loggingIn = 0
     /// What belongs to no pool.

@@ -82,8 +82,8 @@ import Testing
         var login = Self.login(endPoint: Self.data)
         #expect(login.start() == .send(.sasl(mechanisms: ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"])))
         var client = Self.client(.bound(Self.data))
-        guard case .send(.saslContinue(let challenge)) = login.receivedPassword(Self.response(&client)),
-            case .accepted(let final?, _) = login.receivedPassword(try client.serverFirst(challenge))
+        guard case .send(.saslContinue(let challenge)) = login.received(Self.response(&client)),
+            case .accepted(let final?, _) = login.received(try client.serverFirst(challenge))
         else {
             Issue.record("not let in")
             return
@@ -97,14 +97,14 @@ import Testing
         let rejection = LoginRejection(
             clientText: "client selected an invalid SASL authentication mechanism", logReason: "unknown SASL mechanism")
         var client = Self.client(.bound(Self.data))
-        #expect(login.receivedPassword(Self.response(&client)) == .rejected(rejection))
+        #expect(login.received(Self.response(&client)) == .rejected(rejection))
     }
 
     @Test func aDowngradeIsRefused() {
         var login = Self.login(endPoint: Self.data)
         var client = Self.client(.notOffered)
         _ = login.start()
-        guard case .rejected(let rejection) = login.receivedPassword(Self.response(&client)) else {
+        guard case .rejected(let rejection) = login.received(Self.response(&client)) else {
             Issue.record("let in")
             return
         }

@@ -48,14 +48,14 @@ import Testing
         while case .send(let request) = step {
             asked.append(request)
             switch request {
-            case .cleartextPassword: step = login.receivedPassword(bytes(password) + [0])
+            case .cleartextPassword: step = login.received(bytes(password) + [0])
             case .md5Password(let salt):
                 let secret = MD5Password.secret(user: "joe", password: password)
-                step = login.receivedPassword(bytes(MD5Password.response(secret: secret, salt: salt)) + [0])
+                step = login.received(bytes(MD5Password.response(secret: secret, salt: salt)) + [0])
             case .sasl(let mechanisms):
                 #expect(mechanisms == ["SCRAM-SHA-256"])
-                step = login.receivedPassword(initialResponse(client.clientFirst()))
-            case .saslContinue(let data): step = login.receivedPassword(try client.serverFirst(data))
+                step = login.received(initialResponse(client.clientFirst()))
+            case .saslContinue(let data): step = login.received(try client.serverFirst(data))
             case .ok, .saslFinal: Issue.record("not a question: \(request)")
             }
         }
@@ -71,7 +71,7 @@ import Testing
                 switch step {
                 case .accepted: #expect(outcome == .ok, "\(method) \(name)")
                 case .rejected(let rejection): #expect(outcome == .fails(rejection.clientText), "\(method) \(name)")
-                case .send: Issue.record("no verdict")
+                case .send, .derive, .check: Issue.record("no verdict")
                 }
             }
         }
@@ -163,7 +163,7 @@ import Testing
         ] {
             var login = Self.login(method, .plain("secret"))
             _ = login.start()
-            expectRejection(login.receivedPassword(body), text, "\(body.count) bytes")
+            expectRejection(login.received(body), text, "\(body.count) bytes")
         }
     }
 
@@ -206,28 +206,28 @@ import Testing
         ] {
             var login = Self.login(.scramSHA256, .scram(Self.scram))
             _ = login.start()
-            expectRejection(login.receivedPassword(body), text, "\(body)")
-            expectRejection(login.receivedPassword(Self.initialResponse(first)), Self.sasl)
+            expectRejection(login.received(body), text, "\(body)")
+            expectRejection(login.received(Self.initialResponse(first)), Self.sasl)
         }
     }
 
     @Test func messagesOutOfOrder() throws {
         var unstarted = Self.login(.plain, .plain("secret"))
-        expectRejection(unstarted.receivedPassword(bytes("secret\0")), Self.password)
+        expectRejection(unstarted.received(bytes("secret\0")), Self.password)
         expectRejection(unstarted.start(), Self.password)
         var twice = Self.login(.md5, .plain("secret"))
         _ = twice.start()
         expectRejection(twice.start(), Self.password)
         var unasked = Self.login(.trust, .plain("secret"))
         _ = unasked.start()
-        expectRejection(unasked.receivedPassword(bytes("secret\0")), Self.trust)
+        expectRejection(unasked.received(bytes("secret\0")), Self.trust)
         var retry = Self.login(.plain, .plain("secret"))
         _ = retry.start()
-        expectRejection(retry.receivedPassword(bytes("wrong\0")), Self.password)
-        expectRejection(retry.receivedPassword(bytes("secret\0")), Self.password)
+        expectRejection(retry.received(bytes("wrong\0")), Self.password)
+        expectRejection(retry.received(bytes("secret\0")), Self.password)
         var replay = Self.login(.plain, .plain("secret"))
         _ = try Self.play(&replay, password: "secret")
-        expectRejection(replay.receivedPassword(bytes("secret\0")), Self.password)
+        expectRejection(replay.received(bytes("secret\0")), Self.password)
     }
 
     /// Starting the exchange again in the middle of it once let a client log in as somebody else.
@@ -236,12 +236,12 @@ import Testing
         let first = Self.initialResponse(client.clientFirst())
         var login = Self.login(.scramSHA256, .scram(Self.scram))
         _ = login.start()
-        guard case .send(.saslContinue(let challenge)) = login.receivedPassword(first) else {
+        guard case .send(.saslContinue(let challenge)) = login.received(first) else {
             Issue.record("no challenge")
             return
         }
-        expectRejection(login.receivedPassword(first), Self.sasl)
-        expectRejection(login.receivedPassword(try client.serverFirst(challenge)), Self.sasl)
+        expectRejection(login.received(first), Self.sasl)
+        expectRejection(login.received(try client.serverFirst(challenge)), Self.sasl)
     }
 
     /// A proof made for one user's exchange is worth nothing in another's, even with the same password and nonces.
@@ -255,12 +255,12 @@ import Testing
         var admin = login("admin")
         _ = joe.start()
         _ = admin.start()
-        _ = admin.receivedPassword(first)
-        guard case .send(.saslContinue(let challenge)) = joe.receivedPassword(first) else {
+        _ = admin.received(first)
+        guard case .send(.saslContinue(let challenge)) = joe.received(first) else {
             Issue.record("no challenge")
             return
         }
-        expectRejection(admin.receivedPassword(try client.serverFirst(challenge)), Self.sasl)
+        expectRejection(admin.received(try client.serverFirst(challenge)), Self.sasl)
     }
 
     @Test func mutatedMessagesAreNeverAccepted() throws {
@@ -271,7 +271,7 @@ import Testing
         var started = Self.login(.scramSHA256, .scram(Self.scram))
         _ = started.start()
         var awaitingFinal = started
-        guard case .send(.saslContinue(let challenge)) = awaitingFinal.receivedPassword(first) else {
+        guard case .send(.saslContinue(let challenge)) = awaitingFinal.received(first) else {
             Issue.record("no challenge")
             return
         }
@@ -281,22 +281,104 @@ import Testing
                 var login = Self.login(method, .plain("secret"))
                 _ = login.start()
                 let mutant = generator.mutate(body)
-                guard case .rejected = login.receivedPassword(mutant) else {
+                guard case .rejected = login.received(mutant) else {
                     Issue.record("\(method) accepted \(mutant)")
                     continue
                 }
             }
             var early = started
             let mutant = generator.mutate(first)
-            if case .send = early.receivedPassword(mutant), case .accepted = early.receivedPassword(final) {
+            if case .send = early.received(mutant), case .accepted = early.received(final) {
                 Issue.record("accepted after \(mutant)")
             }
             var late = awaitingFinal
             let lateMutant = generator.mutate(final)
-            guard case .rejected = late.receivedPassword(lateMutant) else {
+            guard case .rejected = late.received(lateMutant) else {
                 Issue.record("accepted \(lateMutant)")
                 continue
             }
         }
+    }
+}
+
+extension ClientLogin {
+    /// As `receivedPassword`, with what hashing it asks for.
+    mutating func received(_ body: [UInt8]) -> Step {
+        let step = receivedPassword(body)
+        guard case .derive(let derivation) = step else { return step }
+        return derived(derivation.run())
+    }
+}
+
+/// Logins in which somebody else has the word.
+@Suite struct SuspendedLoginTests {
+    static func text(_ step: ClientLogin.Step) -> String? {
+        guard case .rejected(let rejection) = step else { return nil }
+        return rejection.clientText
+    }
+
+    @Test(arguments: [(LoginMethod.pam, "PAM authentication failed"), (.ldap, "LDAP authentication failed")])
+    func othersJudgeThePassword(method: LoginMethod, failure: String) {
+        var login = ClientLoginTests.login(method, nil)
+        #expect(login.start() == .send(.cleartextPassword))
+        #expect(login.receivedPassword(bytes("pw\0")) == .check(password: bytes("pw")))
+        var other = login
+        #expect(login.checked(nil) == .accepted(saslFinal: nil, keys: nil))
+        #expect(Self.text(other.checked("no")) == failure)
+        #expect(Self.text(other.checked(nil)) == failure)
+
+        var impatient = ClientLoginTests.login(method, nil)
+        _ = impatient.start()
+        _ = impatient.receivedPassword(bytes("pw\0"))
+        #expect(Self.text(impatient.receivedPassword(bytes("pw\0"))) == failure)
+        #expect(Self.text(impatient.checked(nil)) == failure)
+    }
+
+    @Test func anEmptyPasswordIsNotEvenChecked() {
+        var login = ClientLoginTests.login(.ldap, nil)
+        _ = login.start()
+        #expect(Self.text(login.receivedPassword([0])) == "empty password returned by client")
+    }
+
+    @Test func passwordsOf65535BytesFit() {
+        let longest = [UInt8](repeating: 0x61, count: 65_535)
+        var login = ClientLoginTests.login(.pam, nil)
+        _ = login.start()
+        #expect(login.receivedPassword(longest + [0]) == .check(password: longest))
+        var longer = ClientLoginTests.login(.pam, nil)
+        _ = longer.start()
+        #expect(Self.text(longer.receivedPassword(longest + [0x61, 0])) == "password too long")
+    }
+
+    @Test func aPasswordAgainstASCRAMSecretIsHashedElsewhere() {
+        for (password, isRight) in [("secret", true), ("wrong", false)] {
+            var login = ClientLoginTests.login(.plain, .scram(ClientLoginTests.scram))
+            _ = login.start()
+            let expected = KeyDerivation(password: bytes(password), salt: [7, 7], iterations: 10)
+            #expect(login.receivedPassword(bytes(password) + [0]) == .derive(expected))
+            let verdict = login.derived(expected.run())
+            #expect((Self.text(verdict) == nil) == isRight)
+            #expect(Self.text(login.derived(expected.run())) != nil)
+        }
+    }
+
+    @Test func aDerivedSecretIsReportedOnce() {
+        var login = ClientLoginTests.login(.scramSHA256, .plain("secret"))
+        _ = login.start()
+        let first = ClientLoginTests.initialResponse(bytes("n,,n=,r=client"))
+        guard case .derive(let derivation) = login.receivedPassword(first) else {
+            Issue.record("nothing to derive")
+            return
+        }
+        #expect(!login.hasDerived)
+        // Nobody who speaks out of turn goes on.
+        var impatient = login
+        #expect(Self.text(impatient.receivedPassword(first)) == ClientLoginTests.sasl)
+        #expect(Self.text(impatient.derived(derivation.run())) == ClientLoginTests.sasl)
+        guard case .send(.saslContinue) = login.derived(derivation.run()) else {
+            Issue.record("no challenge")
+            return
+        }
+        #expect(login.hasDerived && login.derivedSecret == derivation.run().secret)
     }
 }

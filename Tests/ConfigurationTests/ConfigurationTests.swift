@@ -209,14 +209,34 @@ import Testing
         #expect(try settings("admin_users =").adminUsers == [])
     }
 
+    @Test func methodsThatCannotWorkAreRefused() {
+        let certificates = "\"cert\" needs client_tls_sslmode = verify-full and a client_tls_ca_file"
+        #expect(loadError("[sluice]\nauth_type = cert") == "sluice.ini: auth_type: \(certificates)")
+        #expect(loadError("[sluice]\nauth_type = cert\nclient_tls_sslmode = verify-full").hasSuffix(certificates))
+        #expect(loadError("[sluice]\nauth_type = hba") == "sluice.ini: auth_hba_file: auth_type \"hba\" needs a file of rules")
+        #expect(
+            loadError("[sluice]\nauth_type = ldap\nauth_ldap_options = a=b") == "sluice.ini: auth_ldap_options: unknown LDAP option \"a\"")
+    }
+
+    @Test func filesOfRulesAreReadForHBAOnly() throws {
+        var files = Files([
+            "sluice.ini": "[sluice]\nauth_type = hba\nauth_hba_file = h\nauth_ident_file = i", "h": "local all all trust\nnonsense",
+            "i": "m a",
+        ])
+        let configuration = try files.load()
+        #expect(configuration.hostRules.rules.count == 1)
+        #expect(configuration.warnings.map { $0.prefix(4) } == ["h:2:", "i:1:"])
+        files.texts["h"] = nil
+        #expect(files.error() == "h: no such file")
+        files.texts["sluice.ini"] = "[sluice]\nauth_hba_file = h\nauth_ident_file = i"
+        #expect(try files.load().warnings == [])
+    }
+
     @Test(arguments: [
-        ("[sluice]\nauth_hba_file = x", "sluice.ini:2: setting \"auth_hba_file\" is accepted but has no effect yet"),
         (
             "[sluice]\nsuspend_timeout = 10",
             "sluice.ini:2: setting \"suspend_timeout\" is accepted but has no effect: PgBouncer 1.26 removed it"
         ),
-        ("[sluice]\nauth_type = hba", "sluice.ini:2: auth_type \"hba\" is accepted but not built yet, so logins that need it are refused"),
-        ("[sluice]\n[databases]\na = auth_user=b", "sluice.ini:3: setting \"auth_user\" is accepted but has no effect yet"),
         ("[sluice]\nauth_file = missing", "auth_file is not read: missing: no such file"),
     ])
     func whatHasNoEffectIsSaid(text: String, warning: String) throws {

@@ -34,6 +34,23 @@ import Testing
         }
     }
 
+    @Test func hostRules() {
+        let words = [
+            "local", "host", "hostssl", "all", "\"all\"", "sameuser", "replication", "@f", "+g", ",", "1.2.3.4/8", "1.2.3.4", "::1/128",
+            "255.0.0.0",
+            "trust", "peer", "map=", "map=x", "ldap", "ldapserver=h", "ldapurl=ldap://h/d?a?b", "\n", "#", "\"", "\0", "\u{FC}", "x",
+        ]
+        var generator = SeededGenerator(state: 5)
+        for _ in 0..<4000 {
+            let count = Int.random(in: 0...20, using: &generator)
+            let text = (0..<count).map { _ in words[Int.random(in: 0..<words.count, using: &generator)] }.joined(separator: " ")
+            let rules = HostRules(parsing: Array(text.utf8), file: "f") { (_) throws(ConfigurationError) in Array("a, all\n@f".utf8) }
+            #expect(rules.rules.count + rules.warnings.count <= text.split(separator: "\n").count)
+            _ = IdentMaps(parsing: Array(text.utf8), file: "f").verdict(map: "x", systemNames: ["x"], user: "x")
+            _ = try? LDAPOptions(parsing: text).filter(user: text)
+        }
+    }
+
     @Test func connectStrings() {
         forEachNoise("=''  ab\t", count: 4000) { bytes in
             guard let pairs = try? ConnectString.pairs(in: String(decoding: bytes, as: UTF8.self)) else { return }

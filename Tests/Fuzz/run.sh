@@ -1,20 +1,24 @@
 #!/usr/bin/env bash
-# Fuzzes PostgresWire and TLS: Tests/Fuzz/run.sh [seconds for all targets together, 60 by default]
+# Fuzzes PostgresWire, TLS and the file parsers of Configuration: Tests/Fuzz/run.sh [seconds for all targets together, 60 by default]
 # Ends with 1 when a target crashes, and shows the input in base64. Leaves no file behind.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-targets=(frames readers errors startup options deallocate)
+wire_targets=(frames readers errors startup options deallocate)
+file_targets=(hba ident ldap userlist connect ini)
 tls_targets=(handshake records names pem protocols)
+targets=("${wire_targets[@]}" "${file_targets[@]}" "${tls_targets[@]}")
 seconds=${1:-60}
-share=$((seconds / (${#targets[@]} + ${#tls_targets[@]})))
+share=$((seconds / ${#targets[@]}))
 ((share > 0)) || share=1
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 swiftc -O -use-ld=lld -swift-version 6 -sanitize=fuzzer,address -parse-as-library -enable-experimental-feature Lifetimes \
-    -module-name PostgresWire -o "$work/fuzz" Sources/PostgresWire/*.swift Tests/Fuzz/FuzzWire.swift
+    -module-name PostgresWire -o "$work/fuzz-wire" Sources/PostgresWire/*.swift Tests/Fuzz/FuzzWire.swift
+swiftc -O -use-ld=lld -swift-version 6 -sanitize=fuzzer,address -parse-as-library -enable-experimental-feature Lifetimes \
+    -module-name Configuration -o "$work/fuzz-files" Sources/Configuration/*.swift Tests/Fuzz/FuzzConfiguration.swift
 
 swiftc -O -swift-version 6 -parse-as-library -sanitize=address -emit-module -emit-module-path "$work/Locking.swiftmodule" -emit-object \
     -module-name Locking -wmo -o "$work/locking.o" Sources/Locking/*.swift
@@ -56,6 +60,16 @@ seed deallocate '/* a /* b */ */ deallocate all -- c'
 seed deallocate 'DISCARD ALL'
 seed deallocate 'SAVEPOINT _per_query_svp_;DEALLOCATE "x";RELEASE _per_query_svp_'
 
+seed hba 'local all all peer map=m\nhost all,x "u" 1.2.3.4/8 md5 # c\nhostssl @f +g ::1/128 cert\n'
+seed hba 'host all all 10.0.0.0 255.0.0.0 ldap ldapserver=h ldapprefix="a b"\n'
+seed ident 'm os db\nm "a b" all # c\n'
+# shellcheck disable=SC2016
+seed ldap 'ldapserver="a b" ldapport=1 ldapbasedn="dc=x" ldapsearchfilter=(uid=$username)'
+seed ldap 'ldapurl=ldaps://[::1]:636/dc=x%%20y?uid?sub?(a=b)'
+seed userlist '"a" "md5"\n; c\n"b""c" ""\n'
+seed connect "host=h dbname='it''s' port=1"
+seed ini '[pgbouncer]\nlisten_port = 1\nauth_type = hba\nauth_hba_file = f\nauth_file = f\n[databases]\n* = host=a\n[users]\nu = pool_mode=session\n'
+seed ini '%%include f\n[pgbouncer]\n'
 seed handshake '\200\26\3\1\0\5\1\0\0\1\0'
 seed handshake '\201\26\3\3\0\4\2\0\0\0'
 seed records '\12\3\27\3\3\0\24aaaaaaaaaaaaaaaaaaaa'
@@ -66,10 +80,13 @@ cp "$work/certificate.pem" "$work/pem/1"
 cp "$work/key.pem" "$work/pem/2"
 
 failed=0
-for target in "${targets[@]}" "${tls_targets[@]}"; do
+for target in "${targets[@]}"; do
     echo "== $target"
-    program=$work/fuzz
-    [[ " ${tls_targets[*]} " == *" $target "* ]] && program=$work/fuzz-tls
+    case " ${wire_targets[*]} | ${file_targets[*]} " in
+    *" $target "*"|"*) program=$work/fuzz-wire ;;
+    *"|"*" $target "*) program=$work/fuzz-files ;;
+    *) program=$work/fuzz-tls ;;
+    esac
     if FUZZ_TARGET=$target "$program" "$work/$target" -max_total_time="$share" -max_len=2048 -timeout=5 -detect_leaks=0 \
         -artifact_prefix="$work/crash-" >"$work/log" 2>&1; then
         grep '^Done' "$work/log"

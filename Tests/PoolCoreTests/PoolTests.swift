@@ -70,6 +70,7 @@ import Testing
         #expect(composed.user == decomposed.user && composed != decomposed)
         #expect(Dictionary(uniqueKeysWithValues: [(composed, 1), (decomposed, 2)]).count == 2)
         #expect(composed == CapacityLedger.PoolKey(database: "d", user: "\u{e9}"))
+        #expect(composed != CapacityLedger.PoolKey(database: "d", user: "\u{e9}", isForLookups: true))
     }
 
     private let a = CapacityLedger.PoolKey(database: "d", user: "a")

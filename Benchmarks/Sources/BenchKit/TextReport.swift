@@ -1,0 +1,89 @@
+/// Results as text for a terminal.
+public enum TextReport {
+    /// Columns, the first to the left, the others to the right.
+    public static func table(_ rows: [[String]]) -> String {
+        let columns = rows.map(\.count).max() ?? 0
+        let widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
+        return rows.map { row in
+            let cells = row.enumerated().map { index, cell in
+                let space = String(repeating: " ", count: widths[index] - cell.count)
+                return index == 0 ? cell + space : space + cell
+            }
+            var line = "  " + cells.joined(separator: "  ")
+            while line.last == " " { line.removeLast() }
+            return line + "\n"
+        }.joined()
+    }
+
+    public static func milliseconds(_ microseconds: Double?) -> String {
+        guard let microseconds, microseconds.isFinite else { return "-" }
+        return fixed(microseconds / 1000, microseconds < 10_000 ? 2 : microseconds < 100_000 ? 1 : 0)
+    }
+
+    public static func run(_ result: RunResult) -> String {
+        var text = "\n\(result.scenario) on \(result.target), seed \(result.seed), \(fixed(result.length, 1)) s: \(result.summary)\n"
+        switch result.outcome {
+        case .complete: break
+        case .interrupted: text += "  INTERRUPTED: these are the figures up to then\n"
+        case .died(let why): text += "  THE TARGET STOPPED: \(why). These are the figures up to then\n"
+        }
+        var rows = [["ms", "transactions", "a second", "p50", "p95", "p99", "p99.9", "max"]]
+        for group in result.groups + [result.total] {
+            let name = result.groups.isEmpty ? "" : group.name + " "
+            rows.append(
+                ["\(name)latency", grouped(group.succeeded), fixed(group.perSecond, 0)] + cells(group.latency))
+            rows.append(["\(name)service", "", ""] + cells(group.service))
+            if group.wait != nil { rows.append(["\(name)  of it, wait", "", ""] + cells(group.wait)) }
+            if group.login != nil { rows.append(["\(name)login", group.login.map { grouped($0.count) } ?? "", ""] + cells(group.login)) }
+        }
+        text += table(rows)
+        text +=
+            result.isOpenLoop
+            ? "  latency: from when a transaction was due (open arrivals, so corrected for coordinated omission); service: from sending\n"
+            : "  latency: closed arrivals wait for the answer before they ask again: NOT corrected for coordinated omission\(result.isOnlyClosed ? "" : ", in the closed groups")\n"
+        if result.total.wait != nil {
+            text +=
+                "  wait: from sending to the server's own time stamp of the transaction's start (now()); the rest of service is the server's\n"
+        }
+        let total = result.total
+        if total.failed + total.unanswered > 0 || !total.errors.isEmpty {
+            text +=
+                "  \(grouped(total.failed)) failed, \(grouped(total.unanswered)) unanswered: \(fixed(result.errorRate * 100, 3)) % of what was due\n"
+            for error in total.errors {
+                text += "    \(error.sqlState)  \(grouped(error.count)) x  \(error.message)\n"
+            }
+        } else {
+            text += "  no errors\n"
+        }
+        if let cpu = result.cpuSeconds {
+            let each = result.cpuPerTransaction.map { "\(fixed($0, 2)) us for each transaction, " } ?? ""
+            text += "  CPU of the pooler: \(each)\(fixed(cpu, 2)) s in the window (all its processes' CPU clocks)\n"
+        }
+        if let memory = result.memory, let after = memory.after {
+            text += "  memory of the pooler: \(grouped((memory.before ?? 0) / 1024)) kB before, \(grouped(after / 1024)) kB after"
+            if let idle = memory.perIdleClient, let burst = memory.perClientAfter, memory.clients > 0 {
+                text += "; \(fixed(idle, 0)) B for each idle client, \(fixed(burst, 0)) B after the load"
+            }
+            text += " (anonymous pages)\n"
+        }
+        if let calls = result.systemCalls {
+            let list = calls.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(8).map { "\($0.key) \(fixed($0.value, 2))" }
+            text += "  system calls for each transaction (strace, after the window): \(list.joined(separator: ", "))\n"
+        }
+        if let servers = result.peakServers { text += "  at most \(servers) connections of the server were in use\n" }
+        text +=
+            result.strangers == 0
+            ? "  every row that came back was checked against who had asked: all right\n"
+            : "  WRONG ANSWERS: \(result.strangers)\n" + result.strangerWords.map { "    \($0)\n" }.joined()
+        if let late = result.generatorLate {
+            text +=
+                "  note: the load generator itself was late by \(milliseconds(late)) ms (p99), for want of CPU; latency contains that, service does not\n"
+        }
+        for note in result.notes { text += "  note: \(note)\n" }
+        return text
+    }
+
+    private static func cells(_ times: Percentiles?) -> [String] {
+        [times?.p50, times?.p95, times?.p99, times?.p999, times?.max].map { milliseconds($0) }
+    }
+}

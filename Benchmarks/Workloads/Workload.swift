@@ -1,0 +1,235 @@
+import PoolCore
+import PostgresWire
+
+/// A fixed piece of the pooler's work, without sockets, to be counted or timed.
+public struct Workload: Sendable {
+    public let name: String
+    /// What one turn is.
+    public let unit: String
+    /// Does it `turns` times. The result depends on all of the work, so that none of it can be left out.
+    public let run: @Sendable (_ turns: Int) -> Int
+
+    public static let all: [Workload] = [
+        Workload(name: "framer", unit: "message header", run: Workload.walkFrames),
+        Workload(name: "ledger", unit: "transaction's entries in the ledger of replies", run: Workload.keepLedger),
+        Workload(name: "queue", unit: "client that waits and gets a server", run: Workload.queue),
+        Workload(name: "simple", unit: "simple query and its answer") { transactions($0, of: .simple) },
+        Workload(name: "extended", unit: "Parse, Bind, Describe, Execute, Sync without a name, and the answers") {
+            transactions($0, of: .extended)
+        },
+        Workload(name: "prepared", unit: "Bind, Describe, Execute, Sync of a named statement, rewritten, and the answers") {
+            transactions($0, of: .prepared)
+        },
+        Workload(
+            name: "moved", unit: "the same on a server that lacks the statement and has to drop another one", run: Workload.moveStatements),
+    ]
+
+    private static func message(_ write: (inout MessageWriter) -> Void) -> [UInt8] {
+        var writer = MessageWriter()
+        write(&writer)
+        return writer.bytes
+    }
+
+    // MARK: Framer
+
+    private static func walkFrames(_ turns: Int) -> Int {
+        let rows = message { writer in
+            for row in 0..<100 { writer.dataRow(["client \(row)", String(row * 7919)]) }
+        }
+        var left = turns
+        var sum = 0
+        while left > 0 {
+            let bytes = rows.span
+            var offset = 0
+            while left > 0, case .frame(let frame) = peekFrame(bytes, at: offset) {
+                sum &+= Int(frame.type) &+ frame.length
+                offset += frame.length
+                left -= 1
+            }
+        }
+        return sum
+    }
+
+    // MARK: Machines
+
+    private static let requests: [ReplyLedger.Request] = [.bind, .describe, .execute, .sync]
+    private static let replies = [
+        Backend.bindComplete, Backend.rowDescription, Backend.dataRow, Backend.commandComplete, Backend.readyForQuery,
+    ]
+
+    private static func keepLedger(_ turns: Int) -> Int {
+        let requests = requests
+        let replies = replies
+        var ledger = ReplyLedger()
+        var sum = 0
+        for _ in 0..<turns {
+            for request in requests { ledger.owe(request, .forward) }
+            for type in replies {
+                if ledger.receive(type) == .violation { sum &+= 1_000_000 }
+            }
+            sum &+= ledger.isSettled ? 1 : 0
+        }
+        return sum
+    }
+
+    private static func queue(_ turns: Int) -> Int {
+        var queue = PoolQueue()
+        for client in 0..<44 { _ = queue.enqueue(UInt32(client), now: 0) }
+        var sum = 0
+        for turn in 0..<turns {
+            // One in sixteen gives up, which leaves a hole behind.
+            let ticket = queue.enqueue(UInt32(turn & 1023), now: Int64(turn))
+            if turn & 15 == 0 {
+                queue.withdraw(ticket)
+            } else if let waiter = queue.dequeue() {
+                sum &+= Int(waiter.client)
+            }
+            queue.park(UInt32(turn & 15))
+            sum &+= Int(queue.takeIdle() ?? 0)
+        }
+        return sum
+    }
+
+    enum Mode {
+        case simple
+        case extended
+        case prepared
+    }
+
+    private static let row = message { writer in
+        writer.rowDescription([.text("?column?")])
+        writer.dataRow(["1"])
+        writer.commandComplete("SELECT 1")
+        writer.readyForQuery(.idle)
+    }
+
+    private static func transactions(_ turns: Int, of mode: Mode) -> Int {
+        var pair = Pair()
+        let asks: [UInt8]
+        let answers: [UInt8]
+        switch mode {
+        case .simple:
+            asks = message { $0.query("SELECT abalance FROM pgbench_accounts WHERE aid = 4711") }
+            answers = row
+        case .extended:
+            asks = message {
+                $0.parse(name: "", query: "SELECT abalance FROM pgbench_accounts WHERE aid = $1")
+                $0.bind(statement: "", parameters: ["4711"])
+                $0.describe(portal: "")
+                $0.execute(portal: "", maximumRows: 0)
+                $0.sync()
+            }
+            answers =
+                message {
+                    $0.parseComplete()
+                    $0.bindComplete()
+                } + row
+        case .prepared:
+            pair.prepare("P0_1", "SELECT abalance FROM pgbench_accounts WHERE aid = $1")
+            asks = useOf("P0_1")
+            answers = message { $0.bindComplete() } + row
+        }
+        for _ in 0..<turns { pair.play(asks, answers) }
+        return pair.sum
+    }
+
+    private static func useOf(_ name: String) -> [UInt8] {
+        message {
+            $0.bind(statement: name, parameters: ["4711"])
+            $0.describe(portal: "")
+            $0.execute(portal: "", maximumRows: 0)
+            $0.sync()
+        }
+    }
+
+    private static func moveStatements(_ turns: Int) -> Int {
+        var pair = Pair(statementLimit: 2)
+        let names = (0..<4).map { "P0_\($0)" }
+        for name in names { pair.prepare(name, "SELECT \(name) FROM pgbench_accounts WHERE aid = $1") }
+        let asks = names.map(useOf)
+        // What the pooler adds is answered too: the close of the oldest statement, and the Parse.
+        let answers =
+            message {
+                $0.closeComplete()
+                $0.parseComplete()
+                $0.bindComplete()
+            } + row
+        for turn in 0..<turns { pair.play(asks[turn & 3], answers) }
+        return pair.sum
+    }
+}
+
+/// A client linked to a server, with what a worker does for them between its socket calls.
+private struct Pair: ~Copyable {
+    private var server = ServerSession(parameters: ParameterTable().empty)
+    private var client = ClientSession()
+    private let table = StatementTable()
+    private let rules: ServerSession.Rules
+    private var writer = MessageWriter()
+    private(set) var sum = 0
+
+    init(statementLimit: Int = 200) { rules = ServerSession.Rules(mapsStatements: true, statementLimit: statementLimit) }
+
+    /// The client prepares a statement, and the server answers as it must.
+    mutating func prepare(_ name: String, _ text: String) {
+        var asks = MessageWriter()
+        asks.parse(name: name, query: text)
+        asks.sync()
+        var answers = MessageWriter()
+        if toServer(asks.bytes) { answers.closeComplete() }
+        answers.parseComplete()
+        answers.readyForQuery(.idle)
+        toClient(answers.bytes)
+    }
+
+    mutating func play(_ asks: [UInt8], _ answers: [UInt8]) {
+        toServer(asks)
+        toClient(answers)
+        precondition(server.isReusable, "the workload's answers do not fit its questions")
+    }
+
+    /// Whether a statement had to be closed.
+    @discardableResult
+    private mutating func toServer(_ asks: [UInt8]) -> Bool {
+        var closes = false
+        writer.bytes.removeAll(keepingCapacity: true)
+        let bytes = asks.span
+        var offset = 0
+        while case .frame(let frame) = peekFrame(bytes, at: offset) {
+            switch server.translate(frame, bytes, at: offset, client: &client, rules: rules, table: table) {
+            case .forward: sum &+= frame.length
+            case .bind(let serverName, let portal, let rest, let preparation):
+                closes = prepare(preparation) || closes
+                writer.bindHeader(bytes, portal: portal, statement: serverName, restLength: offset + frame.length - rest)
+                for index in rest..<offset + frame.length { writer.bytes.append(bytes[index]) }
+            case .parse(let statement, let preparation):
+                closes = prepare(preparation) || closes
+                writer.parse(name: statement.serverName, tail: statement.definition)
+            case .drop: sum &+= 1
+            default: preconditionFailure("not part of the workload")
+            }
+            offset += frame.length
+        }
+        sum &+= writer.bytes.count
+        return closes
+    }
+
+    private mutating func prepare(_ preparation: Preparation) -> Bool {
+        for id in preparation.close { writer.close(statement: String(decoding: Statement.serverName(id), as: UTF8.self)) }
+        if let statement = preparation.parse { writer.parse(name: statement.serverName, tail: statement.definition) }
+        return !preparation.close.isEmpty
+    }
+
+    private mutating func toClient(_ answers: [UInt8]) {
+        let bytes = answers.span
+        var offset = 0
+        while case .frame(let frame) = peekFrame(bytes, at: offset) {
+            switch server.receive(frame, bytes, at: offset, client: &client, table: table) {
+            case .forward, .swallow, .ready, .errandDone: sum &+= frame.length
+            default: preconditionFailure("an answer of the workload was not owed")
+            }
+            offset += frame.length
+        }
+        if server.hasInvented { sum &+= server.takeInvented(client: &client).count }
+    }
+}

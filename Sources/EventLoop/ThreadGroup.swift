@@ -1,0 +1,90 @@
+import Glibc
+
+/// A few threads for work that would stall a loop: hashing of passwords, calls of libraries that block. Bounded: what finds no place is
+/// refused instead of waiting for ever.
+public final class ThreadGroup: @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): `jobs`, `started` and `idle` are touched between lock and unlock of `mutex` only.
+    private var jobs: [@Sendable () -> Void] = []
+    /// Jobs of `jobs` that were taken already.
+    private var taken = 0
+    private var started = 0
+    private var idle = 0
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let condition: UnsafeMutablePointer<pthread_cond_t>
+    private let name: String
+    private let threads: Int
+    private let capacity: Int
+
+    /// Threads are started when there is something to do, and stay.
+    ///
+    /// - Parameters:
+    ///   - name: of the threads, at most 15 bytes.
+    ///   - threads: the most that run at a time.
+    ///   - capacity: the most jobs that wait.
+    public init(name: String, threads: Int, capacity: Int) {
+        (self.name, self.threads, self.capacity) = (name, threads, capacity)
+        mutex = .allocate(capacity: 1)
+        condition = .allocate(capacity: 1)
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(condition, nil)
+    }
+
+    deinit {
+        // Its threads hold it, so it goes only if it never had one.
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    /// Has `job` run soon on one of the threads. False: too many are waiting already, or no thread could be started.
+    public func submit(_ job: @escaping @Sendable () -> Void) -> Bool {
+        pthread_mutex_lock(mutex)
+        guard jobs.count - taken < capacity else {
+            pthread_mutex_unlock(mutex)
+            return false
+        }
+        jobs.append(job)
+        let needsThread = idle < jobs.count - taken && started < threads
+        if needsThread { started += 1 } else { pthread_cond_signal(condition) }
+        pthread_mutex_unlock(mutex)
+        guard needsThread, Threads.start(name: name, { self.work() }) != nil else { return true }
+        return withdrawIfAlone()
+    }
+
+    /// A thread could not be started. True: another one will do what was submitted.
+    private func withdrawIfAlone() -> Bool {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        started -= 1
+        if started > 0 {
+            pthread_cond_signal(condition)
+            return true
+        }
+        jobs.removeLast()
+        return false
+    }
+
+    private func work() {
+        pthread_mutex_lock(mutex)
+        while true {
+            while jobs.count == taken {
+                idle += 1
+                pthread_cond_wait(condition, mutex)
+                idle -= 1
+            }
+            let job = jobs[taken]
+            taken += 1
+            if taken == jobs.count {
+                jobs.removeAll(keepingCapacity: true)
+                taken = 0
+            } else if taken > 256 {
+                jobs.removeFirst(taken)
+                taken = 0
+            }
+            pthread_mutex_unlock(mutex)
+            job()
+            pthread_mutex_lock(mutex)
+        }
+    }
+}

@@ -1,0 +1,204 @@
+import Authentication
+import Configuration
+import EventLoop
+import Logging
+import PoolCore
+import PostgresWire
+
+/// How a client is judged: by which rule, by what is known of the user, by whom.
+///
+/// A login goes through `judge` (the rule), `identify` (the user), `examine` (the exchange, whose steps `take` carries out). Where
+/// somebody else is asked, the login is suspended and `resume` goes on with it.
+extension WorkerCore {
+    // MARK: The rule
+
+    /// Finds out by what this client is judged, and begins.
+    func judge(_ client: ClientConnection, _ template: LoginTemplate) {
+        let login = ClientLoginState(template: template)
+        client.login = login
+        client.phase = .authenticating
+        switch settings.authType {
+        case .hba: judgeByRules(client, login)
+        case .any:
+            guard template.database?.forcedUser != nil else {
+                return refuse(client, "bouncer config error", "auth_type any needs a forced user")
+            }
+            login.method = .any
+            examine(client, login)
+        case .cert: judgeByCertificate(client, login, map: nil)
+        case .ldap:
+            login.ldapOptions = settings.authLdapOptions
+            judgeByDirectory(client, login)
+        case .pam:
+            login.method = .pam
+            examine(client, login)
+        case .trust: identify(client, login, .trust)
+        case .plain: identify(client, login, .plain)
+        case .md5: identify(client, login, .md5)
+        case .scramSHA256: identify(client, login, .scramSHA256)
+        }
+    }
+
+    private func judgeByRules(_ client: ClientConnection, _ login: ClientLoginState) {
+        let template = login.template
+        guard let request = hostRequest(client, template), let rule = configuration.hostRules.rule(for: request) else {
+            return refuse(client, "no authentication method is found", "no rule of the HBA file matches")
+        }
+        switch rule.method {
+        case .reject: refuse(client, "login rejected", "the HBA file rejects it in line \(rule.line)")
+        case .trust: identify(client, login, .trust)
+        case .password: identify(client, login, .plain)
+        case .md5: identify(client, login, .md5)
+        case .scramSHA256: identify(client, login, .scramSHA256)
+        case .peer: judgeByPeer(client, login, map: rule.map)
+        case .cert: judgeByCertificate(client, login, map: rule.map)
+        case .ldap:
+            login.ldapOptions = rule.ldapOptions
+            judgeByDirectory(client, login)
+        }
+    }
+
+    private func hostRequest(_ client: ClientConnection, _ template: LoginTemplate) -> HostRequest? {
+        guard let address = SocketAddress.peer(of: client.socket.descriptor) else { return nil }
+        let origin: HostRequest.Origin
+        if address.isUnix {
+            origin = .unixSocket
+        } else if let network = NetworkAddress(bytes: address.addressBytes) {
+            origin = .network(network, isEncrypted: isEncrypted(client))
+        } else {
+            return nil
+        }
+        return HostRequest(
+            database: template.databaseName, user: template.user, origin: origin,
+            isPhysicalReplication: template.replication == .physical)
+    }
+
+    private func judgeByPeer(_ client: ClientConnection, _ login: ClientLoginState, map: String?) {
+        guard let peer = PeerIdentity(of: client.socket.descriptor), let name = peer.userName else {
+            return refuse(client, "unix socket login rejected", "the other side is no user of this system")
+        }
+        guard isAllowed(client, [name], as: login.template.user, map: map) else {
+            return refuse(client, "unix socket login rejected", "system user \"\(name)\" is not \"\(login.template.user)\"")
+        }
+        identify(client, login, .trust)
+    }
+
+    private func judgeByCertificate(_ client: ClientConnection, _ login: ClientLoginState, map: String?) {
+        guard let names = certificateNames(client) else {
+            return refuse(client, "certificate authentication failed", "the client has shown no certificate")
+        }
+        guard isAllowed(client, names, as: login.template.user, map: map) else {
+            let shown = names.map { "\"\($0)\"" }.joined(separator: ", ")
+            return refuse(client, "certificate authentication failed", "the certificate is for \(shown)")
+        }
+        identify(client, login, .trust)
+    }
+
+    /// Whether somebody whom the system, or a certificate, knows by these names may be this user.
+    private func isAllowed(_ client: ClientConnection, _ names: [String], as user: String, map: String?) -> Bool {
+        guard let map else { return names.contains(user) }
+        switch configuration.identMaps.verdict(map: map, systemNames: names, user: user) {
+        case .allowed: return true
+        case .noMatch:
+            shared.log.warning("\(client.label) ident map: \(map) does not have a match")
+            return false
+        case .noSuchMap:
+            shared.log.warning("\(client.label) ident map \(map) cannot be matched")
+            return false
+        }
+    }
+
+    private func judgeByDirectory(_ client: ClientConnection, _ login: ClientLoginState) {
+        guard Examiner.speaksLDAP else { return refuse(client, "ldap is not supported by this build", "built without the trait LDAP") }
+        guard login.ldapOptions?.isEmpty == false else { return refuse(client, "auth_ldap_options is null", "no LDAP options") }
+        login.method = .ldap
+        examine(client, login)
+    }
+
+    // MARK: The user
+
+    /// Looks the user up: in the user list, else by `auth_query` where there is one.
+    private func identify(_ client: ClientConnection, _ login: ClientLoginState, _ method: LoginMethod) {
+        login.method = method
+        if let known = login.template.credential {
+            login.credential = known
+            examine(client, login)
+        } else if let plan = lookupPlan(login.template) {
+            login.isSuspended = true
+            lookUp(client, plan)
+        } else {
+            // An unknown user is asked like any other, and fails at the end.
+            examine(client, login)
+        }
+    }
+
+    // MARK: The exchange
+
+    /// Begins to ask the client.
+    func examine(_ client: ClientConnection, _ login: ClientLoginState) {
+        var exchange = ClientLogin(
+            method: login.method, user: login.template.user, secret: login.credential?.secret,
+            derivedSecret: login.credential?.derivedSecret, randomness: .fresh(processKey: shared.processKey),
+            iterations: settings.scramIterations, endPoint: client.tls?.endPoint)
+        let step = exchange.start()
+        login.exchange = exchange
+        take(step, client, login)
+    }
+
+    /// Carries out what the exchange wants done next.
+    func take(_ step: ClientLogin.Step, _ client: ClientConnection, _ login: ClientLoginState) {
+        switch step {
+        case .send(let request): send(request, to: client)
+        case .rejected(let rejection): refuse(client, rejection.clientText, rejection.logReason)
+        case .derive(let derivation):
+            login.isSuspended = true
+            if !derive(derivation, for: .client(slot: client.slot, id: client.id)) { fail(client, .tooManyLogins) }
+        case .check(let password):
+            login.isSuspended = true
+            check(client, login, password)
+        case .accepted(let saslFinal, let keys):
+            if let keys { login.credential?.learn(keys: keys) }
+            var writer = MessageWriter()
+            if let saslFinal { writer.authentication(.saslFinal(saslFinal)) }
+            writer.authentication(.ok)
+            accepted(client, login, writer)
+        }
+    }
+
+    private func send(_ request: AuthenticationRequest, to client: ClientConnection) {
+        var writer = MessageWriter()
+        switch request {
+        case .ok: writer.authentication(.ok)
+        case .cleartextPassword: writer.authentication(.cleartextPassword)
+        case .md5Password(let salt): writer.authentication(.md5Password(salt: salt.reduce(0) { $0 << 8 | UInt32($1) }))
+        case .sasl(let mechanisms): writer.authentication(.sasl(mechanisms: mechanisms))
+        case .saslContinue(let data): writer.authentication(.saslContinue(data))
+        case .saslFinal(let data): writer.authentication(.saslFinal(data))
+        }
+        send(writer.bytes, to: client)
+    }
+
+    /// Ends a login; the client is told less than the log.
+    func refuse(_ client: ClientConnection, _ text: String, _ reason: String) {
+        shared.log.info("\(client.label) login failed: \(reason)")
+        fail(client, .authenticationFailed(text))
+    }
+
+    /// The client whose login waits for somebody else, if it is still there.
+    func suspended(_ slot: UInt32, _ id: UInt64) -> (client: ClientConnection, login: ClientLoginState)? {
+        guard let client = clients[slot], client.id == id, let login = client.login, login.isSuspended else { return nil }
+        return (client, login)
+    }
+
+    /// Goes on with a login that has waited, and with what the client has sent meanwhile.
+    func resume(_ client: ClientConnection, _ login: ClientLoginState, _ body: () -> Void) {
+        login.isSuspended = false
+        body()
+        if client.isOpen { carryOn(client) }
+    }
+
+    private func isEncrypted(_ client: ClientConnection) -> Bool { client.tls != nil }
+
+    /// The names in the certificate that the client has shown and that was verified; nil when there is none.
+    private func certificateNames(_ client: ClientConnection) -> [String]? { client.tls?.peerCertificate?.names }
+}

@@ -1,0 +1,86 @@
+import Authentication
+import Configuration
+import EventLoop
+import PoolCore
+import PostgresWire
+
+/// Work of logins that would stall the loop: PBKDF2, PAM, LDAP. It is done on other threads and comes back as a job of the worker.
+extension WorkerCore {
+    /// Who waits for a derivation.
+    enum DerivationWaiter {
+        case client(slot: UInt32, id: UInt64)
+        case server(slot: UInt32, id: UInt64)
+    }
+
+    // MARK: PBKDF2
+
+    /// Has a derivation run. Those who want the same one wait for the same run. False: too many are waiting.
+    func derive(_ derivation: KeyDerivation, for waiter: DerivationWaiter) -> Bool {
+        if derivations[derivation] != nil {
+            derivations[derivation]?.append(waiter)
+            return true
+        }
+        let me = peers[index]
+        let isTaken = shared.hashing.submit {
+            let salted = derivation.run()
+            Task { await me.derived(derivation, salted) }
+        }
+        if isTaken { derivations[derivation] = [waiter] }
+        return isTaken
+    }
+
+    func derived(_ derivation: KeyDerivation, _ salted: SaltedPassword) {
+        guard let waiters = derivations.removeValue(forKey: derivation) else { return }
+        for waiter in waiters {
+            switch waiter {
+            case .client(let slot, let id):
+                guard let (client, login) = suspended(slot, id), var exchange = login.exchange else { continue }
+                resume(client, login) {
+                    let step = exchange.derived(salted)
+                    login.exchange = exchange
+                    if exchange.hasDerived, let secret = exchange.derivedSecret { login.credential?.learn(derived: secret) }
+                    take(step, client, login)
+                }
+            case .server(let slot, let id):
+                saltedPasswords.remember(salted, of: derivation)
+                if let server = servers[slot], server.id == id { continueLogin(server) }
+            }
+        }
+    }
+
+    // MARK: PAM and LDAP
+
+    /// Has somebody else judge a password.
+    func check(_ client: ClientConnection, _ login: ClientLoginState, _ password: [UInt8]) {
+        let question: Examiner.Question
+        if login.method == .pam {
+            question = .pam(remoteHost: SocketAddress.peer(of: client.socket.descriptor).map { $0.isUnix ? "localhost" : $0.host } ?? "")
+        } else {
+            do throws(InvalidValue) {
+                question = .ldap(try LDAPOptions(parsing: login.ldapOptions ?? ""))
+            } catch {
+                return refuse(client, "LDAP authentication failed", error.message)
+            }
+        }
+        let me = peers[index]
+        let (slot, id) = (client.slot, client.id)
+        let limit = settings.clientLoginTimeout > 0 ? Int(settings.clientLoginTimeout / 1000) : 60_000
+        let isTaken = shared.examiner.ask(question, user: login.template.user, password: password, timeout: limit) { failure in
+            Task { await me.checked(slot, id, password, failure) }
+        }
+        if !isTaken { fail(client, .tooManyLogins) }
+    }
+
+    func checked(_ slot: UInt32, _ id: UInt64, _ password: [UInt8], _ failure: String?) {
+        guard let (client, login) = suspended(slot, id), var exchange = login.exchange else { return }
+        // The server is told the same password.
+        if failure == nil {
+            login.credential = shared.credentials.credential(of: client.user, plain: String(decoding: password, as: UTF8.self))
+        }
+        resume(client, login) {
+            let step = exchange.checked(failure)
+            login.exchange = exchange
+            take(step, client, login)
+        }
+    }
+}

@@ -1,0 +1,176 @@
+import Authentication
+import Bytes
+import Configuration
+import DequeModule
+import Logging
+import PoolCore
+import PostgresWire
+import Synchronization
+
+/// A question of `auth_query` and who waits for the answer.
+struct PendingLookup: Sendable {
+    var lookup: UserLookup
+    let query: String
+    let worker: Int
+    let client: UInt32
+    let clientID: UInt64
+    /// The first server died before it answered.
+    var isRepeated = false
+}
+
+/// How a lookup ended.
+enum LookupAnswer: Sendable {
+    case outcome(UserLookup.Outcome)
+    /// No server can be asked; this is what the client is told.
+    case unavailable(PoolerError)
+}
+
+/// `auth_query`: users who are not in the user list are looked up in PostgreSQL, at each login anew.
+///
+/// Each database has a pool of `auth_user` for it, which no client ever gets a server of: whatever a client asks for in its startup
+/// packet can't reach the connection that the query runs on. All workers ask through the same one of them, so that idle servers need
+/// not be looked for elsewhere.
+extension WorkerCore {
+    /// Where and how a user is looked up.
+    struct LookupPlan {
+        let authUser: String
+        let query: String
+        let database: String
+    }
+
+    /// Nil when unknown users are not looked up, or the database is not known either.
+    func lookupPlan(_ template: LoginTemplate) -> LookupPlan? {
+        guard let database = template.database else { return nil }
+        guard let user = Self.nonEmpty(database.authUser) ?? Self.nonEmpty(settings.authUser) else { return nil }
+        let home = Self.nonEmpty(database.authDatabase) ?? Self.nonEmpty(settings.authDbname) ?? database.name
+        return LookupPlan(authUser: user, query: Self.nonEmpty(database.authQuery) ?? settings.authQuery, database: home)
+    }
+
+    private static func nonEmpty(_ text: String?) -> String? { text.flatMap { $0.isEmpty ? nil : $0 } }
+
+    // MARK: Asking
+
+    func lookUp(_ client: ClientConnection, _ plan: LookupPlan) {
+        guard plan.database != "pgbouncer" else {
+            return refuse(client, "bouncer config error", "cannot use the reserved \"pgbouncer\" database as an auth_dbname")
+        }
+        guard configuration.database(named: plan.database) != nil else {
+            return refuse(client, "bouncer config error", "authentication database \"\(plan.database)\" is not configured")
+        }
+        let pending = PendingLookup(
+            lookup: UserLookup(user: client.user), query: plan.query, worker: index, client: client.slot, clientID: client.id)
+        let name = Array(plan.database.utf8)
+        let home = Int(BytesHash.of(name.span) % UInt64(peers.count))
+        if home == index {
+            lookUp(pending, database: plan.database, authUser: plan.authUser)
+        } else {
+            let peer = peers[home]
+            Task { await peer.lookUp(pending, database: plan.database, authUser: plan.authUser) }
+        }
+    }
+
+    func lookUp(_ pending: PendingLookup, database name: String, authUser: String) {
+        guard let database = configuration.database(named: name) else {
+            answer(pending, .outcome(.failed("authentication database \"\(name)\" is not configured")))
+            return
+        }
+        let shard = shard(of: database, user: authUser, isForLookups: true)
+        if let server = takeIdle(shard) {
+            run(pending, on: server)
+            return
+        }
+        if let failure = shard.shared.failure, shard.shared.connected.load(ordering: .relaxed) == 0,
+            now < failure.time + settings.serverLoginRetry
+        {
+            answer(pending, .unavailable(.serverLoginFailing(String((failure.fields.message ?? "connect failed").prefix(99)))))
+            return
+        }
+        shard.lookups.append(pending)
+        serve(shard)
+    }
+
+    func run(_ pending: PendingLookup, on server: ServerConnection) {
+        server.phase = .lookingUp
+        server.wasUsed = true
+        server.lookup = pending
+        server.lastActivity = now
+        send(pending.lookup.request(query: pending.query).span, to: server)
+    }
+
+    /// A free server of such a pool takes the next question. False: there is none.
+    func runNextLookup(on server: ServerConnection) -> Bool {
+        guard let next = server.shard.lookups.popFirst() else { return false }
+        run(next, on: server)
+        return true
+    }
+
+    // MARK: Answers
+
+    /// Handles bytes of a server that answers a lookup; returns up to where.
+    func lookUp(_ server: ServerConnection, _ bytes: Span<UInt8>) -> Int {
+        var at = 0
+        while at < bytes.count, server.phase == .lookingUp, var pending = server.lookup {
+            guard case .frame(let frame) = peekFrame(bytes, at: at), frame.length <= UserLookup.messageLimit else {
+                if case .short = peekFrame(bytes, at: at) { return at }
+                close(server, .failed("auth_query: malformed or oversized message"))
+                return bytes.count
+            }
+            guard bytes.count - at >= frame.length else { return at }
+            let outcome = pending.lookup.receive(frame, bytes, at: at)
+            server.lookup = pending
+            at += frame.length
+            guard let outcome else { continue }
+            server.lookup = nil
+            if case .failed(let reason) = outcome {
+                shared.log.error("\(server.label) S: error in auth_query: \(reason)")
+            }
+            if pending.lookup.isBroken {
+                close(server, .failed("auth_query left the server in a transaction"))
+            } else {
+                free(server)
+            }
+            answer(pending, .outcome(outcome))
+        }
+        return server.isOpen ? at : bytes.count
+    }
+
+    /// Tells the worker that asked.
+    func answer(_ pending: PendingLookup, _ answer: LookupAnswer) {
+        if pending.worker == index {
+            lookedUp(pending.client, pending.clientID, answer)
+        } else {
+            let peer = peers[pending.worker]
+            Task { await peer.lookedUp(pending.client, pending.clientID, answer) }
+        }
+    }
+
+    /// No server can be had: those who wait hear why.
+    func failLookups(_ shard: PoolShard, _ error: PoolerError) {
+        let waiting = shard.lookups
+        shard.lookups = []
+        for pending in waiting { answer(pending, .unavailable(error)) }
+    }
+
+    /// The server that was asked is gone. An idle one that had died unnoticed is no reason to refuse anybody: another one is asked, once.
+    func lookupLost(_ pending: PendingLookup, _ shard: PoolShard, _ reason: ServerCloseReason) {
+        guard case .lost = reason, !pending.isRepeated else { return answer(pending, .unavailable(reason.clientError)) }
+        var again = pending
+        again.lookup = UserLookup(user: pending.lookup.user)
+        again.isRepeated = true
+        shard.lookups.append(again)
+    }
+
+    func lookedUp(_ slot: UInt32, _ id: UInt64, _ answer: LookupAnswer) {
+        guard let (client, login) = suspended(slot, id) else { return }
+        resume(client, login) {
+            switch answer {
+            case .unavailable(let error): fail(client, error)
+            case .outcome(.failed(let reason)): refuse(client, "bouncer config error", reason)
+            case .outcome(.noSuchUser): refuse(client, "no such user", "auth_query knows no such user")
+            case .outcome(.found(let secret)):
+                login.credential = shared.credentials.credential(of: client.user, text: secret ?? "")
+                examine(client, login)
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+"""`sluicebench compare` and `verdict`: their own server and poolers come and go, figures arrive in every form."""
+import json
+import os
+import re
+import shutil
+import signal
+
+import pytest
+from processes import wait_until
+
+SHORT = ["--seconds", "0.5", "--warmup", "0.1", "--quiet"]
+
+
+def children_of(process):
+    """All descendants, as far as they live."""
+    found, left = [], [process.pid]
+    while left:
+        pid = left.pop()
+        try:
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{thread}/children") as file:
+                    new = [int(p) for p in file.read().split()]
+                    found += new
+                    left += new
+        except OSError:
+            pass
+    return found
+
+
+def alive(pids):
+    return [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+
+
+def test_a_comparison_in_all_its_forms(sluicebench, sluice, tmp_path):
+    page, figures, tables = tmp_path / "page.html", tmp_path / "figures.json", tmp_path / "tables.md"
+    poolers = [f"sluice={sluice}", "relay", "direct"] + (["pgbouncer"] if shutil.which("pgbouncer", path=os.environ["PATH"] + ":/usr/sbin") else [])
+    out = sluicebench(
+        "compare", "saturated-simple", "chaos", *[part for pooler in poolers for part in ("--pooler", pooler)],
+        "--clients", "24", "--rounds", "2", "--base", "sluice", "--html", page, "--json", figures, "--markdown", tables, *SHORT,
+    )  # fmt: skip
+    found = json.loads(figures.read_text())
+    saturated, chaos = found["entries"]
+    for entry in found["entries"]:
+        for target in entry["targets"]:
+            assert len(target["runs"]) == 2 and "skipped" not in target, target
+            for run in target["runs"]:
+                assert run["strangers"] == 0 and run["total"]["succeeded"] > 0
+                assert ("cpuPerTransaction" in run) == (target["name"] != "direct")
+    costs = {target["name"]: target["runs"][0]["cpuPerTransaction"] for target in saturated["targets"] if target["name"] != "direct"}
+    assert all(1 < cost < 10_000 for cost in costs.values()), costs
+    # Behind the pooler the server never has more than the pool; 24 clients without one need 24.
+    servers = {target["name"]: max(run["peakServers"] for run in target["runs"]) for target in saturated["targets"]}
+    assert servers["sluice"] <= 20 and servers["direct"] >= 24
+    assert "Every row that came back was checked" in out
+    text = page.read_text()
+    assert text.count("<svg") >= 4 and "http" not in text
+    assert tables.read_text().startswith("# Benchmarks")
+    assert sluicebench.leftovers() == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_comparison_that_is_interrupted_leaves_nothing(sluicebench, sluice, how):
+    process = sluicebench.start(
+        "compare", "saturated-simple", "--pooler", f"sluice={sluice}", "--pooler", "relay", "--clients", "8", "--rounds", "100", "--seconds", "1", "--warmup", "0"
+    )
+    for line in process.stderr:
+        if "round 2" in line:
+            break
+    started = children_of(process)
+    assert len(started) >= 3
+    process.send_signal(how)
+    out, _ = process.communicate(timeout=40)
+    assert process.returncode == 130
+    assert "INTERRUPTED" in out and "sluice" in out
+    wait_until(lambda: not alive(started), "its children to end")
+    assert sluicebench.leftovers() == []
+
+
+def test_a_killed_comparison_takes_its_children_along(sluicebench, sluice):
+    process = sluicebench.start(
+        "compare", "saturated-simple", "--pooler", f"sluice={sluice}", "--pooler", "relay", "--clients", "8", "--rounds", "100", "--seconds", "1", "--warmup", "0"
+    )
+    for line in process.stderr:
+        if "round 2" in line:
+            break
+    started = children_of(process)
+    process.kill()
+    process.wait()
+    wait_until(lambda: not alive(started), "its children to end")
+
+
+def test_a_pooler_that_does_not_start(sluicebench, sluice):
+    said = sluicebench("compare", "saturated-simple", "--pooler", "pgbouncer=/bin/false", *SHORT, status=3)
+    assert "pgbouncer did not start" in said
+    said = sluicebench("compare", "saturated-simple", "--pooler", "sluice=/nowhere/sluice", *SHORT, status=3)
+    assert "there is no program /nowhere/sluice" in said
+    said = sluicebench("compare", "saturated-simple", "--pooler", f"sluice={sluice}", "--extra", "sluice:no_such_setting = 1", *SHORT, status=3)
+    assert "sluice did not start" in said and "no_such_setting" in said
+    assert sluicebench.leftovers() == []
+
+
+def levels(path):
+    return {level["name"]: level for level in json.loads(path.read_text())["levels"]}
+
+
+def test_a_verdict_that_is_kept(sluicebench, sluice, tmp_path):
+    path = tmp_path / "verdict.json"
+    # A bound that even a busy machine keeps: what is tested is the verdict, not the machine.
+    bounds = ["--p95", "5000", "--served", "0", "--errors", "50"]
+    out = sluicebench("verdict", "--sluice", sluice, "--clients", "300", "--rate", "50", "--seconds", "2", *bounds, "--quiet", "--json", path)
+    assert "Verdict: kept." in out and "MISSED" not in out
+    found = levels(path)
+    assert all(level["isKept"] for level in found.values()), found
+    assert found["clients"]["measured"] == "300 logged in"
+    assert int(re.match(r"\d+", found["server connections"]["measured"]).group()) <= 20
+
+
+def test_a_verdict_that_is_missed(sluicebench, sluice, tmp_path):
+    path = tmp_path / "verdict.json"
+    out = sluicebench("verdict", "--sluice", sluice, "--clients", "50", "--rate", "50", "--seconds", "1", "--p95", "0.001", "--quiet", "--json", path, status=1)
+    assert "Verdict: MISSED: latency p95" in out
+    assert levels(path)["latency p95"]["isKept"] is False
+
+
+def test_a_verdict_on_a_target_that_is_not_there(sluicebench):
+    said = sluicebench("verdict", "--target", "postgres://me@127.0.0.1:1/x", "--clients", "5", "--quiet", status=3)
+    assert "cannot reach target" in said
+
+
+def test_a_missing_server_connection_count_is_not_called_kept(sluicebench, postgres, tmp_path):
+    from conftest import url_of
+
+    out = sluicebench(
+        "verdict", "--target", url_of(postgres), "--clients", "20", "--rate", "20", "--seconds", "1", "--p95", "5000", "--served", "0", "--errors", "50", "--quiet"
+    )
+    assert "unknown" in out and "needs --admin-url" in out and "as far as it was measured" in out

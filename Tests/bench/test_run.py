@@ -1,0 +1,238 @@
+"""`sluicebench run`: every scenario works, every answer is checked, what is wrong is said."""
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import threading
+
+import pytest
+from conftest import url_of
+from processes import wait_until
+
+SHORT = ["--seconds", "0.5", "--warmup", "0.1", "--quiet"]
+
+
+@pytest.fixture(scope="session")
+def prepared(binary, postgres):
+    owner = url_of(postgres)
+    postgres.sql("alter role app superuser")
+    subprocess.run([binary, "prepare", "--target", owner, "--tenants", "3", "--tenant-password", "app-pw"], check=True)
+    return owner
+
+
+def results(sluicebench, tmp_path, *arguments, status=0):
+    path = tmp_path / "result.json"
+    sluicebench("run", *arguments, "--json", path, status=status)
+    found = json.loads(path.read_text())
+    os.unlink(path)
+    return found
+
+
+@pytest.mark.parametrize("name", ["steady", "saturated", "serverless", "transactions", "bulk", "logins"])
+def test_scenarios_measure_something_and_every_row_is_right(sluicebench, prepared, tmp_path, name):
+    for result in results(sluicebench, tmp_path, name, "--target", prepared, "--clients", "12", *SHORT):
+        total = result["total"]
+        assert total["succeeded"] > 0 and total["failed"] == 0 and result["strangers"] == 0, result
+        assert result["outcome"] == {"complete": {}}
+        latency = total["latency"]
+        assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"] <= latency["p999"] <= latency["max"]
+        assert total["service"]["p50"] <= latency["p50"] * 1.01 + 1  # service is a part of latency
+        assert ("login" in total) == (name in ("serverless", "logins"))
+
+
+def test_open_arrivals_come_at_their_rate_whatever_the_answers(sluicebench, prepared, tmp_path):
+    (result,) = results(sluicebench, tmp_path, "steady-simple", "--target", prepared, "--rate", "200", *SHORT)
+    due = sum(second["due"] for second in result["seconds"])
+    # Poisson with a seed: the same number each time.
+    (again,) = results(sluicebench, tmp_path, "steady-simple", "--target", prepared, "--rate", "200", *SHORT)
+    assert 60 < due < 150
+    assert abs(due - sum(second["due"] for second in again["seconds"])) <= 20  # the window's edges move by microseconds
+
+
+def test_tenants_log_in_as_themselves(sluicebench, prepared, tmp_path, postgres):
+    scenario = json.loads(sluicebench("scenarios", "mixed"))
+    scenario.update(seconds=1, warmup=0.2)
+    scenario["groups"][0].update(clients=6, tenants=3)
+    scenario["groups"][1].update(clients=4)
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps(scenario))
+    (result,) = results(sluicebench, tmp_path, "--file", path, "--target", prepared, "--quiet")
+    assert [group["name"] for group in result["groups"]] == ["small", "greedy"]
+    assert all(group["succeeded"] > 0 and group["failed"] == 0 for group in result["groups"])
+
+
+def test_idle_measures_memory_of_the_processes_given(sluicebench, prepared, tmp_path, postgres):
+    (result,) = results(
+        sluicebench, tmp_path, "idle", "--target", prepared, "--clients", "20", "--pid", postgres.process.pid, *SHORT
+    )
+    memory = result["memory"]
+    assert memory["clients"] == 20 and result["total"]["succeeded"] == 20
+    # PostgreSQL needs a process for each.
+    assert (memory["connected"] - memory["before"]) / 20 > 100_000
+    assert result["cpuSeconds"] > 0
+
+
+def test_chaos_finds_no_wrong_answer_and_goes_on(sluicebench, prepared, tmp_path, postgres):
+    admin = f"host={postgres.socket_dir} port={postgres.port} user=postgres dbname=postgres"
+    (result,) = results(
+        sluicebench, tmp_path, "chaos", "--target", prepared, "--admin-url", admin, "--clients", "40", "--seconds", "4", "--warmup", "0.2", "--quiet"
+    )
+    assert result["strangers"] == 0
+    codes = {error["sqlState"] for error in result["total"]["errors"]}
+    assert "57P01" in codes and "57014" in codes, result["total"]["errors"]
+    assert all(group["succeeded"] > 0 for group in result["groups"]), result
+    assert result["peakServers"] >= 30
+
+
+class LyingProxy(threading.Thread):
+    """Forwards, and after a while gives every client the answers meant for the one before it."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.server_port = port
+        self.count = 0
+        self.last = None
+
+    def run(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.server_port))
+            threading.Thread(target=self.forth, args=(client, server), daemon=True).start()
+            threading.Thread(target=self.back, args=(server, client), daemon=True).start()
+
+    def forth(self, source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+        except OSError:
+            pass
+        sink.close()
+
+    def back(self, source, sink):
+        try:
+            while data := source.recv(65536):
+                if b"g0c" in data and b"n" in data and data.startswith(b"T"):
+                    self.count += 1
+                    previous, self.last = self.last, data
+                    if self.count % 50 == 0 and previous and len(previous) == len(data):
+                        data = previous  # somebody else's row, or an old one
+                sink.sendall(data)
+        except OSError:
+            pass
+        sink.close()
+
+
+def test_a_pooler_that_mixes_up_answers_is_found_out(sluicebench, prepared, postgres, tmp_path):
+    proxy = LyingProxy(postgres.port)
+    proxy.start()
+    target = prepared.replace(f":{postgres.port}/", f":{proxy.port}/")
+    said = sluicebench("run", "saturated-simple", "--target", target, "--clients", "6", *SHORT, status=1)
+    proxy.listener.close()
+    assert "WRONG ANSWERS" in said and "asked as" in said and "the answer says" in said
+
+
+# bad input
+
+
+def test_an_unreachable_target(sluicebench):
+    said = sluicebench("run", "steady-simple", "--target", "postgres://me@127.0.0.1:1/x", *SHORT, status=3)
+    assert "cannot reach target at 127.0.0.1:1" in said and "Connection refused" in said
+
+
+def test_a_target_that_never_answers(sluicebench):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        said = sluicebench("run", "steady-simple", "--target", f"postgres://me@127.0.0.1:{port}/x", "--patience", "1", *SHORT, status=3)
+    assert "no answer in 1 s" in said
+
+
+def test_a_wrong_password(sluicebench, postgres):
+    said = sluicebench("run", "steady-simple", "--target", url_of(postgres, "scram_user", "wrong"), *SHORT, status=3)
+    assert "refuses the login" in said and "scram_user" in said and "28P01" in said
+
+
+def test_missing_tables_and_tenants_are_named(sluicebench, postgres):
+    target = url_of(postgres, "scram_user", database="lab")
+    assert "sluicebench prepare" in sluicebench("run", "transactions", "--target", target, *SHORT, status=3)
+    assert "sluicebench_1" in sluicebench("run", "mixed", "--target", target, *SHORT, status=3)
+
+
+def test_too_few_file_descriptors(sluicebench, postgres):
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+
+    said = sluicebench("run", "idle", "--target", url_of(postgres), "--clients", "1000", *SHORT, status=3, preexec_fn=few)
+    assert "1,000 clients need 1,0" in said and "may have 200" in said and "ulimit -n" in said
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["run", "steady-simple", "--target", "postgres://[oops"], "not a connection URL"),
+        (["run", "no-such-thing", "--target", "postgres://x"], 'no scenario is called "no-such-thing"'),
+        (["run", "steady-simple", "--target", "postgres://127.0.0.1:1/x", "--clients", "0"], "--clients: expected 1 to 50000"),
+        (["run", "steady-simple", "--target", "postgres://127.0.0.1:1/x", "--seconds", "0"], "seconds: expected more than 0"),
+        (["run", "saturated-simple", "--target", "postgres://127.0.0.1:1/x", "--rate", "5"], "no group of saturated-simple has open arrivals"),
+        (["run", "steady-simple", "--target", "postgres://127.0.0.1:1/x", "--pid", "999999999"], "no process 999999999"),
+        (["run", "--file", "/nowhere.json", "--target", "postgres://127.0.0.1:1/x"], "cannot read the scenario /nowhere.json"),
+        (["compare", "--pooler", "odyssey"], "KIND is one of sluice, pgbouncer"),
+        (["compare", "--pooler", "relay", "--base", "other"], "no pooler has that name"),
+        (["compare", "--cores", "1000"], "--cores: expected 1 to"),
+        (["compare", "--pooler", "relay", "--pooler", "relay"], "two have the same name"),
+    ],
+)
+def test_wrong_calls(sluicebench, arguments, words):
+    assert words in sluicebench(*arguments, status=2)
+
+
+def test_a_scenario_file_with_a_mistake_says_where(sluicebench, tmp_path):
+    scenario = json.loads(sluicebench("scenarios", "steady-simple"))
+    path = tmp_path / "own.json"
+    scenario["groups"][0]["clients"] = "many"
+    path.write_text(json.dumps(scenario))
+    assert "groups.Index 0.clients" in sluicebench("run", "--file", path, "--target", "postgres://127.0.0.1:1/x", status=2)
+    del scenario["groups"]
+    path.write_text(json.dumps(scenario))
+    assert '"groups" is missing' in sluicebench("run", "--file", path, "--target", "postgres://127.0.0.1:1/x", status=2)
+    path.write_text("{")
+    assert str(path) in sluicebench("run", "--file", path, "--target", "postgres://127.0.0.1:1/x", status=2)
+
+
+# endings
+
+
+def started(process):
+    """Until the load runs: its progress goes to stderr, a line every five seconds."""
+    for line in process.stderr:
+        if "window" in line:
+            return
+    raise AssertionError("it ended before the window")
+
+
+def test_ctrl_c_prints_what_there_is(sluicebench, prepared, postgres):
+    process = sluicebench.start("run", "steady-simple", "--target", prepared, "--clients", "5", "--seconds", "600", "--warmup", "0")
+    started(process)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "INTERRUPTED" in out and "transactions" in out and "every row that came back was checked" in out
+    wait_until(lambda: not postgres.backends("app", "application_name = 'sluicebench'"), "its connections to end")
+
+
+def test_a_target_that_dies_in_the_middle(sluicebench, own_postgres):
+    process = sluicebench.start(
+        "run", "steady-simple", "--target", url_of(own_postgres), "--clients", "5", "--seconds", "600", "--warmup", "0", "--patience", "2"
+    )
+    started(process)
+    own_postgres.kill()
+    out, _ = process.communicate(timeout=40)
+    assert process.returncode == 3
+    assert "THE TARGET STOPPED: nobody got an answer for" in out and "Connection refused" in out
+    own_postgres.start()
