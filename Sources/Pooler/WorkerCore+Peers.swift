@@ -51,16 +51,32 @@ extension WorkerCore {
     }
 
     /// What may go now, goes; the limits hold for the process, so room may come from another worker.
+    ///
+    /// An errand that fails at once makes room for the next one. Thousands may wait: so only the outermost call serves them, one after
+    /// the other, or the stack would grow with their number.
     func servePeers() {
         guard peerErrands.count > 0 else { return }
-        for slot in peerErrands.slots where peerErrands[slot]?.stage == .waiting { serveErrand(slot) }
+        hasRoomForPeers = true
+        guard !isServingPeers else { return }
+        isServingPeers = true
+        defer { isServingPeers = false }
+        while hasRoomForPeers {
+            hasRoomForPeers = false
+            var full: Set<Int> = []
+            for slot in peerErrands.slots {
+                guard let errand = peerErrands[slot], errand.stage == .waiting, !full.contains(errand.peer) else { continue }
+                if !serveErrand(slot) { full.insert(errand.peer) }
+            }
+        }
     }
 
-    private func serveErrand(_ slot: UInt32) {
-        guard let errand = peerErrands[slot], case .waiting = errand.stage else { return }
+    /// Sends the errand on its way, or ends it. False: there is no room.
+    @discardableResult
+    private func serveErrand(_ slot: UInt32) -> Bool {
+        guard let errand = peerErrands[slot], case .waiting = errand.stage else { return true }
         guard let peer = configuration.peers[errand.peer], let host = peer.host else {
             end(slot, "peer removed")
-            return
+            return true
         }
         let limit = peer.poolSize ?? settings.defaultPoolSize
         let isGranted = shared.peerConnections.withLock { counts in
@@ -68,7 +84,7 @@ extension WorkerCore {
             counts[errand.peer, default: 0] += 1
             return true
         }
-        guard isGranted else { return }
+        guard isGranted else { return false }
         errand.stage = .lookingUp
         let port = UInt16(clamping: peer.port)
         if host.hasPrefix("/") || host.hasPrefix("@") {
@@ -76,11 +92,13 @@ extension WorkerCore {
             connect(slot)
         } else {
             find(host, port: port) { [unowned self] finding in
-                guard let errand = peerErrands[slot], case .lookingUp = errand.stage else { return }
+                // Given up meanwhile, and its slot may be another errand's.
+                guard peerErrands[slot] === errand, case .lookingUp = errand.stage else { return }
                 if case .addresses(let addresses) = finding { errand.addresses = addresses }
                 connect(slot)
             }
         }
+        return true
     }
 
     private func connect(_ slot: UInt32) {
@@ -137,9 +155,12 @@ extension WorkerCore {
     func expirePeerErrands() {
         guard peerErrands.count > 0 else { return }
         if settings.cancelWaitTimeout > 0 {
+            // Those who wait come last, or each that is given up would let the next one begin.
+            isServingPeers = true
             for slot in peerErrands.slots {
                 if let errand = peerErrands[slot], now - errand.startTime > settings.cancelWaitTimeout { end(slot, "cancel_wait_timeout") }
             }
+            isServingPeers = false
         }
         servePeers()
     }

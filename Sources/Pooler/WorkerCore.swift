@@ -54,6 +54,9 @@ final class WorkerCore {
     var servers = SlotTable<ServerConnection>()
     var errands = SlotTable<CancelErrand>()
     var peerErrands = SlotTable<PeerErrand>()
+    /// `servePeers` is at work, and whether there is something for another round.
+    var isServingPeers = false
+    var hasRoomForPeers = false
     var shards: [CapacityLedger.PoolKey: PoolShard] = [:]
     var listeners: [UInt32: ListenerBox] = [:]
     var lastListener: UInt32 = 0

@@ -7,21 +7,21 @@ A, AAAA = 1, 28
 
 
 class NameServer:
-    """records  {name: ([addresses], ttl)}; a name that is missing does not exist; None: no answer at all"""
+    """records  {name: ([addresses], ttl)}; a name that is missing does not exist; None: no answer before `release`"""
 
     def __init__(self, records=None):
-        self.records, self.questions = dict(records or {}), []
+        self.records, self.questions, self.unanswered = dict(records or {}), [], []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
 
-    def resolv_conf(self, folder):
+    def resolv_conf(self, folder, timeout=1):
         """The path of a file that leads here."""
         path = f"{folder}/resolv.conf"
         with open(path, "w") as f:
-            f.write(f"nameserver 127.0.0.1:{self.port}\noptions timeout:1 attempts:2\n")
+            f.write(f"nameserver 127.0.0.1:{self.port}\noptions timeout:{timeout} attempts:2\n")
         return path
 
     def asked(self, name):
@@ -45,15 +45,30 @@ class NameServer:
             answer = self._answer(data)
             if answer:
                 self.socket.sendto(answer, client)
+            else:
+                self.unanswered.append((data, client))
 
-    def _answer(self, data):
+    def release(self, name, record):
+        """Answers what was asked about a name of which the record was None."""
+        self.records[name] = record
+        for data, client in list(self.unanswered):
+            if self._name(data) == name:
+                self.unanswered.remove((data, client))
+                self.socket.sendto(self._answer(data), client)
+
+    @staticmethod
+    def _name(data):
         labels, at = [], 12
         while data[at]:
             labels.append(data[at + 1 : at + 1 + data[at]])
             at += 1 + data[at]
+        return b".".join(labels).decode().lower()
+
+    def _answer(self, data):
+        name = self._name(data)
+        at = data.index(b"\0", 12)
         kind = struct.unpack_from("!H", data, at + 1)[0]
         question = data[12 : at + 5]
-        name = b".".join(labels).decode().lower()
         self.questions.append((name, kind))
         if name in self.records and self.records[name] is None:
             return None

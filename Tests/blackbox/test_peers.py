@@ -7,7 +7,8 @@ import threading
 import pytest
 
 import wire
-from processes import wait_until
+from nameserver import NameServer
+from processes import raise_open_files, wait_until
 
 pytestmark = [pytest.mark.poolers_only, pytest.mark.since("1.19")]
 
@@ -158,3 +159,67 @@ def test_one_process_ends_and_the_others_go_on(trio):
         client = trio[2].connect()
         assert client.rows("select 1") == [("1",)]
         client.close()
+
+
+@pytest.mark.sluice_only("PgBouncer takes the time of one request after the other")
+def test_a_peer_that_dies_with_thousands_of_requests_waiting(make_pooler, run_folder):
+    """What waited for a connection to it fails at once, one request after the other and not one inside the other."""
+    folder = run_folder.folder("peer")
+    os.chmod(folder, 0o777)
+    pooler = make_pooler(start=False, workers=1, peer_id=1, cancel_wait_timeout=3600, log_disconnections=0, max_client_conn=10_000)
+    path = f"{folder}/.s.PGSQL.{pooler.port}"
+    pooler.sections = {"peers": {2: f"host={folder} port={pooler.port} pool_size=2"}}
+    pooler.write_ini()
+    raise_open_files(10_000)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(path)
+        silent.listen(16)
+        silent.settimeout(60)
+        os.chmod(path, 0o777)
+        pooler.start()
+        before = pooler.memory()
+        requests = []
+        for _ in range(6000):
+            requests.append(wire.connect(pooler.address))
+            requests[-1].settimeout(60)
+            requests[-1].sendall(struct.pack("!ii", 16, 80877102) + b"\0\x02\0\x01\x02\x03\x04\xff")
+        accepted = [silent.accept()[0] for _ in range(2)]
+        client = pooler.connect()
+        assert client.rows("select 1") == [("1",)]
+    os.unlink(path)
+    for a in accepted:
+        a.close()
+    for request in requests:
+        assert request.recv(1) == b""
+        request.close()
+    assert client.rows("select 1") == [("1",)]
+    assert pooler.memory() - before < 60_000_000
+
+
+@pytest.mark.sluice_only("its own name server has a port")
+def test_an_answer_for_a_request_that_is_given_up_is_not_anothers(make_pooler):
+    """A name that is found too late must not send the next request to the wrong peer."""
+    names = NameServer({"two.test": None, "three.test": None})
+    pooler = make_pooler(start=False, workers=1, peer_id=1, cancel_wait_timeout=1)
+    with socket.create_server(("127.0.0.1", 0)) as two, socket.create_server(("127.0.0.1", 0)) as three:
+        pooler.settings["resolv_conf"] = names.resolv_conf(pooler.folder, timeout=60)
+        pooler.sections = {
+            "peers": {2: f"host=two.test port={two.getsockname()[1]}", 3: f"host=three.test port={three.getsockname()[1]}"}
+        }
+        pooler.write_ini()
+        pooler.start()
+        cancel_at(pooler, as_key(bytes([0, 2, 0, 1, 2, 3, 4, 0xFF])))
+        pooler.reload(cancel_wait_timeout=3600)
+        thread = threading.Thread(target=cancel_at, args=(pooler, as_key(bytes([0, 3, 0, 5, 6, 7, 8, 0xFF]))))
+        thread.start()
+        wait_until(lambda: names.asked("three.test"), "the second name to be asked for")
+        names.release("two.test", (["127.0.0.1"], 60))
+        names.release("three.test", (["127.0.0.1"], 60))
+        three.settimeout(30)
+        with three.accept()[0] as accepted:
+            assert accepted.recv(16)[8:] == bytes([0, 3, 0, 5, 6, 7, 8, 0xFE])
+        thread.join(60)
+        two.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            two.accept()
+    names.close()
