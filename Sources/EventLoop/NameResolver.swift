@@ -20,7 +20,15 @@ public final class NameResolver {
     private let loop: EventLoop
 
     /// - Parameter resolvConf: a file in the format of resolv.conf(5); a name server may have a port (`127.0.0.1:5353`, `[::1]:5353`).
+    /// - Throws: when descriptors are short, so that neither the file can be read nor a name server be asked. A resolver made then would
+    ///   be of no use for ever: evdns opens its sockets here, and a question without any is never answered.
     public init(on loop: EventLoop, resolvConf: String) throws(SystemError) {
+        let path = resolvConf.isEmpty ? "/etc/resolv.conf" : resolvConf
+        do throws(SystemError) {
+            _ = try Files.read(path)
+        } catch {
+            if error.number == EMFILE || error.number == ENFILE { throw error }
+        }
         guard let base = evdns_base_new(loop.base, Int32(EVDNS_BASE_DISABLE_WHEN_INACTIVE)) else {
             throw SystemError(call: "evdns_base_new", number: errno)
         }
@@ -28,8 +36,9 @@ public final class NameResolver {
         self.loop = loop
         // Without the file, or without a name server in it, the one on this machine is asked, as the C library does.
         _ = evdns_base_resolv_conf_parse(
-            base, Int32(DNS_OPTION_SEARCH | DNS_OPTION_NAMESERVERS | DNS_OPTION_MISC), resolvConf.isEmpty ? "/etc/resolv.conf" : resolvConf)
+            base, Int32(DNS_OPTION_SEARCH | DNS_OPTION_NAMESERVERS | DNS_OPTION_MISC), path)
         if evdns_base_count_nameservers(base) == 0 { _ = evdns_base_nameserver_ip_add(base, "127.0.0.1") }
+        guard evdns_base_count_nameservers(base) > 0 else { throw SystemError(call: "socket", number: EMFILE) }
     }
 
     deinit { evdns_base_free(base, 0) }
