@@ -139,10 +139,13 @@ extension WorkerCore {
     /// Everything of the startup packet that is a run-time parameter; nil when the client was refused.
     private func startupParameters(_ client: ClientConnection, _ packet: StartupPacket) -> [Parameter]? {
         var pairs = packet.parameters
+        let ignored = settings.ignoreStartupParameters.map { $0.lowercased() }
         if client.replication != nil {
             // The server is the client's alone, and is told what the client told us.
-            let own = pairs.filter { $0.name != "user" && $0.name != "database" } + (packet.options.map { [("options", $0)] } ?? [])
-            return own.map { Parameter(name: $0.0, value: $0.1) }
+            let own = pairs.filter { $0.name != "user" && $0.name != "database" && !ignored.contains($0.name.lowercased()) }
+            var parameters = (own + (packet.options.map { [("options", $0)] } ?? [])).map { Parameter(name: $0.0, value: $0.1) }
+            if settings.applicationNameAddHost { addHost(client, &parameters) }
+            return parameters
         }
         if let options = packet.options {
             do {
@@ -153,7 +156,6 @@ extension WorkerCore {
                 return nil
             }
         }
-        let ignored = settings.ignoreStartupParameters.map { $0.lowercased() }
         var parameters: [Parameter] = []
         for (name, value) in pairs {
             let key = name.lowercased()
@@ -281,7 +283,8 @@ extension WorkerCore {
             shared.log.info("registered new auto-database: db=\(database.name)")
         }
         let settings = PoolSettings(configuration, database: database, user: user)
-        let shard = PoolShard(shared: shared.pool(key, workers: peers.count), worker: index, database: database, settings: settings)
+        let shard = PoolShard(
+            shared: shared.pool(key, workers: shared.clientsOfWorkers.count), worker: index, database: database, settings: settings)
         shards[key] = shard
         return shard
     }

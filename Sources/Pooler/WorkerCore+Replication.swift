@@ -91,7 +91,11 @@ extension WorkerCore {
         writer.readyForQuery(.idle)
         client.login = nil
         loggingIn -= 1
+        shard.counters.totals.logins &+= 1
+        shard.counters.serversOpened &+= 1
         client.requestTime = now
+        // Its login was no query.
+        server.queryStart = 0
         link(client, server)
         send(writer.bytes, to: client)
         carryOn(client)
@@ -102,6 +106,7 @@ extension WorkerCore {
         opening.shard.servers -= 1
         shared.capacity.withLock { $0.closeServer(opening.shard.shared.key) }
         opening.shard.isFull = false
+        opening.shard.counters.serversFailed &+= 1
         if let client = clients[dedication.client], client.id == dedication.id { fail(client, .serverLoginFailed(fields)) }
     }
 }

@@ -200,3 +200,12 @@ def test_a_moved_database_ends_it(make_pooler, primary):
     pooler.databases["lab"] = {"dbname": "lab2"}
     pooler.reload()
     assert "database configuration changed" in str(client.read_to_end().errors[-1])
+
+
+def test_ignored_startup_parameters_do_not_reach_the_server(make_pooler, primary):
+    pooler = pooler_of(make_pooler, primary, ignore_startup_parameters="fancy,Fanciest", application_name_add_host=1)
+    client = pooler.connect(parameters={"replication": "database", "fancy": "1", "fanciest": "2", "application_name": "copier"})
+    assert client.value("show application_name").startswith("copier - 127.0.0.1:")
+    with pytest.raises(wire.ServerError) as caught:
+        pooler.connect(parameters={"replication": "database", "plain": "1"})
+    assert 'unrecognized configuration parameter "plain"' in str(caught.value)
