@@ -44,6 +44,8 @@ class Pooler:
     sections   further sections, {name: {key: value}}
     """
 
+    open_files = None  # how many descriptors it may have, if a test wants them to be few
+
     def __init__(self, kind, run_folder, postgres, databases=None, users=None, sections=None, start=True, ini=None, **settings):
         self.kind, self.postgres = kind, postgres
         self.folder = run_folder.folder("pooler")
@@ -106,7 +108,10 @@ class Pooler:
         """Starts the process and looks no further: for files that must be refused."""
         log = open(self.stderr_path, "a")
         give(self.stderr_path)
-        self.process = start([self.kind.path, self.ini_path], stdout=log, stderr=log)
+        command = [self.kind.path, self.ini_path]
+        if self.open_files:
+            command = ["sh", "-c", f'ulimit -n {self.open_files} && exec "$0" "$@"'] + command
+        self.process = start(command, stdout=log, stderr=log)
         log.close()
         return self.process
 

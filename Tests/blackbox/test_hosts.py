@@ -235,10 +235,13 @@ def test_localhost_needs_no_name_server(make_pooler, names):
 def test_a_first_look_up_without_descriptors(make_pooler, names):
     """Name servers can't be read or asked while the process has no descriptor left. That is a failure of the moment, not of the resolver."""
     names.records["db.test"] = (["127.0.0.1"], 60)
-    pooler = pooler_of(make_pooler, names, "db.test", dns_nxdomain_ttl=0)
+    pooler = make_pooler(start=False, databases={"lab": {"host": "db.test"}}, workers=1, auth_type="trust", dns_nxdomain_ttl=0)
+    pooler.settings.update(resolv_conf=names.resolv_conf(pooler.folder), server_login_retry=1)
+    pooler.open_files = 300
+    pooler.write_ini()
+    pooler.start()
     first = pooler.raw()
     first.user, first.password = "app", password_of("app")
-    resource.prlimit(pooler.pid, resource.RLIMIT_NOFILE, (300, 300))
     crowd = [wire.connect(pooler.address) for _ in range(310)]
     pooler.wait_log("no more clients are accepted until others leave")
     first.send(wire.startup_packet([("user", "app"), ("database", "lab")]))
