@@ -111,14 +111,16 @@ let package = Package(
 
         .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),
         .testTarget(name: "TLSTests", dependencies: ["TLS"], cSettings: gnu, swiftSettings: strict),
-        .testTarget(name: "AuthenticationTests", dependencies: ["Authentication"], swiftSettings: strict),
+        .testTarget(name: "AuthenticationTests", dependencies: ["Authentication"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: strict),
         .testTarget(name: "StatisticsTests", dependencies: ["Statistics"], swiftSettings: strict),
-        .testTarget(name: "ConsoleTests", dependencies: ["Console"], swiftSettings: strict),
-        .testTarget(name: "PoolCoreTests", dependencies: ["PoolCore"], swiftSettings: strict),
-        .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: strict),
-        .testTarget(name: "MonitoringTests", dependencies: ["Monitoring", "Statistics", "EventLoop"], swiftSettings: strict),
+        .testTarget(name: "ConsoleTests", dependencies: ["Console"], cSettings: gnu, swiftSettings: strict),
+        .testTarget(name: "PoolCoreTests", dependencies: ["PoolCore"], cSettings: gnu, swiftSettings: strict),
+        .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], cSettings: gnu, swiftSettings: strict),
+        .testTarget(
+            name: "MonitoringTests", dependencies: ["Monitoring", "Statistics", "EventLoop"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "Locking"], cSettings: gnu, swiftSettings: strict),
-        .testTarget(name: "sluicectlTests", dependencies: ["sluicectl", "Terminal", "PostgresClient"], swiftSettings: strict),
+        .testTarget(
+            name: "sluicectlTests", dependencies: ["sluicectl", "Terminal", "PostgresClient"], cSettings: gnu, swiftSettings: strict),
     ]
 )
