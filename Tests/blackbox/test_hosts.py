@@ -236,7 +236,8 @@ def test_a_first_look_up_without_descriptors(make_pooler, names):
     """Name servers can't be read or asked while the process has no descriptor left. That is a failure of the moment, not of the resolver."""
     names.records["db.test"] = (["127.0.0.1"], 60)
     pooler = make_pooler(start=False, databases={"lab": {"host": "db.test"}}, workers=1, auth_type="trust", dns_nxdomain_ttl=0)
-    pooler.settings.update(resolv_conf=names.resolv_conf(pooler.folder), server_login_retry=1)
+    # Not deferred: who connects first is accepted first.
+    pooler.settings.update(resolv_conf=names.resolv_conf(pooler.folder), server_login_retry=1, tcp_defer_accept=0)
     pooler.open_files = 300
     pooler.write_ini()
     pooler.start()

@@ -528,7 +528,7 @@ def test_a_start_names_setting_file_and_reason(tls_pooler, authority, run_folder
     assert "failed to set the TLSv1.3 cipher suites" in start(client_tls13_ciphers="NONE")
     assert "client_tls_protocols" in start(client_tls_protocols="sslv3")
     assert "server_tls_ca_file: /nonexistent" in start(server_tls_sslmode="verify-ca", server_tls_ca_file="/nonexistent")
-    assert "auth_type: cert needs client_tls_sslmode=verify-full" in start(auth_type="cert")
+    assert 'auth_type: "cert" needs client_tls_sslmode = verify-full' in start(auth_type="cert")
 
 
 @pytest.fixture
