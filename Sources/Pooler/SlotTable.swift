@@ -46,7 +46,7 @@ struct SlotTable<Element: AnyObject> {
     var slots: [UInt32] { elements.indices.filter { elements[$0] != nil }.map { UInt32($0) } }
 
     /// Goes through all connections without a copy of the table: for what only looks.
-    func forEach(_ body: (Element) -> Void) {
+    func visit(_ body: (Element) -> Void) {
         for element in elements { if let element { body(element) } }
     }
 }

@@ -108,7 +108,7 @@ extension WorkerCore {
         facts.waiting = shard.queue.allWaiting.map(\.since)
         facts.waiting += (shard.awaitingGreeting + shard.awaitingDedicated).compactMap { clients[$0]?.connectTime }
         facts.waiting.sort()
-        servers.forEach { server in
+        servers.visit { server in
             guard server.shard === shard else { return }
             if server.phase == .idle { facts.idle += 1 } else if let holder = holder(server) { facts.holders.append(holder) }
         }

@@ -58,7 +58,7 @@ extension WorkerCore {
 
     func client(withID id: UInt64) -> ClientConnection? {
         var found: ClientConnection?
-        clients.forEach { if $0.id == id { found = $0 } }
+        clients.visit { if $0.id == id { found = $0 } }
         return found
     }
 

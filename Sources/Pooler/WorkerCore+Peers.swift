@@ -168,7 +168,7 @@ extension WorkerCore {
     /// How many requests wait for a connection to each peer, and how many are under way.
     func peerPools() -> [Int: (waiting: Int, active: Int)] {
         var counts: [Int: (waiting: Int, active: Int)] = [:]
-        peerErrands.forEach { errand in
+        peerErrands.visit { errand in
             if errand.isUnderWay {
                 counts[errand.peer, default: (0, 0)].active += 1
             } else {

@@ -34,11 +34,11 @@ extension WorkerCore {
             gauges.clientsIdle = shard.clients - gauges.clientsWaiting
             result[ObjectIdentifier(shard)] = gauges
         }
-        servers.forEach { server in
+        servers.visit { server in
             result[ObjectIdentifier(server.shard), default: PoolGauges()].count(
                 server.state(now: now, checkDelay: checkDelay), hasClient: server.client != nil)
         }
-        errands.forEach { errand in
+        errands.visit { errand in
             let pool = ObjectIdentifier(errand.server.shard)
             result[pool]?.serversCanceling += 1
             if errand.requester != nil { result[pool]?.cancelRequests += 1 }

@@ -21,8 +21,8 @@ struct TLSContextBuilder {
             )
         }
         let all: [(TLSProtocols, Int32, UInt64)] = [
-            (.v1_0, TLS1_VERSION, sluice_SSL_OP_NO_TLSv1), (.v1_1, TLS1_1_VERSION, sluice_SSL_OP_NO_TLSv1_1),
-            (.v1_2, TLS1_2_VERSION, sluice_SSL_OP_NO_TLSv1_2), (.v1_3, TLS1_3_VERSION, sluice_SSL_OP_NO_TLSv1_3),
+            (.v10, TLS1_VERSION, sluice_SSL_OP_NO_TLSv1), (.v11, TLS1_1_VERSION, sluice_SSL_OP_NO_TLSv1_1),
+            (.v12, TLS1_2_VERSION, sluice_SSL_OP_NO_TLSv1_2), (.v13, TLS1_3_VERSION, sluice_SSL_OP_NO_TLSv1_3),
         ]
         let chosen = all.filter { versions.contains($0.0) }
         SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(chosen.first?.1 ?? 0), nil)

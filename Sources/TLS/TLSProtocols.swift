@@ -2,15 +2,15 @@
 struct TLSProtocols: OptionSet, Sendable {
     let rawValue: UInt8
 
-    static let v1_0 = TLSProtocols(rawValue: 1)
-    static let v1_1 = TLSProtocols(rawValue: 2)
-    static let v1_2 = TLSProtocols(rawValue: 4)
-    static let v1_3 = TLSProtocols(rawValue: 8)
-    static let secure: TLSProtocols = [.v1_2, .v1_3]
-    static let all: TLSProtocols = [.v1_0, .v1_1, .v1_2, .v1_3]
+    static let v10 = TLSProtocols(rawValue: 1)
+    static let v11 = TLSProtocols(rawValue: 2)
+    static let v12 = TLSProtocols(rawValue: 4)
+    static let v13 = TLSProtocols(rawValue: 8)
+    static let secure: TLSProtocols = [.v12, .v13]
+    static let all: TLSProtocols = [.v10, .v11, .v12, .v13]
 
     private static let words: [String: TLSProtocols] = [
-        "tlsv1.0": .v1_0, "tlsv1.1": .v1_1, "tlsv1.2": .v1_2, "tlsv1.3": .v1_3, "tlsv1": all, "secure": secure, "default": secure,
+        "tlsv1.0": .v10, "tlsv1.1": .v11, "tlsv1.2": .v12, "tlsv1.3": .v13, "tlsv1": all, "secure": secure, "default": secure,
         "all": all,
     ]
 

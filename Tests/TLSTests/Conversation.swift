@@ -75,9 +75,9 @@ struct Credentials {
 
         func generate() -> OpaquePointer {
             switch self {
-            case .p256: EVP_EC_gen("P-256")
-            case .ed25519: EVP_PKEY_Q_keygen_ed25519()
-            case .rsa2048: EVP_RSA_gen2048()
+            case .p256: ellipticKey("P-256")
+            case .ed25519: edwardsKey()
+            case .rsa2048: rsaKey()
             }
         }
 
@@ -96,13 +96,13 @@ private func generated(_ type: Int32, _ configure: (OpaquePointer) -> Void = { _
     return key!
 }
 
-private func EVP_EC_gen(_ curve: String) -> OpaquePointer {
+private func ellipticKey(_ curve: String) -> OpaquePointer {
     generated(EVP_PKEY_EC) { EVP_PKEY_CTX_set_ec_paramgen_curve_nid($0, EC_curve_nist2nid(curve)) }
 }
 
-private func EVP_PKEY_Q_keygen_ed25519() -> OpaquePointer { generated(EVP_PKEY_ED25519) }
+private func edwardsKey() -> OpaquePointer { generated(EVP_PKEY_ED25519) }
 
-private func EVP_RSA_gen2048() -> OpaquePointer { generated(EVP_PKEY_RSA) { EVP_PKEY_CTX_set_rsa_keygen_bits($0, 2048) } }
+private func rsaKey() -> OpaquePointer { generated(EVP_PKEY_RSA) { EVP_PKEY_CTX_set_rsa_keygen_bits($0, 2048) } }
 
 extension TLSConfiguration {
     static func accepting(_ own: Credentials, clients authority: Credentials? = nil) -> TLSConfiguration {

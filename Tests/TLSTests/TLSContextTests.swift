@@ -97,9 +97,9 @@ import Testing
     }
 
     static let protocolLists: [(String, TLSProtocols)] = [
-        ("secure", .secure), ("default", .secure), ("all", .all), ("tlsv1", .all), ("TLSv1.2", .v1_2), ("tlsv1.2,tlsv1.3", .secure),
-        ("tlsv1.0:tlsv1.1", [.v1_0, .v1_1]), ("!tlsv1.3", [.v1_0, .v1_1, .v1_2]), ("all,!tlsv1.0", [.v1_1, .v1_2, .v1_3]),
-        ("secure , tlsv1.1", [.v1_1, .v1_2, .v1_3]),
+        ("secure", .secure), ("default", .secure), ("all", .all), ("tlsv1", .all), ("TLSv1.2", .v12), ("tlsv1.2,tlsv1.3", .secure),
+        ("tlsv1.0:tlsv1.1", [.v10, .v11]), ("!tlsv1.3", [.v10, .v11, .v12]), ("all,!tlsv1.0", [.v11, .v12, .v13]),
+        ("secure , tlsv1.1", [.v11, .v12, .v13]),
     ]
 
     @Test func protocols() {
