@@ -43,6 +43,23 @@ public struct LDAPOptions: Sendable, Hashable {
         guard searchAttribute == nil || searchFilter == nil else {
             throw InvalidValue("ldapsearchattribute and ldapsearchfilter do not go together")
         }
+        if let searchAttribute, !Self.isAttribute(searchAttribute) {
+            throw InvalidValue(
+                "ldapsearchattribute \"\(searchAttribute)\": expected the name of an attribute, of letters, digits, '-', '.' and ';'")
+        }
+    }
+
+    /// Whether this can be the description of an attribute (RFC 4512, section 2.5); else it could change the filter that it stands in.
+    private static func isAttribute(_ text: String) -> Bool {
+        !text.isEmpty
+            && text.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+                    UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: ";"):
+                    true
+                default: false
+                }
+            }
     }
 
     private var searchesAndBindsDirectly: String? {

@@ -53,6 +53,9 @@ import Testing
             ("ldapserver=h ldapscheme=http ldapprefix=x", "expected ldap or ldaps"),
             ("ldapserver=h ldapprefix=x ldapbasedn=y", "do not go together"),
             ("ldapserver=h ldapbasedn=y ldapsearchattribute=a ldapsearchfilter=(a=b)", "do not go together"),
+            // Found by the fuzzer: an attribute with a parenthesis changed the filter that it stood in.
+            ("ldapserver=h ldapbasedn=y ldapsearchattribute=a(b", "expected the name of an attribute"),
+            ("ldapurl=ldaps://[::1]:636/dc=x%20uidld?apurl=ld(aps:su", "expected the name of an attribute"),
             ("ldapurl=http://h/x", "expected ldap:// or ldaps://"), ("ldapurl=ldap:///x", "the host is missing"),
             ("ldapurl=ldap://h:x/y", "not a number"), ("ldapurl=ldap://h/x?a?deep", "unknown scope \"deep\""),
             ("ldapurl=ldap://h/x%4", "two hexadecimal digits"), ("ldapurl=ldap://h/x%00", "two hexadecimal digits"),
