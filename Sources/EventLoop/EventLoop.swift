@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// A worker's actor names its loop as its executor, so the compiler proves that what belongs to the actor is touched on the
 /// loop's thread only. Readiness is not delivered callback by callback: libevent's callbacks fill a list, and the owner handles the
-/// whole list once a turn. That costs one isolation check a turn instead of one an event, and lets the owner see the batch.
+/// whole list once a turn, in isolation that is checked once for the life of the loop, and sees the batch.
 ///
 /// Threading: `enqueue(_:)`, `post(_:)` and `stop()` may be called from any thread; everything else belongs to the thread in `run`.
 public final class EventLoop: SerialExecutor, @unchecked Sendable {

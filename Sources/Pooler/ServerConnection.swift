@@ -6,9 +6,8 @@ import TLS
 
 /// A connection to PostgreSQL and where it stands.
 ///
-/// The properties that every message touches, here and in `ClientConnection`, `PoolShard` and `WorkerCore`, are exempt from the run-time
-/// check of exclusive access, which costs about 2 % of a transaction: everything is on one thread, and nothing that is handed one of
-/// them calls back.
+/// Release builds of this room do without the run-time check of exclusive access (Package.swift says why): everything is on one thread,
+/// and nothing that is handed a property calls back.
 final class ServerConnection {
     enum Phase: Equatable {
         case connecting
