@@ -71,7 +71,9 @@ let package = Package(
             swiftSettings: safe),
 
         // Line 3: what operators see.
-        .target(name: "Telemetry", dependencies: ["Locking", .product(name: "Logging", package: "swift-log")], swiftSettings: strict),
+        .target(
+            name: "Telemetry", dependencies: ["EventLoop", "Locking", .product(name: "Logging", package: "swift-log")], cSettings: gnu,
+            swiftSettings: strict),
 
         .target(
             name: "Console", dependencies: ["PoolCore", "PostgresWire", "Configuration", "Statistics", "EventLoop", "Bytes"],

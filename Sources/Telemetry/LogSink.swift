@@ -1,3 +1,4 @@
+import EventLoop
 import Glibc
 import Locking
 import Logging
@@ -77,10 +78,10 @@ public final class LogSink: Sendable {
                 ? LogRecord(text: text).json(time: now, level: level, process: getpid())
                 : "\(output.prefix).\(digits) \(output.zone) [\(getpid())] \(message)"
             if output.usesStandardError || (level == .critical && output.file < 0) {
-                Self.put(output.standardErrorIsJournal && !output.isJSON ? "<\(SystemLog.priority(level))>\(message)" : line, to: 2)
+                Self.put(output.standardErrorIsJournal && !output.isJSON ? "<\(Severity.number(level))>\(message)" : line, to: 2)
             }
             if output.file >= 0 { Self.put(line, to: output.file) }
-            output.systemLog?.write(level, text)
+            output.systemLog?.write(priority: Severity.number(level), text)
         }
     }
 

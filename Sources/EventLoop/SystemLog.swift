@@ -1,45 +1,43 @@
 import Glibc
-import Logging
 
-/// The system's log. libc keeps one connection to it for the process, so there is one of these, inside the sink's lock.
-struct SystemLog {
+/// The system's log. libc keeps one connection to it for the process, so there may be one of these at a time; the owner sees to it that
+/// no two threads use it at once.
+public struct SystemLog: @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): `name` is never read or written here after `init`, only freed by `close`.
     /// What lines are filed under.
-    struct Identity: Equatable {
+    public struct Identity: Equatable {
         /// `daemon`, `local0` and so on.
-        var facility: String
+        public var facility: String
         /// The program's name in the lines.
-        var name: String
+        public var name: String
+
+        public init(facility: String, name: String) {
+            self.facility = facility
+            self.name = name
+        }
     }
 
-    let identity: Identity
+    public let identity: Identity
     /// libc keeps the pointer it is given.
     private let name: UnsafeMutablePointer<CChar>
 
-    init(_ identity: Identity) {
+    /// Opens it; an unknown facility is taken for `daemon`.
+    public init(_ identity: Identity) {
         self.identity = identity
         name = strdup(identity.name)
         openlog(name, LOG_PID, Self.facilities[identity.facility] ?? facility(3))
     }
 
-    func close() {
+    /// Ends it; not to be used any more.
+    public func close() {
         closelog()
         free(name)
     }
 
-    func write(_ level: Logger.Level, _ text: String) {
+    /// Writes a line with a severity of syslog(3), 0 to 7.
+    public func write(priority: Int32, _ text: String) {
         text.withCString { text in
-            withVaList([text]) { vsyslog(Self.priority(level), "%s", $0) }
-        }
-    }
-
-    /// The severity numbers of syslog(3), which the journal reads too.
-    static func priority(_ level: Logger.Level) -> Int32 {
-        switch level {
-        case .critical: 2
-        case .error: 3
-        case .warning: 4
-        case .notice, .info: 6
-        case .debug, .trace: 7
+            withVaList([text]) { vsyslog(priority, "%s", $0) }
         }
     }
 
