@@ -322,8 +322,17 @@ def test_prometheus_scrapes_and_evaluates_the_rules(monitored, run_folder):
         with opener.open(f"http://127.0.0.1:{port}{path}", timeout=DEADLINE) as answer:
             return json.load(answer)["data"]
 
+    # It listens before it can answer: until its storage is open, every question gets 503.
+    def ready():
+        try:
+            urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://127.0.0.1:{port}/-/ready", timeout=DEADLINE).close()
+            return True
+        except OSError:
+            assert process.poll() is None, open(f"{folder}/log").read()
+            return False
+
     try:
-        wait_until(lambda: listening(port) or process.poll() is not None, "Prometheus to listen")
+        wait_until(ready, "Prometheus to be ready")
         wait_until(lambda: ask("/api/v1/query?query=up")["result"] and ask("/api/v1/query?query=up")["result"][0]["value"][1] == "1", lambda: f"a good scrape: {ask('/api/v1/targets')}")
         found = ask("/api/v1/query?query=sum(sluice_queries_total)")["result"]
         assert float(found[0]["value"][1]) >= 1
