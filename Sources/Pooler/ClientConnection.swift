@@ -87,7 +87,6 @@ final class ClientConnection {
     var label: String {
         let database = shard?.databaseName ?? console?.database ?? login?.template.databaseName ?? "(nodb)"
         let name = user.isEmpty ? "(nouser)" : user
-        let address = SocketAddress.peer(of: socket.descriptor)?.description ?? "?"
-        return "C-0x\(String(id, radix: 16)): \(database)/\(name)@\(address)"
+        return "C-0x\(String(id, radix: 16)): \(database)/\(name)@\(SocketAddress.logName(ofPeerOf: socket.descriptor))"
     }
 }

@@ -139,6 +139,7 @@ final class ServerConnection {
 
     /// `S-0x…: db/user@addr:port`, the mark of log lines about this server.
     var label: String {
-        "S-0x\(String(id, radix: 16)): \(shard.databaseName)/\(shard.shared.key.user)@\(address.description)"
+        let name = address.isUnix ? SocketAddress.logName(ofPeerOf: socket.descriptor) : address.description
+        return "S-0x\(String(id, radix: 16)): \(shard.databaseName)/\(shard.shared.key.user)@\(name)"
     }
 }

@@ -75,7 +75,7 @@ actor Worker {
     func cancel(_ key: UInt64, slot: UInt32, from requester: Worker, request: UInt32) {
         now().cancelClient(key, slot: slot, requester: requester, request: request)
     }
-    func cancelIsOver(_ request: UInt32) { now().cancelIsOver(request) }
+    func cancelIsOver(_ request: UInt32, _ reason: String) { now().cancelIsOver(request, reason) }
     func lend(_ key: CapacityLedger.PoolKey, to borrower: Worker) { now().lend(key, to: borrower) }
     func nothingToLend(_ key: CapacityLedger.PoolKey) { now().nothingToLend(key) }
     func adopt(server: LentServer) { now().adopt(server) }

@@ -79,17 +79,17 @@ extension WorkerCore {
         finish((requester, request))
     }
 
-    private func finish(_ requester: (worker: Worker, request: UInt32)) {
+    private func finish(_ requester: (worker: Worker, request: UInt32), _ reason: String = "cancel request done") {
         if requester.worker === peers[index] {
-            cancelIsOver(requester.request)
+            cancelIsOver(requester.request, reason)
         } else {
-            Task { await requester.worker.cancelIsOver(requester.request) }
+            Task { await requester.worker.cancelIsOver(requester.request, reason) }
         }
     }
 
-    func cancelIsOver(_ request: UInt32) {
+    func cancelIsOver(_ request: UInt32, _ reason: String) {
         guard let client = clients[request], case .canceling = client.phase else { return }
-        close(client, .quiet("cancel request done"))
+        close(client, .quiet(reason))
     }
 
     /// Sends a cancel request for what a server runs.
@@ -126,10 +126,10 @@ extension WorkerCore {
         if errand.isSent, isOver(errand) { finish(errand) }
     }
 
-    func finish(_ errand: CancelErrand) {
+    func finish(_ errand: CancelErrand, _ reason: String = "cancel request done") {
         errand.socket.close()
         errands.remove(errand.slot)
-        if let requester = errand.requester { finish(requester) }
+        if let requester = errand.requester { finish(requester, reason) }
         let server = errand.server
         server.cancelsInFlight -= 1
         guard server.isOpen, server.cancelsInFlight == 0 else { return }
@@ -142,7 +142,7 @@ extension WorkerCore {
         guard settings.cancelWaitTimeout > 0 else { return }
         for errand in errands.all where now - errand.startTime > settings.cancelWaitTimeout {
             if errand.isSent { errand.server.mayBeHit = true }
-            finish(errand)
+            finish(errand, "cancel_wait_timeout")
         }
     }
 }

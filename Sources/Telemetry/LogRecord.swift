@@ -55,6 +55,8 @@ struct LogRecord: Equatable {
 
     private static func isAddress(_ text: Substring) -> Bool {
         if text == "unix" || text == "?" { return true }
+        let isUnix = text.hasPrefix("unix(") && text.contains("):")
+        let text = isUnix ? "u" + text.drop { $0 != ":" } : text
         guard let colon = text.lastIndex(of: ":"), colon != text.startIndex else { return false }
         let port = text[colon...].dropFirst()
         return !port.isEmpty && port.utf8.allSatisfy { (0x30...0x39).contains($0) }

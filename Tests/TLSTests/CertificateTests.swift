@@ -88,6 +88,8 @@ import Testing
         }
         // What comes before the NUL is somebody else's name.
         #expect(try names(Array("admin\0.evil.com".utf8)) == PeerCertificate(commonName: nil, dnsNames: []))
+        // The same among the alternative names: DNS "admin\0.evil.com", and "fine".
+        #expect(try names(nil, "DER:3017820f61646d696e002e6576696c2e636f6d820466696e65")?.names == ["fine"])
         #expect(try names(nil) == PeerCertificate(commonName: nil, dnsNames: []))
         #expect(try names(Array("J\u{f6}rg \u{1F418}".utf8))?.commonName == "J\u{f6}rg \u{1F418}")
         #expect(try names(Array(repeating: UInt8(ascii: "a"), count: 64))?.commonName?.utf8.count == 64)

@@ -19,6 +19,12 @@ import Testing
         #expect(record.reason == "client close request" && record.age == 12)
     }
 
+    @Test func aUnixSocket() {
+        let record = LogRecord(text: "C-0x1f: app/web@unix(4711):6432 login attempt: db=app")
+        #expect(record.connection?.address == "unix(4711):6432" && record.connection?.user == "web")
+        #expect(record.message == "login attempt: db=app")
+    }
+
     @Test func namesWithTheMarksOfALabel() {
         let record = LogRecord(text: "S-0xa: a b/u@example.com@127.0.0.1:5432 connect failed: x")
         #expect(record.connection?.user == "u@example.com" && record.connection?.database == "a b")

@@ -1,4 +1,5 @@
 """Who gets in, how, and with which words the others are turned away; what a startup packet may carry."""
+import os
 import struct
 
 import pytest
@@ -653,6 +654,9 @@ def test_logins_and_disconnects_are_logged_with_their_reason(make_pooler):
     pooler = make_pooler()
     c = pooler.connect()
     pooler.wait_log(r"login attempt: db=lab user=app tls=no")
+    # as PgBouncer names the other end of a Unix socket: by its process and the port in the socket's name
+    pooler.connect(address=pooler.socket_path)
+    pooler.wait_log(rf"C-0x[0-9a-f]+: lab/app@unix\({os.getpid()}\):{pooler.port} login attempt: ")
     c.close()
     pooler.wait_log(r"closing because: client (unexpected eof|close request)")
     refused(pooler, password="wrong")
