@@ -127,7 +127,7 @@ extension PoolerProcess {
         if shared.shutdown.load(ordering: .acquiring) != .none { throw ConsoleError("pooler is shutting down") }
         if let name {
             try checkDatabase(name, for: "resume", mayMake: false)
-            guard holds.pausedDatabases.remove(name) != nil else { throw ConsoleError("database \(name) is not paused") }
+            guard holds.pausedDatabases.remove(name) else { throw ConsoleError("database \(name) is not paused") }
         } else {
             guard holds.isPaused else { throw ConsoleError("pooler is not paused/suspended") }
             holds.isPaused = false
@@ -290,6 +290,7 @@ extension PoolerProcess {
         var fresh = configuration
         do throws(ConsoleError) {
             try change(key, to: value, in: &fresh)
+            if let problem = Self.missingPart(fresh) { throw ConsoleError("SET failed", detail: problem) }
             if let problem = tlsProblem(key, fresh) { throw ConsoleError("SET failed", detail: problem) }
         } catch {
             answer?.resume(returning: .failed(error))

@@ -112,7 +112,7 @@ extension WorkerCore {
                 finish(errand)
                 return
             }
-            guard readiness.contains(.writable) else { return }
+            guard readiness.contains(.writable), !errand.socket.isConnecting() else { return }
             guard begin(errand) else {
                 finish(errand)
                 return

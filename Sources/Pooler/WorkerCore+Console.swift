@@ -1,3 +1,4 @@
+import Bytes
 import Configuration
 import Console
 import EventLoop
@@ -40,9 +41,9 @@ extension WorkerCore {
         _ client: ClientConnection, database: String, applicationName: String?, _ answer: MessageWriter, isOwnOperator: Bool = false
     ) {
         let rights: Rights
-        if isOwnOperator || settings.adminUsers.contains(client.user) {
+        if isOwnOperator || settings.adminUsers.containsName(client.user) {
             rights = .admin
-        } else if settings.statsUsers.contains(client.user) || settings.authType == .any {
+        } else if settings.statsUsers.containsName(client.user) || settings.authType == .any {
             rights = .stats
         } else {
             fail(client, .consoleNotAllowed)
