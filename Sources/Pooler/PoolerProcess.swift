@@ -247,7 +247,11 @@ public final class PoolerProcess {
         }
         loadedSettings = fresh.settings
         keepSetOnConsole(&fresh.settings)
-        takeOver(fresh) { done(true) }
+        let log = shared.log
+        takeOver(fresh) {
+            log.info("RELOAD done: all workers have the new configuration")
+            done(true)
+        }
         for warning in fresh.warnings { shared.log.warning("\(warning)") }
     }
 
