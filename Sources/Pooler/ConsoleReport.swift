@@ -71,9 +71,12 @@ enum ConsoleReport {
 
     private static func connections(_ workers: [Worker]) async -> [ConnectionFacts] {
         var clients: [ConnectionFacts] = []
-        var servers: [ConnectionFacts] = []
+        var servers = await servers(workers)
+        // Only the connection that carries a cancel request knows whether it is on its way.
+        let waiting = Set(servers.filter { $0.state == .waitingCancelRequest }.compactMap(\.request))
+        servers.removeAll { $0.request != nil && $0.peer == nil }
+        for index in servers.indices where servers[index].state == .waitingCancelRequest { servers[index].state = .new }
         for worker in workers {
-            servers += await worker.serverFacts()
             var slot: Int? = 0
             while let from = slot {
                 let part = await worker.clientFacts(from: from)
@@ -81,7 +84,29 @@ enum ConsoleReport {
                 slot = part.next
             }
         }
+        for index in clients.indices {
+            if let request = clients[index].request, waiting.contains(request) { clients[index].state = .waitingCancelRequest }
+        }
         return clients.sorted { $0.id < $1.id } + servers.sorted { $0.id < $1.id }
+    }
+
+    /// Each server once. Servers change workers while these are asked one after the other: one may be met twice, or nowhere. Where that
+    /// shows, the workers are asked again, a few times at most.
+    private static func servers(_ workers: [Worker]) async -> [ConnectionFacts] {
+        var all: [UInt64: ConnectionFacts] = [:]
+        for _ in 0..<4 {
+            var seen: [UInt64: ConnectionFacts] = [:]
+            var (count, lent) = (0, 0)
+            for worker in workers {
+                let part = await worker.serverFacts()
+                for facts in part.facts { seen[facts.id] = facts }
+                count += part.facts.count
+                lent += part.lent
+            }
+            if seen.count == count, lent == 0 { return Array(seen.values) }
+            all.merge(seen) { _, new in new }
+        }
+        return Array(all.values)
     }
 
     /// What is known of a pool over all workers; nil when no worker has it.
