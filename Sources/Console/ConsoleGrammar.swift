@@ -107,13 +107,22 @@ public struct ConsoleGrammar {
 
     /// One word or quoted name, if there is any.
     private mutating func argument(limit: Int = Self.argumentLimit) throws(ConsoleError) -> String? {
+        // Drivers that put values into the text themselves write them as ('lab'::text).
+        if tokens.first == .open {
+            tokens.removeFirst()
+            guard tokens.first != .open, let value = try argument(limit: limit), tokens.popFirst() == .close else {
+                throw invalid("Expected one value between ( and ).")
+            }
+            return value
+        }
         let value: String
         switch tokens.first {
         case .word(let word), .quoted(let word), .string(let word): value = word
         default: return nil
         }
         guard value.utf8.count <= limit else { throw invalid("An argument is longer than \(limit) bytes.") }
-        tokens.removeFirst()
+        let first = tokens.removeFirst()
+        if case .string = first, case .word(let type) = tokens.first, type.hasPrefix("::") { tokens.removeFirst() }
         return value
     }
 

@@ -8,7 +8,7 @@ enum ConsoleToken: Sendable, Equatable {
     case string(String)
     /// `$1`: a value that Bind brings.
     case parameter(Int)
-    case equals, comma, semicolon
+    case equals, comma, semicolon, open, close
 
     /// Cuts a text into words. The error says where it stopped and why.
     static func list(of text: String) throws(ConsoleError) -> [ConsoleToken] {
@@ -36,6 +36,12 @@ enum ConsoleToken: Sendable, Equatable {
                 at += 1
             case UInt8(ascii: ";"):
                 tokens.append(.semicolon)
+                at += 1
+            case UInt8(ascii: "("):
+                tokens.append(.open)
+                at += 1
+            case UInt8(ascii: ")"):
+                tokens.append(.close)
                 at += 1
             case UInt8(ascii: "\""), UInt8(ascii: "'"):
                 guard let (content, end) = quoted(bytes, from: at) else {

@@ -90,24 +90,25 @@ enum ConsoleReport {
         return clients.sorted { $0.id < $1.id } + servers.sorted { $0.id < $1.id }
     }
 
-    /// Each server once. Servers change workers while these are asked one after the other: one may be met twice, or nowhere. Where that
-    /// shows, the workers are asked again, a few times at most.
+    /// Each server once. Servers change workers while these are asked one after the other, so one may be met twice, or nowhere; how many
+    /// there are is certain all the same. The workers are asked again until each server has been met.
     private static func servers(_ workers: [Worker]) async -> [ConnectionFacts] {
-        var all: [UInt64: ConnectionFacts] = [:]
-        for _ in 0..<4 {
-            var seen: [UInt64: ConnectionFacts] = [:]
-            var (count, lent) = (0, 0)
+        var met: [UInt64: (facts: ConnectionFacts, round: Int)] = [:]
+        var total = 0
+        for round in 0..<rounds {
+            total = 0
             for worker in workers {
                 let part = await worker.serverFacts()
-                for facts in part.facts { seen[facts.id] = facts }
-                count += part.facts.count
-                lent += part.lent
+                for facts in part.facts { met[facts.id] = (facts, round) }
+                total += part.facts.count + part.lent
             }
-            if seen.count == count, lent == 0 { return Array(seen.values) }
-            all.merge(seen) { _, new in new }
+            if met.count >= total { break }
         }
-        return Array(all.values)
+        // Those that were not met in the last round may have been closed meanwhile.
+        return met.values.sorted { $0.round > $1.round }.prefix(total).map(\.facts)
     }
+
+    private static let rounds = 100
 
     /// What is known of a pool over all workers; nil when no worker has it.
     static func waitFacts(_ key: CapacityLedger.PoolKey, _ workers: [Worker]) async -> WaitFacts? {

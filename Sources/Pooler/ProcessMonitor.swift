@@ -44,8 +44,11 @@ final class ProcessMonitor: MonitoringSource {
         var snapshot = MonitoringSnapshot(statistics: ProcessStatistics(parts))
         for pool in shared.allPools {
             let name = MonitoringSnapshot.PoolName(database: pool.key.database, user: pool.key.user)
+            // The pool that asks auth_query may have the name of another one.
+            let other = snapshot.reach[name]
             snapshot.reach[name] = .init(
-                connected: pool.connected.load(ordering: .relaxed), failure: pool.failure.map { $0.fields.message ?? "login failed" })
+                connected: pool.connected.load(ordering: .relaxed) + (other?.connected ?? 0),
+                failure: pool.failure.map { $0.fields.message ?? "login failed" } ?? other?.failure)
         }
         snapshot.version = Version.line
         snapshot.startTime = startTime

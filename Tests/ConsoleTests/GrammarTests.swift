@@ -58,6 +58,8 @@ import Testing
             "SET x y", "RELOAD now", "KILL_CLIENT", "SHUTDOWN later", "WHY", "WHY CLIENT", "WHY POOL lab", "SELECT * FROM x",
             "'SHOW' STATS",
             "SHOW POOLS WHERE", "SHOW POOLS WHERE database", "SHOW POOLS ORDER user", "SHOW (x)", "\u{0}", "RESET", "DEALLOCATE",
+            "SHOW POOLS WHERE user = (", "SHOW POOLS WHERE user = ((a))", "SHOW POOLS WHERE user = (a b)", "SHOW POOLS WHERE user = ()",
+            "SHOW ) (",
             "SET TIME", "/* SHOW LISTS", "/* /* */ SHOW LISTS", "/",
         ])
     func whatIsNoCommandIsSaidSo(text: String) {
@@ -65,6 +67,17 @@ import Testing
         #expect(error?.message.hasPrefix("invalid command '") == true, "\(text): \(String(describing: error))")
         #expect(error?.message.hasSuffix("', use SHOW HELP;") == true)
         #expect(error?.code == "08P01")
+    }
+
+    /// pgjdbc in simple mode, and others that put values into the text themselves.
+    @Test func valuesAsDriversWriteThem() throws {
+        var selection = Selection()
+        selection.conditions = [.init(column: "user", value: "lab"), .init(column: "cl_active", value: "5")]
+        for text in [
+            "('lab') AND cl_active = (5)", "'lab'::text AND cl_active = '5'::int4", "('lab'::varchar) AND cl_active = ('5'::int4)",
+        ] {
+            #expect(try ConsoleGrammar.parse("SHOW POOLS WHERE user = \(text)") == .show(topic: "pools", selection))
+        }
     }
 
     @Test func anErrorSaysWhereAndWhat() {
