@@ -105,7 +105,7 @@ enum ConsoleReport {
             if met.count >= total { break }
         }
         // Those that were not met in the last round may have been closed meanwhile.
-        return met.values.sorted { $0.round > $1.round }.prefix(total).map(\.facts)
+        return met.values.sorted { $0.round > $1.round }.prefix(max(0, total)).map(\.facts)
     }
 
     private static let rounds = 100
