@@ -189,6 +189,8 @@ def test_kill_drops_everybody_and_resume_lets_new_ones_in(pooler):
     busy.send(wire.query("select pg_sleep(100)"))
     for client in (idle, waiting):
         client.rows("select 1")
+    # PostgreSQL ignores a cancel request that overtakes its query.
+    wait_until(lambda: pooler.servers(where="query like '%pg_sleep%' and state = 'active'"), "the query to run")
     assert admin.query("KILL lab").tags == ["KILL"]
     for client in (busy, idle, waiting):
         assert client.read_to_end().error.message == "admin forced disconnect"
