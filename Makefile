@@ -1,7 +1,7 @@
 # Two commands for newcomers: `make run` and `make test`. The rest is in `make help`.
 # Each target installs the Debian packages that it needs and does not find (scripts/packages).
 
-.PHONY: help build run test test-drivers test-tsan fuzz bench bench-micro docs format lint clean
+.PHONY: help build run test test-drivers test-tsan fuzz bench bench-all bench-micro docs format lint clean
 
 SWIFT_SOURCES := $(wildcard Package.swift Sources Tests Benchmarks)
 SHELL_SCRIPTS := $(wildcard scripts/*.sh .ci/run Tests/*/*.sh)
@@ -34,8 +34,11 @@ fuzz: ## The fuzzers, for FUZZ_SECONDS=600
 	@scripts/install.sh build
 	Tests/Fuzz/run.sh $(or $(FUZZ_SECONDS),600)
 
-bench: ## Compare with PgBouncer, pgpool2 and a bare relay, and write docs/benchmarks.md (a quarter of an hour)
+bench: ## Compare with PgBouncer, pgpool2 and a bare relay, and write docs/benchmarks.md (five minutes)
 	@scripts/bench.sh
+
+bench-all: ## The same with every scenario, TLS, two cores, chaos, system calls: docs/benchmarks-*.md (a quarter of an hour)
+	@scripts/bench.sh all
 
 bench-micro: ## Microbenchmarks of framer, machines and prepared statements: times, then instructions against their thresholds
 	@scripts/install.sh build test

@@ -61,8 +61,8 @@ let package = Package(
         // Line 1: bytes to values and back.
         .target(name: "PostgresWire", swiftSettings: safe),
         .target(name: "Authentication", dependencies: ["TLS"], swiftSettings: safe),
-        .target(name: "Configuration", swiftSettings: safe),
-        .target(name: "Statistics", swiftSettings: safe),
+        .target(name: "Configuration", dependencies: ["Bytes"], swiftSettings: safe),
+        .target(name: "Statistics", dependencies: ["Bytes"], swiftSettings: safe),
 
         // Line 2: decisions as values.
         .target(
@@ -79,7 +79,7 @@ let package = Package(
             name: "Console", dependencies: ["PoolCore", "PostgresWire", "Configuration", "Statistics", "EventLoop", "Bytes"],
             swiftSettings: safe),
         .target(
-            name: "Monitoring", dependencies: ["Statistics", "EventLoop"], resources: [.embedInCode("Resources/page.html")],
+            name: "Monitoring", dependencies: ["Statistics", "EventLoop", "Bytes"], resources: [.embedInCode("Resources/page.html")],
             swiftSettings: strict),
 
         // Line 4: sockets meet decisions.
@@ -116,7 +116,7 @@ let package = Package(
         .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),
         .testTarget(name: "TLSTests", dependencies: ["TLS"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "AuthenticationTests", dependencies: ["Authentication"], cSettings: gnu, swiftSettings: strict),
-        .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: strict),
+        .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Bytes"], swiftSettings: strict),
         .testTarget(name: "StatisticsTests", dependencies: ["Statistics"], swiftSettings: strict),
         .testTarget(name: "ConsoleTests", dependencies: ["Console"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "PoolCoreTests", dependencies: ["PoolCore"], cSettings: gnu, swiftSettings: strict),

@@ -25,8 +25,39 @@ step() {
     return $status
 }
 
+# beside NAME COMMAND...: the same while other steps run; `join` waits for it, and shows what it said. One at a time.
+beside_name=
+beside() {
+    beside_name=$1 beside_started=$SECONDS
+    shift
+    beside_log=$(mktemp)
+    printf '\n== %s: begins, beside what follows\n' "$beside_name"
+    # A session of its own, so that what it started ends with it.
+    setsid "$@" >"$beside_log" 2>&1 </dev/null &
+    beside_pid=$!
+}
+join() {
+    local status=0
+    wait "$beside_pid" || status=$?
+    printf '\n== %s\n' "$beside_name"
+    cat "$beside_log"
+    rm -f "$beside_log"
+    if [ $status = 0 ]; then
+        summary+=("$(printf 'ok      %4ds  %s (beside others)' $((SECONDS - beside_started)) "$beside_name")")
+    else
+        failed=yes
+        summary+=("$(printf 'FAILED  %4ds  %s (beside others; status %d)' $((SECONDS - beside_started)) "$beside_name" $status)")
+    fi
+    beside_name=
+}
+
 finish() {
     local status=$?
+    if [ -n "$beside_name" ]; then
+        kill -TERM -- "-$beside_pid" 2>/dev/null || true
+        wait "$beside_pid" 2>/dev/null || true
+        rm -f "$beside_log"
+    fi
     printf '\n'
     printf '%s\n' "${summary[@]}"
     if [ $status != 0 ] || [ $failed = yes ]; then
@@ -42,15 +73,16 @@ read -ra pytest_flags <<<"${PYTEST_FLAGS:-}"
 
 step "packages" scripts/install.sh build postgres test
 step "build: unit tests" swift build --build-tests
-step "build: release" swift build -c release --product sluice
-step "build: instruction counts" swift build -c release --product instructions
+step "build: release" swift build -c release
 step "build: sluicebench" swift build --package-path Benchmarks --build-tests
-step "build: sluicectl" swift build -c release --product sluicectl
-step "unit tests" swift test --skip-build || true
+# The fuzzers keep one core busy, and what runs beside them asks for no more and measures no time. The black-box tests have all
+# for themselves: a machine that is slow enough makes any of them fail.
+beside "fuzzers" Tests/Fuzz/run.sh "${FUZZ_SECONDS:-60}"
 step "unit tests of sluicebench" swift test --package-path Benchmarks --skip-build || true
 step "instruction counts" Benchmarks/instructions.py || true
-step "fuzzers" Tests/Fuzz/run.sh "${FUZZ_SECONDS:-60}" || true
 step "PgBouncer's example files" scripts/pgbouncer-files.sh || true
 step "python environment" scripts/venv.sh
+step "unit tests" swift test --skip-build || true
+join
 step "sluicebench" .venv-tests/bin/pytest Tests/bench -q || true
 step "black-box tests" .venv-tests/bin/pytest Tests/blackbox -q "${pytest_flags[@]}" || true

@@ -91,8 +91,8 @@ public struct ClientLogin: Sendable {
 
     /// The name this login is for.
     public let user: String
-    /// The SCRAM secret of a plain password, present after the exchange needed one. Deriving it costs PBKDF2: keep it beside the
-    /// password and hand it to the next login of that user.
+    /// The SCRAM secret of a plain password, present after the exchange needed one; a pretended one for a user who can't log in. Deriving
+    /// it costs PBKDF2: keep it beside the password, or under the name, and hand it to the next login of that user.
     public private(set) var derivedSecret: SCRAMSecret?
     /// Whether this very login had to derive it.
     public private(set) var hasDerived = false
@@ -102,6 +102,7 @@ public struct ClientLogin: Sendable {
     private let randomness: LoginRandomness
     private let iterations: Int
     private let endPoint: [UInt8]?
+    private let pretendsToDerive: Bool
     private var state = State.notStarted
 
     /// - Parameters:
@@ -112,15 +113,19 @@ public struct ClientLogin: Sendable {
     ///   - randomness: fresh for each login.
     ///   - iterations: rounds of PBKDF2 for secrets that are derived or pretended.
     ///   - endPoint: the data of `tls-server-end-point` where the client is on TLS and SCRAM-SHA-256-PLUS can be offered.
+    ///   - pretendsToDerive: a user who can't log in costs what one with a plain password costs, so that the time tells nothing about
+    ///     who exists. To be left out where most users have SCRAM secrets, whose first login costs nothing.
     public init(
         method: LoginMethod, user: String, secret: StoredSecret?, derivedSecret: SCRAMSecret? = nil, randomness: LoginRandomness,
-        iterations: Int = SCRAMSecret.defaultIterations, endPoint: [UInt8]? = nil
+        iterations: Int = SCRAMSecret.defaultIterations, endPoint: [UInt8]? = nil, pretendsToDerive: Bool = true
     ) {
         self.endPoint = endPoint
+        self.pretendsToDerive = pretendsToDerive
         if method == .md5, case .scram = secret { self.method = .scramSHA256 } else { self.method = method }
         self.user = user
         self.secret = secret == .plain("") ? StoredSecret.none : secret
-        self.derivedSecret = derivedSecret
+        // One of another count would tell who has logged in since the count was changed.
+        self.derivedSecret = derivedSecret.flatMap { $0.iterations == iterations ? $0 : nil }
         self.randomness = randomness
         self.iterations = iterations
     }
@@ -204,6 +209,26 @@ public struct ClientLogin: Sendable {
         return failure.map { reject($0) } ?? accept()
     }
 
+    /// Whether the derivation that is asked for serves nothing but the time it takes: it may be left out (``goOnWithoutDerivation()``)
+    /// where others need the threads.
+    public var isDerivationPretended: Bool {
+        if case .deriving = state { isMock } else { false }
+    }
+
+    /// Goes on without a derivation that is only pretended.
+    public mutating func goOnWithoutDerivation() -> Step {
+        guard case .deriving(let clientFirst, let channel) = state, isMock else { return reject("a derivation can't be left out") }
+        return answer(clientFirst, channel)
+    }
+
+    /// SCRAM has nothing to compare a proof with.
+    private var isMock: Bool {
+        switch secret {
+        case .scram, .plain: false
+        case .none?, .md5, nil: true
+        }
+    }
+
     /// SASLInitialResponse: mechanism, NUL, length as Int32, that many bytes.
     private mutating func receivedSASLInitialResponse(_ body: [UInt8]) -> Step {
         guard let end = body.firstIndex(of: 0) else { return reject("malformed SASLInitialResponse") }
@@ -214,12 +239,17 @@ public struct ClientLogin: Sendable {
         let length = rest.prefix(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
         guard rest.count >= 4, rest.count - 4 == Int(length) else { return reject("malformed SASLInitialResponse") }
         let clientFirst = Array(rest.dropFirst(4))
-        if case .plain(let password) = secret, derivedSecret == nil {
+        if derivedSecret == nil, let password = passwordToDerive {
             state = .deriving(clientFirst: clientFirst, channel)
             let salt = SCRAMSecret.fixedSalt(user: user, key: randomness.processKey)
-            return .derive(KeyDerivation(password: Array(password.utf8), salt: salt, iterations: iterations))
+            return .derive(KeyDerivation(password: password, salt: salt, iterations: iterations))
         }
         return answer(clientFirst, channel)
+    }
+
+    private var passwordToDerive: [UInt8]? {
+        if case .plain(let password) = secret { return Array(password.utf8) }
+        return isMock && pretendsToDerive ? SCRAMSecret.mockPassword(user: user, key: randomness.processKey) : nil
     }
 
     private mutating func answer(_ clientFirst: [UInt8], _ channel: SCRAMChannel) -> Step {
@@ -254,16 +284,11 @@ public struct ClientLogin: Sendable {
 
     /// The exchange for the user's secret; a mock where there is none that SCRAM could use.
     private func makeExchange(_ channel: SCRAMChannel) -> SCRAMServerExchange {
-        switch secret {
-        case .scram(let stored):
+        if case .scram(let stored) = secret {
             return SCRAMServerExchange(secret: stored, isMock: false, nonce: randomness.scramNonce, channel: channel)
-        case .plain, .none?, .md5, nil:
-            if let derivedSecret {
-                return SCRAMServerExchange(secret: derivedSecret, isMock: false, nonce: randomness.scramNonce, channel: channel)
-            }
-            let mock = SCRAMSecret.mock(user: user, key: randomness.processKey, iterations: iterations)
-            return SCRAMServerExchange(secret: mock, isMock: true, nonce: randomness.scramNonce, channel: channel)
         }
+        let known = derivedSecret ?? SCRAMSecret.mock(user: user, key: randomness.processKey, iterations: iterations)
+        return SCRAMServerExchange(secret: known, isMock: isMock || derivedSecret == nil, nonce: randomness.scramNonce, channel: channel)
     }
 
     private mutating func accept(saslFinal: [UInt8]? = nil, keys: SCRAMKeys? = nil) -> Step {

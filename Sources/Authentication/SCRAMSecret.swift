@@ -67,6 +67,11 @@ public struct SCRAMSecret: Sendable, Equatable {
             iterations: iterations, salt: fixedSalt(user: user, key: key), storedKey: bytes("stored"), serverKey: bytes("server"))
     }
 
+    /// What is hashed for a user whose secret is only pretended.
+    static func mockPassword(user: String, key: [UInt8]) -> [UInt8] {
+        Digest.hmacSHA256(key: key, message: Array("password:\(user)".utf8))
+    }
+
     /// A user's salt for as long as the process lives: the same for mock secrets and for those derived from plain text, so that
     /// the salt does not tell who exists.
     static func fixedSalt(user: String, key: [UInt8]) -> [UInt8] {

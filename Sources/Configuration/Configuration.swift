@@ -1,3 +1,5 @@
+import Bytes
+
 /// Reads a file in whole. Throws a `ConfigurationError` without a line when that fails.
 public typealias FileReader = (_ path: String) throws(ConfigurationError) -> [UInt8]
 
@@ -6,15 +8,17 @@ public struct Configuration: Sendable, Equatable {
     /// The global settings.
     public var settings = Settings()
     /// The entries of `[databases]` by name, without `*`.
-    public var databases: [String: Database] = [:]
+    public var databases: NameTable<Database> = [:]
     /// The entry `*`, which stands for every database that is not named.
     public var fallbackDatabase: Database?
     /// The entries of `[users]` by name.
-    public var users: [String: UserOverrides] = [:]
+    public var users: NameTable<UserOverrides> = [:]
     /// The entries of `[peers]` by number.
     public var peers: [Int: Peer] = [:]
     /// The users of `auth_file`.
     public var userList = UserList()
+    /// Why the list is empty, or ends before its end; nil where all of it was read.
+    public internal(set) var userListFault: ConfigurationError?
     /// The rules of `auth_hba_file`; empty unless `auth_type` is `hba`.
     public var hostRules = HostRules()
     /// The maps of `auth_ident_file`; empty unless `auth_type` is `hba`.

@@ -231,8 +231,12 @@ struct ConfigurationLoader {
         guard let file = configuration.settings.authFile, !file.isEmpty else { return }
         do throws(ConfigurationError) {
             configuration.userList = UserList(parsing: try read(file), file: file)
-            if let warning = configuration.userList.warning { configuration.warnings.append(warning) }
+            configuration.userListFault = configuration.userList.fault
+            if let fault = configuration.userList.fault {
+                configuration.warnings.append("\(fault.description); the lines from here on are not read")
+            }
         } catch {
+            configuration.userListFault = error
             configuration.warnings.append("auth_file is not read: \(error.description)")
         }
     }

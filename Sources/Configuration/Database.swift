@@ -1,3 +1,5 @@
+import Bytes
+
 /// A parameter for the startup packet of a server connection.
 public struct ServerParameter: Sendable, Equatable {
     /// The name as PostgreSQL knows it, such as `client_encoding`.
@@ -76,9 +78,12 @@ public struct Database: Sendable, Equatable {
     /// Whether server connections made for `other` must not serve this database any more, so that a reload marks them dirty.
     /// Sizes, passwords and startup parameters do not count.
     public func serverIdentityDiffers(from other: Database) -> Bool {
-        serverName != other.serverName || hosts != other.hosts || port != other.port || forcedUser != other.forcedUser
-            || connectQuery != other.connectQuery || authDatabase != other.authDatabase || authQuery != other.authQuery
-            || loadBalanceHosts != other.loadBalanceHosts || sslNegotiation != other.sslNegotiation
+        let names = [serverName, forcedUser, connectQuery, authDatabase, authQuery].map { $0.map { Name($0) } }
+        let others = [other.serverName, other.forcedUser, other.connectQuery, other.authDatabase, other.authQuery].map {
+            $0.map { Name($0) }
+        }
+        return names != others || hosts != other.hosts || port != other.port || loadBalanceHosts != other.loadBalanceHosts
+            || sslNegotiation != other.sslNegotiation
     }
 
     fileprivate subscript(parameter name: String) -> String? {

@@ -1,3 +1,5 @@
+import Bytes
+
 /// How a rule of the HBA file lets a client in.
 public enum HostMethod: String, Sendable, Equatable, CaseIterable {
     case trust, reject, md5, password, cert, peer, ldap
@@ -39,7 +41,7 @@ public struct HostRule: Sendable, Equatable {
 
     /// Names, or keywords that stand for names.
     struct Names: Equatable {
-        var names: Set<String> = []
+        var names: NameSet = []
         var isAll = false
         var isSameUser = false
         var isReplication = false
@@ -75,7 +77,7 @@ public struct HostRule: Sendable, Equatable {
         // As in PostgreSQL, `all` does not mean the stream of the whole server.
         if request.isPhysicalReplication { return databases.isReplication }
         return databases.isAll || databases.names.contains(request.database)
-            || (databases.isSameUser && request.database == request.user)
+            || (databases.isSameUser && request.database.hasSameBytes(as: request.user))
     }
 }
 

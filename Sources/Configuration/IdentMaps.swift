@@ -1,3 +1,5 @@
+import Bytes
+
 /// The user name maps of `auth_ident_file`: which names of the system, or of a certificate, may log in as which user.
 public struct IdentMaps: Sendable, Equatable {
     private struct Entry: Equatable {
@@ -15,7 +17,7 @@ public struct IdentMaps: Sendable, Equatable {
         case noSuchMap
     }
 
-    private var maps: [String: [Entry]] = [:]
+    private var maps: NameTable<[Entry]> = [:]
     /// Lines that were skipped and why, with file and line.
     public private(set) var warnings: [String] = []
 
@@ -38,7 +40,9 @@ public struct IdentMaps: Sendable, Equatable {
     /// Whether a person who is known as one of `systemNames` may be `user`.
     public func verdict(map: String, systemNames: [String], user: String) -> Verdict {
         guard let entries = maps[map] else { return .noSuchMap }
-        let isAllowed = entries.contains { systemNames.contains($0.systemName) && ($0.user == nil || $0.user == user) }
+        let isAllowed = entries.contains {
+            systemNames.containsName($0.systemName) && ($0.user?.hasSameBytes(as: user) ?? true)
+        }
         return isAllowed ? .allowed : .noMatch
     }
 

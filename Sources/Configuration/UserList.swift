@@ -1,24 +1,32 @@
+import Bytes
+
 /// The users of `auth_file`, with their secrets as they are written there: plain text, an MD5 hash or a SCRAM secret.
 public struct UserList: Sendable, Equatable {
     /// Secrets by user name; an empty secret matches no password.
-    public var secrets: [String: String]
+    public var secrets: NameTable<String>
     /// What stopped the reading before the end of the file.
-    public private(set) var warning: String?
+    public private(set) var fault: ConfigurationError?
+
+    /// Most secrets are plain passwords, neither SCRAM secrets nor MD5 hashes.
+    public var isMostlyPlain: Bool {
+        let plain = secrets.values.count { !$0.utf8.starts(with: "SCRAM-SHA-256$".utf8) && !$0.utf8.starts(with: "md5".utf8) }
+        return plain > secrets.count / 2
+    }
 
     /// A list made by hand.
-    public init(secrets: [String: String] = [:]) {
+    public init(secrets: NameTable<String> = [:]) {
         self.secrets = secrets
     }
 
     /// Reads `"name" "secret"` lines. `""` inside quotes is one quote, the rest of a line is ignored, `;` starts a comment
-    /// line. The first broken line stops the reading and leaves a warning; users before it stay. `file` is for the warning.
+    /// line. The first broken line stops the reading and leaves a fault; users before it stay. `file` is for its text.
     public init(parsing bytes: [UInt8], file: String) {
         secrets = [:]
         var scanner = Scanner(bytes: bytes)
         do throws(InvalidValue) {
             while let (name, secret) = try scanner.next() { secrets[name] = secret }
         } catch {
-            warning = "\(file):\(scanner.line): broken auth file: \(error.message); the lines from here on are not read"
+            fault = ConfigurationError(file: file, line: scanner.line, message: "broken auth file: \(error.message)")
         }
     }
 

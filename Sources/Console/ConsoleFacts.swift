@@ -1,3 +1,4 @@
+import Bytes
 import Configuration
 import EventLoop
 import PoolCore
@@ -23,7 +24,7 @@ public struct ConsoleFacts: Sendable {
     /// Databases that clients made from `*`.
     public var autoDatabases: [Database] = []
     /// Clients of the console itself, by user.
-    public var consoleClients: [String: Int] = [:]
+    public var consoleClients: NameTable<Int> = [:]
     /// Looked-up host names.
     public var hosts: [HostFacts] = []
     /// Objects that all workers share, by kind.
@@ -46,9 +47,9 @@ public struct Holds: Sendable, Equatable {
     /// PAUSE without a database.
     public var isPaused = false
     /// PAUSE or KILL of databases.
-    public var pausedDatabases: Set<String> = []
+    public var pausedDatabases: NameSet = []
     /// DISABLE.
-    public var disabledDatabases: Set<String> = []
+    public var disabledDatabases: NameSet = []
 
     /// Nothing is held back.
     public init() {}
@@ -60,13 +61,13 @@ public struct Holds: Sendable, Equatable {
 /// How many connections there are.
 public struct ConnectionCounts: Sendable {
     /// Servers of each database.
-    public var serversOfDatabase: [String: Int] = [:]
+    public var serversOfDatabase: NameTable<Int> = [:]
     /// Servers of each user.
-    public var serversOfUser: [String: Int] = [:]
+    public var serversOfUser: NameTable<Int> = [:]
     /// Logged-in clients of each database.
-    public var clientsOfDatabase: [String: Int] = [:]
+    public var clientsOfDatabase: NameTable<Int> = [:]
     /// Logged-in clients of each login user.
-    public var clientsOfUser: [String: Int] = [:]
+    public var clientsOfUser: NameTable<Int> = [:]
 
     /// No connections.
     public init() {}

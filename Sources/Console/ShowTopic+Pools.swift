@@ -1,3 +1,4 @@
+import Bytes
 import Configuration
 import Statistics
 
@@ -88,7 +89,9 @@ extension ShowTopic {
 
     @Sendable static func users(_ facts: ConsoleFacts) -> [[Cell]] {
         let configuration = facts.configuration
-        var names = Set(configuration.userList.secrets.keys).union(configuration.users.keys).union(facts.counts.serversOfUser.keys)
+        var names = NameSet(configuration.userList.secrets.keys)
+        names.formUnion(configuration.users.keys)
+        names.formUnion(facts.counts.serversOfUser.keys)
         names.formUnion(facts.counts.clientsOfUser.keys)
         names.formUnion(facts.statistics.pools.map(\.user))
         names.insert(consoleDatabase)

@@ -28,3 +28,9 @@ public enum Connector {
     /// Closes a descriptor that belongs to no `Socket`.
     public static func discard(_ descriptor: Int32) { close(descriptor) }
 }
+
+extension Socket {
+    /// Whether a connect is still under way. To be asked where it has not failed (`connectError()`): an event that comes meanwhile may be
+    /// that of a socket which had the same token before.
+    public borrowing func isConnecting() -> Bool { SocketAddress.peer(of: descriptor) == nil }
+}

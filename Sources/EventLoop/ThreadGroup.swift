@@ -38,31 +38,19 @@ public final class ThreadGroup: @unchecked Sendable {
     }
 
     /// Has `job` run soon on one of the threads. False: too many are waiting already, or no thread could be started.
-    public func submit(_ job: @escaping @Sendable () -> Void) -> Bool {
-        pthread_mutex_lock(mutex)
-        guard jobs.count - taken < capacity else {
-            pthread_mutex_unlock(mutex)
-            return false
-        }
-        jobs.append(job)
-        let needsThread = idle < jobs.count - taken && started < threads
-        if needsThread { started += 1 } else { pthread_cond_signal(condition) }
-        pthread_mutex_unlock(mutex)
-        guard needsThread, Threads.start(name: name, { self.work() }) != nil else { return true }
-        return withdrawIfAlone()
-    }
-
-    /// A thread could not be started. True: another one will do what was submitted.
-    private func withdrawIfAlone() -> Bool {
+    ///
+    /// - Parameter limit: the most jobs that this one waits behind, where that is less than the capacity.
+    public func submit(behindAtMost limit: Int = .max, _ job: @escaping @Sendable () -> Void) -> Bool {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        started -= 1
-        if started > 0 {
-            pthread_cond_signal(condition)
-            return true
-        }
-        jobs.removeLast()
-        return false
+        let waiting = jobs.count - taken
+        guard waiting < capacity, waiting <= limit else { return false }
+        // Under the lock, for it happens a few times in a process: so a job that finds no thread is never somebody else's.
+        if idle <= waiting, started < threads, Threads.start(name: name, { self.work() }) == nil { started += 1 }
+        guard started > 0 else { return false }
+        jobs.append(job)
+        pthread_cond_signal(condition)
+        return true
     }
 
     private func work() {

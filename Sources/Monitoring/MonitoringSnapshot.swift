@@ -1,3 +1,4 @@
+import Bytes
 import Statistics
 
 /// All that metrics and the page are made of, at one moment.
@@ -27,6 +28,10 @@ public struct MonitoringSnapshot: Sendable {
         public init(database: String, user: String) {
             self.database = database
             self.user = user
+        }
+
+        public static func == (left: PoolName, right: PoolName) -> Bool {
+            left.user.hasSameBytes(as: right.user) && left.database.hasSameBytes(as: right.database)
         }
     }
 

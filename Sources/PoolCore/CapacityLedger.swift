@@ -1,3 +1,5 @@
+import Bytes
+
 /// Counts connections against every limit, exactly and for the whole process. Workers consult it when a connection opens or
 /// closes, never on the query path.
 public struct CapacityLedger: Sendable {
@@ -18,8 +20,8 @@ public struct CapacityLedger: Sendable {
         /// By bytes, as PostgreSQL compares names. Swift's strings are equal when they look equal ("é" as one code point or as two),
         /// and two roles that look alike must not share a pool.
         public static func == (left: PoolKey, right: PoolKey) -> Bool {
-            left.isForLookups == right.isForLookups && left.user.utf8.elementsEqual(right.user.utf8)
-                && left.database.utf8.elementsEqual(right.database.utf8)
+            left.isForLookups == right.isForLookups && left.user.hasSameBytes(as: right.user)
+                && left.database.hasSameBytes(as: right.database)
         }
     }
 
@@ -58,10 +60,10 @@ public struct CapacityLedger: Sendable {
     }
 
     private var pools: [PoolKey: Int] = [:]
-    private var databases: [String: Int] = [:]
-    private var users: [String: Int] = [:]
-    private var clientsOfDatabase: [String: Int] = [:]
-    private var clientsOfUser: [String: Int] = [:]
+    private var databases: NameTable<Int> = [:]
+    private var users: NameTable<Int> = [:]
+    private var clientsOfDatabase: NameTable<Int> = [:]
+    private var clientsOfUser: NameTable<Int> = [:]
     /// All client sockets, logged in or not.
     public private(set) var clients = 0
 
@@ -89,7 +91,7 @@ public struct CapacityLedger: Sendable {
     }
 
     public mutating func closeServer(_ pool: PoolKey) {
-        Self.decrement(&pools, pool)
+        if let count = pools[pool] { pools[pool] = count > 1 ? count - 1 : nil }
         Self.decrement(&databases, pool.database)
         Self.decrement(&users, pool.user)
     }
@@ -100,7 +102,7 @@ public struct CapacityLedger: Sendable {
     public func servers(ofUser user: String) -> Int { users[user, default: 0] }
 
     /// All counts by name: servers of databases and users, logged-in clients of databases and users.
-    public var counts: (servers: [String: Int], userServers: [String: Int], clients: [String: Int], userClients: [String: Int]) {
+    public var counts: (servers: NameTable<Int>, userServers: NameTable<Int>, clients: NameTable<Int>, userClients: NameTable<Int>) {
         (databases, users, clientsOfDatabase, clientsOfUser)
     }
 
@@ -123,8 +125,8 @@ public struct CapacityLedger: Sendable {
         Self.decrement(&clientsOfUser, user)
     }
 
-    private static func decrement<Key: Hashable>(_ counts: inout [Key: Int], _ key: Key) {
-        guard let count = counts[key] else { return }
-        counts[key] = count > 1 ? count - 1 : nil
+    private static func decrement(_ counts: inout NameTable<Int>, _ name: String) {
+        guard let count = counts[name] else { return }
+        counts[name] = count > 1 ? count - 1 : nil
     }
 }

@@ -1,3 +1,4 @@
+import Bytes
 import Locking
 import Synchronization
 
@@ -9,6 +10,11 @@ public struct Parameter: Sendable, Hashable {
     public init(name: String, value: String) {
         self.name = name
         self.value = value
+    }
+
+    /// By bytes: a search_path that only looks like another one leads to other tables.
+    public static func == (left: Parameter, right: Parameter) -> Bool {
+        left.value.hasSameBytes(as: right.value) && left.name.hasSameBytes(as: right.name)
     }
 }
 
@@ -74,12 +80,12 @@ public final class ParameterSet: Sendable, Hashable {
         var changes: [ParameterChange] = []
         if keys == wanted.keys {
             // The servers of a pool report the same parameters, so this is the usual way.
-            for index in reported.indices where reported[index].value != wanted.reported[index].value {
+            for index in reported.indices where !reported[index].value.hasSameBytes(as: wanted.reported[index].value) {
                 changes.append(.set(wanted.reported[index]))
             }
         } else {
             for parameter in wanted.reported {
-                guard let present = self[parameter.name], present != parameter.value else { continue }
+                guard let present = self[parameter.name], !present.hasSameBytes(as: parameter.value) else { continue }
                 changes.append(.set(parameter))
             }
         }

@@ -1,3 +1,4 @@
+import Bytes
 import PostgresWire
 
 /// One question of `auth_query`: who is this user, and what is the secret? Runs as one unnamed statement with the user name as its
@@ -87,12 +88,17 @@ public struct UserLookup: Sendable {
         }
         // A NULL name counts as no row.
         guard case .some(let found) = name else { return }
-        guard found == user else {
+        guard found.hasSameBytes(as: user) else {
             fail("the row is about another user")
             return
         }
         if let text = secret, text.utf8.count > Self.longestSecret {
             fail("the secret is longer than \(Self.longestSecret) bytes")
+            return
+        }
+        // PostgreSQL has no such texts. What followed the NUL would be lost on the way to a server, and a part would be the whole.
+        if secret?.utf8.contains(0) == true {
+            fail("the secret has a NUL in it")
             return
         }
         result = .found(secret: secret)
@@ -104,8 +110,8 @@ public struct UserLookup: Sendable {
         at += 4
         let length = Int(Int32(bitPattern: word))
         if length == -1 { return .some(nil) }
-        guard length >= 0, length <= end - at else { return nil }
-        defer { at += length }
-        return .some(String(decoding: bytes, in: at..<at + length))
+        guard length >= 0, length <= end - at, let text = try? UTF8Span(validating: bytes.extracting(at..<at + length)) else { return nil }
+        at += length
+        return .some(String(copying: text))
     }
 }

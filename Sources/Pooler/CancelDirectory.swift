@@ -45,9 +45,10 @@ final class CancelDirectory: Sendable {
     func find(_ key: UInt64) -> Target {
         let own = peerID.load(ordering: .relaxed)
         let peer = PeerKey.peer(of: key)
-        // A request that other processes have passed on has made hops.
-        let original = own > 0 && peer == own ? PeerKey.original(key) : key
-        if let address = addresses.withLock({ $0[original] }) { return .here(address, key: original) }
+        // As it is first: it may have been given before there were peers. A request that other processes have passed on has made hops.
+        for known in own > 0 && peer == own ? [key, PeerKey.original(key)] : [key] {
+            if let address = addresses.withLock({ $0[known] }) { return .here(address, key: known) }
+        }
         guard own > 0, peer > 0, peer != own else { return .nowhere("unknown key") }
         guard let next = PeerKey.forwarded(key) else { return .nowhere("too many hops between peers") }
         return .peer(peer, key: next)

@@ -14,25 +14,34 @@ final class Examiner: Sendable {
     }
 
     static var speaksLDAP: Bool { LDAPDirectory.isBuilt }
+    static var speaksPAM: Bool { PAMStack.isBuilt }
     static let service = "pgbouncer"
 
     /// Modules of PAM are not all safe to run side by side.
     private let pam = ThreadGroup(name: "pam", threads: 1, capacity: 100)
     private let ldap = ThreadGroup(name: "ldap", threads: 4, capacity: 100)
 
+    private static let tooLate = "its turn came when the login's time was up"
+
     /// Has a password judged; `whenDone` is called on another thread, with nil when it is right and else with the particulars. False: too
     /// many are waiting.
+    ///
+    /// - Parameter deadline: when the client is gone (microseconds of the monotonic clock). Later nobody is asked: behind a directory that
+    ///   hangs, those who have given up must not take the time of those who have not.
     func ask(
-        _ question: Question, user: String, password: [UInt8], timeout: Int, whenDone: @escaping @Sendable (_ failure: String?) -> Void
+        _ question: Question, user: String, password: [UInt8], deadline: Int64, whenDone: @escaping @Sendable (_ failure: String?) -> Void
     ) -> Bool {
         switch question {
         case .pam(let remoteHost):
             return pam.submit {
+                guard MonotonicClock.now() < deadline else { return whenDone(Self.tooLate) }
                 whenDone(PAMStack.check(service: Self.service, user: user, password: password, remoteHost: remoteHost))
             }
         case .ldap(let options):
             return ldap.submit {
-                let directory = LDAPDirectory(uris: options.uris, startsTLS: options.startsTLS, timeout: timeout)
+                let left = Int((deadline - MonotonicClock.now()) / 1000)
+                guard left > 0 else { return whenDone(Self.tooLate) }
+                let directory = LDAPDirectory(uris: options.uris, startsTLS: options.startsTLS, timeout: left)
                 whenDone(directory.check(options.lookup(user: user), password: password))
             }
         }

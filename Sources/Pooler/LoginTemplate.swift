@@ -22,6 +22,8 @@ final class LoginTemplate {
     /// NegotiateProtocolVersion, if one is due.
     let negotiation: [UInt8]
     let limits: CapacityLedger.ClientLimits
+    /// Which configuration it was made under. A login may take a minute, and a reload may come meanwhile.
+    let configurationNumber: Int
     /// What the user list says about the user; nil when it does not know the name.
     let credential: Credential?
     /// The pool, once the first client with this packet has got so far.
@@ -38,7 +40,7 @@ final class LoginTemplate {
 
     init(
         user: String, databaseName: String, database: Database?, replication: ReplicationMode?, parameters: [Parameter],
-        negotiation: [UInt8], limits: CapacityLedger.ClientLimits, credential: Credential?
+        negotiation: [UInt8], limits: CapacityLedger.ClientLimits, configurationNumber: Int, credential: Credential?
     ) {
         self.user = user
         self.databaseName = databaseName
@@ -47,6 +49,7 @@ final class LoginTemplate {
         self.parameters = parameters
         self.negotiation = negotiation
         self.limits = limits
+        self.configurationNumber = configurationNumber
         self.credential = credential
     }
 }

@@ -1,3 +1,4 @@
+import Bytes
 import Configuration
 import DequeModule
 import PoolCore
@@ -11,7 +12,10 @@ final class PoolShard {
     let worker: Int
     var database: Database {
         // Clients of the time before may be here as long as the pool is.
-        didSet { if database.forcedUser != oldValue.forcedUser { isOrphaned = database.forcedUser != shared.key.user } }
+        didSet {
+            let user = database.forcedUser.map { Name($0) }
+            if user != oldValue.forcedUser.map({ Name($0) }) { isOrphaned = user != Name(shared.key.user) }
+        }
     }
     var settings: PoolSettings
     var queue = PoolQueue()
@@ -34,6 +38,8 @@ final class PoolShard {
     var deserted: Int64?
     /// The database has another user by now: some clients of this pool belong to another one. They go there with their next request.
     private(set) var isOrphaned = false
+    /// It is in no table any more: who comes now needs a new one.
+    var isForgotten = false
     /// Idle servers that are being checked; they come back by themselves.
     var testing = 0
     /// The pool had no room for another server; void as soon as one is closed.

@@ -127,7 +127,7 @@ extension PoolerProcess {
         if shared.shutdown.load(ordering: .acquiring) != .none { throw ConsoleError("pooler is shutting down") }
         if let name {
             try checkDatabase(name, for: "resume", mayMake: false)
-            guard holds.pausedDatabases.remove(name) != nil else { throw ConsoleError("database \(name) is not paused") }
+            guard holds.pausedDatabases.remove(name) else { throw ConsoleError("database \(name) is not paused") }
         } else {
             guard holds.isPaused else { throw ConsoleError("pooler is not paused/suspended") }
             holds.isPaused = false
@@ -297,6 +297,7 @@ extension PoolerProcess {
         let monitoring: MonitoringChange?
         do throws(ConsoleError) {
             try change(key, to: value, in: &fresh)
+            if let problem = Self.missingPart(fresh) { throw ConsoleError("SET failed", detail: problem) }
             monitoring = try prepare(fresh, changed: key, for: "SET")
         } catch {
             answer?.resume(returning: .failed(error))

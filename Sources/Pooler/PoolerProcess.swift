@@ -42,6 +42,14 @@ public final class PoolerProcess {
         self.options = options
         self.reload = reload
         shared = SharedState(sink: sink, workers: configuration.settings.workers)
+        LibraryLog.send { [log = shared.log] severity, text in
+            switch severity {
+            case .debug: log.debug("libevent: \(text)")
+            case .message: log.info("libevent: \(text)")
+            case .warning: log.warning("libevent: \(text)")
+            case .error: log.error("libevent: \(text)")
+            }
+        }
     }
 
     /// Starts, serves, and returns never: the process ends by a signal.
@@ -51,6 +59,7 @@ public final class PoolerProcess {
     public func run() throws(StartError) -> Never {
         Signals.block()
         ProcessControl.raiseFileLimit()
+        if let problem = Self.missingPart(configuration) { throw StartError(description: problem) }
         try setUpTLS()
         let passed = ServiceManager.takeSockets()
         try becomeUser()
@@ -111,6 +120,7 @@ public final class PoolerProcess {
         let settings = configuration.settings
         var problems: [String] = []
         problems += tlsProblems(settings)
+        problems += [missingPart(configuration)].compactMap { $0 }
         if let user = settings.user, !user.isEmpty, !ProcessControl.isKnown(user: user) {
             problems.append("user: \"\(user)\" is not known to the system: expected the name of a user")
         }
@@ -122,6 +132,18 @@ public final class PoolerProcess {
             problems.append("nowhere to listen on: expected listen_addr or unix_socket_dir")
         }
         return problems
+    }
+
+    /// What the configuration needs and this build does not have.
+    static func missingPart(_ configuration: Configuration) -> String? {
+        if configuration.settings.authType == .pam, !Examiner.speaksPAM {
+            return "auth_type: pam is not supported by this build: expected one with the package trait PAM"
+        }
+        guard !Examiner.speaksLDAP else { return nil }
+        let text = "ldap is not supported by this build: expected one with the package trait LDAP"
+        if configuration.settings.authType == .ldap { return "auth_type: \(text)" }
+        guard let rule = configuration.hostRules.rules.first(where: { $0.method == .ldap }) else { return nil }
+        return "\(configuration.settings.authHbaFile):\(rule.line): \(text)"
     }
 
     func attempt(_ body: () throws(SystemError) -> Void) throws(StartError) {
@@ -224,6 +246,11 @@ public final class PoolerProcess {
             keepStartOnly(&fresh.settings)
             loaded = fresh.settings
             keepSetOnConsole(&fresh.settings)
+            // At the start it is a warning, as in PgBouncer. Now it would lock out those who can log in.
+            if let fault = fresh.userListFault, configuration.userListFault == nil { throw fault }
+            if let problem = Self.missingPart(fresh) {
+                throw ConfigurationError(file: fresh.sourceFile ?? "configuration", message: problem)
+            }
             monitoring = try prepare(fresh)
         } catch {
             shared.log.error("\(error.description)")

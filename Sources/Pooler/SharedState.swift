@@ -1,4 +1,5 @@
 import Authentication
+import Bytes
 import Configuration
 import EventLoop
 import Locking
@@ -32,7 +33,7 @@ final class SharedState: Sendable {
     let examiner = Examiner()
 
     private let pools = Locked<[CapacityLedger.PoolKey: SharedPool]>([:])
-    private let statements = Locked<[String: StatementTable]>([:])
+    private let statements = Locked<NameTable<StatementTable>>([:])
     private let lastID = Atomic<UInt64>(0)
     let shutdown = Atomic<ShutdownMode>(.none)
     /// More than one worker.
@@ -58,7 +59,7 @@ final class SharedState: Sendable {
             guard pool.shards.load() == 0, pools[pool.key] === pool else { return }
             pools[pool.key] = nil
             let database = pool.key.database
-            if pools.keys.contains(where: { $0.database == database }) { return }
+            if pools.keys.contains(where: { $0.database.hasSameBytes(as: database) }) { return }
             autoDatabases.withLock { _ = $0.remove(database) }
             statements.withLock { $0[database] = nil }
         }
@@ -93,15 +94,15 @@ final class SharedState: Sendable {
     }
 
     /// Databases that came into being because somebody asked for them and `*` allows it.
-    private let autoDatabases = Locked<Set<String>>([])
+    private let autoDatabases = Locked<NameSet>([])
 
-    func isNewAutoDatabase(_ name: String) -> Bool { autoDatabases.withLock { $0.insert(name).inserted } }
+    func isNewAutoDatabase(_ name: String) -> Bool { autoDatabases.withLock { $0.insert(name) } }
     func isAutoDatabase(_ name: String) -> Bool { autoDatabases.withLock { $0.contains(name) } }
-    var autoDatabaseNames: Set<String> { autoDatabases.withLock { $0 } }
+    var autoDatabaseNames: NameSet { autoDatabases.withLock { $0 } }
 
     /// The pools of a database, or all of them.
     func pools(of database: String?) -> [SharedPool] {
-        pools.withLock { pools in pools.values.filter { database == nil || $0.key.database == database } }
+        pools.withLock { pools in pools.values.filter { database.map($0.key.database.hasSameBytes(as:)) ?? true } }
     }
 }
 

@@ -114,7 +114,7 @@ extension WorkerCore {
                 finish(errand, "connect failed")
                 return
             }
-            guard readiness.contains(.writable) else { return }
+            guard readiness.contains(.writable), !errand.socket.isConnecting() else { return }
             guard begin(errand) else {
                 finish(errand, "cancel request can't be sent")
                 return

@@ -62,7 +62,9 @@ extension WorkerCore {
             guard case .bytes(writer.bytes.count) = errand.socket.send(writer.bytes.span) else { return false }
             return true
         }
-        return session.send(writer.bytes.span) && sendCiphertext(errand)
+        let isEncrypted = session.send(writer.bytes.span)
+        // In any case the buffer is emptied here: what is left in it would go to the next connection.
+        return sendCiphertext(errand) && isEncrypted
     }
 
     /// A few hundred bytes into an empty socket: what does not fit at once is not worth waiting for.

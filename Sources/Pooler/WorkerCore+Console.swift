@@ -41,9 +41,9 @@ extension WorkerCore {
         _ client: ClientConnection, database: String, applicationName: String?, _ answer: MessageWriter, isOwnOperator: Bool = false
     ) {
         let rights: Rights
-        if isOwnOperator || settings.adminUsers.contains(client.user) {
+        if isOwnOperator || settings.adminUsers.containsName(client.user) {
             rights = .admin
-        } else if settings.statsUsers.contains(client.user) || settings.authType == .any {
+        } else if settings.statsUsers.containsName(client.user) || settings.authType == .any {
             rights = .stats
         } else {
             fail(client, .consoleNotAllowed)
@@ -223,7 +223,9 @@ extension WorkerCore {
         facts.counts.clientsOfUser = counts.userClients
         facts.holds = holds
         // Also those that nobody uses, but an operator holds back.
-        let names = shared.autoDatabaseNames.union(holds.pausedDatabases).union(holds.disabledDatabases)
+        var names = shared.autoDatabaseNames
+        names.formUnion(holds.pausedDatabases)
+        names.formUnion(holds.disabledDatabases)
         facts.autoDatabases = names.compactMap { configuration.database(named: $0) }
         facts.hosts = shared.hosts.withLock { $0.lines(now: now) }.map {
             HostFacts(name: $0.name, timeToLive: $0.timeToLive, addresses: $0.addresses.map(\.host))

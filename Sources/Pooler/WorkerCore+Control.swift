@@ -1,3 +1,4 @@
+import Bytes
 import Configuration
 import EventLoop
 import PoolCore
@@ -45,6 +46,7 @@ extension WorkerCore {
     private func forget(_ shard: PoolShard) {
         shards[shard.shared.key] = nil
         forgotten[shard.shared.key] = ForgottenShard(shard)
+        shard.isForgotten = true
         loginTemplates.removeAll()
         shared.forgetShard(of: shard.shared)
     }
@@ -59,7 +61,7 @@ extension WorkerCore {
                 continue
             }
             // A pool that is to be warm before anybody comes is not idle.
-            let isKeptWarm = shard.settings.minPoolSize > 0 && shard.database.forcedUser == shard.shared.key.user
+            let isKeptWarm = shard.settings.minPoolSize > 0 && shard.database.forcedUser?.hasSameBytes(as: shard.shared.key.user) == true
             if shard.shared.clients.load() > 0 || isKeptWarm {
                 shard.deserted = nil
             } else {
@@ -91,7 +93,7 @@ extension WorkerCore {
     /// The pool that a client belongs to, if a reload has given its database another user, or taken a forced one away.
     private func home(of client: ClientConnection, now shard: PoolShard) -> PoolShard? {
         let user = shard.database.forcedUser ?? client.user
-        return user == shard.shared.key.user ? nil : self.shard(of: shard.database, user: user)
+        return user.hasSameBytes(as: shard.shared.key.user) ? nil : self.shard(of: shard.database, user: user)
     }
 
     /// Moves a client that has no server to the pool that it belongs to. Its parameters mean the same there.

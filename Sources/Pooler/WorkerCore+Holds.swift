@@ -1,3 +1,4 @@
+import Bytes
 import Console
 import PoolCore
 import Synchronization
@@ -28,19 +29,24 @@ extension WorkerCore {
         }
     }
 
+    /// Whether a command for one database, or for all of them, is about this pool.
+    private func isMeant(_ shard: PoolShard, by database: String?) -> Bool {
+        database.map(shard.databaseName.hasSameBytes(as:)) ?? true
+    }
+
     /// RECONNECT: servers that are older than now are not used again.
     func replaceServers(of database: String?) {
-        for shard in shards.values where database == nil || shard.databaseName == database {
+        for shard in shards.values where isMeant(shard, by: database) {
             shard.generation = shard.shared.generation.load(ordering: .acquiring)
         }
-        for server in servers.all where database == nil || server.shard.databaseName == database {
+        for server in servers.all where isMeant(server.shard, by: database) {
             if server.phase == .idle, isObsolete(server) { close(server, .obsolete("database configuration changed")) }
         }
     }
 
     /// KILL: everybody goes at once.
     func killConnections(of database: String?) {
-        func isMeant(_ shard: PoolShard?) -> Bool { shard.map { database == nil || $0.databaseName == database } ?? false }
+        func isMeant(_ shard: PoolShard?) -> Bool { shard.map { self.isMeant($0, by: database) } ?? false }
         for server in servers.all where isMeant(server.shard) {
             // PostgreSQL would run the query to its end.
             if server.session.ledger.isRunning { cancel(server) }

@@ -152,7 +152,9 @@ extension WorkerCore {
 
     /// Name servers are read from the file anew.
     func renewResolver() {
-        if resolver?.pending == 0 { resolver = nil }
+        // Who has been asked already may still answer.
+        if let old = resolver, old.pending > 0 { formerResolvers.append(old) }
+        resolver = nil
     }
 
     // MARK: Connecting

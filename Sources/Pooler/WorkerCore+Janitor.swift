@@ -23,6 +23,7 @@ extension WorkerCore {
         if ticks % 3 == 0 {
             checkUnfinished()
             forgetUnusedPools()
+            formerResolvers.removeAll { $0.pending == 0 }
         }
         if isShortOfDescriptors { resumeListening() }
         if index == 0 {

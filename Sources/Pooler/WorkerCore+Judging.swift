@@ -1,4 +1,5 @@
 import Authentication
+import Bytes
 import Configuration
 import EventLoop
 import Logging
@@ -30,6 +31,7 @@ extension WorkerCore {
             login.ldapOptions = settings.authLdapOptions
             judgeByDirectory(client, login)
         case .pam:
+            guard Examiner.speaksPAM else { return refuse(client, "pam is not supported by this build", "built without the trait PAM") }
             login.method = .pam
             examine(client, login)
         case .trust: identify(client, login, .trust)
@@ -96,7 +98,7 @@ extension WorkerCore {
 
     /// Whether somebody whom the system, or a certificate, knows by these names may be this user.
     private func isAllowed(_ client: ClientConnection, _ names: [String], as user: String, map: String?) -> Bool {
-        guard let map else { return names.contains(user) }
+        guard let map else { return names.containsName(user) }
         switch configuration.identMaps.verdict(map: map, systemNames: names, user: user) {
         case .allowed: return true
         case .noMatch:
@@ -136,10 +138,17 @@ extension WorkerCore {
 
     /// Begins to ask the client.
     func examine(_ client: ClientConnection, _ login: ClientLoginState) {
+        let user = login.template.user
+        let derived: SCRAMSecret?
+        if case .plain = login.credential?.secret {
+            derived = login.credential?.derivedSecret
+        } else {
+            derived = shared.credentials.pretendedSecret(of: user)
+        }
         var exchange = ClientLogin(
-            method: login.method, user: login.template.user, secret: login.credential?.secret,
-            derivedSecret: login.credential?.derivedSecret, randomness: .fresh(processKey: shared.processKey),
-            iterations: settings.scramIterations, endPoint: client.tls?.endPoint)
+            method: login.method, user: user, secret: login.credential?.secret,
+            derivedSecret: derived, randomness: .fresh(processKey: shared.processKey), iterations: settings.scramIterations,
+            endPoint: client.tls?.endPoint, pretendsToDerive: pretendsToDerive)
         let step = exchange.start()
         login.exchange = exchange
         take(step, client, login)
@@ -152,7 +161,11 @@ extension WorkerCore {
         case .rejected(let rejection): refuse(client, rejection.clientText, rejection.logReason)
         case .derive(let derivation):
             login.isSuspended = true
-            if !derive(derivation, for: .client(slot: client.slot, id: client.id)) { fail(client, .tooManyLogins) }
+            let isPretended = login.exchange?.isDerivationPretended == true
+            if derive(derivation, for: .client(slot: client.slot, id: client.id), isPretended: isPretended) { return }
+            guard isPretended, let next = login.exchange?.goOnWithoutDerivation() else { return fail(client, .tooManyLogins) }
+            login.isSuspended = false
+            take(next, client, login)
         case .check(let password):
             login.isSuspended = true
             check(client, login, password)

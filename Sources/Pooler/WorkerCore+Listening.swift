@@ -29,7 +29,11 @@ extension WorkerCore {
             break
         case .exhausted(let error):
             // Connections wait in the kernel until a descriptor is free.
-            shared.log.warning("\(error): no more clients are accepted until others leave")
+            // It is tried again three times a second.
+            if shortageLogged.map({ now - $0 > 60_000_000 }) ?? true {
+                shared.log.warning("\(error): no more clients are accepted until others leave")
+                shortageLogged = now
+            }
             isShortOfDescriptors = true
             for box in listeners.values { box.listener.setListening(false) }
         }

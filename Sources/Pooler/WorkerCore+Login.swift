@@ -62,10 +62,18 @@ extension WorkerCore {
         case .complete(let request, let length):
             switch request {
             case .ssl:
-                tlsRequested(client, isAloneInPacket: offset + length == bytes.count)
+                // Whoever sends on without waiting for the answer may have had bytes put in by somebody in between.
+                guard offset + length == bytes.count else {
+                    fail(client, .unexpectedMessageDuringLogin("received unencrypted data after SSL request"))
+                    return bytes.count
+                }
+                tlsRequested(client)
                 guard client.isOpen else { return bytes.count }
             case .gssEncryption:
-                // What follows in the same packet is as unencrypted as the client was just told it would be.
+                guard offset + length == bytes.count else {
+                    fail(client, .unexpectedMessageDuringLogin("received unencrypted data after GSSAPI encryption request"))
+                    return bytes.count
+                }
                 send([UInt8(ascii: "N")], to: client)
             case .directTLS:
                 if tlsBegun(client) { return client.isOpen ? offset : bytes.count }
@@ -118,13 +126,16 @@ extension WorkerCore {
             negotiation.negotiateProtocolVersion(newestMinor: 0, unrecognized: packet.protocolOptions.map(\.name))
         }
         let entry = configuration.database(named: database)
-        let limits = CapacityLedger.ClientLimits(
-            database: entry.map { configuration.maxDatabaseClientConnections(database: $0) } ?? 0,
-            user: configuration.maxUserClientConnections(user: user))
         return LoginTemplate(
             user: user, databaseName: database, database: entry, replication: client.replication, parameters: parameters,
-            negotiation: negotiation.bytes, limits: limits,
+            negotiation: negotiation.bytes, limits: limits(entry, user: user), configurationNumber: configurationNumber,
             credential: configuration.userList.secrets[user].map { shared.credentials.credential(of: user, text: $0) })
+    }
+
+    private func limits(_ database: Database?, user: String) -> CapacityLedger.ClientLimits {
+        CapacityLedger.ClientLimits(
+            database: database.map { configuration.maxDatabaseClientConnections(database: $0) } ?? 0,
+            user: configuration.maxUserClientConnections(user: user))
     }
 
     private func begin(_ client: ClientConnection, _ template: LoginTemplate) {
@@ -215,21 +226,23 @@ extension WorkerCore {
             fail(client, .databaseDisabled(template.databaseName))
             return
         }
-        guard let database = template.database else {
+        // What a reload has changed meanwhile counts, or the client would get into a pool of the time before, which nobody looks after.
+        let isCurrent = template.configurationNumber == configurationNumber
+        guard let database = isCurrent ? template.database : configuration.database(named: template.databaseName) else {
             fail(client, .noSuchDatabase(template.databaseName))
             return
         }
-        let refusal = shared.capacity.withLock {
-            $0.admitClient(database: database.name, user: client.user, limits: template.limits)
-        }
+        let limits = isCurrent ? template.limits : limits(database, user: client.user)
+        let refusal = shared.capacity.withLock { $0.admitClient(database: database.name, user: client.user, limits: limits) }
         if let refusal {
             fail(client, refusal)
             return
         }
-        let shard = template.shard ?? shard(of: database, user: database.forcedUser ?? client.user)
+        let known = template.shard.flatMap { isCurrent && !$0.isForgotten ? $0 : nil }
+        let shard = known ?? shard(of: database, user: database.forcedUser ?? client.user)
         template.shard = shard
-        // Users whom the user list does not know bring the pool's credential with them.
-        if template.credential == nil, database.forcedUser == nil, let credential = login.credential { shard.shared.learn(credential) }
+        // Users whom the user list does not know bring the pool's credential with them, and so do those whom PAM or a directory knows.
+        if database.forcedUser == nil, let credential = login.credential { shard.shared.learn(credential) }
         client.shard = shard
         shard.clients += 1
         if settings.logConnections {
@@ -353,7 +366,10 @@ extension WorkerCore {
         let waiting = shard.awaitingGreeting
         shard.awaitingGreeting = []
         for slot in waiting {
-            guard let client = clients[slot], let login = client.login else { continue }
+            // Nobody may be let in for having the slot of somebody who has shown who he is.
+            guard let client = clients[slot], case .awaitingGreeting = client.phase, client.shard === shard, let login = client.login else {
+                continue
+            }
             admit(client, login, greeting)
         }
     }

@@ -1,4 +1,5 @@
 import Authentication
+import Bytes
 import Configuration
 import EventLoop
 import Logging
@@ -100,6 +101,8 @@ extension WorkerCore {
             openingFailed(server, "connect failed", detail: error.reason)
             return
         }
+        // An event may be that of a socket which had the slot before.
+        if server.socket.isConnecting() { return }
         encrypt(server)
     }
 
@@ -129,7 +132,9 @@ extension WorkerCore {
         if !shard.shared.key.isForLookups, shard.database.forcedUser != nil, let password = shard.database.password {
             return shared.credentials.credential(of: user, text: password)
         }
-        return configuration.userList.secrets[user].map { shared.credentials.credential(of: user, text: $0) } ?? shard.shared.credential
+        let learnt = shard.shared.credential
+        if let learnt, learnt.isTyped { return learnt }
+        return configuration.userList.secrets[user].map { shared.credentials.credential(of: user, text: $0) } ?? learnt
     }
 
     /// Handles bytes of a server that is not logged in; returns up to where.
@@ -311,7 +316,8 @@ extension WorkerCore {
     /// A limit across pools is reached: the server that has been idle longest makes room. With none here, one other worker is asked, a
     /// different one each time.
     func makeRoom(database: String?, user: String?) {
-        if evictIdle(database: database, user: user) || !shared.parallel { return }
+        // A worker that has just been made does not know the others yet.
+        if evictIdle(database: database, user: user) || peers.count < 2 { return }
         guard now - lastPlea > 50_000 else { return }
         lastPlea = now
         nextPlea = (nextPlea + 1) % peers.count
@@ -326,8 +332,8 @@ extension WorkerCore {
         let isOfPool = database != nil && user != nil
         let candidates = servers.all.filter { server in
             server.phase == .idle && (isOfPool || !server.shard.hasDemand)
-                && (database == nil || server.shard.shared.key.database == database)
-                && (user == nil || server.shard.shared.key.user == user)
+                && (database.map(server.shard.shared.key.database.hasSameBytes(as:)) ?? true)
+                && (user.map(server.shard.shared.key.user.hasSameBytes(as:)) ?? true)
         }
         guard let victim = candidates.min(by: { $0.lastActivity < $1.lastActivity }) else { return false }
         let limit = isOfPool ? "pool_size" : database != nil ? "max_db_connections" : "max_user_connections"

@@ -14,14 +14,17 @@ extension WorkerCore {
 
     // MARK: PBKDF2
 
+    /// Derivations that are only pretended stand back behind this many others: nobody without a password may keep the threads busy.
+    private static let fewWaiting = 16
+
     /// Has a derivation run. Those who want the same one wait for the same run. False: too many are waiting.
-    func derive(_ derivation: KeyDerivation, for waiter: DerivationWaiter) -> Bool {
+    func derive(_ derivation: KeyDerivation, for waiter: DerivationWaiter, isPretended: Bool = false) -> Bool {
         if derivations[derivation] != nil {
             derivations[derivation]?.append(waiter)
             return true
         }
         let me = peers[index]
-        let isTaken = shared.hashing.submit {
+        let isTaken = shared.hashing.submit(behindAtMost: isPretended ? Self.fewWaiting : .max) {
             let salted = derivation.run()
             Task { await me.derived(derivation, salted) }
         }
@@ -36,9 +39,16 @@ extension WorkerCore {
             case .client(let slot, let id):
                 guard let (client, login) = suspended(slot, id), var exchange = login.exchange else { continue }
                 resume(client, login) {
+                    let isPretended = exchange.isDerivationPretended
                     let step = exchange.derived(salted)
                     login.exchange = exchange
-                    if exchange.hasDerived, let secret = exchange.derivedSecret { login.credential?.learn(derived: secret) }
+                    if exchange.hasDerived, let secret = exchange.derivedSecret {
+                        if isPretended {
+                            shared.credentials.learn(pretended: secret, of: exchange.user)
+                        } else {
+                            login.credential?.learn(derived: secret)
+                        }
+                    }
                     take(step, client, login)
                 }
             case .server(let slot, let id):
@@ -64,8 +74,9 @@ extension WorkerCore {
         }
         let me = peers[index]
         let (slot, id) = (client.slot, client.id)
-        let limit = settings.clientLoginTimeout > 0 ? Int(settings.clientLoginTimeout / 1000) : 60_000
-        let isTaken = shared.examiner.ask(question, user: login.template.user, password: password, timeout: limit) { failure in
+        // Afterwards nobody waits for the answer any more.
+        let deadline = settings.clientLoginTimeout > 0 ? client.connectTime + settings.clientLoginTimeout : now + 60_000_000
+        let isTaken = shared.examiner.ask(question, user: login.template.user, password: password, deadline: deadline) { failure in
             Task { await me.checked(slot, id, password, failure) }
         }
         if !isTaken { fail(client, .tooManyLogins) }

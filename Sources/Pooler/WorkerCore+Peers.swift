@@ -127,7 +127,7 @@ extension WorkerCore {
                 connect(slot)
                 return
             }
-            guard readiness.contains(.writable) else { return }
+            guard readiness.contains(.writable), errand.socket?.isConnecting() == false else { return }
             var writer = MessageWriter()
             writer.cancelRequest(key: CancelDirectory.wire(errand.key))
             guard case .bytes(writer.bytes.count)? = errand.socket?.send(writer.bytes.span) else {

@@ -11,18 +11,13 @@ extension WorkerCore {
     // MARK: Beginning
 
     /// A client asked for TLS. Answers, and from a yes on takes nothing that is not TLS.
-    func tlsRequested(_ client: ClientConnection, isAloneInPacket: Bool) {
+    func tlsRequested(_ client: ClientConnection) {
         guard client.tls == nil else {
             fail(client, .unexpectedMessageDuringLogin("SSL req inside SSL"))
             return
         }
         guard let context = clientContext(client) else {
             send([UInt8(ascii: "N")], to: client)
-            return
-        }
-        // Whoever sends on without waiting for the answer may have had bytes put in by somebody in between.
-        guard isAloneInPacket else {
-            fail(client, .unexpectedMessageDuringLogin("received unencrypted data after SSL request"))
             return
         }
         send([UInt8(ascii: "S")], to: client)

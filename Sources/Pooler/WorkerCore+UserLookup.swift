@@ -40,10 +40,13 @@ extension WorkerCore {
 
     /// Nil when unknown users are not looked up, or the database is not known either.
     func lookupPlan(_ template: LoginTemplate) -> LookupPlan? {
-        guard let database = template.database else { return nil }
-        guard let user = Self.nonEmpty(database.authUser) ?? Self.nonEmpty(settings.authUser) else { return nil }
-        let home = Self.nonEmpty(database.authDatabase) ?? Self.nonEmpty(settings.authDbname) ?? database.name
-        return LookupPlan(authUser: user, query: Self.nonEmpty(database.authQuery) ?? settings.authQuery, database: home)
+        // The console has no entry, even if `*` would make one.
+        let isConsole = isConsole(template.databaseName)
+        let database = isConsole ? nil : template.database
+        guard isConsole || database != nil else { return nil }
+        guard let user = Self.nonEmpty(database?.authUser) ?? Self.nonEmpty(settings.authUser) else { return nil }
+        let home = Self.nonEmpty(database?.authDatabase) ?? Self.nonEmpty(settings.authDbname) ?? template.databaseName
+        return LookupPlan(authUser: user, query: Self.nonEmpty(database?.authQuery) ?? settings.authQuery, database: home)
     }
 
     private static func nonEmpty(_ text: String?) -> String? { text.flatMap { $0.isEmpty ? nil : $0 } }
@@ -51,11 +54,15 @@ extension WorkerCore {
     // MARK: Asking
 
     func lookUp(_ client: ClientConnection, _ plan: LookupPlan) {
-        guard plan.database != "pgbouncer" else {
+        guard !isConsole(plan.database) else {
             return refuse(client, "bouncer config error", "cannot use the reserved \"pgbouncer\" database as an auth_dbname")
         }
         guard configuration.database(named: plan.database) != nil else {
             return refuse(client, "bouncer config error", "authentication database \"\(plan.database)\" is not configured")
+        }
+        guard !holds.disabledDatabases.contains(plan.database) else {
+            let text = "authentication database \"\(plan.database)\" is disabled"
+            return refuse(client, text, text)
         }
         let pending = PendingLookup(
             lookup: UserLookup(user: client.user), query: plan.query, worker: index, client: client.slot, clientID: client.id)

@@ -21,8 +21,11 @@ final class WorkerCore {
         didSet {
             messageLimit = Self.messageLimit(configuration)
             slowLimit = Self.slowLimit(configuration)
+            pretendsToDerive = configuration.userList.isMostlyPlain
         }
     }
+    /// Unknown users are to look like those of the user list, and most of these have plain passwords.
+    private(set) var pretendsToDerive: Bool
     /// No message of a client may be longer.
     private(set) var messageLimit: Int
 
@@ -42,6 +45,8 @@ final class WorkerCore {
     var lookups: [String: [(HostCache<SocketAddress>.Finding) -> Void]] = [:]
     /// Made when the first name is looked up.
     var resolver: NameResolver?
+    /// Those of earlier configurations that still wait for answers.
+    var formerResolvers: [NameResolver] = []
     /// The number of the configuration in force.
     var configurationNumber = 0
     /// When another worker was last asked to evict an idle server, and which one is next.
@@ -71,6 +76,8 @@ final class WorkerCore {
     /// Clients in the middle of a message of which the rest has to come soon.
     var slowMessages: Set<UInt32> = []
     var isShortOfDescriptors = false
+    /// When that was last told.
+    var shortageLogged: Int64?
     var ticks = 0
     var loginTemplates = LoginTemplates()
     /// Runs of PBKDF2 under way, and who waits for them.
@@ -107,6 +114,7 @@ final class WorkerCore {
         self.configuration = configuration
         messageLimit = Self.messageLimit(configuration)
         slowLimit = Self.slowLimit(configuration)
+        pretendsToDerive = configuration.userList.isMostlyPlain
     }
 
     private static func slowLimit(_ configuration: Configuration) -> Int64 {

@@ -1,3 +1,5 @@
+import Bytes
+
 /// How many connections of a pool are in which state at the moment.
 public struct PoolGauges: Sendable, Equatable {
     /// Clients that have a server.
@@ -209,13 +211,14 @@ public struct ProcessStatistics: Sendable {
 
     /// Adds the workers up.
     public init(_ workers: [WorkerStatistics]) {
-        var places: [[String]: Int] = [:]
+        var places: [[Name]: Int] = [:]
         for worker in workers {
             for pool in worker.pools {
-                if let place = places[[pool.database, pool.user]] {
+                let key = [Name(pool.database), Name(pool.user)]
+                if let place = places[key] {
                     pools[place] += pool
                 } else {
-                    places[[pool.database, pool.user]] = pools.count
+                    places[key] = pools.count
                     pools.append(pool)
                 }
             }
@@ -238,7 +241,7 @@ public struct ProcessStatistics: Sendable {
     }
 
     private static func precedes(_ left: (String, String), _ right: (String, String)) -> Bool {
-        if left.0 != right.0 { return left.0.utf8.lexicographicallyPrecedes(right.0.utf8) }
+        if !left.0.hasSameBytes(as: right.0) { return left.0.utf8.lexicographicallyPrecedes(right.0.utf8) }
         return left.1.utf8.lexicographicallyPrecedes(right.1.utf8)
     }
 
@@ -246,7 +249,7 @@ public struct ProcessStatistics: Sendable {
     public var databases: [(name: String, totals: PoolTotals, period: PeriodTotals)] {
         var result: [(name: String, totals: PoolTotals, period: PeriodTotals)] = []
         for pool in pools {
-            if result.last?.name != pool.database { result.append((pool.database, PoolTotals(), PeriodTotals())) }
+            if result.last?.name.hasSameBytes(as: pool.database) != true { result.append((pool.database, PoolTotals(), PeriodTotals())) }
             result[result.count - 1].totals += pool.counters.totals
             result[result.count - 1].period += pool.period
         }

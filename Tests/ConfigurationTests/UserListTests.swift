@@ -1,3 +1,4 @@
+import Bytes
 import Configuration
 import Testing
 
@@ -11,11 +12,11 @@ import Testing
             ("\"a\" \"1\"\n\"a\" \"2\"", ["a": "2"]),
             ("\"\u{FC}\" \"\u{DF}\"", ["\u{FC}": "\u{DF}"]),
             ("\"a\" \"SCRAM-SHA-256$4096:c2FsdA==$YQ==:Yg==\"", ["a": "SCRAM-SHA-256$4096:c2FsdA==$YQ==:Yg=="]),
-        ] as [(String, [String: String])])
-    func reads(text: String, secrets: [String: String]) {
+        ] as [(String, NameTable<String>)])
+    func reads(text: String, secrets: NameTable<String>) {
         let list = UserList(parsing: Array(text.utf8), file: "u")
         #expect(list.secrets == secrets)
-        #expect(list.warning == nil)
+        #expect(list.fault == nil)
     }
 
     @Test(arguments: [
@@ -32,7 +33,7 @@ import Testing
     func theFirstBrokenLineStopsTheReading(text: String, reason: String) {
         let list = UserList(parsing: Array("\"first\" \"1\"\n\n\(text)\n\"last\" \"2\"\n".utf8), file: "u")
         #expect(list.secrets == ["first": "1"])
-        #expect(list.warning == "u:3: broken auth file: \(reason); the lines from here on are not read")
+        #expect(list.fault?.description == "u:3: broken auth file: \(reason)")
     }
 
     @Test func theLongestNamesAndSecretsFit() {

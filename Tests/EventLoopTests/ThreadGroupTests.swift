@@ -51,4 +51,18 @@ import Testing
         #expect(group.submit { gate.pass() })
         gate.wait { $0.done == 6 }
     }
+
+    /// Jobs that are only for show stand back behind those that somebody needs.
+    @Test func aJobMayRefuseToWaitBehindOthers() {
+        let group = ThreadGroup(name: "test", threads: 1, capacity: 10)
+        let gate = Gate()
+        #expect(group.submit { gate.pass() })
+        gate.wait { $0.waiting == 1 }
+        #expect(group.submit(behindAtMost: 0) { gate.pass() })
+        #expect(!group.submit(behindAtMost: 0) { gate.pass() })
+        #expect(group.submit(behindAtMost: 1) { gate.pass() })
+        #expect(!group.submit(behindAtMost: 1) { gate.pass() })
+        gate.open()
+        gate.wait { $0.done == 3 }
+    }
 }

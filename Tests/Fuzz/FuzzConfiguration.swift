@@ -1,19 +1,10 @@
-// Fuzzes the file parsers of the room Configuration with libFuzzer; run.sh compiles this file together with the room's sources.
-//
-// A trap in the room is a finding, and so is a broken property. FUZZ_TARGET names the part to try.
+// Fuzzes the file parsers of the room Configuration with libFuzzer; run.sh compiles this file together with the room's sources and Harness.swift.
 
-import Glibc
+import Bytes
 
 /// The parts that can be tried, each with its properties.
 enum FuzzTarget: String, CaseIterable {
     case hba, ident, ldap, userlist, connect, ini
-
-    static let chosen: FuzzTarget = {
-        guard let name = getenv("FUZZ_TARGET"), let target = FuzzTarget(rawValue: String(cString: name)) else {
-            fatalError("FUZZ_TARGET is not one of \(allCases.map(\.rawValue))")
-        }
-        return target
-    }()
 
     func run(_ bytes: [UInt8]) {
         switch self {
@@ -25,16 +16,6 @@ enum FuzzTarget: String, CaseIterable {
         case .ini: fuzzIni(bytes)
         }
     }
-}
-
-@_cdecl("LLVMFuzzerTestOneInput")
-public func fuzzOne(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-    FuzzTarget.chosen.run([UInt8](UnsafeBufferPointer(start: data, count: count)))
-    return 0
-}
-
-private func check(_ holds: Bool, _ property: StaticString) {
-    if !holds { fatalError("broken property: \(property)") }
 }
 
 private func lines(_ bytes: [UInt8]) -> Int { bytes.count { $0 == UInt8(ascii: "\n") } + 1 }

@@ -1,20 +1,13 @@
-// Fuzzes the room TLS with libFuzzer; run.sh compiles this file together with the room's sources.
+// Fuzzes the room TLS with libFuzzer; run.sh compiles this file together with the room's sources and Harness.swift.
 //
 // OpenSSL has fuzzers of its own; here it is the code around it that bytes of strangers meet: the buffers, the sessions, the names in
-// certificates, the files in PEM form. FUZZ_TARGET names the part to try, FUZZ_CERTIFICATE and FUZZ_KEY two files.
+// certificates, the files in PEM form. FUZZ_CERTIFICATE and FUZZ_KEY name two files.
 
 import COpenSSL
 import Glibc
 
-enum FuzzTarget: String {
+enum FuzzTarget: String, CaseIterable {
     case handshake, records, names, pem, protocols
-
-    static let chosen: FuzzTarget = {
-        guard let name = getenv("FUZZ_TARGET"), let target = FuzzTarget(rawValue: String(cString: name)) else {
-            fatalError("FUZZ_TARGET is not one of handshake, records, names, pem, protocols")
-        }
-        return target
-    }()
 
     func run(_ bytes: [UInt8]) {
         switch self {
@@ -25,16 +18,6 @@ enum FuzzTarget: String {
         case .protocols: fuzzProtocols(bytes)
         }
     }
-}
-
-@_cdecl("LLVMFuzzerTestOneInput")
-public func fuzzOne(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-    FuzzTarget.chosen.run([UInt8](UnsafeBufferPointer(start: data, count: count)))
-    return 0
-}
-
-private func check(_ holds: Bool, _ property: StaticString) {
-    if !holds { fatalError("broken property: \(property)") }
 }
 
 private func file(_ variable: String) -> TLSConfiguration.File {

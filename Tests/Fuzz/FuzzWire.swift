@@ -1,19 +1,8 @@
-// Fuzzes the room PostgresWire with libFuzzer; run.sh compiles this file together with the room's sources.
-//
-// A trap in the room is a finding, and so is a broken property. FUZZ_TARGET names the part to try.
-
-import Glibc
+// Fuzzes the room PostgresWire with libFuzzer; run.sh compiles this file together with the room's sources and Harness.swift.
 
 /// The parts that can be tried, each with its properties.
-enum FuzzTarget: String {
+enum FuzzTarget: String, CaseIterable {
     case frames, readers, errors, startup, options, deallocate
-
-    static let chosen: FuzzTarget = {
-        guard let name = getenv("FUZZ_TARGET"), let target = FuzzTarget(rawValue: String(cString: name)) else {
-            fatalError("FUZZ_TARGET is not one of frames, readers, errors, startup, options, deallocate")
-        }
-        return target
-    }()
 
     func run(_ bytes: [UInt8]) {
         switch self {
@@ -25,16 +14,6 @@ enum FuzzTarget: String {
         case .deallocate: fuzzDeallocate(bytes)
         }
     }
-}
-
-@_cdecl("LLVMFuzzerTestOneInput")
-public func fuzzOne(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-    FuzzTarget.chosen.run([UInt8](UnsafeBufferPointer(start: data, count: count)))
-    return 0
-}
-
-private func check(_ holds: Bool, _ property: StaticString) {
-    if !holds { fatalError("broken property: \(property)") }
 }
 
 /// The complete frames of a stream, and whether it is malformed after them.

@@ -15,15 +15,23 @@ share=$((seconds / ${#targets[@]}))
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-swiftc -O -use-ld=lld -swift-version 6 -sanitize=fuzzer,address -parse-as-library -enable-experimental-feature Lifetimes \
-    -module-name PostgresWire -o "$work/fuzz-wire" Sources/PostgresWire/*.swift Tests/Fuzz/FuzzWire.swift
-swiftc -O -use-ld=lld -swift-version 6 -sanitize=fuzzer,address -parse-as-library -enable-experimental-feature Lifetimes \
-    -module-name Configuration -o "$work/fuzz-files" Sources/Configuration/*.swift Tests/Fuzz/FuzzConfiguration.swift
+# below ROOM: a room that the fuzzed ones import
+below() {
+    swiftc -O -swift-version 6 -parse-as-library -enable-experimental-feature Lifetimes -sanitize=address \
+        -emit-module -emit-module-path "$work/$1.swiftmodule" -emit-object -module-name "$1" -wmo -o "$work/$1.o" Sources/"$1"/*.swift
+}
 
-swiftc -O -swift-version 6 -parse-as-library -sanitize=address -emit-module -emit-module-path "$work/Locking.swiftmodule" -emit-object \
-    -module-name Locking -wmo -o "$work/locking.o" Sources/Locking/*.swift
-swiftc -O -use-ld=lld -swift-version 6 -sanitize=fuzzer,address -parse-as-library -enable-experimental-feature Lifetimes -I "$work" \
-    -I Sources/COpenSSL -module-name TLS -o "$work/fuzz-tls" Sources/TLS/*.swift Tests/Fuzz/FuzzTLS.swift "$work/locking.o"
+# fuzzer NAME ROOM FILE [argument...]: the program of a room
+fuzzer() {
+    swiftc -O -use-ld=lld -swift-version 6 -sanitize=fuzzer,address -parse-as-library -enable-experimental-feature Lifetimes -I "$work" \
+        -module-name "$2" -o "$work/$1" Sources/"$2"/*.swift Tests/Fuzz/Harness.swift "Tests/Fuzz/$3" "${@:4}"
+}
+
+below Bytes
+below Locking
+fuzzer fuzz-wire PostgresWire FuzzWire.swift
+fuzzer fuzz-files Configuration FuzzConfiguration.swift "$work/Bytes.o"
+fuzzer fuzz-tls TLS FuzzTLS.swift -I Sources/COpenSSL "$work/Locking.o"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/key.pem" -out "$work/certificate.pem" -days 2 \
     -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1,DNS:*.example 2>"$work/log"
 export FUZZ_CERTIFICATE=$work/certificate.pem FUZZ_KEY=$work/key.pem

@@ -39,6 +39,15 @@ import Testing
         #expect(present.changes(to: table.empty).map(\.name) == ["lock_timeout", "search_path"])
     }
 
+    /// A client with a search_path that only looked like another client's ran its queries on the other one's tables.
+    @Test func valuesThatOnlyLookAlikeAreDifferent() {
+        let composed = set(parameters("application_name=\u{e9}"), parameters("search_path=\u{e9}"))
+        let decomposed = set(parameters("application_name=e\u{301}"), parameters("search_path=e\u{301}"))
+        #expect(composed !== decomposed)
+        #expect(composed.changes(to: decomposed).map(\.name) == ["application_name", "search_path"])
+        #expect(composed.changes(to: composed).isEmpty)
+    }
+
     @Test(
         "values reach the server as they are, whatever standard_conforming_strings says",
         arguments: [

@@ -54,6 +54,10 @@ import Testing
             (description(2) + message("D", [0, 2, 0xff, 0xff, 0xff, 0xfe]) + done, .failed("a row is malformed")),
             (description(2) + message("D", [0, 2, 0x7f, 0xff, 0xff, 0xff]) + done, .failed("a row is malformed")),
             (description(2) + message("D", [0]) + done, .failed("a row has the wrong number of columns")),
+            // What comes before the NUL would have been the password for servers.
+            (description(2) + row(["joe", "p\0w"]) + done, .failed("the secret has a NUL in it")),
+            (description(2) + row(["joe\0", "pw"]) + done, .failed("the row is about another user")),
+            (description(2) + message("D", [0, 2, 0, 0, 0, 3] + "joe".utf8 + [0, 0, 0, 1, 0xff]) + done, .failed("a row is malformed")),
             (message("n", []) + done, .failed("the query returns no rows at all")),
             (message("I", []) + ready, .failed("the query returns no rows at all")),
             (message("E", Array("SERROR\0C42P01\0Mno table\0\0".utf8)) + ready, .failed("ERROR: no table")),
@@ -69,6 +73,13 @@ import Testing
         let (lookup, outcome) = Self.play(Self.head + bytes)
         #expect(outcome == expected)
         #expect(!lookup.isBroken)
+    }
+
+    /// An auth_query that normalizes names would have told one user's password for another who only looks the same.
+    @Test func aNameThatOnlyLooksTheSameIsAnotherUser() {
+        let answer = Self.head + Self.description(2) + Self.row(["\u{e9}", "pw"]) + Self.done
+        #expect(Self.play(answer, user: "\u{e9}").outcome == .found(secret: "pw"))
+        #expect(Self.play(answer, user: "e\u{301}").outcome == .failed("the row is about another user"))
     }
 
     @Test func aServerLeftInATransactionIsNotUsedAgain() {

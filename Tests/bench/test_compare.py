@@ -8,6 +8,7 @@ import signal
 import pytest
 from processes import wait_until
 
+PGBOUNCER = shutil.which("pgbouncer", path=os.environ["PATH"] + ":/usr/sbin") or "/usr/sbin/pgbouncer"
 SHORT = ["--seconds", "0.5", "--warmup", "0.1", "--quiet"]
 
 
@@ -31,9 +32,22 @@ def alive(pids):
     return [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
 
 
+with open(os.path.join(os.path.dirname(__file__), "../../docs/sluicebench.md")) as _file:
+    DOCUMENTED = _file.read()
+
+
+def keys(value):
+    """All names in a JSON text. What a scenario holds is documented in words."""
+    if isinstance(value, list):
+        return {key for item in value for key in keys(item)}
+    if not isinstance(value, dict):
+        return set()
+    return set(value) | {key for name, item in value.items() if name not in ("scenario", "outcome") for key in keys(item)}
+
+
 def test_a_comparison_in_all_its_forms(sluicebench, sluice, tmp_path):
     page, figures, tables = tmp_path / "page.html", tmp_path / "figures.json", tmp_path / "tables.md"
-    poolers = [f"sluice={sluice}", "relay", "direct"] + (["pgbouncer"] if shutil.which("pgbouncer", path=os.environ["PATH"] + ":/usr/sbin") else [])
+    poolers = [f"sluice={sluice}", "relay", "direct"] + (["pgbouncer"] if os.access(PGBOUNCER, os.X_OK) else [])
     out = sluicebench(
         "compare", "saturated-simple", "chaos", *[part for pooler in poolers for part in ("--pooler", pooler)],
         "--clients", "24", "--rounds", "2", "--base", "sluice", "--html", page, "--json", figures, "--markdown", tables, *SHORT,
@@ -51,7 +65,9 @@ def test_a_comparison_in_all_its_forms(sluicebench, sluice, tmp_path):
     # Behind the pooler the server never has more than the pool; 24 clients without one need 24.
     servers = {target["name"]: max(run["peakServers"] for run in target["runs"]) for target in saturated["targets"]}
     assert servers["sluice"] <= 20 and servers["direct"] >= 24
-    assert "Every row that came back was checked" in out
+    assert "every row that came back was checked" in out and found["entries"][0]["targets"][0]["runs"][0]["rowsChecked"] > 0
+    undocumented = {key for key in keys(found) if f"`{key}`" not in DOCUMENTED}
+    assert undocumented == set()
     text = page.read_text()
     assert text.count("<svg") >= 4 and "http" not in text
     assert tables.read_text().startswith("# Benchmarks")
@@ -89,6 +105,43 @@ def test_a_killed_comparison_takes_its_children_along(sluicebench, sluice):
     wait_until(lambda: not alive(started), "its children to end")
 
 
+def test_a_pooler_that_dies_has_another_chance_in_the_next_scenario(sluicebench, sluice, tmp_path):
+    figures = tmp_path / "figures.json"
+    process = sluicebench.start(
+        "compare", "saturated-simple", "saturated-extended", "--pooler", f"sluice={sluice}", "--pooler", "direct", "--clients", "8",
+        "--rounds", "1", "--seconds", "2", "--warmup", "0", "--json", figures,
+    )  # fmt: skip
+    for line in process.stderr:
+        if "saturated-simple, round 1 of 1, sluice" in line:
+            break
+    (pooler,) = [pid for pid in children_of(process) if program_of(pid) == os.path.realpath(sluice)]
+    os.kill(pooler, signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    first, second = ({target["name"]: target for target in entry["targets"]} for entry in json.loads(figures.read_text())["entries"])
+    assert "ended by itself with status 137" in first["sluice"]["skipped"] and first["direct"]["runs"][0]["total"]["succeeded"] > 0
+    assert "skipped" not in second["sluice"] and second["sluice"]["runs"][0]["total"]["succeeded"] > 0
+
+
+def program_of(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return None
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+@pytest.mark.skipif(not os.access(PGBOUNCER, os.X_OK), reason="needs pgbouncer")
+def test_one_of_two_processes_that_does_not_start_is_not_passed_over(sluicebench, run_folder):
+    """Half a pool on half the cores looked like a slow pooler."""
+    script = run_folder.folder("half") + "/pgbouncer"
+    with open(script, "w") as file:
+        file.write(f'#!/bin/sh\ncase "$1" in *-2.ini) exit 1 ;; esac\nexec {PGBOUNCER} "$@"\n')
+    os.chmod(script, 0o755)
+    said = sluicebench("compare", "saturated-simple", "--cores", "2", "--pooler", f"pgbouncer={script}", *SHORT, status=3)
+    assert "pgbouncer did not start" in said
+
+
 def test_a_pooler_that_does_not_start(sluicebench, sluice):
     said = sluicebench("compare", "saturated-simple", "--pooler", "pgbouncer=/bin/false", *SHORT, status=3)
     assert "pgbouncer did not start" in said
@@ -107,8 +160,9 @@ def test_a_verdict_that_is_kept(sluicebench, sluice, tmp_path):
     path = tmp_path / "verdict.json"
     # A bound that even a busy machine keeps: what is tested is the verdict, not the machine.
     bounds = ["--p95", "5000", "--served", "0", "--errors", "50"]
-    out = sluicebench("verdict", "--sluice", sluice, "--clients", "300", "--rate", "50", "--seconds", "2", *bounds, "--quiet", "--json", path)
+    out = sluicebench("verdict", "--sluice", sluice, "--clients", "300", "--rate", "50", "--seconds", "2", "--warmup", "0.2", *bounds, "--quiet", "--json", path)
     assert "Verdict: kept." in out and "MISSED" not in out
+    assert {key for key in keys(json.loads(path.read_text())) if f"`{key}`" not in DOCUMENTED} == set()
     found = levels(path)
     assert all(level["isKept"] for level in found.values()), found
     assert found["clients"]["measured"] == "300 logged in"
@@ -117,7 +171,7 @@ def test_a_verdict_that_is_kept(sluicebench, sluice, tmp_path):
 
 def test_a_verdict_that_is_missed(sluicebench, sluice, tmp_path):
     path = tmp_path / "verdict.json"
-    out = sluicebench("verdict", "--sluice", sluice, "--clients", "50", "--rate", "50", "--seconds", "1", "--p95", "0.001", "--quiet", "--json", path, status=1)
+    out = sluicebench("verdict", "--sluice", sluice, "--clients", "50", "--rate", "50", "--seconds", "1", "--warmup", "0.2", "--p95", "0.001", "--quiet", "--json", path, status=1)
     assert "Verdict: MISSED: latency p95" in out
     assert levels(path)["latency p95"]["isKept"] is False
 
@@ -131,6 +185,6 @@ def test_a_missing_server_connection_count_is_not_called_kept(sluicebench, postg
     from conftest import url_of
 
     out = sluicebench(
-        "verdict", "--target", url_of(postgres), "--clients", "20", "--rate", "20", "--seconds", "1", "--p95", "5000", "--served", "0", "--errors", "50", "--quiet"
+        "verdict", "--target", url_of(postgres), "--clients", "20", "--rate", "20", "--seconds", "1", "--warmup", "0.2", "--p95", "5000", "--served", "0", "--errors", "50", "--quiet"
     )
     assert "unknown" in out and "needs --admin-url" in out and "as far as it was measured" in out

@@ -1,5 +1,6 @@
 """Options and fixtures of the black-box suite; README.md beside this file tells how to use them."""
 import os
+import shutil
 import urllib.parse
 
 import pytest
@@ -86,6 +87,7 @@ def own_postgres(run_folder, postgres_template):
     server.start()
     yield server
     server.stop()
+    shutil.rmtree(server.folder, ignore_errors=True)  # a run has dozens of them: gigabytes, that nobody wants to delete at the end
 
 
 class PoolerFactory:

@@ -6,7 +6,10 @@ import struct
 import pytest
 
 import wire
+from certificates import Authority
 from postgres import password_of
+from processes import free_port, give
+from tls import TLSClient, client_context
 
 
 pytestmark = [pytest.mark.poolers_only, pytest.mark.sluice_only("older versions of PgBouncer word some of them in another way")]
@@ -117,7 +120,10 @@ SERVICE = {
 
 
 def check(make_pooler, settings, provoke, message):
-    pooler = make_pooler(**settings)
+    is_said(make_pooler(**settings), provoke, message)
+
+
+def is_said(pooler, provoke, message):
     error = provoke(pooler)
     assert (error.severity, error.code, error.message) == ("FATAL", "08P01", message)
     pooler.wait_log("closing because: " + re.escape(message) + r" \(age")
@@ -133,12 +139,127 @@ def test_refusals_after_it(make_pooler, name):
     check(make_pooler, *SERVICE[name])
 
 
+# who is refused by other means than a password of the list: (what it needs, settings, what to do with the pooler, message)
+
+
+@pytest.fixture(scope="module")
+def authority(run_folder):
+    return Authority(run_folder.folder("certificates"))
+
+
+class Place:
+    """Files that the settings of a test name."""
+
+    def __init__(self, run_folder, authority):
+        self.folder, self.authority = run_folder.folder("errors"), authority
+
+    def file(self, text):
+        path = f"{self.folder}/rules"
+        with open(path, "w") as f:
+            f.write(text)
+        give(path)
+        return path
+
+    def tls(self, mode):
+        own = self.authority.sign()
+        return {"client_tls_sslmode": mode, "client_tls_cert_file": own.certificate, "client_tls_key_file": own.key, "client_tls_ca_file": self.authority.certificate}
+
+
+@pytest.fixture
+def place(run_folder, authority):
+    return Place(run_folder, authority)
+
+
+def encrypted(pooler, certificate=None, **who):
+    try:
+        TLSClient(pooler.address, context=client_context(certificate=certificate), **{"user": "app", "password": "app-pw", "database": "lab", **who})
+    except wire.ServerError as e:
+        return e
+    raise AssertionError("it was let in")
+
+
+def disabled(pooler, database="lab", **who):
+    pooler.connect(database="pgbouncer").query(f"DISABLE {database}").check()
+    return login(pooler, **who)
+
+
+def killed(pooler):
+    client, admin = pooler.connect(), pooler.connect(database="pgbouncer")
+    [row] = [r for r in admin.query("SHOW CLIENTS WHERE database = lab").check().rows]
+    admin.query(f"KILL_CLIENT {row[-1]}").check()
+    return client.read_to_end().errors[-1]
+
+
+ADMIN = {"admin_users": "app"}
+LOOKUPS = {"auth_user": "postgres", "auth_query": "select rolname, rolpassword from pg_authid where rolname = $1", "users": {"postgres": "x", "app": "app-pw"}, "admin_users": "app"}
+
+OTHERS = {
+    "a disabled database": (lambda place: ADMIN, disabled, 'database "lab" is disabled'),
+    "not allowed on the console": (lambda place: {}, lambda p: login(p, database="pgbouncer"), "not allowed"),
+    "an unknown user on the console": (lambda place: ADMIN, lambda p: login(p, user="stranger", database="pgbouncer"), "SASL authentication failed"),
+    "KILL_CLIENT": (lambda place: ADMIN, killed, "admin forced disconnect"),
+    "auth_query knows nobody": (lambda place: LOOKUPS, lambda p: login(p, user="stranger"), "no such user"),
+    "auth_query that fails": (lambda place: {**LOOKUPS, "auth_query": "nonsense"}, lambda p: login(p, user="stranger"), "bouncer config error"),
+    "auth_query in no database": (lambda place: {**LOOKUPS, "auth_dbname": "missing"}, lambda p: login(p, user="stranger"), "bouncer config error"),
+    "auth_query on the console": (lambda place: LOOKUPS, lambda p: login(p, user="stranger", database="pgbouncer"), "bouncer config error"),
+    "auth_query in a disabled database": (
+        lambda place: {**LOOKUPS, "auth_dbname": "lab2"},
+        lambda p: disabled(p, "lab2", user="stranger"),
+        'authentication database "lab2" is disabled',
+    ),
+    "no certificate": (lambda place: {"auth_type": "hba", "auth_hba_file": place.file("hostssl all all all cert"), **place.tls("require")}, encrypted, "certificate authentication failed"),
+    "somebody else's certificate": (
+        lambda place: {"auth_type": "cert", "stranger": place.authority.sign("other", names=()), **place.tls("verify-full")},
+        lambda p: encrypted(p, p.stranger),
+        "certificate authentication failed",
+    ),
+    "TLS is required": (lambda place: place.tls("require"), login, "SSL required"),
+    "peer": (lambda place: {"auth_type": "hba", "auth_hba_file": place.file("local all all peer")}, lambda p: login(p, address=p.socket_path), "unix socket login rejected"),
+    "peer on TCP": (lambda place: {"auth_type": "hba", "auth_hba_file": place.file("host all all all peer")}, login, "unix socket login rejected"),
+    "reject": (lambda place: {"auth_type": "hba", "auth_hba_file": place.file("host all all all reject")}, login, "login rejected"),
+    "no rule": (lambda place: {"auth_type": "hba", "auth_hba_file": place.file("host nothing all all trust")}, login, "no authentication method is found"),
+    "PAM": (lambda place: {"auth_type": "pam"}, login, "PAM authentication failed"),
+    "PAM, empty password": (lambda place: {"auth_type": "pam"}, lambda p: login(p, password=""), "empty password returned by client"),
+    "LDAP": (lambda place: {"auth_type": "ldap", "auth_ldap_options": f"ldapserver=127.0.0.1 ldapport={free_port()} ldapprefix=uid= ldapsuffix=,dc=x"}, login, "LDAP authentication failed"),
+    "LDAP without options": (lambda place: {"auth_type": "ldap"}, login, "auth_ldap_options is null"),
+    "data behind an SSL request": (lambda place: {}, lambda p: raw(p, wire.request_packet(wire.SSL), wire.startup_packet(GOOD)), "received unencrypted data after SSL request"),
+    "data behind an SSL request that is granted": (
+        lambda place: place.tls("allow"),
+        lambda p: raw(p, wire.request_packet(wire.SSL), wire.startup_packet(GOOD)),
+        "received unencrypted data after SSL request",
+    ),
+    "data behind a GSSAPI request": (
+        lambda place: {},
+        lambda p: raw(p, wire.request_packet(wire.GSSENC), wire.startup_packet(GOOD)),
+        "received unencrypted data after GSSAPI encryption request",
+    ),
+    "a server that wants another form of the password": (
+        lambda place: {"auth_type": "md5", "users": {"app": wire.md5_secret("app", password_of("app"))}},
+        login,
+        "server login failed: wrong password type",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_refusals_by_others_than_the_list(make_pooler, place, postgres, name):
+    make_settings, provoke, message = OTHERS[name]
+    settings = dict(make_settings(place))
+    stranger = settings.pop("stranger", None)
+    if "auth_query" in settings:
+        # `postgres` is trusted on the server's Unix socket
+        settings["databases"] = {name: {"host": postgres.socket_dir} for name in ("lab", "lab2")}
+    pooler = make_pooler(**settings)
+    pooler.stranger = stranger
+    is_said(pooler, provoke, message)
+
+
 def test_limits_on_clients(make_pooler):
     pooler = make_pooler(databases={"lab": {"max_db_client_connections": 1}, "lab2": {}}, sections={"users": {"app2": "max_user_client_connections=1"}})
     pooler.connect()
-    assert login(pooler).message == "client connections exceeded (max_db_client_connections)"
+    is_said(pooler, login, "client connections exceeded (max_db_client_connections)")
     pooler.connect(user="app2", database="lab2")
-    assert login(pooler, user="app2", database="lab2").message == "client connections exceeded (max_user_client_connections)"
+    is_said(pooler, lambda p: login(p, user="app2", database="lab2"), "client connections exceeded (max_user_client_connections)")
 
 
 def test_a_pooler_that_shuts_down(make_pooler):
@@ -193,15 +314,10 @@ def test_a_login_that_the_server_refuses(make_pooler):
     assert pooler.log_contains('server login failed: FATAL database "gone" does not exist')
 
 
-def test_a_server_that_wants_another_form_of_the_password(make_pooler, postgres):
-    pooler = make_pooler(auth_type="md5", users={"app": wire.md5_secret("app", password_of("app"))})
-    assert login(pooler).message == "server login failed: wrong password type"
-
-
 def test_a_server_that_is_down(make_pooler, own_postgres):
     pooler = make_pooler(own_postgres, client_login_timeout=2, server_login_retry=0)
     own_postgres.stop()
-    assert login(pooler).message == "client_login_timeout (server down)"
+    is_said(pooler, login, "client_login_timeout (server down)")
     pooler.wait_log("closing because: connect failed")
 
 

@@ -78,6 +78,12 @@ def test_passwords_are_judged_by_the_directory(make_pooler, directory, options):
     assert "empty password returned by client" in refused(pooler, user="app", password="").message
 
 
+def test_the_typed_password_opens_the_server_whatever_the_list_says(make_pooler, directory):
+    """The user list does not count for such a login, but servers were opened with what stood there."""
+    pooler = make_pooler(auth_type="ldap", auth_ldap_options=simple(directory.port), users={"app": "outdated"})
+    assert pooler.connect("app").value("select current_user") == "app"
+
+
 @pytest.mark.parametrize("how", ["starttls", "ldaps"])
 def test_tls_to_the_directory(make_pooler, directory, certificate, how, monkeypatch):
     options = simple(directory.port, "ldaptls=1") if how == "starttls" else simple(directory.tls_port, "ldapscheme=ldaps")

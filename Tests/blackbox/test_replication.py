@@ -84,6 +84,8 @@ def test_pg_receivewal(make_pooler, primary):
     finish(tool(pooler, "pg_receivewal", "--slot=stream", "--create-slot"))
     receiver = tool(pooler, "pg_receivewal", "-D", folder, "--slot=stream", "--no-loop", "--synchronous")
     try:
+        # It begins where the server is when it comes: on a busy machine that was behind the first segment.
+        wait_until(lambda: primary.sql("select from pg_stat_replication where state = 'streaming'"), "the receiver to stream")
         names = []
         for _ in range(3):
             fill(primary, 5000)

@@ -19,7 +19,10 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("strace"), reason="needs strace"),
 ]
 
-CLIENTS, SERVERS, TRANSACTIONS, SLACK = 16, 4, 4000, 1.01
+CLIENTS, SERVERS, TRANSACTIONS = 16, 4, 4000
+# On a busy machine now and then an event comes that says nothing new. One more call for each transaction would be 1.25, a probe for
+# each 1.0.
+SLACK, STRAY = 1.05, 0.05
 SOCKET_CALLS = "recvfrom,recvmsg,recvmmsg,sendto,sendmsg,sendmmsg,read,readv,write,writev"
 
 
@@ -136,7 +139,7 @@ def test_four_socket_calls_per_transaction(make_pooler, burst, clients):
     assert trace.total > TRANSACTIONS, f"strace saw too little: {trace}"
     assert trace.total <= 4 * TRANSACTIONS * SLACK, str(trace)
     assert trace.epoll_ctl <= TRANSACTIONS * 0.01, str(trace)
-    assert trace.again <= TRANSACTIONS * 0.01, str(trace)
+    assert trace.again <= TRANSACTIONS * STRAY, str(trace)
 
 
 @pytest.mark.timeout(300)
@@ -172,7 +175,7 @@ def test_four_socket_calls_with_different_texts_of_one_name(make_pooler):
         drive(members, prepared, TRANSACTIONS)
     print(trace)
     assert TRANSACTIONS < trace.total <= 4 * TRANSACTIONS * SLACK, str(trace)
-    assert trace.epoll_ctl <= TRANSACTIONS * 0.01 and trace.again <= TRANSACTIONS * 0.01, str(trace)
+    assert trace.epoll_ctl <= TRANSACTIONS * 0.01 and trace.again <= TRANSACTIONS * STRAY, str(trace)
 
 
 @pytest.mark.timeout(300)
@@ -186,4 +189,4 @@ def test_changing_settings_cost_no_round_trip(make_pooler):
         drive(members, simple, TRANSACTIONS)
     print(trace)
     assert TRANSACTIONS < trace.total <= 5 * TRANSACTIONS * SLACK, f"at most one more recv for the SET's own answer: {trace}"
-    assert trace.epoll_ctl <= TRANSACTIONS * 0.01 and trace.again <= TRANSACTIONS * 0.01, str(trace)
+    assert trace.epoll_ctl <= TRANSACTIONS * 0.01 and trace.again <= TRANSACTIONS * STRAY, str(trace)

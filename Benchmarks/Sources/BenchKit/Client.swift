@@ -18,11 +18,15 @@ final class Client: ConnectionOwner {
         /// Nanoseconds of `Loop.now`.
         var due: Int64
         var begun: Int64
+        /// Draws what is asked.
+        var random: SeededRandom
         /// When the first message left, on both clocks.
         var sent: Int64 = 0
         var sentWall: Int64 = 0
         /// Transactions still to do after this one, where the client is a function instance.
         var left: Int
+        /// A function instance falls silent at its end, instead of leaving.
+        var freezes = false
         var tag = ""
         var tagBytes: [UInt8] = []
         var steps: [Step] = []
@@ -39,15 +43,21 @@ final class Client: ConnectionOwner {
     private(set) var state = State.offline
     private(set) var job: Job?
     private(set) var deadline = Int64.max
+    /// Stands in its group's list of free clients.
+    var isListedAsFree = false
     private var connection: Connection!
+    /// For what no figure depends on: pauses, ways to vanish.
     private var random: SeededRandom
+    private var questions = 0
+    private var freezesAfter = false
     private var prepared: UInt32 = 0
     private var preparing = false
     private var nonce = 0
     private var attempts = 0
     private var connectStarted: Int64 = 0
-    /// Until then, a statement that was cancelled may be by our own request.
-    private var cancelAskedUntil: Int64 = 0
+    /// Own requests that may still end a statement.
+    private var cancels: [CancelRequest] = []
+    private var stepSent: Int64 = 0
     private var copyRowsLeft = 0
     private var copyRow = 0
     private lazy var timer = Timer(on: engine.loop) { [unowned self] in timerFired() }
@@ -88,15 +98,15 @@ final class Client: ConnectionOwner {
         state = .offline
         deadline = .max
         timer.cancel()
-        if was == .connecting { engine.loginEnded(failed: true) }
-        if was == .frozen { return engine.left(self) }
+        if was == .connecting { engine.loginEnded() }
+        if was == .frozen { return engine.ready(self) }
         if job != nil {
             finish(failed: failure)
         } else {
             engine.mishap(group, failure)
         }
         // Who asks again at once would do nothing else while the target is down.
-        if group.spec.session.isServerless, group.spec.arrival.isOpen || was != .connecting { return engine.left(self) }
+        if group.spec.session.isServerless, group.spec.arrival.isOpen || was != .connecting { return engine.ready(self) }
         waitAndConnect()
     }
 
@@ -113,13 +123,13 @@ final class Client: ConnectionOwner {
         switch state {
         case .waiting where group.spec.session.isServerless:
             state = .offline
-            engine.left(self)
+            engine.ready(self)
         case .waiting: engine.wantsLogin(self)
         case .working: runStep()
         case .frozen:
             connection.vanish(reset: false)
             state = .offline
-            engine.left(self)
+            engine.ready(self)
         case .idle: engine.ready(self)
         default: break
         }
@@ -127,15 +137,27 @@ final class Client: ConnectionOwner {
 
     // MARK: Working
 
-    /// Takes a transaction that was due at `due`; a function instance connects first.
-    func take(due: Int64) {
+    /// Takes a transaction of open arrivals.
+    func take(_ due: GroupRun.Due) { take(due: due.time, random: group.random(ofArrival: due.number)) }
+
+    /// Takes the next transaction of closed arrivals, which is due now.
+    func takeNext() {
+        questions += 1
+        take(due: Loop.now, random: group.random(ofClient: number, question: questions))
+    }
+
+    /// A function instance connects first.
+    private func take(due: Int64, random: SeededRandom) {
         timer.cancel()
         engine.activeJobs += 1
-        job = Job(due: due, begun: Loop.now, left: 0)
-        if case .serverless(let least, let most, _, _) = group.spec.session {
-            job!.left = Int.random(in: least...most, using: &random) - 1
+        var random = random
+        if case .serverless(let least, let most, let share, _) = group.spec.session {
+            let left = Int.random(in: least...most, using: &random) - 1
+            let freezes = random.fraction() < share
+            job = Job(due: due, begun: Loop.now, random: random, left: left, freezes: freezes)
             engine.wantsLogin(self)
         } else {
+            job = Job(due: due, begun: Loop.now, random: random, left: 0)
             begin()
         }
     }
@@ -145,7 +167,9 @@ final class Client: ConnectionOwner {
         let tag = "\(engine.mark)g\(group.index)c\(number)n\(nonce)"
         job!.tag = tag
         job!.tagBytes = Array(tag.utf8)
+        var random = job!.random
         job!.steps = group.spec.work.steps(tag: tag, random: &random, mode: group.spec.mode)
+        job!.random = random
         job!.step = 0
         state = .working
         deadline = Loop.now + engine.timeout
@@ -158,6 +182,7 @@ final class Client: ConnectionOwner {
 
     private func runStep() {
         job!.answers = 0
+        stepSent = Loop.now
         switch job!.steps[job!.step] {
         case .think(let nanoseconds):
             job!.step += 1
@@ -180,7 +205,7 @@ final class Client: ConnectionOwner {
             connection.endPipeline()
         case .copyOut(let rows):
             connection.query(
-                "COPY (SELECT '\(job!.tag)', repeat('x', 80), i FROM generate_series(1, \(rows)) AS i) TO STDOUT")
+                "COPY (SELECT '\(job!.tag)', repeat('x', \(Self.filler.count)), i FROM generate_series(1, \(rows)) AS i) TO STDOUT")
         case .copyIn(let rows):
             copyRowsLeft = rows
             copyRow = 0
@@ -192,43 +217,50 @@ final class Client: ConnectionOwner {
         guard state == .working, job != nil else { return }
         if preparing { return }
         switch job!.steps[job!.step] {
-        case .ask(_, _, let check):
+        case .ask(_, let parameters, let check):
             job!.answers += 1
             if job!.answers > 1 { return engine.stranger(self, "more results than statements") }
-            verify(answer, check)
+            verify(answer, check, mark: parameters.first ?? "")
         case .askTogether(let statements):
             if answer.kind == .skipped { return }
             let part = job!.answers
             job!.answers += 1
             guard part < statements.count else { return engine.stranger(self, "more results than statements") }
-            let expected = Array(Work.tag(job!.tag, part: part).utf8)
-            if answer.rowCount != 1 || !answer.holds(expected, row: 0, column: 0) { mismatch(answer, row: 0) }
-            learnWait(answer)
+            verify(answer, .rows(1), mark: statements[part].parameters[0])
         case .copyOut, .copyIn, .think: break
         }
     }
 
-    private func verify(_ answer: Answer, _ check: Check) {
+    private func verify(_ answer: Answer, _ check: Check, mark: String) {
+        let expected = Array(mark.utf8)
+        engine.rowsChecked += answer.rowCount
         switch check {
-        case .done:
-            if answer.kind != .command || answer.rowCount != 0 { mismatch(answer, row: 0) }
-        case .rows(let count):
+        case .done(let tag):
+            if answer.kind != .command || answer.commandTag != tag {
+                engine.stranger(self, "\(answer.commandTag.isEmpty ? "rows" : answer.commandTag) instead of \(tag)")
+            }
+        case .rows(let count), .numberedRows(let count):
             if answer.rowCount != count { return engine.stranger(self, "\(answer.rowCount) rows instead of \(count)") }
-            for row in 0..<count where !answer.holds(job!.tagBytes, row: row, column: 0) { return mismatch(answer, row: row) }
+            for row in 0..<count where !answer.holds(expected, row: row, column: 0) { return mismatch(answer, row: row, mark) }
+            if case .numberedRows = check {
+                for row in 0..<count where answer.digits(row: row, column: 3) != row + 1 {
+                    return engine.stranger(self, "row \(row + 1) says it is \(answer.text(row: row, column: 3) ?? "none")")
+                }
+            }
             learnWait(answer)
         case .sink(let rows):
             let sum = Double(rows) * Double(rows + 1) / 2
             let right =
-                answer.rowCount == 1 && answer.holds(job!.tagBytes, row: 0, column: 0) && answer.number(row: 0, column: 2) == Double(rows)
-                && answer.number(row: 0, column: 3) == 1 && answer.holds(job!.tagBytes, row: 0, column: 4)
+                answer.rowCount == 1 && answer.holds(expected, row: 0, column: 0) && answer.number(row: 0, column: 2) == Double(rows)
+                && answer.number(row: 0, column: 3) == 1 && answer.holds(expected, row: 0, column: 4)
                 && answer.number(row: 0, column: 5) == sum
-            if !right { return mismatch(answer, row: 0) }
+            if !right { return mismatch(answer, row: 0, mark) }
             learnWait(answer)
         }
     }
 
-    private func mismatch(_ answer: Answer, row: Int) {
-        engine.stranger(self, "asked as \(job!.tag), the answer says \(answer.text(row: row, column: 0) ?? "nothing")")
+    private func mismatch(_ answer: Answer, row: Int, _ mark: String) {
+        engine.stranger(self, "asked as \(mark), the answer says \(answer.text(row: row, column: 0) ?? "nothing")")
     }
 
     /// now() in an answer is when the server received the transaction's first message.
@@ -240,36 +272,54 @@ final class Client: ConnectionOwner {
     func copied(_ row: UnsafeRawBufferPointer) {
         guard state == .working, job != nil, case .copyOut = job!.steps[job!.step] else { return }
         job!.answers += 1
+        engine.rowsChecked += 1
         let tag = job!.tagBytes
-        let right = row.count > tag.count && row[tag.count] == UInt8(ascii: "\t") && tag.indices.allSatisfy { row[$0] == tag[$0] }
-        if !right { engine.stranger(self, "asked as \(job!.tag), a copied row says \(String(decoding: row.prefix(60), as: UTF8.self))") }
+        // who, filler and number, between tabs; a line's end
+        let numberAt = tag.count + 1 + Self.filler.count + 1
+        let right =
+            row.count > numberAt + 1 && tag.indices.allSatisfy { row[$0] == tag[$0] } && row[tag.count] == UInt8(ascii: "\t")
+            && Answer.digits(UnsafeRawBufferPointer(rebasing: row[numberAt..<row.count - 1])) == job!.answers
+        if !right {
+            engine.stranger(
+                self, "asked as \(job!.tag), copied row \(job!.answers) says \(String(decoding: row.prefix(160), as: UTF8.self))")
+        }
     }
+
+    private static let filler = [UInt8](repeating: UInt8(ascii: "x"), count: 80)
 
     func nextCopyPiece() -> [UInt8]? {
         guard state == .working, job != nil, copyRowsLeft > 0 else { return nil }
         var piece: [UInt8] = []
-        let filler = Array("\t\(String(repeating: "x", count: 80))\t".utf8)
         for _ in 0..<min(100, copyRowsLeft) {
             copyRow += 1
             copyRowsLeft -= 1
             piece += job!.tagBytes
-            piece += filler
-            piece += "\(copyRow)\n".utf8
+            piece.append(UInt8(ascii: "\t"))
+            piece += Self.filler
+            piece += "\t\(copyRow)\n".utf8
         }
         return piece
     }
 
     func refused(_ failure: Failure) {
         preparing = false
-        if failure.sqlState == "57014", Loop.now > cancelAskedUntil {
+        if failure.sqlState == "57014", !mayBeCancelled {
             engine.stranger(self, "a cancel reached a statement that nobody had asked to cancel")
         }
         if state == .working, job != nil, job!.failure == nil { job!.failure = failure }
     }
 
+    /// Whether one of our own requests can have reached the statement in progress: it was sent before the request had been dealt
+    /// with. A second is allowed for those who close a request's connection before they have.
+    private var mayBeCancelled: Bool {
+        cancels.removeAll { $0.end.map { stepSent > $0 + 1_000_000_000 } ?? false }
+        return !cancels.isEmpty
+    }
+
     func finished() {
         switch state {
         case .rollingBack:
+            deadline = .max
             if connection.isInTransaction {
                 connection.close()
                 return broken(Failure(sqlState: Failure.connectionLost, message: "still in a transaction after ROLLBACK"))
@@ -281,6 +331,7 @@ final class Client: ConnectionOwner {
                 finish(failed: failure)
                 if !connection.isInTransaction { return proceed() }
                 state = .rollingBack
+                deadline = Loop.now + engine.timeout
                 connection.query("ROLLBACK")
                 return
             }
@@ -316,6 +367,7 @@ final class Client: ConnectionOwner {
     private func finish(failed failure: Failure?) {
         guard let job else { return }
         self.job = nil
+        freezesAfter = job.freezes
         deadline = .max
         engine.ended(group, job, failure)
     }
@@ -323,8 +375,8 @@ final class Client: ConnectionOwner {
     /// What comes after a transaction.
     private func proceed() {
         guard connection.isConnected else { return }
-        guard case .serverless(_, _, let share, let seconds) = group.spec.session else { return becomeIdle() }
-        if random.fraction() < share {
+        guard case .serverless(_, _, _, let seconds) = group.spec.session else { return becomeIdle() }
+        if freezesAfter {
             state = .frozen
             connection.freeze()
             timer.start(after: Int64(seconds * 1e9))
@@ -332,7 +384,7 @@ final class Client: ConnectionOwner {
         }
         connection.close()
         state = .offline
-        engine.left(self)
+        engine.ready(self)
     }
 
     private func becomeIdle() {
@@ -365,13 +417,13 @@ final class Client: ConnectionOwner {
         deadline = .max
         timer.cancel()
         state = .offline
-        if group.spec.session.isServerless { engine.left(self) } else { waitAndConnect() }
+        if group.spec.session.isServerless { engine.ready(self) } else { waitAndConnect() }
     }
 
     func cancel() {
         guard state == .working, connection.isConnected else { return }
-        cancelAskedUntil = Loop.now + 10_000_000_000
-        connection.cancel()
+        _ = mayBeCancelled
+        if let request = connection.cancel() { cancels.append(request) }
     }
 
     func shutDown() {

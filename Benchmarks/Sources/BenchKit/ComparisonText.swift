@@ -7,10 +7,11 @@ public enum ComparisonText {
             text += TextReport.table(rows(comparison, entry, mark: "x"))
             text += remarks(comparison, entry).map { "  \($0)\n" }.joined()
         }
-        text += "\nMedians of \(comparison.rounds) rounds (least..most). x: ratio of medians, with the spread of single rounds.\n"
+        text +=
+            "\nMedians of \(comparison.rounds) round\(comparison.rounds == 1 ? "" : "s") (least..most). x: ratio of medians, with the spread of single rounds.\n"
         text +=
             comparison.strangers == 0
-            ? "Every row that came back was checked against who had asked: all right.\n" : "WRONG ANSWERS: \(comparison.strangers)\n"
+            ? "Answers: \(TextReport.checked(comparison.rowsChecked)).\n" : "WRONG ANSWERS: \(comparison.strangers)\n"
         if !comparison.isComplete { text += "INTERRUPTED: these are the figures up to then.\n" }
         return text
     }
@@ -20,12 +21,15 @@ public enum ComparisonText {
         let mains = Metric.mains(of: entry.scenario).filter { metric in entry.targets.contains { comparison.figure(metric, $0) != nil } }
         let others = comparison.metrics(of: entry).filter { metric in !mains.contains { $0.key == metric.key } && metric.key != "strangers"
         }
-        var rows = [[""] + mains.flatMap { [heading($0), "\(mark) \(comparison.base(of: entry))"] } + others.map(heading)]
+        let hasRatios = entry.scenario.faults.isEmpty
+        var rows = [
+            [""] + mains.flatMap { [heading($0)] + (hasRatios ? ["\(mark) \(comparison.base(of: entry))"] : []) } + others.map(heading)
+        ]
         for target in entry.targets where !target.runs.isEmpty {
             var row = [target.name]
             for metric in mains {
                 row.append(figure(comparison, metric, target))
-                row.append(ratio(comparison, entry, metric, target))
+                if hasRatios { row.append(ratio(comparison, entry, metric, target)) }
             }
             for metric in others { row.append(metric.text(comparison.figure(metric, target)?.median)) }
             rows.append(row)
@@ -64,18 +68,19 @@ public enum ComparisonText {
                     "\(target.name): the load generator was late by up to \(TextReport.milliseconds(late)) ms (p99), for want of CPU; latency contains that"
                 )
             }
+            if let words = TextReport.limit(target.runs.compactMap(\.generatorCPU).max()) { remarks.append("\(target.name): \(words)") }
             for note in Set(target.runs.flatMap(\.notes)).sorted() { remarks.append("\(target.name): \(note)") }
             for word in target.runs.flatMap(\.strangerWords).prefix(3) { remarks.append("\(target.name): WRONG ANSWER: \(word)") }
         }
         return remarks
     }
 
-    /// docs/benchmarks.md. `command` is what was run.
-    public static func markdown(_ comparison: Comparison, command: String) -> String {
+    /// A page for docs. `command` is what was run.
+    public static func markdown(_ comparison: Comparison, command: String, title: String = "Benchmarks") -> String {
         var text = """
-            # Benchmarks
+            # \(title)
 
-            Written by `make bench`; do not edit. What the figures teach, and how to measure by yourself, is in
+            Written by the command below; do not edit. What the figures teach, and how to measure by yourself, is in
             [performance.md](performance.md).
 
             | | |
@@ -86,6 +91,9 @@ public enum ComparisonText {
         text += "| command | `\(command)` |\n\n"
         for sentence in comparison.how { text += "- \(sentence)\n" }
         text += "- A ratio (x) divides the median by that of the pooler that it names; in brackets the least and the most of the rounds.\n"
+        text +=
+            comparison.strangers == 0
+            ? "- Answers: \(TextReport.checked(comparison.rowsChecked)).\n" : "- **Wrong answers: \(comparison.strangers)**\n"
         if !comparison.isComplete { text += "- **Interrupted**: these are the figures up to then.\n" }
         for entry in comparison.entries {
             text +=

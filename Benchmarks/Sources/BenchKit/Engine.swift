@@ -7,10 +7,14 @@ public final class Engine {
         public var adminURL: String?
         /// Command that restarts the server.
         public var restart: (() throws -> Void)?
+        /// Why the target cannot answer any more, where that is known; nil as long as it can.
+        public var obituary: (() -> String?)?
         public var countSystemCalls = false
         /// Counts as the server's connections those that were used a moment ago, not all.
         public var countsOnlyUsed = false
         public var progress = true
+        /// What the progress calls this run; nil: the scenario's name and the target's.
+        public var title: String?
         /// Seconds without a single answer after which the target counts as dead.
         public var patience = 10.0
         /// Answers later than this do not count for `RunResult.seconds`.
@@ -27,57 +31,78 @@ public final class Engine {
     /// Marks this run's questions, so that an answer to an earlier run's is told apart.
     let mark: String
     /// Microseconds that the server's clock is ahead of ours; 0 on the same machine.
-    private(set) var clockOffset = 0.0
-    private(set) var isEnding = false
+    var clockOffset = 0.0
     /// Transactions that clients have taken and not ended.
     var activeJobs = 0
 
-    private var groups: [GroupRun] = []
+    var groups: [GroupRun] = []
+    var phase = Phase.ramp
+    var isEnding = false
+    var outcome: Outcome = .complete
+    let interrupted: () -> Bool
     private var waitingForLogin = Queue<Client>()
     private var loginsInProgress = 0
-    private var began: Int64 = 0
-    private var windowStart = Int64.max
-    private var windowEnd = Int64.max
-    private var seconds: [SecondCount] = []
-    private var strangers = 0
-    private var strangerWords: [String] = []
-    private var notes: [String] = []
-    private var lastSign: Int64 = 0
-    private var lastTrouble: Failure?
-    private var succeededEver = 0
-    private var outcome: Outcome = .complete
-    private var interval = IntervalCount()
+
+    /// When the load began; schedules count from here.
+    var began: Int64 = 0
+    /// The measured window, by when transactions are due. It begins and ends at times of the schedule, so that the same seed has
+    /// the same transactions in it.
+    var windowStart = Int64.max
+    var windowEnd = Int64.max
+    /// Between the two looks at the CPU's clocks, which come a moment later.
+    var meteredFrom: Int64?
+    var meteredUntil: Int64?
+    var seconds: [SecondCount] = []
+    var lastSign: Int64 = 0
+    var lastTrouble: Failure?
+    var interval = IntervalCount()
     /// Between due and sent, although a client was free: this program had no CPU.
-    private var ownLateness = Measurements.empty
-    private var peakServers: Int?
+    var ownLateness = Measurements.empty
+    var peakServers: Int?
+    var strangers = 0
+    var strangerWords: [String] = []
+    var rowsChecked = 0
+    var notes: [String] = []
+    var connectedAtStart = 0
+    var connectedAtEnd: Int?
+    var memoryBefore: Int?
+    var memoryConnected: Int?
+    var memoryAfter: Int?
+    var cpuSpent: Int64?
+    var ownCPUSpent: Int64?
+    var systemCalls: SystemCallCount?
+    var systemCallTransactions = 0
+
     private let meter: ProcessMeter
+    private var cpuAtStart: Int64?
+    private var ownCPUAtStart: Int64 = 0
+    private var tracer: SystemCallTracer?
     private lazy var arrivalTimer = Timer(on: loop) { [unowned self] in arrivals() }
     private lazy var sweepTimer = Timer(on: loop) { [unowned self] in sweep() }
     private lazy var phaseTimer = Timer(on: loop) { [unowned self] in nextPhase() }
     private lazy var progress = Progress(isOn: options.progress)
     private lazy var faults = ServerSide(engine: self)
-    private var phase = Phase.ramp
-    private var interrupted: () -> Bool
 
-    private var memoryBefore: Int?
-    private var memoryConnected: Int?
-    private var memoryAfter: Int?
-    private var cpuAtStart: [Int32: Int64] = [:]
-    private var cpuSpent: Int64?
-    private var connectedAtStart = 0
-    private var systemCalls: SystemCallCount?
-    private var systemCallTransactions = 0
-    private var tracer: SystemCallTracer?
-
-    private enum Phase {
+    enum Phase {
         case ramp
         case settle
         case warmup
         case window
+        /// The load goes on without being measured, until what was due in the window has been answered as if nobody traced.
+        case beforeTrace
+        case attach
         case trace
         case drain
         case settleAfter
         case over
+
+        /// Transactions come due.
+        var hasLoad: Bool {
+            switch self {
+            case .warmup, .window, .beforeTrace, .attach, .trace: true
+            case .ramp, .settle, .drain, .settleAfter, .over: false
+            }
+        }
     }
 
     /// `interrupted` is asked four times a second; the run ends early once it is true, and gives what it has.
@@ -103,7 +128,7 @@ public final class Engine {
         try probe()
         memoryBefore = meter.memory()
         lastSign = Loop.now
-        progress.begin("\(scenario.name) on \(target.name): \(grouped(scenario.clients)) clients")
+        progress.begin((options.title ?? "\(scenario.name) on \(target.name)") + ": \(grouped(scenario.clients)) clients")
         for (index, spec) in scenario.groups.enumerated() {
             let group = GroupRun(spec, index: index, seed: scenario.seed)
             group.clients = (0..<spec.clients).map { Client($0, group: group, engine: self) }
@@ -112,8 +137,7 @@ public final class Engine {
         for group in groups where !group.spec.session.isServerless {
             for client in group.clients { wantsLogin(client) }
         }
-        let staying = groups.filter { !$0.spec.session.isServerless }.reduce(0) { $0 + $1.clients.count }
-        phase = .ramp
+        let staying = presence().wanted
         // Even a slow login (SCRAM of libpq takes milliseconds of CPU on this side) gets its turn.
         phaseTimer.start(after: staying == 0 ? 0 : Int64((10 + Double(staying) / 50) * 1e9))
         sweepTimer.start(after: 0)
@@ -125,72 +149,6 @@ public final class Engine {
             for client in group.clients { client.shutDown() }
         }
         return result()
-    }
-
-    /// Sockets and what else a run needs, against what the process may open.
-    public static func checkFiles(clients: Int) throws(BenchFailure) {
-        let limit = Machine.raiseFileLimit()
-        let needed = clients + Machine.openFiles + 32
-        if needed > limit {
-            throw .unavailable(
-                "\(grouped(clients)) clients need \(grouped(needed)) open files, and this process may have \(grouped(limit)): raise the limit (ulimit -n \(needed)), or ask for fewer clients"
-            )
-        }
-    }
-
-    /// One login, and the server's clock against ours, before anything else.
-    private func probe() throws(BenchFailure) {
-        let session = Dialogue(on: loop)
-        defer { session.close() }
-        var users: [Int?] = scenario.groups.contains { $0.tenants == 0 } ? [nil] : []
-        if scenario.tenants > 0 { users.append(1) }
-        for tenant in users {
-            do {
-                try session.open(target.keywords(tenant: tenant), seconds: options.patience, interrupted: interrupted)
-            } catch let failure as Failure {
-                throw explain(failure, tenant: tenant)
-            } catch { throw (error as? BenchFailure) ?? .unavailable("\(error)") }
-        }
-        do {
-            if scenario.needsTables {
-                let rows = try session.rows(
-                    "SELECT to_regclass('sluicebench.history')", seconds: options.patience, interrupted: interrupted)
-                if rows.first?.first ?? nil == nil {
-                    throw BenchFailure.unavailable(
-                        "the database \(target.database) has no tables for this scenario: make them with `sluicebench prepare --target URL`"
-                    )
-                }
-            }
-            var best = Double.infinity
-            for _ in 0..<10 {
-                let before = Double(Loop.wallMicroseconds)
-                let rows = try session.rows(
-                    "SELECT extract(epoch FROM clock_timestamp()) * 1000000", seconds: options.patience, interrupted: interrupted)
-                let after = Double(Loop.wallMicroseconds)
-                guard let text = rows.first?.first ?? nil, let server = Double(text), after - before < best else { continue }
-                best = after - before
-                let offset = server - (before + after) / 2
-                // Less than a round trip: that is what cannot be told from nothing.
-                clockOffset = abs(offset) < best ? 0 : offset
-            }
-        } catch let failure as Failure {
-            throw explain(failure, tenant: nil)
-        } catch { throw (error as? BenchFailure) ?? .unavailable("\(error)") }
-        if clockOffset != 0 {
-            notes.append("the server's clock is \(fixed(clockOffset / 1000, 2)) ms ahead of ours; waits are corrected by that")
-        }
-    }
-
-    private func explain(_ failure: Failure, tenant: Int?) -> BenchFailure {
-        let user = tenant.map(Target.tenantName) ?? target.user
-        let at = "\(target.address), database \(target.database), user \(user)"
-        switch failure.sqlState {
-        case Failure.cannotConnect, Failure.timedOut: return .unavailable("cannot reach \(target.name) at \(at): \(failure.message)")
-        case "28P01", "28000":
-            let hint = tenant == nil ? "" : " (this scenario needs the users of `sluicebench prepare`, with the target's password)"
-            return .unavailable("\(target.name) refuses the login at \(at): \(failure)\(hint)")
-        default: return .unavailable("\(target.name) does not work at \(at): \(failure)")
-        }
     }
 
     // MARK: Logins
@@ -214,15 +172,28 @@ public final class Engine {
         let now = Loop.now
         lastSign = now
         if now >= windowStart, now < windowEnd { group.measured.logIn(started: started, done: now) }
-        loginEnded(failed: false)
+        loginEnded()
     }
 
-    func loginEnded(failed: Bool) {
+    func loginEnded() {
         loginsInProgress -= 1
         startLogins()
-        if phase == .ramp, !failed, groups.allSatisfy({ $0.spec.session.isServerless || $0.clients.allSatisfy(\.isThere) }) {
-            phaseTimer.start(after: 0)
+        if phase == .ramp, loginsInProgress == 0, isEverybodyThere { phaseTimer.start(after: 0) }
+    }
+
+    private var isEverybodyThere: Bool {
+        groups.allSatisfy { $0.spec.session.isServerless || $0.clients.allSatisfy(\.isThere) }
+    }
+
+    /// Clients that stay, and how many of them are logged in.
+    private func presence() -> (there: Int, wanted: Int) {
+        var there = 0
+        var wanted = 0
+        for group in groups where !group.spec.session.isServerless {
+            wanted += group.clients.count
+            for client in group.clients where client.isThere { there += 1 }
         }
+        return (there, wanted)
     }
 
     // MARK: Phases
@@ -238,45 +209,22 @@ public final class Engine {
             }
             connectedAtStart = there
             phase = .settle
-            phaseTimer.start(after: isIdleScenario ? 1_500_000_000 : 0)
+            phaseTimer.start(after: scenario.isBurst ? 1_500_000_000 : 0)
         case .settle:
             memoryConnected = meter.memory()
-            phase = .warmup
-            began = Loop.now
-            lastSign = began
-            phaseTimer.start(after: Int64(scenario.warmup * 1e9))
-            for group in groups {
-                switch (group.spec.session.isServerless, group.spec.arrival.isOpen) {
-                case (true, true): for client in group.clients { group.addFree(client) }
-                case (true, false): for client in group.clients { client.take(due: Loop.now) }
-                case (false, true): break
-                case (false, false): for client in group.clients where client.state == .idle { client.take(due: Loop.now) }
-                }
+            startLoad()
+        case .warmup: startWindow()
+        case .window: endWindow()
+        case .beforeTrace: attachTracer()
+        case .attach:
+            // A few hundred processes take a while; without any, there is nothing to count.
+            if let tracer, !tracer.isAttached, Loop.now < tracer.deadline { return phaseTimer.start(after: 20_000_000) }
+            if tracer?.isAttached != true {
+                notes.append("system calls were not counted: \(tracer?.words ?? "no strace")")
+                return startDrain()
             }
-            arrivals()
-        case .warmup:
-            phase = .window
-            windowStart = Loop.now
-            windowEnd = windowStart + Int64(scenario.seconds * 1e9)
-            seconds = Array(repeating: SecondCount(), count: Int(scenario.seconds.rounded(.up)))
-            for group in groups { group.measured = Measurements() }
-            cpuAtStart = meter.cpu()
-            faults.start()
-            phaseTimer.start(after: windowEnd - Loop.now)
-            arrivals()
-        case .window:
-            windowEnd = min(windowEnd, Loop.now)
-            cpuSpent = target.pids.isEmpty ? nil : meter.cpu(since: cpuAtStart)
-            faults.stop()
-            if options.countSystemCalls, !target.pids.isEmpty, outcome == .complete {
-                phase = .trace
-                do {
-                    tracer = try SystemCallTracer(meter.family)
-                    phaseTimer.start(after: 2_500_000_000)
-                    return
-                } catch { notes.append("system calls were not counted: \(error)") }
-            }
-            startDrain()
+            phase = .trace
+            phaseTimer.start(after: 2_000_000_000)
         case .trace:
             systemCalls = tracer?.stop()
             tracer = nil
@@ -285,7 +233,7 @@ public final class Engine {
             phase = .settleAfter
             isEnding = true
             giveUpRest()
-            phaseTimer.start(after: isIdleScenario && outcome == .complete ? 1_500_000_000 : 0)
+            phaseTimer.start(after: scenario.isBurst && outcome == .complete ? 1_500_000_000 : 0)
         case .settleAfter:
             memoryAfter = meter.memory()
             phase = .over
@@ -294,8 +242,69 @@ public final class Engine {
         }
     }
 
-    private var isIdleScenario: Bool {
-        scenario.groups.contains { if case .once = $0.arrival { true } else { false } }
+    private func startLoad() {
+        began = Loop.now
+        lastSign = began
+        windowStart = began + Int64(scenario.warmup * 1e9)
+        windowEnd = windowStart + Int64(scenario.seconds * 1e9)
+        seconds = Array(repeating: SecondCount(), count: Int(scenario.seconds.rounded(.up)))
+        phase = .warmup
+        if scenario.warmup == 0 { startWindow() } else { phaseTimer.start(after: windowStart - Loop.now) }
+        for group in groups {
+            switch (group.spec.session.isServerless, group.spec.arrival.isOpen) {
+            case (true, true): for client in group.clients { group.addFree(client) }
+            case (true, false): for client in group.clients { client.takeNext() }
+            case (false, true): break
+            case (false, false): for client in group.clients where client.state == .idle { client.takeNext() }
+            }
+        }
+        arrivals()
+    }
+
+    private func startWindow() {
+        phase = .window
+        cpuAtStart = target.pids.isEmpty ? nil : meter.cpu()
+        ownCPUAtStart = ProcessMeter.own
+        meteredFrom = Loop.now
+        faults.start()
+        phaseTimer.start(after: windowEnd - Loop.now)
+        report(Loop.now, at: true)
+    }
+
+    /// What it cost, and whether everybody is still there.
+    private func meterWindow() {
+        guard phase == .window else { return }
+        meteredUntil = Loop.now
+        ownCPUSpent = ProcessMeter.own - ownCPUAtStart
+        connectedAtEnd = presence().there
+        if let cpuAtStart {
+            cpuSpent = meter.cpu().map { $0 - cpuAtStart }
+            if cpuSpent == nil { notes.append("a process to measure ended during the window: its CPU is not known") }
+        }
+    }
+
+    private func endWindow() {
+        // What was due in the last moments counts, even where this program is late itself.
+        arrivals()
+        meterWindow()
+        faults.stop()
+        if options.countSystemCalls, !target.pids.isEmpty {
+            phase = .beforeTrace
+            phaseTimer.start(after: 1_000_000_000)
+        } else {
+            startDrain()
+        }
+    }
+
+    private func attachTracer() {
+        do {
+            tracer = try SystemCallTracer(meter.family)
+            phase = .attach
+            phaseTimer.start(after: 20_000_000)
+        } catch {
+            notes.append("system calls were not counted: \(error)")
+            startDrain()
+        }
     }
 
     private func startDrain() {
@@ -306,30 +315,17 @@ public final class Engine {
         finishIfDrained()
     }
 
-    private func finishIfDrained() {
+    func finishIfDrained() {
         guard phase == .drain, activeJobs == 0, groups.allSatisfy({ $0.backlogCount == 0 }) else { return }
         phaseTimer.start(after: 0)
-    }
-
-    /// What was due in the window and is not answered is not forgotten: its age is a latency already.
-    private func giveUpRest() {
-        let now = Loop.now
-        for group in groups {
-            var open = group.backlogTimes
-            for client in group.clients { if let job = client.job { open.append(job.due) } }
-            for due in open where due >= windowStart && due < windowEnd {
-                group.measured.giveUp(due: due, now: now)
-                count(due) { $0.due += 1 }
-            }
-        }
     }
 
     /// Ends early, with what there is.
     func end(_ how: Outcome) {
         guard outcome == .complete, phase != .over else { return }
         outcome = how
-        if windowEnd > Loop.now { windowEnd = Loop.now }
-        if phase == .window { cpuSpent = target.pids.isEmpty ? nil : meter.cpu(since: cpuAtStart) }
+        meterWindow()
+        windowEnd = min(windowEnd, Loop.now)
         isEnding = true
         faults.stop()
         arrivalTimer.cancel()
@@ -339,12 +335,74 @@ public final class Engine {
         loop.stop()
     }
 
+    // MARK: Arrivals
+
+    private func arrivals() {
+        guard !isEnding, phase.hasLoad else { return }
+        var next = Int64.max
+        for group in groups {
+            let origin = origin(of: group)
+            while var due = group.next, due.time + origin <= Loop.now {
+                due.time += origin
+                group.advance()
+                if let client = group.takeFree() {
+                    if isInWindow(due.time) { ownLateness.record(UInt64(max(0, Loop.now - due.time) / 1000)) }
+                    client.take(due)
+                } else {
+                    group.addBacklog(due)
+                }
+            }
+            if let due = group.next { next = min(next, due.time + origin) }
+        }
+        if next < .max { arrivalTimer.start(after: next - Loop.now) }
+    }
+
+    /// A burst counts from the window; all else begins with the warm-up.
+    private func origin(of group: GroupRun) -> Int64 {
+        if case .once = group.spec.arrival { windowStart } else { began }
+    }
+
+    func isInWindow(_ due: Int64) -> Bool { due >= windowStart && due < windowEnd }
+
+    /// A client that stays has nothing to do, or a function instance has come to its end and its place is free.
+    func ready(_ client: Client) {
+        let group = client.group
+        if phase.hasLoad || phase == .drain {
+            if let due = group.takeBacklog() { return client.take(due) }
+            if phase != .drain, !group.spec.arrival.isOpen { return client.takeNext() }
+        }
+        group.addFree(client)
+        finishIfDrained()
+    }
+
+    /// What was due in the window and is not answered is not forgotten: its age is a latency already.
+    private func giveUpRest() {
+        guard windowStart < .max else { return }
+        let now = Loop.now
+        for group in groups {
+            var open = group.backlogTimes
+            for client in group.clients { if let job = client.job { open.append(job.due) } }
+            // Due, and not even looked at.
+            while let due = group.next, due.time + origin(of: group) < min(now, windowEnd) {
+                open.append(due.time + origin(of: group))
+                group.advance()
+            }
+            for due in open where isInWindow(due) {
+                group.measured.giveUp(due: due, now: now)
+                count(due) { $0.due += 1 }
+            }
+        }
+    }
+
+    // MARK: Four times a second
+
     private func sweep() {
         let now = Loop.now
         if interrupted() { return end(.interrupted) }
         for group in groups {
             for client in group.clients { client.checkDeadline(now: now) }
         }
+        if let words = options.obituary?() { return end(.died(words)) }
         let silent = Double(now - lastSign) / 1e9
         let asking = groups.contains {
             $0.backlogCount > 0 || $0.clients.contains { $0.job != nil || $0.state == .waiting || $0.state == .connecting }
@@ -360,165 +418,12 @@ public final class Engine {
         sweepTimer.start(after: 250_000_000)
     }
 
-    private func report(_ now: Int64) {
-        guard progress.isDue(now) else { return }
-        let (there, _) = presence()
+    /// `at`: now, whether or not it is time for it.
+    private func report(_ now: Int64, at isSpecial: Bool = false) {
+        guard isSpecial || progress.isDue(now) else { return }
         progress.show(
-            phase: "\(phase)", elapsed: windowStart < now ? Double(now - windowStart) / 1e9 : 0, length: scenario.seconds, connected: there,
-            backlog: groups.reduce(0) { $0 + $1.backlogCount }, interval: interval, now: now)
+            phase: "\(phase)", elapsed: windowStart < now ? Double(min(now, windowEnd) - windowStart) / 1e9 : 0, length: scenario.seconds,
+            connected: presence().there, backlog: groups.reduce(0) { $0 + $1.backlogCount }, interval: interval, now: now)
         interval = IntervalCount()
-    }
-
-    private func presence() -> (there: Int, wanted: Int) {
-        var there = 0
-        var wanted = 0
-        for group in groups where !group.spec.session.isServerless {
-            wanted += group.clients.count
-            for client in group.clients where client.isThere { there += 1 }
-        }
-        return (there, wanted)
-    }
-
-    // MARK: Arrivals
-
-    private func arrivals() {
-        guard !isEnding, phase == .warmup || phase == .window || phase == .trace else { return }
-        var next = Int64.max
-        for group in groups {
-            guard let origin = origin(of: group) else { continue }
-            while let due = group.nextDue, due + origin <= Loop.now {
-                let time = due + origin
-                group.nextDue = group.schedule.next()
-                if let client = group.takeFree() {
-                    if phase == .window { ownLateness.record(UInt64(max(0, Loop.now - time) / 1000)) }
-                    client.take(due: time)
-                } else {
-                    group.addBacklog(time)
-                }
-            }
-            if let due = group.nextDue { next = min(next, due + origin) }
-        }
-        if next < .max { arrivalTimer.start(after: next - Loop.now) }
-    }
-
-    /// A burst counts from the window, so it has no time before that; all else begins with the warm-up.
-    private func origin(of group: GroupRun) -> Int64? {
-        if case .once = group.spec.arrival { return windowStart == .max ? nil : windowStart }
-        return began
-    }
-
-    /// A client that stays has nothing to do.
-    func ready(_ client: Client) {
-        let group = client.group
-        switch phase {
-        case .warmup, .window, .trace, .drain:
-            if let due = group.takeBacklog() { return client.take(due: due) }
-            if phase != .drain, !group.spec.arrival.isOpen { return client.take(due: Loop.now) }
-            group.addFree(client)
-        default: group.addFree(client)
-        }
-        finishIfDrained()
-    }
-
-    /// A function instance has come to its end; its place is free.
-    func left(_ client: Client) { ready(client) }
-
-    // MARK: What clients report
-
-    private func count(_ due: Int64, _ change: (inout SecondCount) -> Void) {
-        guard due >= windowStart, due < windowEnd else { return }
-        let index = Int((due - windowStart) / 1_000_000_000)
-        if index < seconds.count { change(&seconds[index]) }
-    }
-
-    func ended(_ group: GroupRun, _ job: Client.Job, _ failure: Failure?) {
-        let now = Loop.now
-        activeJobs -= 1
-        interval.add(latency: now - job.due, failed: failure != nil)
-        if let failure {
-            trouble(failure)
-        } else {
-            lastSign = now
-            succeededEver += 1
-            if phase == .trace { systemCallTransactions += 1 }
-            if now >= windowStart, now < windowEnd { group.measured.succeededInside += 1 }
-        }
-        if job.due >= windowStart, job.due < windowEnd {
-            if let failure {
-                group.measured.fail(failure.sqlState, failure.message)
-            } else {
-                // A function's work begins with its login; its wait is that of the login, and of no use as a time in the queue.
-                let sent = group.spec.session.isServerless ? job.begun : job.sent
-                group.measured.succeed(due: job.due, sent: sent, done: now, wait: job.wait)
-            }
-            let isServed = failure == nil && Double(now - job.due) <= options.servedWithin * 1e9
-            count(job.due) {
-                $0.due += 1
-                if failure != nil { $0.failed += 1 }
-                if isServed { $0.served += 1 }
-            }
-        }
-        finishIfDrained()
-    }
-
-    /// An error outside a transaction.
-    func mishap(_ group: GroupRun, _ failure: Failure) {
-        trouble(failure)
-        interval.failed += 1
-        if phase == .window { group.measured.note(failure.sqlState, failure.message) }
-    }
-
-    /// A client in the wrong: the login that can't work in the middle of a run is said, not hidden.
-    private func trouble(_ failure: Failure) {
-        lastTrouble = failure
-        // An error of the server's is a sign of life, a lost connection is not.
-        if ![Failure.cannotConnect, Failure.connectionLost, Failure.timedOut].contains(failure.sqlState), phase != .ramp {
-            lastSign = Loop.now
-        }
-    }
-
-    /// Somebody else's answer, or none's: what must never happen.
-    func stranger(_ client: Client, _ words: String) {
-        strangers += 1
-        if strangerWords.count < 10 { strangerWords.append("client \(client.group.spec.name) \(client.number): \(words)") }
-    }
-
-    // MARK: For the faults
-
-    var everybody: [Client] { groups.flatMap(\.clients) }
-    func remark(_ text: String) { if !notes.contains(text) { notes.append(text) } }
-    func sawServers(_ count: Int) { peakServers = max(peakServers ?? 0, count) }
-    var isMeasuring: Bool { phase == .window }
-
-    // MARK: The result
-
-    private func result() -> RunResult {
-        var total = Measurements()
-        for group in groups { total.add(group.measured) }
-        let length = windowStart == .max ? 0 : Double(windowEnd - windowStart) / 1e9
-        var result = RunResult(
-            scenario: scenario.name, summary: scenario.summary, target: target.name, seed: scenario.seed, length: length, outcome: outcome)
-        result.isOpenLoop = scenario.groups.allSatisfy(\.arrival.isOpen)
-        result.isOnlyClosed = scenario.groups.allSatisfy { !$0.arrival.isOpen }
-        result.total = GroupResult("total", clients: scenario.clients, total, length: length)
-        result.groups =
-            groups.count < 2 ? [] : groups.map { GroupResult($0.spec.name, clients: $0.clients.count, $0.measured, length: length) }
-        result.connected = connectedAtStart
-        result.strangers = strangers
-        result.strangerWords = strangerWords
-        result.seconds = Array(seconds.prefix(Int(length.rounded(.up))))
-        result.peakServers = peakServers
-        if let cpuSpent {
-            result.cpuSeconds = Double(cpuSpent) / 1e9
-            if total.succeededInside > 0 { result.cpuPerTransaction = Double(cpuSpent) / 1000 / Double(total.succeededInside) }
-        }
-        result.memory =
-            target.pids.isEmpty
-            ? nil : MemoryResult(before: memoryBefore, connected: memoryConnected, after: memoryAfter, clients: connectedAtStart)
-        if let systemCalls { result.systemCalls = systemCalls.result(transactions: systemCallTransactions) }
-        if let late = Percentiles(ownLateness), late.p99 > 1000 { result.generatorLate = late.p99 }
-        if windowStart == .max { notes.append("the measured window had not begun") }
-        result.notes = notes
-        return result
     }
 }

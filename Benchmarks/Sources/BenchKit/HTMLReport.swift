@@ -4,6 +4,7 @@ public enum HTMLReport {
         let names = comparison.targetNames
         var body = "<header><h1>Connection poolers under load</h1>\n<p class=\"lead\">\(summary(comparison))</p>\n"
         if comparison.strangers > 0 { body += "<p class=\"bad\">\(comparison.strangers) wrong answers: see the notes below.</p>\n" }
+        if comparison.strangers == 0 { body += "<p class=\"lead\">Answers: \(TextReport.checked(comparison.rowsChecked)).</p>\n" }
         if !comparison.isComplete { body += "<p class=\"bad\">Interrupted: these are the figures up to then.</p>\n" }
         body += "<ul class=\"legend\">"
         for (index, name) in names.enumerated() { body += "<li><span class=\"swatch c\(index % 8)\"></span>\(escape(name))</li>" }
@@ -49,7 +50,7 @@ public enum HTMLReport {
         let scenario = entry.scenario
         var text = "<section id=\"\(escape(scenario.name))\"><h2>\(escape(scenario.name))</h2>\n"
         text +=
-            "<p>\(escape(scenario.summary)). \(grouped(scenario.clients)) clients, \(fixed(scenario.seconds, 0)) s, seed \(scenario.seed). x: ratio to \(escape(comparison.base(of: entry))).</p>\n<div class=\"charts\">"
+            "<p>\(escape(scenario.summary)). \(grouped(scenario.clients)) clients, \(fixed(scenario.seconds, 0)) s, seed \(scenario.seed)\(scenario.faults.isEmpty ? ". x: ratio to \(escape(comparison.base(of: entry)))" : "; no ratios, because nobody fails like another").</p>\n<div class=\"charts\">"
         for metric in Metric.mains(of: scenario) {
             let bars = entry.targets.compactMap { target -> Bar? in
                 guard let figure = comparison.figure(metric, target) else { return nil }

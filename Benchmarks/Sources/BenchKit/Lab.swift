@@ -20,10 +20,12 @@ public final class Lab {
     private var restartTimer: Timer?
     public let programs: String
     private let cores: CoreBudget
+    private let tls: Bool
 
-    /// Makes the folder and finds PostgreSQL. `interrupted` is asked while it waits.
-    public init(cores: CoreBudget, loop: Loop, interrupted: @escaping () -> Bool) throws {
+    /// Makes the folder and finds PostgreSQL. `tls`: between clients and poolers. `interrupted` is asked while it waits.
+    public init(cores: CoreBudget, tls: Bool = false, loop: Loop, interrupted: @escaping () -> Bool) throws {
         self.loop = loop
+        self.tls = tls
         self.interrupted = interrupted
         self.cores = cores
         programs = try Self.findPrograms()
@@ -111,26 +113,12 @@ public final class Lab {
                 "autovacuum=off",
                 "-c", "shared_buffers=256MB", "-c", "max_wal_size=4GB",
             ], cores: cores.server, deathSignal: "INT")
+        if tls { try makeCertificate() }
         try runServer()
-        guard try wait(30, for: { Machine.listens(self.serverPort) }) else {
-            throw BenchFailure.unavailable("PostgreSQL did not start: \(tail(folder + "/postgres.log"))")
-        }
         let session = Dialogue(on: loop)
         defer { session.close() }
-        let socket = "host=\(folder) port=\(serverPort) user=postgres dbname=postgres"
+        try open(session)
         do {
-            var attempt = 0
-            while true {
-                do {
-                    try session.open([("dbname", socket)], seconds: 10, interrupted: interrupted)
-                    break
-                } catch let failure as Failure
-                    where attempt < 50 && (failure.sqlState == "57P03" || failure.sqlState == Failure.cannotConnect)
-                {
-                    attempt += 1
-                    _ = try wait(0.1) { false }
-                }
-            }
             try session.rows("CREATE ROLE \(Self.user) LOGIN SUPERUSER PASSWORD '\(Self.password)'", seconds: 10, interrupted: interrupted)
             try session.rows("CREATE DATABASE \(Self.database) OWNER \(Self.user)", seconds: 30, interrupted: interrupted)
         } catch let failure as Failure { throw BenchFailure.unavailable("the throwaway PostgreSQL does not work: \(failure)") }
@@ -142,28 +130,57 @@ public final class Lab {
         }
     }
 
+    /// Logs in as superuser, over the socket in the folder, as soon as the server takes logins.
+    private func open(_ session: Dialogue) throws {
+        let end = Loop.now + 30_000_000_000
+        while true {
+            do {
+                return try session.open(
+                    [("dbname", "host=\(folder) port=\(serverPort) user=postgres dbname=postgres")], seconds: 10, interrupted: interrupted)
+            } catch let failure as Failure {
+                // It restarts, or has not come up yet.
+                let isComing = failure.sqlState == "57P03" || failure.sqlState == Failure.cannotConnect
+                guard isComing, Loop.now < end, server?.isRunning == true || restartTimer != nil else {
+                    throw BenchFailure.unavailable("the throwaway PostgreSQL does not work: \(failure): \(tail(folder + "/postgres.log"))")
+                }
+                _ = try wait(0.1) { false }
+            }
+        }
+    }
+
     private func runServer() throws { server = try Child(serverCommand, name: "postgres", output: folder + "/postgres.log") }
 
     /// Ends the server and starts it again, meanwhile the loop goes on.
     public func restartServer() throws {
         guard let server else { return }
         server.signal(SIGINT)
-        restartTimer = Timer(on: loop) { [unowned self] in
-            if server.isRunning {
-                restartTimer?.start(after: 20_000_000)
-            } else {
-                try? runServer()
+        if restartTimer == nil {
+            restartTimer = Timer(on: loop) { [unowned self] in
+                if self.server?.isRunning == true {
+                    restartTimer?.start(after: 20_000_000)
+                } else {
+                    try? runServer()
+                }
             }
         }
         restartTimer?.start(after: 20_000_000)
     }
 
-    /// Waits until the server is there (again).
+    /// Waits until the server takes logins (again).
     public func awaitServer() throws {
-        let port = serverPort
-        guard try wait(20, for: { Machine.listens(port) }) else {
-            throw BenchFailure.unavailable("the throwaway PostgreSQL is gone: \(tail(folder + "/postgres.log"))")
-        }
+        let session = Dialogue(on: loop)
+        defer { session.close() }
+        try open(session)
+    }
+
+    /// Every run finds the same: no rows of earlier ones, no dead ones to step over, no writing of pages that is still due.
+    public func tidyTables() throws {
+        let session = Dialogue(on: loop)
+        defer { session.close() }
+        do {
+            try session.open(try direct.keywords, seconds: 10, interrupted: interrupted)
+            for statement in Preparation.tidying { try session.rows(statement, seconds: 120, interrupted: interrupted) }
+        } catch let failure as Failure { throw BenchFailure.unavailable("the tables could not be tidied: \(failure)") }
     }
 
     /// Connection URL of the server itself, as superuser.
@@ -178,8 +195,8 @@ public final class Lab {
     // MARK: Poolers
 
     /// Starts a pooler and waits until it listens.
-    public func start(_ pooler: PoolerSpec, clients: Int, tenants: Int, tls: Bool) throws -> Target {
-        guard pooler.kind != .direct else { return try direct }
+    public func start(_ pooler: PoolerSpec, clients: Int, tenants: Int) throws -> Target {
+        guard pooler.kind != .direct else { return try Target(name: pooler.name, url: adminURL) }
         guard let binary = Self.path(of: pooler.binary) else {
             throw BenchFailure.unavailable("\(pooler.name): there is no program \(pooler.binary)\(pooler.kind.hint)")
         }
@@ -188,7 +205,6 @@ public final class Lab {
             spec: pooler, binary: binary, folder: folder, port: port, serverPort: serverPort, clients: clients, tenants: tenants, tls: tls,
             cores: cores.pooler.count, spare: try Machine.freePort(), secrets: secrets,
             version: Self.version(in: Machine.firstLine(of: [binary, "--version"]) ?? ""))
-        if tls { try makeCertificate() }
         for (name, text) in plan.files {
             guard Machine.write(text, to: folder + "/" + name) else { throw BenchFailure.unavailable("cannot write \(folder)/\(name)") }
             Machine.give(folder + "/" + name)
@@ -200,14 +216,19 @@ public final class Lab {
                 output: "\(folder)/\(pooler.name).out")
             poolers.append(child)
             pids.append(child.pid)
-            let listens = try wait(30) { !child.isRunning || Machine.listens(port) }
+            let listens = try wait(30) { !child.isRunning || Machine.listeners(port) > 0 }
             if !listens || !child.isRunning {
                 let said = tail("\(folder)/\(pooler.name).out") + " " + tail("\(folder)/\(pooler.name).log")
                 throw BenchFailure.unavailable("\(pooler.name) did not start: \(said)")
             }
         }
-        // A second process listens on the same port, which cannot be seen; and pgpool still starts its children.
-        _ = try wait(pooler.kind == .pgpool || plan.commands.count > 1 ? 1.5 : 0.2) { false }
+        // Each of several processes has its own socket on the same port; one that is missing would halve the pool unseen.
+        let isWhole = try wait(10) { Machine.listeners(port) >= plan.commands.count }
+        // pgpool still starts its children.
+        _ = try wait(pooler.kind == .pgpool ? 1.5 : 0.2) { false }
+        guard isWhole, poolers.allSatisfy({ !pids.contains($0.pid) || $0.isRunning }) else {
+            throw BenchFailure.unavailable("\(pooler.name) did not start all its \(plan.commands.count) processes")
+        }
         return try Target(name: pooler.name, url: url(port: port, tls: tls), pids: pids)
     }
 
@@ -268,22 +289,26 @@ public final class Lab {
 /// Which cores whom: equal budgets make figures comparable.
 public struct CoreBudget: Sendable {
     /// Numbers of the cores that each pooler has for itself while its turn is.
-    public var pooler: [Int]
-    /// taskset's list for the server; nil: all cores.
-    public var server: String?
+    public let pooler: [Int]
+    /// Those of the server and of the load generator; nil: all cores.
+    public let rest: [Int]?
 
-    /// The last `count` cores for the pooler; the others for the server, when there are enough.
-    public init(pooler count: Int) throws(BenchFailure) {
-        let all = Machine.cores
+    /// The last `count` of `all` cores for the pooler; the others for the server and the load generator, when there are at least two.
+    public init(pooler count: Int, of all: [Int] = Machine.cores) throws(BenchFailure) {
         guard count >= 1, count <= all.count else {
             throw .usage("--cores: expected 1 to \(all.count), which this machine has, found \(count)")
         }
         pooler = Array(all.suffix(count))
-        let rest = all.dropLast(count)
-        server = rest.count >= 2 ? rest.map(String.init).joined(separator: ",") : nil
+        let rest = Array(all.dropLast(count))
+        self.rest = rest.count >= 2 ? rest : nil
     }
 
+    /// For taskset; nil: all cores.
+    var server: String? { rest.map { $0.map(String.init).joined(separator: ",") } }
+
     public var words: String {
-        "each pooler on core\(pooler.count > 1 ? "s" : "") \(pooler.map(String.init).joined(separator: ",")) (taskset); server and load generator on \(server.map { "cores \($0)" } ?? "all cores")"
+        let place = server.map { "cores \($0)" } ?? "all cores, so also on the pooler's"
+        return
+            "each pooler on core\(pooler.count > 1 ? "s" : "") \(pooler.map(String.init).joined(separator: ",")) (taskset); server and load generator on \(place)"
     }
 }

@@ -53,8 +53,12 @@ public struct Measurements: Sendable {
     /// A transaction that was due at `due`, and nobody knows when it will be answered.
     public mutating func giveUp(due: Int64, now: Int64) {
         unanswered += 1
-        Self.record(now - due, in: &latency)
+        age(due: due, now: now)
     }
+
+    /// Whoever was not answered in time waited for at least that long: leaving it out would make a target look fast for giving no
+    /// answer at all.
+    public mutating func age(due: Int64, now: Int64) { Self.record(now - due, in: &latency) }
 
     public mutating func logIn(started: Int64, done: Int64) { Self.record(done - started, in: &login) }
 

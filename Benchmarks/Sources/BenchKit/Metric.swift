@@ -17,7 +17,8 @@ public struct Metric: Sendable {
         ) { $0.total.perSecond },
         Metric(
             key: "cpu", title: "CPU for each transaction", unit: "us", lessIsBetter: true, places: 2,
-            how: "CPU clocks of all the pooler's processes (user and system) over the window, divided by successes that ended in it"
+            how:
+                "CPU clocks of all the pooler's processes (user and system) over the window, divided by successes that ended in it; a function instance (serverless, logins) counts as one, with its login"
         ) { $0.cpuPerTransaction },
         latency("p50", \.p50), latency("p95", \.p95), latency("p99", \.p99), latency("p99.9", \.p999), latency("max", \.max),
         Metric(
@@ -30,19 +31,19 @@ public struct Metric: Sendable {
         ) { $0.total.login.map { $0.p50 / 1000 } },
         Metric(
             key: "errors", title: "errors", unit: "%", lessIsBetter: true, places: 3,
-            how: "failed, or unanswered five seconds after the window, of all that were due in it"
+            how: "failed, timed out, or unanswered five seconds after the window, of all that were due in it"
         ) { $0.errorRate * 100 },
         Metric(
             key: "idle", title: "memory for each idle client", unit: "B", lessIsBetter: true, places: 0,
             how: "anonymous memory of the pooler's processes when all are logged in, less that before the first login, over their number"
-        ) { isBurst($0) ? $0.memory?.perIdleClient : nil },
+        ) { $0.isBurst ? $0.memory?.perIdleClient : nil },
         Metric(
             key: "burst", title: "the same after one query of each", unit: "B", lessIsBetter: true, places: 0,
             how: "the same, after all have asked at once and been answered"
-        ) { isBurst($0) ? $0.memory?.perClientAfter : nil },
+        ) { $0.isBurst ? $0.memory?.perClientAfter : nil },
         Metric(
             key: "calls", title: "system calls for each transaction", unit: "", lessIsBetter: true, places: 2,
-            how: "strace -c -f on the pooler's processes for two seconds after the window, over the transactions meanwhile"
+            how: "strace -c -f on the pooler's processes for two seconds, a second after the window, over the transactions meanwhile"
         ) { $0.systemCalls.map { $0.values.reduce(0, +) } },
         Metric(
             key: "strangers", title: "wrong answers", unit: "", lessIsBetter: true, places: 0,
@@ -57,6 +58,8 @@ public struct Metric: Sendable {
     public static func mains(of scenario: Scenario) -> [Metric] {
         let keys =
             switch scenario.groups.first?.arrival {
+            // What went wrong on purpose decides the rest.
+            case _ where !scenario.faults.isEmpty: ["errors", "p99"]
             case .once: ["idle", "burst"]
             case .closed where scenario.groups.allSatisfy(\.session.isServerless): ["cpu", "login50"]
             case .closed: ["cpu", "perSecond"]
@@ -65,13 +68,11 @@ public struct Metric: Sendable {
         return keys.map(named)
     }
 
-    private static func isBurst(_ result: RunResult) -> Bool { result.scenario == "idle" }
-
     private static func latency(_ name: String, _ part: KeyPath<Percentiles, Double> & Sendable) -> Metric {
         Metric(
             key: name, title: "latency \(name)", unit: "ms", lessIsBetter: true, places: 2,
             how:
-                "HdrHistogram, three digits; from when the transaction was due where arrivals are open, so free of coordinated omission; from sending where they are closed (saturated, bulk, logins)"
+                "HdrHistogram, three digits, of what succeeded or was not answered at all (that with its age); from when the transaction was due where arrivals are open, so free of coordinated omission; from sending where they are closed (saturated, bulk, logins)"
         ) { $0.total.latency.map { $0[keyPath: part] / 1000 } }
     }
 

@@ -70,17 +70,25 @@ struct PoolerPlan {
     /// As (1, 18); PgBouncer refuses settings that it does not know.
     let version: (Int, Int)
 
+    /// Server connections of a user, in all processes together.
+    static let pool = 20
+    /// The same of all users, where there are several.
+    static let poolOfAll = 80
+
+    /// What process `number`, from 1, has of `all`: the first ones have one more where it cannot be divided.
+    private func share(_ all: Int, _ number: Int) -> Int { max(1, all / cores + (number <= all % cores ? 1 : 0)) }
+
     private var users: [String] { [Lab.user] + (1...max(1, tenants)).prefix(tenants).map(Target.tenantName) }
 
     var files: [(name: String, text: String)] {
         switch spec.kind {
-        case .sluice: [("users.txt", userList), ("\(spec.name).ini", ini(pool: 20, extra: ["workers = \(cores)"], number: nil))]
+        case .sluice: [("users.txt", userList), ("\(spec.name).ini", ini(pool: Self.pool, extra: ["workers = \(cores)"], number: nil))]
         case .pgbouncer:
             cores == 1
-                ? [("users.txt", userList), ("\(spec.name).ini", ini(pool: 20, extra: prepared, number: nil))]
+                ? [("users.txt", userList), ("\(spec.name).ini", ini(pool: Self.pool, extra: prepared, number: nil))]
                 : [("users.txt", userList)]
                     + (1...cores).map {
-                        ("\(spec.name)-\($0).ini", ini(pool: max(1, 20 / cores), extra: prepared + ["so_reuseport = 1"], number: $0))
+                        ("\(spec.name)-\($0).ini", ini(pool: share(Self.pool, $0), extra: prepared + ["so_reuseport = 1"], number: $0))
                     }
         case .pgpool:
             [
@@ -123,9 +131,10 @@ struct PoolerPlan {
             auth_file = \(folder)/users.txt
             pool_mode = transaction
             default_pool_size = \(pool)
-            max_db_connections = \(tenants > 0 ? 80 / (number == nil ? 1 : cores) : 0)
+            max_db_connections = \(tenants > 0 ? number.map { share(Self.poolOfAll, $0) } ?? Self.poolOfAll : 0)
             max_client_conn = 20000
             server_tls_sslmode = disable
+            server_login_retry = 1
             admin_users = \(Lab.user)
             logfile = \(folder)/\(spec.name)\(number.map { "-\($0)" } ?? "").log
             log_connections = 0
@@ -160,6 +169,7 @@ struct PoolerPlan {
         load_balance_mode = off
         sr_check_period = 0
         health_check_period = 0
+        \(tls ? "ssl = on\nssl_key = '\(folder)/server.key'\nssl_cert = '\(folder)/server.crt'" : "")
         \(spec.extra.joined(separator: "\n"))
 
         """

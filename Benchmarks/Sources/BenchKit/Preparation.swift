@@ -16,6 +16,11 @@ public enum Preparation {
         "ANALYZE sluicebench.branches, sluicebench.tellers, sluicebench.accounts",
     ]
 
+    /// SQL that makes the tables as they were, but for balances.
+    static let tidying = [
+        "TRUNCATE sluicebench.history", "VACUUM sluicebench.branches, sluicebench.tellers, sluicebench.accounts", "CHECKPOINT",
+    ]
+
     /// SQL for the users of `count` tenants, who may use what the scenarios use.
     public static func tenants(_ count: Int, password: String) -> [String] {
         let secret = password.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''")

@@ -20,7 +20,8 @@ struct Progress {
     mutating func show(
         phase: String, elapsed: Double, length: Double, connected: Int, backlog: Int, interval: IntervalCount, now: Int64
     ) {
-        let span = Double(now - last) / 1e9
+        guard isOn else { return }
+        let span = max(0.001, Double(now - last) / 1e9)
         last = now
         var line = "  \(phase) \(fixed(elapsed, 0))/\(fixed(length, 0)) s  \(grouped(connected)) clients"
         line += "  \(grouped(Int(Double(interval.succeeded) / span))) a second"
@@ -29,7 +30,8 @@ struct Progress {
         }
         if backlog > 0 { line += "  \(grouped(backlog)) waiting" }
         if interval.failed > 0 { line += "  \(grouped(interval.failed)) errors" }
-        Machine.say(isTerminal ? "\r\u{1b}[K\(line)" : "\(line)\n")
+        // A line that the terminal breaks in two could not be written over.
+        Machine.say(isTerminal ? "\r\u{1b}[K\(line.prefix(Machine.terminalWidth - 1))" : "\(line)\n")
         started = true
     }
 

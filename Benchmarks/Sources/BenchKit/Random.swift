@@ -5,9 +5,12 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
     public init(seed: UInt64) { state = seed }
 
     /// For one of many that share a seed: each its own sequence.
-    public init(seed: UInt64, stream: Int) {
+    public init(seed: UInt64, stream: Int) { state = Self.seed(seed, stream: stream) }
+
+    /// A seed for one of many that share one.
+    static func seed(_ seed: UInt64, stream: Int) -> UInt64 {
         var mixer = SeededRandom(seed: seed ^ UInt64(truncatingIfNeeded: stream) &* 0x9e37_79b9_7f4a_7c15)
-        state = mixer.next()
+        return mixer.next()
     }
 
     public mutating func next() -> UInt64 {

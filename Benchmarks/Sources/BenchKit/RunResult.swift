@@ -17,14 +17,20 @@ public struct RunResult: Codable, Sendable {
     /// All arrivals are due at times that do not depend on answers: latency is free of coordinated omission.
     public var isOpenLoop = true
     public var isOnlyClosed = false
+    /// All asked at once, so that memory before and after says something.
+    public var isBurst = false
+    /// Things were made to go wrong, so errors are no surprise.
+    public var hasFaults = false
     public var total = GroupResult("total", clients: 0, Measurements(), length: 0)
     /// One for each group, where there is more than one.
     public var groups: [GroupResult] = []
-    /// Clients that stay and were logged in when the load began.
+    /// Clients that stay and were logged in when the load began, and still when the window ended.
     public var connected = 0
     /// Answers that did not belong to who got them; cancels that hit somebody else.
     public var strangers = 0
     public var strangerWords: [String] = []
+    /// Rows that were compared with who had asked, warm-up and end included.
+    public var rowsChecked = 0
     public var seconds: [SecondCount] = []
     /// Most connections that the server had in this database at once, asked four times a second.
     public var peakServers: Int?
@@ -36,6 +42,8 @@ public struct RunResult: Codable, Sendable {
     /// p99 of what this program was late by itself, where that is more than a millisecond: it had too little CPU. `latency`
     /// contains it, `service` does not.
     public var generatorLate: Double?
+    /// CPU of this program in the window, in cores: near 1 it was at its own limit, and times say more of it than of the target.
+    public var generatorCPU: Double?
     public var notes: [String] = []
 
     public init(scenario: String, summary: String, target: String, seed: UInt64, length: Double, outcome: Outcome) {

@@ -30,6 +30,9 @@ public struct Scenario: Codable, Sendable, Equatable {
     /// Whether it needs the tables that `sluicebench prepare` makes.
     public var needsTables: Bool { groups.contains { $0.work.needsTables } }
 
+    /// All ask at once, and what counts is the memory that they need before and after.
+    public var isBurst: Bool { groups.contains { if case .once = $0.arrival { true } else { false } } }
+
     /// What is wrong with it, in words; nil when nothing is.
     public var problem: String? {
         if groups.isEmpty { return "groups: expected at least one group of clients" }
@@ -43,6 +46,14 @@ public struct Scenario: Codable, Sendable, Equatable {
             if let problem = fault.problem { return "faults: \(problem)" }
         }
         return nil
+    }
+
+    /// The same with a window of another length. What is to go wrong at some time in it, goes wrong at the same part of it.
+    public func lasting(_ length: Double) -> Scenario {
+        var changed = self
+        changed.seconds = length
+        changed.faults = faults.map { if case .restartServer(let at) = $0 { .restartServer(at: at * length / seconds) } else { $0 } }
+        return changed
     }
 }
 

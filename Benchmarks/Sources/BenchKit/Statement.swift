@@ -63,11 +63,13 @@ enum Step {
     case think(nanoseconds: Int64)
 }
 
-/// What must come back. The first column of each row is always the name of who asked.
+/// What must come back. The first column of each row is always the first parameter: who asked, and which question.
 enum Check {
-    /// A command without rows.
-    case done
+    /// A command without rows, that says it has done this.
+    case done(String)
     case rows(Int)
+    /// The same; and the fourth column counts the rows from 1.
+    case numberedRows(Int)
     /// One row that sums up a COPY of that many rows.
     case sink(Int)
 }
@@ -80,41 +82,43 @@ enum Bank {
 }
 
 extension Work {
-    /// The steps of one transaction of the asker whose mark is `tag`.
+    /// The steps of one transaction of the asker whose mark is `tag`. Each question has a mark of its own, so that the answer to the
+    /// one before it is told apart, too.
     func steps(tag: String, random: inout SeededRandom, mode: QueryMode) -> [Step] {
+        func mark(_ part: Int) -> String { Self.tag(tag, part: part) }
         switch self {
-        case .select: return [.ask(.select, [tag], .rows(1))]
+        case .select: return [.ask(.select, [mark(0)], .rows(1))]
         case .selects(let count):
-            if mode == .pipeline { return [.askTogether((0..<count).map { (.select, [Self.tag(tag, part: $0)]) })] }
-            return (0..<count).map { _ in .ask(.select, [tag], .rows(1)) }
+            if mode == .pipeline { return [.askTogether((0..<count).map { (.select, [mark($0)]) })] }
+            return (0..<count).map { .ask(.select, [mark($0)], .rows(1)) }
         case .tpcb(let think):
             let account = String(Int.random(in: 1...Bank.accounts, using: &random))
             let teller = String(Int.random(in: 1...Bank.tellers, using: &random))
             let branch = String(Int.random(in: 1...Bank.branches, using: &random))
             let delta = String(Int.random(in: -5000...5000, using: &random))
             var steps: [Step] = [
-                .ask(.begin, [], .done), .ask(.updateAccount, [tag, delta, account], .rows(1)),
-                .ask(.selectAccount, [tag, account], .rows(1)),
+                .ask(.begin, [], .done("BEGIN")), .ask(.updateAccount, [mark(0), delta, account], .rows(1)),
+                .ask(.selectAccount, [mark(1), account], .rows(1)),
             ]
             if think > 0 { steps.append(.think(nanoseconds: Int64(think * 1e9))) }
             return steps + [
-                .ask(.updateTeller, [tag, delta, teller], .rows(1)), .ask(.updateBranch, [tag, delta, branch], .rows(1)),
-                .ask(.insertHistory, [tag, teller, branch, account, delta], .rows(1)), .ask(.commit, [], .done),
+                .ask(.updateTeller, [mark(2), delta, teller], .rows(1)), .ask(.updateBranch, [mark(3), delta, branch], .rows(1)),
+                .ask(.insertHistory, [mark(4), teller, branch, account, delta], .rows(1)), .ask(.commit, [], .done("COMMIT")),
             ]
-        case .result(let rows): return [.ask(.result, [tag, String(rows)], .rows(rows))]
+        case .result(let rows): return [.ask(.result, [mark(0), String(rows)], .numberedRows(rows))]
         case .copyOut(let rows): return [.copyOut(rows: rows)]
         case .copyIn(let rows):
             return [
-                .ask(.begin, [], .done), .ask(.createSink, [], .done), .copyIn(rows: rows), .ask(.countSink, [tag], .sink(rows)),
-                .ask(.commit, [], .done),
+                .ask(.begin, [], .done("BEGIN")), .ask(.createSink, [], .done("CREATE TABLE")), .copyIn(rows: rows),
+                .ask(.countSink, [tag], .sink(rows)), .ask(.commit, [], .done("COMMIT")),
             ]
-        case .sleep(let seconds): return [.ask(.sleep, [tag, String(seconds)], .rows(1))]
+        case .sleep(let seconds): return [.ask(.sleep, [mark(0), String(seconds)], .rows(1))]
         case .mix(let parts):
             let part = parts[Int.random(in: 0..<parts.count, using: &random)]
             return part.steps(tag: tag, random: &random, mode: mode)
         }
     }
 
-    /// The mark of one statement of a pipeline.
+    /// The mark of one question of a transaction.
     static func tag(_ tag: String, part: Int) -> String { "\(tag).\(part)" }
 }

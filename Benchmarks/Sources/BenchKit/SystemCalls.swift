@@ -2,20 +2,35 @@ import LibpqLoop
 
 /// strace on some processes for a while, after the measured window: it slows down what it looks at.
 final class SystemCallTracer {
+    /// When it should have attached to all of them, by the clock of `Loop.now`.
+    let deadline: Int64
     private var child: Child?
-    private let file: String
+    private let count: Int
     private let folder: String
 
     init(_ pids: [Int32]) throws {
         folder = try Machine.temporaryFolder("sluicebench-strace")
-        file = folder + "/calls"
+        count = pids.count
+        deadline = Loop.now + 3_000_000_000 + Int64(pids.count) * 50_000_000
         do {
-            child = try Child(["strace", "-c", "-f", "-o", file] + pids.flatMap { ["-p", String($0)] }, output: folder + "/said")
+            child = try Child(
+                ["strace", "-c", "-f", "-o", folder + "/calls"] + pids.flatMap { ["-p", String($0)] }, output: folder + "/said")
         } catch {
             Machine.remove(folder)
             throw error
         }
     }
+
+    /// Whether it sees all processes: what was done before is not in its table, so must not be divided by.
+    var isAttached: Bool { Self.attached(in: Machine.read(folder + "/said") ?? "") >= count }
+
+    /// `strace: Process 123 attached`, or `attached with 3 threads`, once for each that was asked for.
+    static func attached(in said: String) -> Int {
+        said.split(separator: "\n").count { $0.hasPrefix("strace: Process ") && $0.split(separator: " ").dropFirst(3).first == "attached" }
+    }
+
+    /// What it says when it does not work.
+    var words: String { (Machine.read(folder + "/said") ?? "").split(separator: "\n").first.map(String.init) ?? "strace says nothing" }
 
     /// Ends it; the calls by name.
     @discardableResult
@@ -24,7 +39,7 @@ final class SystemCallTracer {
         self.child = nil
         child.stop(2)
         defer { Machine.remove(folder) }
-        return Machine.read(file).flatMap(SystemCallCount.init(summary:))
+        return Machine.read(folder + "/calls").flatMap(SystemCallCount.init(summary:))
     }
 
     deinit { stop() }

@@ -73,14 +73,29 @@ public enum TextReport {
         if let servers = result.peakServers { text += "  at most \(servers) connections of the server were in use\n" }
         text +=
             result.strangers == 0
-            ? "  every row that came back was checked against who had asked: all right\n"
+            ? "  \(checked(result.rowsChecked))\n"
             : "  WRONG ANSWERS: \(result.strangers)\n" + result.strangerWords.map { "    \($0)\n" }.joined()
         if let late = result.generatorLate {
             text +=
                 "  note: the load generator itself was late by \(milliseconds(late)) ms (p99), for want of CPU; latency contains that, service does not\n"
         }
+        if let limit = limit(result.generatorCPU) { text += "  note: \(limit)\n" }
         for note in result.notes { text += "  note: \(note)\n" }
         return text
+    }
+
+    /// That answers were right says nothing when there were none.
+    static func checked(_ rows: Int) -> String {
+        rows == 0
+            ? "no row came back that could be checked"
+            : "every row that came back was checked against who had asked: \(grouped(rows)) rows, all right"
+    }
+
+    /// What is to be said where this program was at its own limit; nil where it was not.
+    static func limit(_ cores: Double?) -> String? {
+        guard let cores, cores > 0.85 else { return nil }
+        return
+            "the load generator used \(fixed(cores * 100, 0)) % of a core, and has one: times and rates say as much of it as of the target"
     }
 
     private static func cells(_ times: Percentiles?) -> [String] {

@@ -55,8 +55,25 @@ public final class Answer {
         return String(cString: PQgetvalue(result, Int32(row), Int32(column)))
     }
 
-    /// Rows that a command changed.
-    public var affected: Int { Int(String(cString: PQcmdTuples(result))) ?? 0 }
+    /// A value that is a whole number from 0 up, read byte by byte; nil for anything else.
+    public func digits(row: Int, column: Int) -> Int? {
+        guard row < rowCount, column < columnCount, let value = PQgetvalue(result, Int32(row), Int32(column)) else { return nil }
+        return Self.digits(UnsafeRawBufferPointer(start: value, count: Int(PQgetlength(result, Int32(row), Int32(column)))))
+    }
+
+    /// The number that bytes spell; nil where they spell none, or one of more than 18 digits.
+    public static func digits(_ bytes: UnsafeRawBufferPointer) -> Int? {
+        guard (1...18).contains(bytes.count) else { return nil }
+        var number = 0
+        for byte in bytes {
+            guard byte >= 48, byte <= 57 else { return nil }
+            number = number * 10 + Int(byte - 48)
+        }
+        return number
+    }
+
+    /// What the command did, in the server's words: `COMMIT`, `INSERT 0 1`.
+    public var commandTag: String { String(cString: PQcmdStatus(result)) }
 
     var failure: Failure {
         Failure(

@@ -28,6 +28,8 @@ public final class Connection {
     private let readEvent = UnsafeMutablePointer<event>.allocate(capacity: 1)
     private let writeEvent = UnsafeMutablePointer<event>.allocate(capacity: 1)
     private var isUp = false
+    /// `readEvent` has been assigned for this connection.
+    private var hasWaited = false
     private var usesTLS = false
     private var isCopyingOut = false
     private var isCopyingIn = false
@@ -36,6 +38,9 @@ public final class Connection {
     private var lastWords: Failure?
     /// Counts connections that were ever made, so that code after a callback sees that it is another one now.
     private var generation = 0
+
+    /// Tells of a login that could not even begin. Made when there is one.
+    private var soon: Timer?
 
     /// `owner` must outlive the connection.
     public init(on loop: Loop, owner: any ConnectionOwner) {
@@ -61,7 +66,8 @@ public final class Connection {
         return status == PQTRANS_INTRANS || status == PQTRANS_INERROR
     }
 
-    /// Starts to connect; `connected` or `broken` follows, possibly before this returns.
+    /// Starts to connect; `connected` or `broken` follows, never before this returns: who connects again in `broken` does not pile up
+    /// calls.
     public func open(_ keywords: [(name: String, value: String)]) {
         close()
         generation += 1
@@ -69,9 +75,7 @@ public final class Connection {
         var names: [UnsafePointer<CChar>?] = keywords.map { UnsafePointer(strdup($0.name)) } + [nil]
         var values: [UnsafePointer<CChar>?] = keywords.map { UnsafePointer(strdup($0.value)) } + [nil]
         defer { for text in names + values { free(UnsafeMutableRawPointer(mutating: text)) } }
-        guard let started = PQconnectStartParams(&names, &values, 1) else {
-            return owner.broken(Failure(sqlState: Failure.cannotConnect, message: "out of memory"))
-        }
+        guard let started = PQconnectStartParams(&names, &values, 1) else { fatalError("libpq: out of memory") }
         connection = started
         // So that the text of a refused login holds its SQLSTATE, which libpq does not give otherwise.
         PQsetErrorVerbosity(started, PQERRORS_VERBOSE)
@@ -81,8 +85,12 @@ public final class Connection {
                 guard let context, let result else { return }
                 Unmanaged<Connection>.fromOpaque(context).takeUnretainedValue().notice(result)
             }, Unmanaged.passUnretained(self).toOpaque())
-        guard PQstatus(started) != CONNECTION_BAD else { return failLogin() }
-        wait(EV_WRITE)
+        if PQstatus(started) == CONNECTION_BAD {
+            if soon == nil { soon = Timer(on: loop) { [unowned self] in if connection != nil, !isUp { failLogin() } } }
+            soon?.start(after: 0)
+        } else {
+            wait(EV_WRITE)
+        }
     }
 
     private func notice(_ result: OpaquePointer) {
@@ -97,6 +105,7 @@ public final class Connection {
     /// Waits once. While it connects, libpq may close its socket and open another one under the same number, so nothing may stay
     /// in the loop from one step to the next.
     private func wait(_ direction: Int32) {
+        hasWaited = true
         event_assign(
             readEvent, loop.base, PQsocket(connection), Int16(direction),
             { _, _, context in Unmanaged<Connection>.fromOpaque(context!).takeUnretainedValue().pollLogin() },
@@ -158,7 +167,9 @@ public final class Connection {
     public func close() {
         guard let old = connection else { return }
         if isUp { event_del(writeEvent) }
-        event_del(readEvent)
+        if hasWaited { event_del(readEvent) }
+        soon?.cancel()
+        hasWaited = false
         connection = nil
         isUp = false
         isCopyingIn = false
@@ -174,7 +185,7 @@ public final class Connection {
         let descriptor = PQsocket(connection)
         if descriptor >= 0 {
             if isUp { event_del(writeEvent) }
-            event_del(readEvent)
+            if hasWaited { event_del(readEvent) }
             if reset {
                 var now = linger(l_onoff: 1, l_linger: 0)
                 setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
@@ -198,21 +209,21 @@ public final class Connection {
         event_del(writeEvent)
     }
 
-    /// Asks the server to cancel what it does for this connection. libpq 15 can only do that while it waits, so a thread does it;
-    /// what becomes of it shows in the statement.
-    public func cancel() {
-        guard let connection, let handle = PQgetCancel(connection) else { return }
+    /// Asks the server to cancel what it does for this connection; nil when it is not connected. libpq 15 can only do that while it
+    /// waits, so a thread does it; what becomes of it shows in the statement.
+    public func cancel() -> CancelRequest? {
+        guard let connection, let handle = PQgetCancel(connection) else { return nil }
+        let request = CancelRequest()
+        let errand = Unmanaged.passRetained(CancelErrand(handle, request))
         var thread = pthread_t()
         let status = pthread_create(
             &thread, nil,
             { context in
-                let handle = OpaquePointer(context)
-                var text = [CChar](repeating: 0, count: 256)
-                PQcancel(handle, &text, 256)
-                PQfreeCancel(handle)
+                Unmanaged<CancelErrand>.fromOpaque(context!).takeRetainedValue().run()
                 return nil
-            }, UnsafeMutableRawPointer(handle))
-        if status == 0 { pthread_detach(thread) } else { PQfreeCancel(handle) }
+            }, errand.toOpaque())
+        if status == 0 { pthread_detach(thread) } else { errand.takeRetainedValue().giveUp() }
+        return request
     }
 
     private func lose(_ failure: Failure) {

@@ -73,23 +73,29 @@ public enum Machine {
         return Int(UInt16(bigEndian: address.sin_port))
     }
 
-    /// Whether somebody listens on a TCP port of this machine. Looks without connecting.
-    public static func listens(_ port: Int) -> Bool {
+    /// How many sockets listen on a TCP port of this machine: one for each process with so_reuseport. Looks without connecting.
+    public static func listeners(_ port: Int) -> Int {
         let hexadecimal = String(port, radix: 16, uppercase: true)
         let wanted = ":" + String(repeating: "0", count: 4 - hexadecimal.count) + hexadecimal
-        for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
-            for line in (read(path) ?? "").split(separator: "\n").dropFirst() {
-                let words = line.split(separator: " ")
-                if words.count > 3, words[1].hasSuffix(wanted), words[3] == "0A" { return true }
-            }
+        return ["/proc/net/tcp", "/proc/net/tcp6"].reduce(0) { sum, path in
+            sum
+                + (read(path) ?? "").split(separator: "\n").dropFirst().count { line in
+                    let words = line.split(separator: " ")
+                    return words.count > 3 && words[1].hasSuffix(wanted) && words[3] == "0A"
+                }
         }
-        return false
     }
 
     public static var isRoot: Bool { geteuid() == 0 }
 
     public static var isTerminal: Bool { isatty(2) == 1 }
     public static var isTerminalOutput: Bool { isatty(1) == 1 }
+
+    /// Columns of the terminal behind stderr; 80 where it does not say.
+    public static var terminalWidth: Int {
+        var size = winsize()
+        return ioctl(2, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
+    }
 
     /// A new folder under TMPDIR.
     public static func temporaryFolder(_ prefix: String) throws(SystemFailure) -> String {
@@ -101,14 +107,17 @@ public enum Machine {
         return path
     }
 
-    /// Writes without a buffer, so that what is said is seen at once.
-    public static func say(_ text: String, to descriptor: Int32 = 2) {
+    /// Writes without a buffer, so that what is said is seen at once. False when not all of it could be written.
+    @discardableResult
+    public static func say(_ text: String, to descriptor: Int32 = 2) -> Bool {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
             let written = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if written <= 0 { return }
+            if written < 0, errno == EINTR { continue }
+            if written <= 0 { return false }
             bytes = bytes.dropFirst(written)
         }
+        return true
     }
 }
 
@@ -132,21 +141,33 @@ public struct ProcessMeter {
         return found
     }
 
-    /// Nanoseconds of CPU that each living process has used, all its threads together.
-    public func cpu() -> [pid_t: Int64] {
-        var result: [pid_t: Int64] = [:]
-        for pid in family {
+    /// Nanoseconds of CPU that the family has used so far, with all threads, and with those of its processes that have ended and were
+    /// waited for: the difference of two such figures is what was used in between. nil when one of the roots is gone.
+    public func cpu() -> Int64? {
+        let pids = family
+        guard roots.allSatisfy(pids.contains) else { return nil }
+        return pids.reduce(0) { sum, pid in
             var clock = clockid_t()
             var time = timespec()
-            guard clock_getcpuclockid(pid, &clock) == 0, clock_gettime(clock, &time) == 0 else { continue }
-            result[pid] = Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+            guard clock_getcpuclockid(pid, &clock) == 0, clock_gettime(clock, &time) == 0 else { return sum }
+            return sum + Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec) + Self.ofEndedChildren(pid)
         }
-        return result
     }
 
-    /// Nanoseconds used since `earlier`. What a process used that came and went in between is not seen.
-    public func cpu(since earlier: [pid_t: Int64]) -> Int64 {
-        cpu().reduce(0) { $0 + $1.value - (earlier[$1.key] ?? 0) }
+    /// Counted by the kernel in ticks of ten milliseconds.
+    private static func ofEndedChildren(_ pid: pid_t) -> Int64 {
+        // The name of the program, in parentheses, may hold anything; utime is the twelfth word behind it.
+        guard let text = Machine.read("/proc/\(pid)/stat"), let name = text.lastIndex(of: ")") else { return 0 }
+        let words = text[text.index(after: name)...].split(separator: " ")
+        guard words.count > 14, let user = Int64(words[13]), let system = Int64(words[14]) else { return 0 }
+        return (user + system) * 1_000_000_000 / Int64(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
+    /// Nanoseconds of CPU that this program has used.
+    public static var own: Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 
     /// Bytes of the processes' own memory: anonymous pages, a page that several share counted once. nil when none is alive.
@@ -185,8 +206,14 @@ extension Machine {
     public static func write(_ text: String, to path: String) -> Bool {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { return false }
-        say(text, to: descriptor)
-        return close(descriptor) == 0
+        let isWhole = say(text, to: descriptor)
+        return close(descriptor) == 0 && isWhole
+    }
+
+    /// Whether a file can be written: it is opened, and made where there was none, but nothing is changed in it.
+    public static func canWrite(_ path: String) -> Bool {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+        return descriptor >= 0 && close(descriptor) == 0
     }
 }
 
@@ -211,6 +238,15 @@ extension Machine {
             }
         }
         return [0]
+    }
+
+    /// Keeps this program, and what it starts, to some cores.
+    public static func pin(to cores: [Int]) {
+        var set = cpu_set_t()
+        withUnsafeMutableBytes(of: &set) { bytes in
+            for core in cores where core / 8 < bytes.count { bytes[core / 8] |= 1 << UInt8(core % 8) }
+        }
+        sched_setaffinity(0, MemoryLayout<cpu_set_t>.size, &set)
     }
 
     /// The processor's name, as the kernel tells it.

@@ -11,6 +11,9 @@ struct Compare: ParsableCommand {
             pooler is KIND, KIND=BINARY or NAME:KIND=BINARY, of the kinds sluice, pgbouncer, pgpool, relay (the cheapest proxy
             there can be) and direct (no pooler). Without --pooler: sluice, and what is installed of the others.
 
+            Ends with 1 when a pooler of the kind sluice gave a wrong answer. What the others did is in the report: to find that
+            out is what a comparison is for.
+
               sluicebench compare steady logins idle --html report.html
               sluicebench compare saturated --pooler new:sluice=./sluice --pooler old:sluice=./sluice.old --base old
             """)
@@ -41,6 +44,8 @@ struct Compare: ParsableCommand {
     var json: String?
     @Option(help: "Write the tables as Markdown to a file.")
     var markdown: String?
+    @Option(help: "Heading of the Markdown page.")
+    var title = "Benchmarks"
     @Flag(help: "No progress while it runs.")
     var quiet = false
     @OptionGroup var changes: Changes
@@ -51,6 +56,7 @@ struct Compare: ParsableCommand {
 
     func run() throws {
         try reporting {
+            try checkFiles([json, html, markdown])
             let session = try Session()
             let names =
                 self.names.isEmpty && files.isEmpty ? ["steady", "saturated", "transactions", "bulk", "logins", "idle"] : self.names
@@ -67,14 +73,23 @@ struct Compare: ParsableCommand {
             if let json { try save(try sluicebench.json(comparison), to: json) }
             if let html { try save(HTMLReport.page(comparison), to: html) }
             if let markdown {
-                let words = CommandLine.arguments.dropFirst().joined(separator: " ")
-                try save(ComparisonText.markdown(comparison, command: "sluicebench \(words)"), to: markdown)
+                let page = ComparisonText.markdown(
+                    comparison, command: (["sluicebench"] + CommandLine.arguments.dropFirst()).map(quoted).joined(separator: " "),
+                    title: title)
+                try save(page, to: markdown)
             }
             if !comparison.isComplete { throw ExitCode(130) }
-            if comparison.strangers > 0 { throw ExitCode(1) }
+            let ours = Set(specs.filter { $0.kind == .sluice }.map(\.name))
+            if comparison.strangers(of: ours) > 0 { throw ExitCode(1) }
             // Without one run that came to its end there is nothing to compare.
             if comparison.entries.allSatisfy({ $0.targets.allSatisfy { $0.runs.isEmpty } }) { throw ExitCode(3) }
         }
+    }
+
+    /// A word as a shell has to be given it.
+    private func quoted(_ word: String) -> String {
+        let isPlain = !word.isEmpty && word.allSatisfy { $0.isLetter || $0.isNumber || "-_./:=,@%+".contains($0) }
+        return isPlain ? word : "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
     }
 
     private func pickedPoolers() throws -> [PoolerSpec] {

@@ -20,7 +20,7 @@ struct Changes: ParsableArguments {
 
     func apply(to scenario: Scenario) throws -> Scenario {
         var changed = scenario
-        if let seconds { changed.seconds = seconds }
+        if let seconds { changed = changed.lasting(seconds) }
         if let warmup { changed.warmup = warmup }
         if let seed { changed.seed = seed }
         if let timeout { changed.timeout = timeout }
@@ -123,26 +123,64 @@ struct Run: ParsableCommand {
 
     func run() throws {
         try reporting {
+            try checkFiles([json])
             let session = try Session()
             let scenarios = try chosen(names, files, changes)
             let target = try Target(name: "target", url: target, pids: pids)
             var options = Engine.Options()
             options.adminURL = adminURL
-            if let restartCommand { options.restart = { _ = try Child(["/bin/sh", "-c", restartCommand], name: "restart") } }
             options.countSystemCalls = systemCalls
             options.progress = !quiet
             options.patience = patience
             var results: [RunResult] = []
-            for scenario in scenarios {
-                let engine = try Engine(scenario, target: target, options: options, loop: session.loop, interrupted: session.interrupted)
-                let result = try engine.run()
-                results.append(result)
-                Machine.say(TextReport.run(result), to: 1)
-                if result.outcome != .complete { break }
+            do {
+                for scenario in scenarios {
+                    let restarts = RestartCommand(restartCommand)
+                    options.restart = restarts.map { restarts in { try restarts.start() } }
+                    let engine = try Engine(
+                        scenario, target: target, options: options, loop: session.loop, interrupted: session.interrupted)
+                    var result = try engine.run()
+                    if let words = restarts?.problem() { result.notes.append(words) }
+                    results.append(result)
+                    Machine.say(TextReport.run(result), to: 1)
+                    if result.outcome != .complete { break }
+                }
+            } catch {
+                // What was measured before that is not lost.
+                if let json, !results.isEmpty { try save(try sluicebench.json(results), to: json) }
+                throw error
             }
             if let json { try save(try sluicebench.json(results), to: json) }
             try throwStatus(of: results)
         }
+    }
+}
+
+/// The command of --restart-command, and what becomes of it.
+private final class RestartCommand {
+    private let command: String
+    private var children: [Child] = []
+
+    /// nil without a command.
+    init?(_ command: String?) {
+        guard let command else { return nil }
+        self.command = command
+    }
+
+    func start() throws { children.append(try Child(["/bin/sh", "-c", command], name: "restart")) }
+
+    /// What went wrong with it, once the run is over; nil when nothing did. One that still runs is ended.
+    func problem() -> String? {
+        for child in children {
+            if !child.wait(atMost: 10) {
+                child.stop()
+                return "the command that restarts the server (\(command)) did not end, and was ended"
+            }
+            if let status = child.poll(), status != 0 {
+                return "the command that restarts the server (\(command)) ended with status \(status)"
+            }
+        }
+        return nil
     }
 }
 

@@ -5,6 +5,19 @@ import LibpqLoop
 
 @main
 struct Sluicebench: ParsableCommand {
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            // What ArgumentParser finds wrong with the call ends with our status for that, and not with the 64 of sysexits.h.
+            let status = exitCode(for: error)
+            let text = fullMessage(for: error)
+            if !text.isEmpty { Machine.say(text + "\n", to: status == .success ? 1 : 2) }
+            Glibc.exit(status == .validationFailure ? 2 : status.rawValue)
+        }
+    }
+
     static let configuration = CommandConfiguration(
         commandName: "sluicebench",
         abstract: "Puts load on PostgreSQL and its connection poolers, checks every answer, and measures.",
@@ -34,12 +47,6 @@ final class Session {
 
     /// Whether Ctrl-C was pressed; also outside the loop.
     func interrupted() -> Bool { isInterrupted }
-
-    /// The same while nothing runs the loop.
-    func pollInterrupted() -> Bool {
-        loop.poll()
-        return isInterrupted
-    }
 }
 
 /// Runs `body`, and turns what it throws into a message and an exit status.
@@ -50,6 +57,13 @@ func reporting(_ body: () throws -> Void) throws {
     } catch let failure as SystemFailure {
         Machine.say("sluicebench: \(failure)\n")
         throw ExitCode(3)
+    }
+}
+
+/// Whether the files that are asked for can be written: better said before than after a quarter of an hour of load.
+func checkFiles(_ paths: [String?]) throws {
+    for path in paths.compactMap({ $0 }) where !Machine.canWrite(path) {
+        throw BenchFailure.usage("cannot write \(path): \(String(cString: strerror(errno)))")
     }
 }
 

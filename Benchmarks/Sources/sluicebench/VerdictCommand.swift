@@ -23,6 +23,8 @@ struct VerdictCommand: ParsableCommand {
     var rate = 1000.0
     @Option(help: "Length of the measured window, in seconds.")
     var seconds = 30.0
+    @Option(help: "Load before the window, in seconds.")
+    var warmup = 3.0
     @Option(help: "Level: p95 of the latency, in milliseconds.")
     var p95 = 200.0
     @Option(help: "Level: errors, in percent.")
@@ -41,7 +43,7 @@ struct VerdictCommand: ParsableCommand {
     var quiet = false
 
     func validate() throws {
-        if !(p95 > 0), !(errors > 0) { throw ValidationError("--p95 and --errors: expected more than 0.") }
+        if !(p95 > 0 && errors > 0) { throw ValidationError("--p95 and --errors: expected more than 0.") }
         if !(0...100).contains(served) { throw ValidationError("--served: expected 0 to 100 percent.") }
         if servers < 1 { throw ValidationError("--servers: expected at least 1.") }
         if !(patience > 0) { throw ValidationError("--patience: expected more than 0 seconds.") }
@@ -49,8 +51,9 @@ struct VerdictCommand: ParsableCommand {
 
     func run() throws {
         try reporting {
+            try checkFiles([json])
             let session = try Session()
-            let scenario = Catalogue.verdict(clients: clients, rate: rate, seconds: seconds)
+            let scenario = Catalogue.verdict(clients: clients, rate: rate, seconds: seconds, warmup: warmup)
             if let problem = scenario.problem { throw BenchFailure.usage(problem) }
             var bounds = Verdict.Bounds()
             (bounds.p95, bounds.errors, bounds.seconds, bounds.clients, bounds.servers) = (p95, errors, served, clients, servers)
@@ -66,9 +69,9 @@ struct VerdictCommand: ParsableCommand {
             } else {
                 let own = try Lab(cores: try CoreBudget(pooler: 1), loop: session.loop, interrupted: session.interrupted)
                 lab = own
-                try Engine.checkFiles(clients: clients)
+                try Engine.checkFiles(clients: clients, poolers: true)
                 try own.startServer(tenants: 0)
-                place = try own.start(PoolerSpec(name: "sluice", kind: .sluice, binary: sluice), clients: clients, tenants: 0, tls: false)
+                place = try own.start(PoolerSpec(name: "sluice", kind: .sluice, binary: sluice), clients: clients, tenants: 0)
                 options.adminURL = own.adminURL
             }
             let result = try Engine(scenario, target: place, options: options, loop: session.loop, interrupted: session.interrupted).run()

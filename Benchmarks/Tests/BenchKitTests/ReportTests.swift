@@ -9,6 +9,9 @@ private func run(_ scenario: Scenario, _ target: String, microseconds: Int64, er
     measured.succeededInside = 1000
     for _ in 0..<errors { measured.fail("26000", "prepared statement \"<x>\" does not exist") }
     var result = RunResult(scenario: scenario.name, summary: scenario.summary, target: target, seed: 1, length: 2, outcome: .complete)
+    result.hasFaults = !scenario.faults.isEmpty
+    result.isBurst = scenario.isBurst
+    result.rowsChecked = 1000
     result.total = GroupResult("total", clients: 64, measured, length: 2)
     result.cpuPerTransaction = cpu
     return result
@@ -115,7 +118,8 @@ private func verdict(_ change: (inout RunResult) -> Void) -> Verdict {
         ("latency p95", { $0.total.latency!.p95 = 200_000 }), ("errors", { $0.total.failed = 2 }),
         ("seconds served", { $0.seconds[1].served = 10 }), ("clients", { $0.connected = 1999 }),
         ("server connections", { $0.peakServers = 21 }),
-        ("wrong answers", { $0.strangers = 1 }), ("the run", { $0.outcome = .died("gone") }), ("latency p95", { $0.total.latency = nil }),
+        ("wrong answers", { $0.strangers = 1 }), ("wrong answers", { $0.rowsChecked = 0 }), ("the run", { $0.outcome = .died("gone") }),
+        ("latency p95", { $0.total.latency = nil }),
     ]
     for (name, change) in changes {
         let missed = verdict(change)
@@ -136,4 +140,51 @@ private func verdict(_ change: (inout RunResult) -> Void) -> Verdict {
     #expect(comparison.base(of: comparison.entries[0]) == "other")
     comparison.base = "sluice"
     #expect(comparison.base(of: comparison.entries[0]) == "sluice")
+}
+
+/// CPU for each success, where one pooler fails half of what it is asked and another nothing, was printed as a ratio.
+@Test func whereThingsGoWrongOnPurposeThereAreNoRatios() {
+    let scenario = Catalogue.named("chaos")[0]
+    var comparison = sample()
+    comparison.entries = [
+        Comparison.Entry(
+            scenario: scenario,
+            targets: ["sluice", "other"].map {
+                Comparison.TargetEntry(name: $0, runs: [run(scenario, $0, microseconds: 10, errors: 500, cpu: 9)], skipped: nil)
+            })
+    ]
+    #expect(!comparison.isFaulty(comparison.entries[0].targets[0]))
+    #expect(comparison.ratio(.named("cpu"), comparison.entries[0].targets[0], in: comparison.entries[0]) == nil)
+    #expect(ComparisonText.rows(comparison, comparison.entries[0], mark: "x")[0][1].hasPrefix("errors"))
+    #expect(!ComparisonText.table(comparison).contains("x other"))
+}
+
+/// The first in a list was always the first to run, on tables that the others had not yet filled.
+@Test func nobodyIsAlwaysFirst() {
+    #expect(Comparer.order(of: 3, round: 1) == [0, 1, 2])
+    #expect(Comparer.order(of: 3, round: 2) == [2, 1, 0])
+    #expect(Comparer.order(of: 3, round: 3) == [1, 2, 0])
+    for count in 1...6 {
+        for round in 1...12 { #expect(Comparer.order(of: count, round: round).sorted() == Array(0..<count)) }
+        // A load that changes evenly from run to run does not favour anybody in two rounds.
+        let places = (0..<count).map { one in (1...2).reduce(0) { $0 + Comparer.order(of: count, round: $1).firstIndex(of: one)! } }
+        #expect(Set(places).count == 1)
+    }
+}
+
+@Test func answersThatNobodySawAreNotCalledRight() {
+    var comparison = sample()
+    #expect(ComparisonText.table(comparison).contains("rows, all right"))
+    for index in comparison.entries[0].targets.indices {
+        for run in comparison.entries[0].targets[index].runs.indices { comparison.entries[0].targets[index].runs[run].rowsChecked = 0 }
+    }
+    #expect(!ComparisonText.table(comparison).contains("all right"))
+}
+
+@Test func aGeneratorAtItsLimitIsSaid() {
+    var comparison = sample()
+    comparison.entries[0].targets[0].runs[0].generatorCPU = 0.97
+    #expect(ComparisonText.table(comparison).contains("sluice: the load generator used 97 % of a core"))
+    comparison.entries[0].targets[0].runs[0].generatorCPU = 0.5
+    #expect(!ComparisonText.table(comparison).contains("of a core"))
 }

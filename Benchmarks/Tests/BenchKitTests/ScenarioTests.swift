@@ -57,6 +57,27 @@ import Testing
     #expect(SystemCallCount(summary: "strace: attach: ptrace(PTRACE_SEIZE, 1): Operation not permitted") == nil)
 }
 
+/// Transactions were counted from the moment strace was started, calls from when it had attached: too few calls for each.
+@Test func straceIsWaitedForUntilItSeesEverybody() {
+    let said = """
+        strace: Process 11 attached with 3 threads
+        strace: Process 12 attached
+        strace: attach: ptrace(PTRACE_SEIZE, 13): Operation not permitted
+        """
+    #expect(SystemCallTracer.attached(in: said) == 2)
+    #expect(SystemCallTracer.attached(in: "") == 0)
+}
+
+@Test func withEnoughCoresNobodySharesThePoolers() throws {
+    #expect(throws: BenchFailure.self) { try CoreBudget(pooler: 3, of: [0, 1]) }
+    let few = try CoreBudget(pooler: 1, of: [0, 1])
+    #expect(few.pooler == [1] && few.rest == nil)
+    #expect(few.words.contains("server and load generator on all cores, so also on the pooler's"))
+    let enough = try CoreBudget(pooler: 2, of: [0, 1, 4, 5])
+    #expect(enough.pooler == [4, 5] && enough.rest == [0, 1])
+    #expect(enough.words.contains("on cores 0,1"))
+}
+
 @Test func versionsAreReadFromWhatProgramsPrint() {
     #expect(Lab.version(in: "PgBouncer 1.18.0") == (1, 18))
     #expect(Lab.version(in: "pgpool-II version 4.3.5 (tamahomeboshi)") == (4, 3))
@@ -86,6 +107,9 @@ import Testing
         sluice.files.contains {
             $0.text == "\"app\" \"SCRAM-SHA-256$x\"\n\"sluicebench_1\" \"sluicebench-pw\"\n\"sluicebench_2\" \"sluicebench-pw\"\n"
         })
+    // Twenty are not divided by three: together they still are twenty.
+    let pools = plan(.pgbouncer, cores: 3).files.flatMap { $0.text.split(separator: "\n") }.filter { $0.hasPrefix("default_pool_size") }
+    #expect(pools == ["default_pool_size = 7", "default_pool_size = 7", "default_pool_size = 6"])
     // PgBouncer before 1.21 does not know the setting, and would not start.
     #expect(!plan(.pgbouncer, cores: 1).files.contains { $0.text.contains("max_prepared_statements") })
     #expect(plan(.pgbouncer, cores: 1, version: (1, 25)).files.contains { $0.text.contains("max_prepared_statements = 200") })

@@ -68,3 +68,48 @@ private func times(_ arrival: Arrival, clients: Int = 10, seed: UInt64 = 7, stre
     #expect(Statement.sleep.inline(["me", "0.5"]) == "SELECT 'me'::text, extract(epoch FROM now()) FROM pg_sleep('0.5'::float8)")
     #expect(Statement.commit.inline([]) == "COMMIT")
 }
+
+/// Three statements of a transaction had one mark: the answer to the first, given again for the second, was not found out.
+@Test(arguments: [Work.selects(3), .tpcb(think: 0)]) func eachQuestionOfATransactionHasAMarkOfItsOwn(_ work: Work) {
+    var random = SeededRandom(seed: 1)
+    let marks = work.steps(tag: "t", random: &random, mode: .simple).compactMap { step -> String? in
+        if case .ask(_, let parameters, .rows) = step { parameters[0] } else { nil }
+    }
+    #expect(marks.count >= 3)
+    #expect(Set(marks).count == marks.count)
+}
+
+/// Which client was free decided what an arrival asked: a slower pooler got another mix of short and long work for the same seed.
+/// Now it hangs on the arrival's number alone.
+@Test func anArrivalAsksTheSameWhicheverClientTakesIt() {
+    let spec = ClientGroup(
+        name: "g", clients: 3, arrival: .open(rate: 100, spacing: .poisson), work: .mix([.select, .copyIn(rows: 5), .tpcb(think: 0)]))
+    func asked(_ numbers: [Int], seed: UInt64) -> [String] {
+        let group = GroupRun(spec, index: 1, seed: seed)
+        return numbers.map { number in
+            var random = group.random(ofArrival: number)
+            return "\(spec.work.steps(tag: "t", random: &random, mode: .simple))"
+        }
+    }
+    #expect(asked([0, 1, 2, 3, 4, 5], seed: 5) == asked([5, 4, 3, 2, 1, 0], seed: 5).reversed())
+    #expect(asked(Array(0..<20), seed: 5) != asked(Array(0..<20), seed: 6))
+    #expect(Set(asked(Array(0..<50), seed: 5)).count > 10)
+}
+
+/// Numbers go up by one for each, so the random numbers of two arrivals are never the same.
+@Test func arrivalsOfAGroupAreNumbered() {
+    let group = GroupRun(ClientGroup(name: "g", clients: 2, arrival: .once(at: 1), work: .select), index: 0, seed: 1)
+    #expect(group.next?.number == 0)
+    group.advance()
+    #expect(group.next?.number == 1)
+    #expect(group.next?.time == 1_000_000_000)
+    group.advance()
+    #expect(group.next == nil)
+}
+
+/// `chaos --seconds 3` never restarted the server, whose time was the seventh second, and said nothing.
+@Test func aShorterScenarioStillRestartsTheServer() {
+    let chaos = Catalogue.named("chaos")[0].lasting(3)
+    #expect(chaos.seconds == 3)
+    #expect(chaos.faults.contains { if case .restartServer(let at) = $0 { at > 1 && at < 2 } else { false } })
+}

@@ -95,3 +95,30 @@ private func stall(open: Bool) -> Measurements {
     ]
     #expect(abs(result.servedSeconds - 2.0 / 3) < 1e-9)
 }
+
+/// A target that answered nothing within the time limit had a fine latency: what had timed out stood in the errors only.
+@Test func aTimeOutIsInTheLatencyWithItsAge() throws {
+    var measured = Measurements()
+    for _ in 0..<98 { measured.succeed(due: 0, sent: 0, done: 1_000_000, wait: nil) }
+    for _ in 0..<2 {
+        measured.fail("time-out", "no answer in 2 s")
+        measured.age(due: 0, now: 2_000_000_000)
+    }
+    let latency = try #require(Percentiles(measured.latency))
+    #expect(latency.count == 100)
+    #expect(latency.p99 > 1_990_000)
+}
+
+/// Of few values: each percentile is one of them (nearest rank), the last the greatest.
+@Test func percentilesOfFewValuesAreValues() throws {
+    for count in [1, 2, 3, 10, 31, 100, 1000] {
+        var measured = Measurements()
+        for value in 1...count { measured.succeed(due: 0, sent: 0, done: Int64(value) * 1000, wait: nil) }
+        let found = try #require(Percentiles(measured.latency))
+        for (percent, value) in [(50.0, found.p50), (95, found.p95), (99, found.p99), (99.9, found.p999)] {
+            #expect(value == (percent * Double(count) / 100 - 1e-9).rounded(.up), "p\(percent) of \(count)")
+        }
+        #expect(found.max == Double(count))
+        #expect(found.curve.first == [0, 1] && found.curve.last == [100, Double(count)])
+    }
+}
