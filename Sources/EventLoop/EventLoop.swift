@@ -11,10 +11,13 @@ import Synchronization
 ///
 /// Threading: `enqueue(_:)`, `post(_:)` and `stop()` may be called from any thread; everything else belongs to the thread in `run`.
 public final class EventLoop: SerialExecutor, @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): `base`, `ready`, `tickDue` and `ownerHasWork` are touched by the loop's thread only, after
+    // SAFETY (@unchecked Sendable): `base`, the list of events, `tickDue` and `ownerHasWork` are touched by the loop's thread only, after
     // `init` handed the object over; `inbox` is behind a mutex and `isStopping` is atomic.
     let base: OpaquePointer
-    var ready: [ReadyEvent] = []
+    /// What libevent has told in this turn; the first `eventCount` are there.
+    private var events: UnsafeMutablePointer<ReadyEvent>
+    private var eventCount = 0
+    private var eventCapacity = 256
     private var tickDue = false
     private var ownerHasWork = false
     private var ticker: UnsafeMutablePointer<event>
@@ -29,6 +32,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     public init(tick: Int64) throws(SystemError) {
         guard let base = event_base_new() else { throw SystemError(call: "event_base_new", number: errno) }
         self.base = base
+        events = .allocate(capacity: eventCapacity)
         wakeDescriptor = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
         guard wakeDescriptor >= 0 else { throw SystemError(call: "eventfd", number: errno) }
         // Not a timeout of libevent's: with one, the kernel arms and disarms a timer and libevent reads the clock at every wait.
@@ -52,7 +56,6 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
                 Unmanaged<EventLoop>.fromOpaque(context!).takeUnretainedValue().tickDue = true
             }, this)
         event_add(ticker, nil)
-        ready.reserveCapacity(256)
     }
 
     deinit {
@@ -60,6 +63,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         event_del(ticker)
         wakeEvent.deallocate()
         ticker.deallocate()
+        events.deallocate()
         close(wakeDescriptor)
         close(tickDescriptor)
         event_base_free(base)
@@ -77,21 +81,37 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
 
     /// Runs turns until `stop()`: waits for events, hands them to `turn` (with true when a tick is due), then runs the jobs that
     /// were enqueued for actors on this loop.
-    public func run(_ turn: (_ events: [ReadyEvent], _ tick: Bool) -> Void) {
+    public func run(_ turn: (_ events: Span<ReadyEvent>, _ tick: Bool) -> Void) {
         bindToThread()
         var jobs: [UnownedJob] = []
         while !isStopping.load(ordering: .acquiring) {
             event_base_loop(base, Int32(ownerHasWork ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE))
-            if !ready.isEmpty || tickDue || ownerHasWork {
+            if eventCount > 0 || tickDue || ownerHasWork {
                 ownerHasWork = false
                 let tick = tickDue
                 tickDue = false
-                turn(ready, tick)
-                ready.removeAll(keepingCapacity: true)
+                turn(Span(_unsafeStart: events, count: eventCount), tick)
+                eventCount = 0
             }
             runJobs(&jobs)
         }
         runJobs(&jobs)
+    }
+
+    /// From a callback of libevent: the owner hears of it in this turn.
+    @inline(__always)
+    func note(_ what: Int16, of token: UInt32) {
+        if eventCount == eventCapacity { growEvents() }
+        (events + eventCount).initialize(to: ReadyEvent(token: token, readiness: Readiness(libevent: what)))
+        eventCount &+= 1
+    }
+
+    private func growEvents() {
+        let larger = UnsafeMutablePointer<ReadyEvent>.allocate(capacity: eventCapacity * 2)
+        larger.moveInitialize(from: events, count: eventCount)
+        events.deallocate()
+        events = larger
+        eventCapacity *= 2
     }
 
     private func runJobs(_ jobs: inout [UnownedJob]) {

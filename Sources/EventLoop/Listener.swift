@@ -16,9 +16,7 @@ public struct Listener: ~Copyable {
             event, loop.base, descriptor, Int16(EV_READ | EV_PERSIST),
             { _, what, context in
                 let record = context!.assumingMemoryBound(to: SocketRecord.self).pointee
-                record.loop._withUnsafeGuaranteedRef {
-                    $0.ready.append(ReadyEvent(token: record.token, readiness: Readiness(libevent: what)))
-                }
+                record.loop._withUnsafeGuaranteedRef { $0.note(what, of: record.token) }
             }, record)
         event_add(event, nil)
     }

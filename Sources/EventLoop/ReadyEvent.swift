@@ -6,19 +6,14 @@ public struct Readiness: OptionSet, Sendable {
     public let rawValue: UInt8
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
-    public static let readable = Readiness(rawValue: 1)
-    public static let writable = Readiness(rawValue: 2)
+    // libevent's own bits, so that nothing is translated for each event.
+    public static let readable = Readiness(rawValue: UInt8(EV_READ))
+    public static let writable = Readiness(rawValue: UInt8(EV_WRITE))
     /// The other side has closed its sending half: read until the end of the stream, a short read is not the end.
-    public static let closed = Readiness(rawValue: 4)
+    public static let closed = Readiness(rawValue: UInt8(EV_CLOSED))
 
     @inline(__always)
-    init(libevent what: Int16) {
-        var bits: UInt8 = 0
-        if what & Int16(EV_READ) != 0 { bits |= 1 }
-        if what & Int16(EV_WRITE) != 0 { bits |= 2 }
-        if what & Int16(EV_CLOSED) != 0 { bits |= 4 }
-        rawValue = bits
-    }
+    init(libevent what: Int16) { rawValue = UInt8(truncatingIfNeeded: what) }
 }
 
 /// A socket, named by the token its owner chose, and what may be done with it.

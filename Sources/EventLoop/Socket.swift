@@ -42,9 +42,7 @@ public struct Socket: ~Copyable {
             { _, what, context in
                 let record = context!.assumingMemoryBound(to: SocketRecord.self)
                 let token = record.pointee.token
-                record.pointee.loop._withUnsafeGuaranteedRef {
-                    $0.ready.append(ReadyEvent(token: token, readiness: Readiness(libevent: what)))
-                }
+                record.pointee.loop._withUnsafeGuaranteedRef { $0.note(what, of: token) }
             }, record)
         event_add(Self.event(record), nil)
     }

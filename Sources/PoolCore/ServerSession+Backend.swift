@@ -76,6 +76,8 @@ extension ServerSession {
             guard head.request == .describe else { return false }
         case Backend.bindComplete:
             guard head.request == .bind else { return false }
+        case Backend.parseComplete:
+            guard head.request == .parse else { return false }
         case Backend.commandComplete:
             guard frame.length >= 9, bytes.count - offset >= 9, !Self.isUnusualTag(bytes, at: offset) else { return false }
             if head.request == .query { return true }

@@ -42,35 +42,114 @@ extension ServerSession {
     public static let absentName = Array("SLUICE_0".utf8)
 
     /// Judges a whole message of the linked client (of Bind, at least its names) and enters it in the ledger.
+    ///
+    /// The three steps are public, too: the shell spares itself the action where there is nothing to decide.
     @inline(__always)
     public mutating func translate(
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
+    ) -> FrontendAction {
+        if passes(frame, bytes, at: offset, client: &client, rules: rules) { return .forward }
+        if frame.type == Frontend.bind, let bind = passesBind(frame, bytes, at: offset, client: &client, rules: rules) {
+            return .bind(serverName: bind.statement.serverName, portal: bind.portal, rest: bind.rest, .none)
+        }
+        return judge(frame, bytes, at: offset, client: &client, rules: rules, table: table)
+    }
+
+    /// Judges the messages that most bursts consist of, if nothing is unusual about them: whole, sent as they are, answered as always.
+    /// True: forwarded, and entered in the ledger. False: nothing was done, ask `judge`.
+    @inline(__always)
+    public mutating func passes(
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
+    ) -> Bool {
+        guard !ledger.isSkipping else { return false }
+        switch frame.type {
+        case Frontend.query:
+            guard !rules.refusesSimpleQuery else { return false }
+            if rules.mapsStatements {
+                // Behind an extended message that fails it is skipped, and then it does not drop the unnamed statement.
+                guard !ledger.mayBeSkipped, !DeallocateStatement.mayStart(bytes, frame.body(at: offset)) else { return false }
+                client.statements.unnamed = nil
+            }
+            if statements.unnamed != nil { statements.unnamed = nil }
+            ledger.owe(.query, .forward)
+        case Frontend.execute:
+            guard client.deallocating == nil else { return false }
+            ledger.owe(.execute, .forward)
+        case Frontend.sync:
+            guard !isAssuming else { return false }
+            ledger.owe(.sync, .forward)
+        case Frontend.bind:
+            // Of the unnamed statement to the unnamed portal: two empty names, and at least three counts.
+            guard rules.mapsStatements, fences == 0, frame.length >= 13, bytes.count - offset >= 7, bytes[offset + 5] == 0,
+                bytes[offset + 6] == 0, let statement = client.statements.unnamed, !statement.isRetired, statements.unnamed === statement
+            else { return false }
+            ledger.owe(.bind, .forward, note: statement.id)
+        case Frontend.describe:
+            // Of the unnamed portal.
+            guard frame.length == 7, bytes.count - offset >= 7, bytes[offset + 5] == Target.portal.rawValue, bytes[offset + 6] == 0
+            else { return false }
+            ledger.owe(.describe, .forward)
+        default:
+            return false
+        }
+        return true
+    }
+
+    /// A Bind of a named statement that the server holds: where its parts lie, and what to send in place of the name. Entered in the
+    /// ledger. Nil: nothing was done, ask `judge`.
+    @inline(__always)
+    public mutating func passesBind(
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
+    ) -> (portal: Range<Int>, statement: Statement, rest: Int)? {
+        guard rules.mapsStatements, fences == 0, !ledger.isSkipping,
+            case .names(let portal, let name, let rest) = BindMessage.read(bytes, body: frame.body(at: offset)), !name.isEmpty,
+            let statement = client.statements[bytes.extracting(name)], !statement.isRetired, statements.use(statement)
+        else { return nil }
+        ledger.owe(.bind, .forward, note: statement.id)
+        return (portal, statement, rest)
+    }
+
+    /// Judges what `passes` does not.
+    public mutating func judge(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
     ) -> FrontendAction {
         if ledger.isSkipping { return translateWhileSkipping(frame.type) }
         switch frame.type {
         case Frontend.query:
             if rules.refusesSimpleQuery { return .refuse(.simpleQueryDisallowed) }
-            if rules.mapsStatements {
-                if DeallocateStatement.mayStart(bytes, frame.body(at: offset)),
-                    let action = translateDeallocate(frame, bytes, at: offset, client: &client, rules: rules)
-                {
-                    return action
-                }
-                if ledger.mayBeSkipped { return queryInBatch(client: &client) }
-                client.statements.unnamed = nil
+            if DeallocateStatement.mayStart(bytes, frame.body(at: offset)),
+                let action = translateDeallocate(frame, bytes, at: offset, client: &client, rules: rules)
+            {
+                return action
             }
-            if statements.unnamed != nil { statements.unnamed = nil }
-            ledger.owe(.query, .forward)
+            // DEALLOCATE that the server has to see, or a query in a batch.
+            ledger.owe(.query, .forward, note: ledger.mayBeSkipped ? note(replacingUnnamed(of: client)) : 0)
+            client.statements.unnamed = nil
+            statements.unnamed = nil
             return .forward
         case Frontend.bind:
             return rules.mapsStatements ? translateBind(frame, bytes, at: offset, client: &client, rules: rules) : plain(.bind)
         case Frontend.execute:
-            if client.deallocating != nil { return executeDeallocate(&client) }
-            return plain(.execute)
+            return executeDeallocate(&client)
         case Frontend.sync:
             return sync()
+        case Frontend.parse:
+            return rules.mapsStatements
+                ? translateParse(frame, bytes, at: offset, client: &client, rules: rules, table: table) : plain(.parse)
+        case Frontend.describe:
+            return rules.mapsStatements ? translateDescribe(frame, bytes, at: offset, client: &client, rules: rules) : plain(.describe)
+        case Frontend.close:
+            return rules.mapsStatements ? translateClose(frame, bytes, at: offset, client: &client) : plain(.close)
+        case Frontend.flush, Frontend.copyData:
+            return .forward
+        case Frontend.copyDone, Frontend.copyFail:
+            return plain(.copyEnd)
+        case Frontend.functionCall:
+            return plain(.functionCall)
+        case Frontend.terminate:
+            return .terminate
         default:
-            return translateOther(frame, bytes, at: offset, client: &client, rules: rules, table: table)
+            return .refuse(.unknownMessage)
         }
     }
 
@@ -79,15 +158,6 @@ extension ServerSession {
         .replaceUnnamed(previous: client.statements.unnamed, version: client.statements.unnamedVersion &+ 1)
     }
 
-    /// Behind an extended message that fails it is skipped, and then it does not drop the unnamed statement.
-    private mutating func queryInBatch(client: inout ClientSession) -> FrontendAction {
-        ledger.owe(.query, .forward, note: note(replacingUnnamed(of: client)))
-        client.statements.unnamed = nil
-        statements.unnamed = nil
-        return .forward
-    }
-
-    @inline(__always)
     private mutating func sync() -> FrontendAction {
         var fence: UInt64 = 0
         if isAssuming {
@@ -109,30 +179,6 @@ extension ServerSession {
         case Frontend.sync: return sync()
         case Frontend.terminate: return .terminate
         default: return .drop
-        }
-    }
-
-    private mutating func translateOther(
-        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
-    ) -> FrontendAction {
-        switch frame.type {
-        case Frontend.parse:
-            return rules.mapsStatements
-                ? translateParse(frame, bytes, at: offset, client: &client, rules: rules, table: table) : plain(.parse)
-        case Frontend.describe:
-            return rules.mapsStatements ? translateDescribe(frame, bytes, at: offset, client: &client, rules: rules) : plain(.describe)
-        case Frontend.close:
-            return rules.mapsStatements ? translateClose(frame, bytes, at: offset, client: &client) : plain(.close)
-        case Frontend.flush, Frontend.copyData:
-            return .forward
-        case Frontend.copyDone, Frontend.copyFail:
-            return plain(.copyEnd)
-        case Frontend.functionCall:
-            return plain(.functionCall)
-        case Frontend.terminate:
-            return .terminate
-        default:
-            return .refuse(.unknownMessage)
         }
     }
 
@@ -191,7 +237,6 @@ extension ServerSession {
         return .parse(statement, Preparation(parse: nil, close: evicted))
     }
 
-    @inline(__always)
     private mutating func translateBind(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
     ) -> FrontendAction {
@@ -214,10 +259,6 @@ extension ServerSession {
         guard let statement = client.statements[bytes.extracting(name)], !statement.isRetired else {
             let label = String(decoding: bytes, in: name)
             return bindAbsent(client.statements[bytes.extracting(name)], name: label, portal: portal, rest: rest)
-        }
-        if statements.use(statement) {
-            ledger.owe(.bind, .forward, note: statement.id)
-            return .bind(serverName: statement.serverName, portal: portal, rest: rest, .none)
         }
         let preparation = prepare(statement, rules)
         ledger.owe(.bind, .forward, note: statement.id)

@@ -188,7 +188,6 @@ extension WorkerCore {
         var at = start
         /// Bytes from here to `at` leave as they are.
         var run = start
-        let table = server.shard.statements
         messages: while at < bytes.count {
             if client.passThrough > 0 {
                 let take = min(client.passThrough, bytes.count - at)
@@ -214,9 +213,23 @@ extension WorkerCore {
             if available < frame.length {
                 guard isComplete(frame, available) || frame.type == Frontend.copyData else { break }
             }
+            if available >= frame.length, server.session.passes(frame, bytes, at: at, client: &client.session, rules: server.rules) {
+                at += frame.length
+                continue
+            }
             let take = min(frame.length, available)
-            let action = server.session.translate(
-                frame, bytes, at: at, client: &client.session, rules: server.rules, table: table)
+            if frame.type == Frontend.bind,
+                let bind = server.session.passesBind(frame, bytes, at: at, client: &client.session, rules: server.rules)
+            {
+                keep(bytes, run..<at)
+                writeBind(bytes, bind.portal, bind.statement.serverName, restLength: frame.length - (bind.rest - at))
+                run = bind.rest
+                server.shard.counters.totals.binds &+= 1
+                sent(take, of: frame, &at, client, drops: false)
+                continue
+            }
+            let action = server.session.judge(
+                frame, bytes, at: at, client: &client.session, rules: server.rules, table: server.shard.statements)
             switch action {
             case .forward:
                 break
@@ -238,12 +251,7 @@ extension WorkerCore {
             case .bind(let serverName, let portal, let rest, let preparation):
                 keep(bytes, run..<at)
                 write(preparation, server)
-                toServer.append(Frontend.bind)
-                toServer.append(UInt32(4 + portal.count + 1 + serverName.count + 1 + (frame.length - (rest - at))))
-                toServer.append(bytes.extracting(portal))
-                toServer.append(0 as UInt8)
-                toServer.append(serverName)
-                toServer.append(0 as UInt8)
+                writeBind(bytes, portal, serverName, restLength: frame.length - (rest - at))
                 run = rest
             case .describe(let serverName, let preparation):
                 keep(bytes, run..<at)
@@ -278,12 +286,9 @@ extension WorkerCore {
                 return bytes.count
             }
             count(frame.type, action, server)
-            at += take
-            if take < frame.length {
-                client.passThrough = frame.length - take
-                if case .drop = action { client.dropsPassThrough = true } else { client.dropsPassThrough = false }
-                slowMessages.insert(client.slot)
-            }
+            var drops = false
+            if case .drop = action { drops = true }
+            sent(take, of: frame, &at, client, drops: drops)
             if client.barrier != .none { break }
         }
         client.requestTime = now
@@ -297,6 +302,26 @@ extension WorkerCore {
     @inline(__always)
     private func keep(_ bytes: Span<UInt8>, _ range: Range<Int>) {
         if !range.isEmpty { toServer.append(bytes.extracting(range)) }
+    }
+
+    /// Goes on behind a message of which `taken` bytes were here; the rest is passed on, or dropped, as it comes.
+    @inline(__always)
+    private func sent(_ taken: Int, of frame: Frame, _ at: inout Int, _ client: ClientConnection, drops: Bool) {
+        at += taken
+        guard taken < frame.length else { return }
+        client.passThrough = frame.length - taken
+        client.dropsPassThrough = drops
+        slowMessages.insert(client.slot)
+    }
+
+    /// A Bind up to and with its statement's name; what is behind that leaves as it is.
+    private func writeBind(_ bytes: Span<UInt8>, _ portal: Range<Int>, _ serverName: [UInt8], restLength: Int) {
+        toServer.append(Frontend.bind)
+        toServer.append(UInt32(4 + portal.count + 1 + serverName.count + 1 + restLength))
+        toServer.append(bytes.extracting(portal))
+        toServer.append(0 as UInt8)
+        toServer.append(serverName)
+        toServer.append(0 as UInt8)
     }
 
     private func write(_ preparation: Preparation, _ server: ServerConnection) {

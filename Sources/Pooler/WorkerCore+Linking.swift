@@ -222,9 +222,9 @@ extension WorkerCore {
             fail(client, .transactionInStatementMode)
             return
         }
-        let isOpened = openBarrier(server)
+        let isOpened = openBarrier(client, server)
         if mode != .session, server.isClean {
-            release(server)
+            release(client, server)
             return
         }
         if server.session.ledger.isUncertain, let marker = server.session.ordersToBecomeCertain() {
@@ -249,8 +249,8 @@ extension WorkerCore {
     }
 
     /// Lets the client's next message go, if what it waited for has come. False: there was no barrier, or it stays.
-    private func openBarrier(_ server: ServerConnection) -> Bool {
-        guard let client = server.client else { return false }
+    @inline(__always)
+    private func openBarrier(_ client: ClientConnection, _ server: ServerConnection) -> Bool {
         switch client.barrier {
         case .none: return false
         case .untilSettled: guard server.session.ledger.isEmpty else { return false }
@@ -261,8 +261,7 @@ extension WorkerCore {
     }
 
     /// Parts a client and its server between two transactions.
-    private func release(_ server: ServerConnection) {
-        guard let client = server.client else { return }
+    private func release(_ client: ClientConnection, _ server: ServerConnection) {
         part(client, server)
         if settings.serverResetQueryAlways, !settings.serverResetQuery.isEmpty {
             reset(server)
@@ -298,7 +297,6 @@ extension WorkerCore {
         isPlacing = true
         defer { isPlacing = false }
         place(server)
-        if freed.isEmpty { return }
         while let next = freed.popLast() {
             if next.isOpen { place(next) }
         }

@@ -130,12 +130,13 @@ final class WorkerCore {
 
     // MARK: A turn
 
-    func turn(_ events: [ReadyEvent], tick: Bool) {
+    func turn(_ events: Span<ReadyEvent>, tick: Bool) {
         now = MonotonicClock.now()
         isInTurn = true
         handshakeTime = 0
         defer { isInTurn = false }
-        for event in events {
+        for index in events.indices {
+            let event = events[index]
             switch TokenKind(rawValue: event.token & 3)! {
             case .client:
                 if let client = clients[event.token >> 2] { ready(client, event.readiness) }

@@ -12,6 +12,8 @@ extension Span where Element == UInt8 {
 @inlinable
 public func firstNUL(_ bytes: Span<UInt8>, in range: Range<Int>) -> Int? {
     guard bytes.holds(range) else { return nil }
+    // Most names are empty.
+    if !range.isEmpty, bytes[range.lowerBound] == 0 { return range.lowerBound }
     let text = bytes.extracting(range)
     var index = 0
     while index <= text.count &- 8 {

@@ -57,7 +57,7 @@ private actor Counter {
         var left = 500
         loop.run { events, _ in
             left -= 1
-            if body(events) || left == 0 { loop.stop() }
+            if body(events.indices.map { events[$0] }) || left == 0 { loop.stop() }
         }
         #expect(left > 0, "no such event came")
     }
