@@ -259,7 +259,11 @@ public final class PoolerProcess {
             return
         }
         loadedSettings = loaded
-        takeOver(fresh, monitoring) { done(true) }
+        let log = shared.log
+        takeOver(fresh, monitoring) {
+            log.info("RELOAD done: all workers have the new configuration")
+            done(true)
+        }
         for warning in fresh.warnings { shared.log.warning("\(warning)") }
     }
 

@@ -6,7 +6,7 @@ import subprocess
 
 import wire
 from postgres import USERS, password_of
-from processes import DEADLINE, anonymous_memory, free_port, give, listening, start, wait_until
+from processes import DEADLINE, anonymous_memory, free_port, give, listening, listening_at, start, wait_until
 
 # texts that no run may leave in the log, whatever a test was about
 DISASTERS = re.compile(r"ThreadSanitizer|AddressSanitizer|UndefinedBehaviorSanitizer|Fatal error|Simultaneous access|@@@ bug|BUG:|assert\w* .*failed|Program crashed")
@@ -123,7 +123,7 @@ class Pooler:
             assert self.process.poll() is None, f"{self.kind.name} ended with status {self.process.returncode} before it listened:\n{self.log()}"
             if self.settings.get("listen_addr"):
                 return listening(self.port)
-            return os.path.exists(self.socket_path)
+            return listening_at(self.socket_path)
 
         wait_until(ready, lambda: f"{self.kind.name} to listen:\n{self.log()}")
 
@@ -145,12 +145,13 @@ class Pooler:
         return self.process.poll() is None
 
     def reload(self, **settings):
-        """Changes settings, sends SIGHUP and returns when the log says that it was taken."""
+        """Changes settings, sends SIGHUP and returns when the log says that it was done (PgBouncer's: that it was begun)."""
         self.settings.update(settings)
         self.write_ini()
-        before = self.log_count(r"(?i)SIGHUP|re-?reading config|reload")
+        mark = r"RELOAD (done|failed)" if self.kind.is_sluice else r"(?i)SIGHUP|re-?reading config|reload"
+        before = self.log_count(mark)
         self.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: self.log_count(r"(?i)SIGHUP|re-?reading config|reload") > before, "the reload to be logged")
+        wait_until(lambda: self.log_count(mark) > before, "the reload to be logged")
 
     def stop(self):
         """Ends it at once and says how it went."""

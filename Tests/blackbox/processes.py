@@ -63,6 +63,12 @@ def listening(port):
     return False
 
 
+def listening_at(path):
+    """The same for a Unix socket: its file is there before it listens."""
+    with open("/proc/net/unix") as f:
+        return any(line.rstrip().endswith(" " + path) and line.split()[3] == "00010000" for line in f)
+
+
 def unread(local, remote):
     """Bytes that wait in the kernel for the owner of local port `local`, on its TCP connection with port `remote`."""
     with open("/proc/net/tcp") as f:

@@ -527,7 +527,7 @@ def test_sigterm_without_clients_ends_at_once(make_pooler):
     pooler.connect().terminate()
     pooler.signal(signal.SIGTERM)
     assert pooler.wait() == 0
-    assert not pooler.servers()
+    wait_until(lambda: not pooler.servers(), "PostgreSQL to let go of the servers")
 
 
 @pytest.mark.since("1.23")

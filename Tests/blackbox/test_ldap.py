@@ -156,7 +156,7 @@ def test_a_server_that_hangs_is_an_error_for_its_clients_alone(make_pooler, sile
 
 
 def test_a_full_queue_refuses_instead_of_blocking(make_pooler, silent):
-    pooler = make_pooler(auth_type="ldap", auth_ldap_options=simple(silent.port), users={}, client_login_timeout=5, databases={"lab": {}})
+    pooler = make_pooler(auth_type="ldap", auth_ldap_options=simple(silent.port), users={}, client_login_timeout=60, databases={"lab": {}})
     waiting = []
     for _ in range(104):
         c = pooler.raw()

@@ -349,7 +349,7 @@ def test_the_waiting_pools_under_a_database_limit_all_get_their_turn(make_pooler
             c.send(query("select current_user"))
         for c in clients:
             assert c.read_until("Z").values == [c.user]
-    assert len(pooler.servers()) == 1
+    wait_until(lambda: len(pooler.servers()) == 1, "PostgreSQL to let go of those that were closed")
 
 
 # --- timeouts ----------------------------------------------------------------------------------------------------------
