@@ -108,7 +108,9 @@ let package = Package(
             cSettings: gnu, swiftSettings: strict),
 
         // What a transaction costs, counted in instructions (Benchmarks/instructions.py), and the same for wall clocks (Benchmarks/Micro).
-        .target(name: "Workloads", dependencies: ["PoolCore", "PostgresWire"], path: "Benchmarks/Workloads", swiftSettings: strict),
+        .target(
+            name: "Workloads", dependencies: ["Bytes", "PoolCore", "PostgresWire", "Statistics"], path: "Benchmarks/Workloads",
+            swiftSettings: strict),
         .executableTarget(name: "instructions", dependencies: ["Workloads"], path: "Benchmarks/Instructions", swiftSettings: strict),
 
         .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),

@@ -1,5 +1,7 @@
+import Bytes
 import PoolCore
 import PostgresWire
+import Statistics
 
 /// A fixed piece of the pooler's work, without sockets, to be counted or timed.
 public struct Workload: Sendable {
@@ -13,6 +15,7 @@ public struct Workload: Sendable {
         Workload(name: "framer", unit: "message header", run: Workload.walkFrames),
         Workload(name: "ledger", unit: "transaction's entries in the ledger of replies", run: Workload.keepLedger),
         Workload(name: "queue", unit: "client that waits and gets a server", run: Workload.queue),
+        Workload(name: "recording", unit: "what is counted, timed and kept of a transaction", run: Workload.record),
         Workload(name: "simple", unit: "simple query and its answer") { transactions($0, of: .simple) },
         Workload(name: "extended", unit: "Parse, Bind, Describe, Execute, Sync without a name, and the answers") {
             transactions($0, of: .extended)
@@ -70,6 +73,21 @@ public struct Workload: Sendable {
             sum &+= ledger.isSettled ? 1 : 0
         }
         return sum
+    }
+
+    private static func record(_ turns: Int) -> Int {
+        let query = message { $0.query("SELECT abalance FROM pgbench_accounts WHERE aid = 4711;") }
+        let excerpt = Excerpt(capacity: 288)
+        var counters = PoolCounters()
+        for turn in 0..<turns {
+            counters.totals.bytesReceived &+= Int64(query.count)
+            excerpt.keep(query.span)
+            counters.assigned(waited: Int64(turn & 1023))
+            counters.totals.bytesSent &+= 100
+            counters.answered(after: Int64(turn & 0xFFFF))
+            counters.ended(transactionOf: Int64(turn & 0xFFFF))
+        }
+        return Int(counters.totals.queryTime) &+ Int(counters.waits.count) &+ excerpt.bytes.count
     }
 
     private static func queue(_ turns: Int) -> Int {

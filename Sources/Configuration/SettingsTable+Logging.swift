@@ -17,7 +17,7 @@ extension SettingsTable {
             "Form of a log line: text is PgBouncer's, json an object with time, level, pid, message and what is known of the connection. "
                 + "Sluice's own setting."),
         .string(
-            "metrics_listen", \.metricsListen, live: false,
+            "metrics_listen", \.metricsListen,
             check: { text throws(InvalidValue) in if !text.isEmpty { _ = try ListenAddress(parsing: text) } },
             "Address and port, such as 127.0.0.1:9127, of an HTTP server with /metrics, /healthz, /readyz and a page for people; it asks "
                 + "nobody for a password. Unset means none. Sluice's own setting."),

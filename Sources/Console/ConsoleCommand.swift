@@ -31,16 +31,20 @@ public enum ConsoleCommand: Sendable, Equatable {
     case whyPool(database: String, user: String, Selection)
     /// BEGIN, COMMIT, DISCARD ALL and the like: what drivers send around everything. The tag is the answer.
     case courtesy(tag: String, Transaction?)
+    /// DEALLOCATE of a statement that was prepared by the protocol; nil: all.
+    case deallocate(String?)
 
     /// What a courtesy does to the transaction that the client believes in.
     public enum Transaction: Sendable, Equatable {
         case begin, end
+        /// It is as before the savepoint that was gone back to.
+        case goOn
     }
 
     /// The specification that the command follows; nil for what anybody may run.
     public var specification: CommandSpecification? {
         switch self {
-        case .empty, .courtesy, .setSession: nil
+        case .empty, .courtesy, .deallocate, .setSession: nil
         case .help, .show, .showSession: CommandTable.named(Verb.show.rawValue)
         case .set: CommandTable.named(Verb.set.rawValue)
         case .reset: CommandTable.named(Verb.reset.rawValue)

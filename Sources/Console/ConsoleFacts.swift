@@ -25,10 +25,10 @@ public struct ConsoleFacts: Sendable {
     public var autoDatabases: [Database] = []
     /// Clients of the console itself, by user.
     public var consoleClients: NameTable<Int> = [:]
-    /// Cancel requests that are on their way to each peer.
-    public var peerConnections: [Int: Int] = [:]
     /// Looked-up host names.
     public var hosts: [HostFacts] = []
+    /// Objects that all workers share, by kind.
+    public var objects: [String: ObjectUse] = [:]
 
     /// An empty picture.
     public init(now: Int64, wallNow: Int64, version: String, configuration: Configuration, statistics: ProcessStatistics) {
@@ -108,6 +108,20 @@ public struct ConnectionFacts: Sendable {
     public var remaining = 0
     public var held = 0
     public var unsent = 0
+    /// A cancel request, on either of the connections that carry it; the other one has the same.
+    public var request: CancelRequest?
+
+    /// Names a cancel request by the client socket that brought it.
+    public struct CancelRequest: Sendable, Hashable {
+        public var worker: Int
+        public var slot: UInt32
+
+        /// Names a request.
+        public init(worker: Int, slot: UInt32) {
+            self.worker = worker
+            self.slot = slot
+        }
+    }
 
     /// A connection of which the rest is filled in later.
     public init(isServer: Bool, id: UInt64, state: State, connectTime: Int64, requestTime: Int64) {

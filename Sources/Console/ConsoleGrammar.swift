@@ -59,7 +59,7 @@ public struct ConsoleGrammar {
         guard let first = tokens.popFirst() else { return .empty }
         guard case .word(let word) = first else { throw invalid("Expected a command at the beginning.") }
         if tokens.contains(.semicolon) { throw invalid("Expected one command at a time.") }
-        if let courtesy = courtesy(word.uppercased()) { return courtesy }
+        if let courtesy = try courtesy(word.uppercased()) { return courtesy }
         guard word.utf8.count <= Self.verbLimit, let specification = CommandTable.named(word) else { throw invalid() }
         let command = try command(specification)
         guard tokens.isEmpty else { throw invalid(expected(specification)) }
@@ -107,13 +107,22 @@ public struct ConsoleGrammar {
 
     /// One word or quoted name, if there is any.
     private mutating func argument(limit: Int = Self.argumentLimit) throws(ConsoleError) -> String? {
+        // Drivers that put values into the text themselves write them as ('lab'::text).
+        if tokens.first == .open {
+            tokens.removeFirst()
+            guard tokens.first != .open, let value = try argument(limit: limit), tokens.popFirst() == .close else {
+                throw invalid("Expected one value between ( and ).")
+            }
+            return value
+        }
         let value: String
         switch tokens.first {
         case .word(let word), .quoted(let word), .string(let word): value = word
         default: return nil
         }
         guard value.utf8.count <= limit else { throw invalid("An argument is longer than \(limit) bytes.") }
-        tokens.removeFirst()
+        let first = tokens.removeFirst()
+        if case .string = first, case .word(let type) = tokens.first, type.hasPrefix("::") { tokens.removeFirst() }
         return value
     }
 
@@ -194,12 +203,14 @@ public struct ConsoleGrammar {
     // MARK: SET
 
     private mutating func assignment(_ specification: CommandSpecification) throws(ConsoleError) -> ConsoleCommand {
-        if take("SESSION") || take("LOCAL") {
-            // SET SESSION CHARACTERISTICS AS TRANSACTION ...: what a driver believes of its transactions.
-            if take("CHARACTERISTICS") {
-                tokens = []
-                return .setSession("transaction characteristics")
-            }
+        let isOfSession = take("SESSION") || take("LOCAL")
+        // SET SESSION CHARACTERISTICS AS TRANSACTION ...: what a driver believes of its transactions.
+        if isOfSession, take("CHARACTERISTICS") { return setSession("transaction characteristics") }
+        if take("TRANSACTION") { return setSession("transaction") }
+        if take("NAMES") { return setSession("client_encoding") }
+        if take("TIME") {
+            guard take("ZONE") else { throw invalid(expected(specification)) }
+            return setSession("timezone")
         }
         guard let key = try argument()?.lowercased() else { throw invalid(expected(specification)) }
         guard tokens.first == .equals || take("TO") else { throw invalid(expected(specification)) }
@@ -207,11 +218,16 @@ public struct ConsoleGrammar {
         let value = try argument(limit: Self.valueLimit)
         if SessionParameters.settable.contains(key) {
             // PostgreSQL takes lists there.
-            tokens = []
-            return .setSession(key)
+            return setSession(key)
         }
         guard let value else { throw invalid(expected(specification)) }
         return .set(key: key, value: value)
+    }
+
+    /// Whatever else stands there is PostgreSQL's business.
+    private mutating func setSession(_ name: String) -> ConsoleCommand {
+        tokens = []
+        return .setSession(name)
     }
 
     // MARK: WHY
@@ -229,8 +245,21 @@ public struct ConsoleGrammar {
     // MARK: Courtesies
 
     /// What drivers send around everything, whatever they are connected to.
-    private mutating func courtesy(_ word: String) -> ConsoleCommand? {
+    private mutating func courtesy(_ word: String) throws(ConsoleError) -> ConsoleCommand? {
         switch word {
+        case "ROLLBACK" where tokens.contains(where: { if case .word(let word) = $0 { word.uppercased() == "TO" } else { false } }):
+            tokens = []
+            return .courtesy(tag: "ROLLBACK", .goOn)
+        case "SAVEPOINT", "RELEASE":
+            tokens = []
+            return .courtesy(tag: word, nil)
+        case "DEALLOCATE":
+            _ = take("PREPARE")
+            if take("ALL") { return .deallocate(nil) }
+            let isPlain = if case .word = tokens.first { true } else { false }
+            guard let name = try argument() else { throw invalid("Expected DEALLOCATE name, or DEALLOCATE ALL.") }
+            // As in PostgreSQL, a name without quotes means its lower case.
+            return .deallocate(isPlain ? name.lowercased() : name)
         case "BEGIN", "START":
             tokens = []
             return .courtesy(tag: word == "START" ? "START TRANSACTION" : "BEGIN", .begin)
@@ -240,8 +269,9 @@ public struct ConsoleGrammar {
         case "ROLLBACK", "ABORT":
             tokens = []
             return .courtesy(tag: "ROLLBACK", .end)
-        case "DISCARD", "DEALLOCATE", "UNLISTEN":
-            let tag = word == "UNLISTEN" ? word : "\(word) ALL"
+        case "DISCARD", "UNLISTEN":
+            var tag = word
+            if word == "DISCARD", case .word(let what) = tokens.first { tag += " " + what.uppercased() }
             tokens = []
             return .courtesy(tag: tag, nil)
         default:

@@ -23,8 +23,10 @@ public enum ConsoleAction: Sendable {
 public struct ConsoleSession: Sendable {
     /// Longer messages are answered with an error and thrown away. The longest command has less than 1,000 bytes.
     public static let messageLimit = 64 * 1024
-    /// Prepared statements, and portals, that one client may have.
-    private static let nameLimit = 200
+    /// Prepared statements that one client may have.
+    private static let statementLimit = 200
+    /// Portals, which keep rows. Nobody reads so many answers at the same time.
+    private static let portalLimit = 20
 
     private struct Portal: Sendable {
         var command: ConsoleCommand
@@ -73,6 +75,8 @@ public struct ConsoleSession: Sendable {
             return simple(String(decoding: bytes, in: range))
         case Frontend.sync:
             isSkipping = false
+            // Portals live as long as their transaction.
+            if status == .idle { portals = [:] }
             var writer = MessageWriter()
             writer.readyForQuery(status)
             return .reply(writer.bytes)
@@ -115,6 +119,8 @@ public struct ConsoleSession: Sendable {
     private mutating func simple(_ text: String) -> ConsoleAction {
         do throws(ConsoleError) {
             let command = try allowed(try ConsoleGrammar.parse(text))
+            statements[""] = nil
+            portals[""] = nil
             pending = .simple
             return run(command)
         } catch {
@@ -137,13 +143,22 @@ public struct ConsoleSession: Sendable {
         case .empty:
             return .reply(finish(.done(tag: "")))
         case .courtesy(let tag, let transaction):
+            let hasFailed = status == .failed
             switch transaction {
             case .begin: status = .inTransaction
+            case .goOn: status = status == .idle ? .idle : .inTransaction
             case .end: status = .idle
             case nil: break
             }
-            if tag.hasPrefix("DISCARD") || tag.hasPrefix("DEALLOCATE") { statements = [:] }
-            return .reply(finish(.done(tag: tag)))
+            if tag == "DISCARD ALL" { statements = [:] }
+            return .reply(finish(.done(tag: hasFailed && tag == "COMMIT" ? "ROLLBACK" : tag)))
+        case .deallocate(let name):
+            guard let name else {
+                statements = [:]
+                return .reply(finish(.done(tag: "DEALLOCATE ALL")))
+            }
+            guard statements.removeValue(forKey: name) != nil else { return .reply(finish(.failed(Self.noStatement(name)))) }
+            return .reply(finish(.done(tag: "DEALLOCATE")))
         case .setSession(let key):
             let notice = ErrorFields(
                 severity: "NOTICE", code: SQLState.successfulCompletion, message: "SET ignored",
@@ -180,6 +195,7 @@ public struct ConsoleSession: Sendable {
                 for row in table.rows { writer.dataRow(row.map(\.text)) }
             }
             if tag.isEmpty { writer.emptyQueryResponse() } else { writer.commandComplete(tag) }
+            if status == .idle { portals = [:] }
             writer.readyForQuery(status)
         case (.done(let tag, let table, let notices), .portal(let name, let limit)):
             for notice in notices { writer.notice(notice) }
@@ -201,7 +217,9 @@ public struct ConsoleSession: Sendable {
                     pair.0.type.bytes(of: pair.1, isBinary: Self.format(portal.formats, index) == 1)
                 })
         }
-        portal.rest = rest.dropFirst(now.count)
+        let left = rest.dropFirst(now.count)
+        // An empty slice would keep all the rows behind it.
+        portal.rest = left.isEmpty ? [] : left
         if limit > 0, now.count == limit, !(portal.rest?.isEmpty ?? true) {
             writer.portalSuspended()
         } else if portal.tag.isEmpty {
@@ -248,7 +266,7 @@ public struct ConsoleSession: Sendable {
         if !label.isEmpty, statements[label] != nil {
             throw ConsoleError("prepared statement \"\(label)\" already exists", code: SQLState.duplicateStatement)
         }
-        guard statements.count < Self.nameLimit || label.isEmpty else {
+        guard statements.count < Self.statementLimit || label.isEmpty else {
             throw ConsoleError("too many prepared statements", code: SQLState.programLimitExceeded)
         }
         let prepared = try ConsoleGrammar.prepare(String(decoding: bytes, in: query))
@@ -280,7 +298,7 @@ public struct ConsoleSession: Sendable {
         }
         let command = try statement.prepared.command(texts)
         let label = String(decoding: bytes, in: portal)
-        guard portals.count < Self.nameLimit || portals[label] != nil || label.isEmpty else {
+        guard portals.count < Self.portalLimit || portals[label] != nil || label.isEmpty else {
             throw ConsoleError("too many portals", code: SQLState.programLimitExceeded)
         }
         portals[label] = Portal(command: command, formats: values.resultFormats)
@@ -305,12 +323,14 @@ public struct ConsoleSession: Sendable {
     }
 
     private func statement(_ name: String) throws(ConsoleError) -> Statement {
-        guard let statement = statements[name] else {
-            throw ConsoleError(
-                name.isEmpty ? "unnamed prepared statement does not exist" : "prepared statement \"\(name)\" does not exist",
-                code: SQLState.invalidStatementName)
-        }
+        guard let statement = statements[name] else { throw Self.noStatement(name) }
         return statement
+    }
+
+    private static func noStatement(_ name: String) -> ConsoleError {
+        ConsoleError(
+            name.isEmpty ? "unnamed prepared statement does not exist" : "prepared statement \"\(name)\" does not exist",
+            code: SQLState.invalidStatementName)
     }
 
     private func portal(_ name: String) throws(ConsoleError) -> Portal {

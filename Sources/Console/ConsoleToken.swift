@@ -8,7 +8,7 @@ enum ConsoleToken: Sendable, Equatable {
     case string(String)
     /// `$1`: a value that Bind brings.
     case parameter(Int)
-    case equals, comma, semicolon
+    case equals, comma, semicolon, open, close
 
     /// Cuts a text into words. The error says where it stopped and why.
     static func list(of text: String) throws(ConsoleError) -> [ConsoleToken] {
@@ -23,6 +23,11 @@ enum ConsoleToken: Sendable, Equatable {
             case UInt8(ascii: "-") where at + 1 < bytes.count && bytes[at + 1] == UInt8(ascii: "-"):
                 // A comment up to the end of its line.
                 while at < bytes.count, bytes[at] != 0x0A { at += 1 }
+            case UInt8(ascii: "/") where at + 1 < bytes.count && bytes[at + 1] == UInt8(ascii: "*"):
+                guard let end = comment(bytes, from: at) else {
+                    throw ConsoleError.invalidCommand(text, detail: "The comment at character \(at + 1) is left open: expected */.")
+                }
+                at = end
             case UInt8(ascii: "="):
                 tokens.append(.equals)
                 at += 1
@@ -31,6 +36,12 @@ enum ConsoleToken: Sendable, Equatable {
                 at += 1
             case UInt8(ascii: ";"):
                 tokens.append(.semicolon)
+                at += 1
+            case UInt8(ascii: "("):
+                tokens.append(.open)
+                at += 1
+            case UInt8(ascii: ")"):
+                tokens.append(.close)
                 at += 1
             case UInt8(ascii: "\""), UInt8(ascii: "'"):
                 guard let (content, end) = quoted(bytes, from: at) else {
@@ -56,6 +67,24 @@ enum ConsoleToken: Sendable, Equatable {
             }
         }
         return tokens
+    }
+
+    /// Where a comment ends; comments may hold others, as in PostgreSQL.
+    private static func comment(_ bytes: [UInt8], from start: Int) -> Int? {
+        var (at, depth) = (start, 0)
+        while at + 1 < bytes.count {
+            switch (bytes[at], bytes[at + 1]) {
+            case (UInt8(ascii: "/"), UInt8(ascii: "*")):
+                depth += 1
+                at += 2
+            case (UInt8(ascii: "*"), UInt8(ascii: "/")):
+                depth -= 1
+                at += 2
+                if depth == 0 { return at }
+            default: at += 1
+            }
+        }
+        return nil
     }
 
     private static func isWordByte(_ byte: UInt8) -> Bool {

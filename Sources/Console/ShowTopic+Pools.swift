@@ -1,5 +1,6 @@
 import Bytes
 import Configuration
+import Statistics
 
 /// DATABASES, POOLS, USERS and LISTS.
 extension ShowTopic {
@@ -76,7 +77,8 @@ extension ShowTopic {
             let database = facts.configuration.database(named: pool.database)
             return [
                 .text(pool.database), .text(pool.user), .number(gauges.clientsLinked + gauges.clientsIdle), .number(gauges.clientsWaiting),
-                .number(gauges.cancelRequests), .number(0), .number(gauges.serversActive), .number(gauges.serversCanceling),
+                .number(gauges.cancelRequests), .number(gauges.cancelRequestsWaiting), .number(gauges.serversActive),
+                .number(gauges.serversCanceling),
                 .number(gauges.serversBeingCanceled), .number(gauges.serversIdle), .number(gauges.serversUsed),
                 .number(gauges.serversTested), .number(gauges.serversLogin), .integer(gauges.longestWait / 1_000_000),
                 .integer(gauges.longestWait % 1_000_000), .text(pool.poolMode),
@@ -96,7 +98,7 @@ extension ShowTopic {
         return names.sorted(by: precedes).map { name in
             let own = configuration.users[name]
             return [
-                .text(name), .optional(own?.poolSize.map(String.init)), .optional(own?.reservePoolSize.map(String.init)),
+                .text(name), .text(aligned(own?.poolSize)), .text(aligned(own?.reservePoolSize)),
                 .optional(own?.poolMode?.rawValue), .number(configuration.maxUserConnections(user: name)),
                 .number(facts.counts.serversOfUser[name] ?? 0), .number(configuration.maxUserClientConnections(user: name)),
                 .number(facts.counts.clientsOfUser[name] ?? 0),
@@ -104,14 +106,20 @@ extension ShowTopic {
         }
     }
 
+    /// PgBouncer's cells of type text for a number: nine characters, or none.
+    private static func aligned(_ number: Int?) -> String {
+        guard let text = number.map(String.init) else { return "" }
+        return String(repeating: " ", count: max(0, 9 - text.utf8.count)) + text
+    }
+
     @Sendable static func lists(_ facts: ConsoleFacts) -> [[Cell]] {
         let statistics = facts.statistics
         let counts: [(String, Int)] = [
             ("databases", known(facts).count + 1), ("users", users(facts).count), ("peers", facts.configuration.peers.count),
             ("pools", statistics.pools.count), ("peer_pools", facts.configuration.peers.count), ("free_clients", 0),
-            ("used_clients", statistics.clients - statistics.clientsLoggingIn), ("login_clients", statistics.clientsLoggingIn),
-            ("free_servers", 0), ("used_servers", statistics.servers), ("dns_names", facts.hosts.count), ("dns_zones", 0),
-            ("dns_queries", 0), ("dns_pending", 0),
+            ("used_clients", statistics.clients), ("login_clients", statistics.clientsLoggingIn),
+            ("free_servers", 0), ("used_servers", statistics.servers), ("dns_names", facts.hosts.count),
+            ("dns_zones", dnsZones(facts).count), ("dns_queries", statistics.lookups), ("dns_pending", 0),
         ]
         return counts.map { [.text($0.0), .number($0.1)] }
     }
@@ -126,8 +134,9 @@ extension ShowTopic {
     }
 
     @Sendable static func peerPools(_ facts: ConsoleFacts) -> [[Cell]] {
-        facts.configuration.peers.keys.sorted().map {
-            [.number($0), .number(facts.peerConnections[$0] ?? 0), .number(0), .number(facts.peerConnections[$0] ?? 0), .number(0)]
+        facts.configuration.peers.keys.sorted().map { peer in
+            let requests = facts.statistics.peerRequests[peer] ?? PeerRequests()
+            return [.number(peer), .number(requests.active), .number(requests.waiting), .number(requests.active), .number(0)]
         }
     }
 
@@ -135,5 +144,14 @@ extension ShowTopic {
         facts.hosts.sorted { precedes($0.name, $1.name) }.map {
             [.text($0.name), .number($0.timeToLive), .text($0.addresses.joined(separator: ","))]
         }
+    }
+
+    /// The domains that the names lie in. Their serial numbers are not asked for: names are looked up again when their time is over.
+    @Sendable static func dnsZones(_ facts: ConsoleFacts) -> [[Cell]] {
+        let zones = facts.hosts.compactMap { host in
+            host.name.firstIndex(of: ".").map { String(host.name[$0...].dropFirst()) }.flatMap { $0.isEmpty ? nil : $0 }
+        }
+        let counts = Dictionary(zones.map { ($0, 1) }, uniquingKeysWith: +)
+        return counts.sorted { precedes($0.key, $1.key) }.map { [.text($0.key), .number(0), .number($0.value)] }
     }
 }

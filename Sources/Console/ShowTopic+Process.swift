@@ -1,4 +1,5 @@
 import Configuration
+import Statistics
 
 /// CONFIG, MEM and STATE.
 extension ShowTopic {
@@ -12,16 +13,23 @@ extension ShowTopic {
     }
 
     @Sendable static func memory(_ facts: ConsoleFacts) -> [[Cell]] {
-        let used: [(String, Int)] = [
-            ("user", users(facts).count), ("credentials", facts.configuration.userList.secrets.count),
-            ("db", facts.configuration.databases.count + facts.autoDatabases.count + 1), ("peer", facts.configuration.peers.count),
-            ("peer_pool", facts.configuration.peers.count), ("pool", facts.statistics.pools.count),
-            ("outstanding_request", 0), ("server", facts.statistics.servers), ("client", facts.statistics.clients), ("iobuf", 0),
-            ("var_list", 0), ("server_prepared_statement", 0),
+        let configuration = facts.configuration
+        let own: [String: ObjectUse] = [
+            "user": ObjectUse(count: users(facts).count, size: MemoryLayout<UserOverrides>.stride),
+            "credentials": ObjectUse(count: configuration.userList.secrets.count, size: 2 * MemoryLayout<String>.stride),
+            "db": ObjectUse(count: databases(facts).count, size: MemoryLayout<Database>.stride),
+            "peer": ObjectUse(count: configuration.peers.count, size: MemoryLayout<Peer>.stride),
+            "peer_pool": ObjectUse(count: configuration.peers.count, size: MemoryLayout<PeerRequests>.stride),
         ]
-        return used.map { name, count in
-            let size = facts.statistics.objectSizes[name] ?? 0
-            return [.text("\(name)_cache"), .number(size), .number(count), .number(0), .number(size * count)]
+        let kinds = [
+            "user", "credentials", "db", "peer", "peer_pool", "pool", "outstanding_request", "server", "client", "iobuf", "var_list",
+            "server_prepared_statement",
+        ]
+        return kinds.map { kind in
+            var use = own[kind] ?? facts.statistics.objects[kind] ?? facts.objects[kind] ?? ObjectUse(count: 0, size: 0)
+            // The console's own, which no worker has.
+            if kind == "pool" { use += ObjectUse(count: 1, size: MemoryLayout<PoolStatistics>.stride) }
+            return [.text("\(kind)_cache"), .number(use.size), .number(use.count), .number(0), .number(use.total)]
         }
     }
 

@@ -61,7 +61,10 @@ public struct ShowTopic: Sendable {
             "peer_pools", "peer_id:i cl_active_cancel_req:i cl_waiting_cancel_req:i sv_active_cancel:i sv_login:i",
             "Cancel requests on their way to peers.", rows: peerPools),
         ShowTopic("dns_hosts", "hostname:t ttl:q addrs:t", "Host names that were looked up.", rows: dnsHosts),
-        ShowTopic("dns_zones", "zonename:t serial:q count:i", "Zones that are watched for changes.") { _ in [] },
+        ShowTopic(
+            "dns_zones", "zonename:t serial:q count:i",
+            "Domains of the host names that were looked up, and how many there are in each; the serial is 0, for it is not watched.",
+            rows: dnsZones),
         ShowTopic("mem", "name:t size:i used:i free:i memtotal:i", "Memory of the objects there are most of.", rows: memory),
         ShowTopic("state", "key:t value:t", "Whether the pooler is active or paused.", rows: state),
         ShowTopic("version", "version:t", "The version.") { [[.text($0.version)]] },

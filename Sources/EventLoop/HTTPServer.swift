@@ -81,7 +81,9 @@ public final class HTTPServer: @unchecked Sendable {
     private let loop: EventLoop
     private let handler: Handler
     private let server: OpaquePointer
-    private var listeners: [OpaquePointer] = []
+    private var listeners: [(listener: OpaquePointer, bound: OpaquePointer)] = []
+    /// The number of the last call of `listen` that was carried out.
+    private var listening = 0
     /// By descriptor; some may have been closed since the last `prune`.
     private var connections: [Int32: Connection] = [:]
     /// Buffers of connections that were accepted in this turn.
@@ -116,10 +118,11 @@ public final class HTTPServer: @unchecked Sendable {
         }
 
         func finish(_ ticket: UInt64, _ response: HTTPResponse) { server.finish(ticket, response) }
+        func listen(on descriptors: [Int32], number: Int) { server.replaceListeners(descriptors, number) }
     }
 
-    /// Makes a server that accepts on these listening descriptors, which become its own.
-    public init(adopting descriptors: [Int32], handler: @escaping Handler) throws(SystemError) {
+    /// Makes a server that listens nowhere yet.
+    public init(handler: @escaping Handler) throws(SystemError) {
         loop = try EventLoop(tick: 100_000)
         guard let server = evhttp_new(loop.base) else { throw SystemError(call: "evhttp_new", number: ENOMEM) }
         self.server = server
@@ -138,14 +141,36 @@ public final class HTTPServer: @unchecked Sendable {
             }, this)
         evhttp_set_bevcb(
             server, { _, context in Unmanaged<HTTPServer>.fromOpaque(context!).takeUnretainedValue().connected() }, this)
-        for descriptor in descriptors {
-            guard
-                let listener = evconnlistener_new(
-                    loop.base, nil, nil, UInt32(LEV_OPT_CLOSE_ON_FREE) | UInt32(LEV_OPT_CLOSE_ON_EXEC), 0, descriptor),
-                evhttp_bind_listener(server, listener) != nil
-            else { throw SystemError(call: "evhttp_bind_listener", number: errno) }
-            listeners.append(listener)
+    }
+
+    /// Accepts on these listening descriptors, which become the server's own, instead of those before. Connections that have been
+    /// accepted are served to their end. `number` goes up with each call, for calls may overtake each other.
+    public func listen(on descriptors: [Int32], number: Int) {
+        let door = door
+        Task { await door.listen(on: descriptors, number: number) }
+    }
+
+    private func replaceListeners(_ descriptors: [Int32], _ number: Int) {
+        guard number > listening else {
+            for descriptor in descriptors { close(descriptor) }
+            return
         }
+        listening = number
+        let old = listeners
+        listeners = []
+        for descriptor in descriptors {
+            guard let listener = evconnlistener_new(loop.base, nil, nil, UInt32(LEV_OPT_CLOSE_ON_FREE), 0, descriptor) else {
+                close(descriptor)
+                continue
+            }
+            guard let bound = evhttp_bind_listener(server, listener) else {
+                evconnlistener_free(listener)
+                continue
+            }
+            if isFull { evconnlistener_disable(listener) }
+            listeners.append((listener, bound))
+        }
+        for entry in old { evhttp_del_accept_socket(server, entry.bound) }
     }
 
     /// Serves on a thread of its own until the process ends. The server has to be kept.
@@ -186,7 +211,7 @@ public final class HTTPServer: @unchecked Sendable {
         let mustWait = connections.count >= Self.maximumConnections
         guard mustWait != isFull else { return }
         isFull = mustWait
-        for listener in listeners { _ = mustWait ? evconnlistener_disable(listener) : evconnlistener_enable(listener) }
+        for entry in listeners { _ = mustWait ? evconnlistener_disable(entry.listener) : evconnlistener_enable(entry.listener) }
     }
 
     /// What tells a socket from any other that has or had the same descriptor.

@@ -15,6 +15,11 @@ struct PoolSelection {
     /// What pools of the rest had counted that are gone.
     private var retired = PoolCounters()
 
+    private static func hasBegunAnew(_ now: PoolTotals, since before: PoolTotals) -> Bool {
+        now.logins < before.logins || now.transactions < before.transactions || now.queries < before.queries
+            || now.bytesReceived < before.bytesReceived
+    }
+
     /// The pools to be shown.
     mutating func select(_ pools: [PoolStatistics]) -> [PoolStatistics] {
         let names = Set(pools.map { MonitoringSnapshot.PoolName(database: $0.database, user: $0.user) })
@@ -31,7 +36,7 @@ struct PoolSelection {
                 shown.append(pool)
                 continue
             }
-            if let before = lastSeen[name], pool.counters.totals.logins < before.totals.logins { retired += before }
+            if let before = lastSeen[name], Self.hasBegunAnew(pool.counters.totals, since: before.totals) { retired += before }
             seen[name] = pool.counters
             if rest == nil {
                 rest = PoolStatistics(

@@ -168,6 +168,9 @@ public final class ParameterTable: Sendable {
 
     public init() {}
 
+    /// How many sets are stored.
+    public var count: Int { content.withLock { $0.sets.count } }
+
     /// Whether a reported parameter belongs to the state that follows a client from server to server.
     public static func isTracked(_ name: String) -> Bool { !fixed.contains(name.lowercased()) }
 

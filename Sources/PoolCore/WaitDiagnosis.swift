@@ -57,6 +57,9 @@ public struct WaitFacts: Sendable, Equatable {
     public var idle = 0
     public var isSessionMode = false
     public var isPaused = false
+    /// By a PAUSE or KILL of all databases, which RESUME of one of them does not end; and by one of this database.
+    public var isWholePaused = false
+    public var isDatabasePaused = false
     public var isShuttingDown = false
     /// Why the last server could not be had, and its SQLSTATE.
     public var failure: String?
@@ -65,8 +68,12 @@ public struct WaitFacts: Sendable, Equatable {
     public var waiting: [Int64] = []
     /// Everybody who has a server.
     public var holders: [ServerHolder] = []
-    /// For how long a client keeps a server on average, in microseconds; 0 when that is not known.
-    public var meanHold: Int64 = 0
+    /// Transactions that have ended lately, and for how long they kept a server, in microseconds.
+    public var transactions: Int64 = 0
+    public var transactionTime: Int64 = 0
+    /// For how long a client keeps a server on average, in microseconds; 0 when that is not known. In session mode it is not: there
+    /// clients keep servers until they leave.
+    public var meanHold: Int64 { transactions > 0 && !isSessionMode ? transactionTime / transactions : 0 }
 
     /// An empty pool.
     public init(pool: CapacityLedger.PoolKey, limits: CapacityLedger.ServerLimits) {
@@ -77,10 +84,12 @@ public struct WaitFacts: Sendable, Equatable {
     /// Adds what another worker knows of the same pool.
     public static func += (sum: inout WaitFacts, other: WaitFacts) {
         sum.idle += other.idle
+        // Each worker knows only how long its own clients have waited.
+        sum.usesReserve = sum.usesReserve || other.usesReserve
         sum.waiting = (sum.waiting + other.waiting).sorted()
         sum.holders += other.holders
-        // The mean of the worker that has served more is the better one.
-        sum.meanHold = max(sum.meanHold, other.meanHold)
+        sum.transactions += other.transactions
+        sum.transactionTime += other.transactionTime
     }
 }
 
@@ -168,6 +177,8 @@ public struct WaitDiagnosis: Sendable, Equatable {
         if facts.isShuttingDown { return .shuttingDown }
         if facts.isPaused { return .paused }
         if let failure = facts.failure, facts.connected == 0 { return .unreachable(failure) }
+        // Nobody can use what the pool has: its first servers do not answer yet.
+        if facts.connected == 0, facts.holders.contains(where: { $0.state == .opening }) { return .opening }
         let size = facts.limits.pool + (facts.usesReserve ? facts.limits.reserve : 0)
         if facts.limits.pool > 0, facts.servers >= size { return .pool(size) }
         if facts.limits.database > 0, facts.databaseServers >= facts.limits.database { return .database(facts.limits.database) }
@@ -181,7 +192,8 @@ public struct WaitDiagnosis: Sendable, Equatable {
         let name = "pool \(facts.pool.database)/\(facts.pool.user)"
         switch limit {
         case .shuttingDown: return "The pooler is shutting down."
-        case .paused: return "An operator has paused database \(facts.pool.database)."
+        case .paused:
+            return facts.isWholePaused ? "An operator has paused all databases." : "An operator has paused database \(facts.pool.database)."
         case .unreachable(let text): return "No server can be had for \(name): \(text)."
         case .pool(let size): return "All \(size) servers of \(name) are taken (pool_size): \(census(facts))."
         case .database(let size):
@@ -211,9 +223,18 @@ public struct WaitDiagnosis: Sendable, Equatable {
         let setting: String
         switch limit {
         case .shuttingDown: return "Connect again; another process may be up already."
-        case .paused: return "RESUME \(facts.pool.database) on the console lets everybody go on."
+        case .paused:
+            let whole = facts.isWholePaused ? ["RESUME"] : []
+            let commands = whole + (facts.isDatabasePaused || whole.isEmpty ? ["RESUME \(facts.pool.database)"] : [])
+            return "\(commands.joined(separator: " and ")) on the console lets everybody go on."
         case .unreachable: return "See the log, and whether PostgreSQL runs and lets user \(facts.pool.user) in."
-        case .opening, .none: return "Nothing has to be done: it will be over soon."
+        case .opening:
+            let longest = facts.holders.filter { $0.state == .opening }.map(\.age).max() ?? 0
+            guard longest >= slowOpening else { return "Nothing has to be done: it will be over soon." }
+            return
+                "PostgreSQL has not answered a connect or a login for \(duration(longest)): see whether its host is overloaded or behind "
+                + "a firewall; server_connect_timeout gives up."
+        case .none: return "Nothing has to be done: it will be over soon."
         case .pool: setting = "pool_size (or default_pool_size)"
         case .database: setting = "max_db_connections"
         case .user: setting = "max_user_connections"
@@ -230,13 +251,16 @@ public struct WaitDiagnosis: Sendable, Equatable {
             return "Clients keep their servers while they ask nothing: pool_mode = transaction would share them."
         }
         let slow = held.filter { $0.state == .running && $0.age >= max(1_000_000, 10 * facts.meanHold) }
-        if slow.count * 2 >= held.count, let oldest = slow.max(by: { $0.age < $1.age }) {
+        if !held.isEmpty, slow.count * 2 >= held.count, let oldest = slow.max(by: { $0.age < $1.age }) {
             return
                 "\(slow.count) of \(held.count) servers run long queries, the longest for \(name(oldest)) since \(duration(oldest.age)): "
                 + "KILL_CLIENT on the console ends it, query_timeout would; or raise \(setting)."
         }
         return "Raise \(setting), or make transactions shorter."
     }
+
+    /// A connect and a login that take longer are no usual ones, in microseconds.
+    private static let slowOpening: Int64 = 2_000_000
 
     private static func name(_ holder: ServerHolder) -> String {
         let application = holder.applicationName.flatMap { $0.isEmpty ? nil : " (\($0))" } ?? ""

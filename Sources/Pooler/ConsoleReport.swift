@@ -71,9 +71,12 @@ enum ConsoleReport {
 
     private static func connections(_ workers: [Worker]) async -> [ConnectionFacts] {
         var clients: [ConnectionFacts] = []
-        var servers: [ConnectionFacts] = []
+        var servers = await servers(workers)
+        // Only the connection that carries a cancel request knows whether it is on its way.
+        let waiting = Set(servers.filter { $0.state == .waitingCancelRequest }.compactMap(\.request))
+        servers.removeAll { $0.request != nil && $0.peer == nil }
+        for index in servers.indices where servers[index].state == .waitingCancelRequest { servers[index].state = .new }
         for worker in workers {
-            servers += await worker.serverFacts()
             var slot: Int? = 0
             while let from = slot {
                 let part = await worker.clientFacts(from: from)
@@ -81,8 +84,31 @@ enum ConsoleReport {
                 slot = part.next
             }
         }
+        for index in clients.indices {
+            if let request = clients[index].request, waiting.contains(request) { clients[index].state = .waitingCancelRequest }
+        }
         return clients.sorted { $0.id < $1.id } + servers.sorted { $0.id < $1.id }
     }
+
+    /// Each server once. Servers change workers while these are asked one after the other, so one may be met twice, or nowhere; how many
+    /// there are is certain all the same. The workers are asked again until each server has been met.
+    private static func servers(_ workers: [Worker]) async -> [ConnectionFacts] {
+        var met: [UInt64: (facts: ConnectionFacts, round: Int)] = [:]
+        var total = 0
+        for round in 0..<rounds {
+            total = 0
+            for worker in workers {
+                let part = await worker.serverFacts()
+                for facts in part.facts { met[facts.id] = (facts, round) }
+                total += part.facts.count + part.lent
+            }
+            if met.count >= total { break }
+        }
+        // Those that were not met in the last round may have been closed meanwhile.
+        return met.values.sorted { $0.round > $1.round }.prefix(max(0, total)).map(\.facts)
+    }
+
+    private static let rounds = 100
 
     /// What is known of a pool over all workers; nil when no worker has it.
     static func waitFacts(_ key: CapacityLedger.PoolKey, _ workers: [Worker]) async -> WaitFacts? {

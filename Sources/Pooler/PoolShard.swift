@@ -23,6 +23,8 @@ final class PoolShard {
     var opening = 0
     /// All servers of this worker.
     var servers = 0
+    /// Servers that went from here to other workers, less those that came; see `PoolGauges.serversLent`.
+    var serversLent = 0
     /// Clients that have logged in and wait for the pool's first server.
     var awaitingGreeting: [UInt32] = []
     /// Replication clients that have logged in and wait for room for a server of their own.
@@ -80,6 +82,25 @@ final class PoolShard {
         cell.idle.store(queue.idleCount, ordering: .sequentiallyConsistent)
         cell.oldestWaiter.store(queue.head?.since ?? .max, ordering: .sequentiallyConsistent)
     }
+}
+
+/// What a worker counted for a pool while it had a shard of it. Totals must not go back while other workers go on counting.
+struct ForgottenShard {
+    let shared: SharedPool
+    var statistics: PoolStatistics
+
+    init(_ shard: PoolShard) {
+        shared = shard.shared
+        var gauges = PoolGauges()
+        gauges.serversLent = shard.serversLent
+        let limits = shard.settings.limits
+        statistics = PoolStatistics(
+            database: shard.databaseName, user: shard.shared.key.user, counters: shard.counters, period: PeriodTotals(), gauges: gauges,
+            poolSize: limits.pool, reserveSize: limits.reserve, poolMode: shard.settings.mode.rawValue, isPaused: shard.isPaused)
+    }
+
+    /// Some worker has a shard of the pool: without one the pool, with all that it has counted, is gone.
+    var isNeeded: Bool { shared.shards.load() > 0 }
 }
 
 /// The settings that apply to one pool, looked up once: user beats database beats global.

@@ -200,7 +200,13 @@ extension PoolerProcess {
         case .close:
             wait.answer?.resume(returning: .failed(ConsoleError("WAIT_CLOSE canceled", code: "57014")))
         case .pause(let name):
-            try? resume(name)
+            do throws(ConsoleError) {
+                try resume(name)
+            } catch {
+                // A shutdown has begun meanwhile: nobody goes on.
+                wait.answer?.resume(returning: .failed(ConsoleError("PAUSE canceled", code: "57014", detail: error.message)))
+                return
+            }
             tellHolds {
                 wait.answer?.resume(returning: .failed(ConsoleError("PAUSE canceled: clients go on", code: "57014")))
             }
@@ -288,17 +294,26 @@ extension PoolerProcess {
 
     private func set(_ key: String, _ value: String, _ answer: CheckedContinuation<ConsoleOutcome, Never>?) {
         var fresh = configuration
+        let monitoring: MonitoringChange?
         do throws(ConsoleError) {
             try change(key, to: value, in: &fresh)
             if let problem = Self.missingPart(fresh) { throw ConsoleError("SET failed", detail: problem) }
-            if let problem = tlsProblem(key, fresh) { throw ConsoleError("SET failed", detail: problem) }
+            monitoring = try prepare(fresh, changed: key, for: "SET")
         } catch {
             answer?.resume(returning: .failed(error))
             return
         }
         if let setting = SettingsTable.named(key), setting.defaultText == nil { setOnConsole.insert(key) }
         shared.log.info("SET \(key)=\(value) command issued")
-        takeOver(fresh) { answer?.resume(returning: .done(tag: "SET \(key)=\(value)")) }
+        takeOver(fresh, monitoring) { answer?.resume(returning: .done(tag: "SET \(key)=\(value)")) }
+    }
+
+    private func prepare(_ fresh: Configuration, changed key: String?, for verb: String) throws(ConsoleError) -> MonitoringChange? {
+        do throws(ConfigurationError) {
+            return try prepare(fresh, changed: key)
+        } catch {
+            throw ConsoleError("\(verb) failed", detail: error.message)
+        }
     }
 
     private func change(_ key: String, to value: String, in configuration: inout Configuration) throws(ConsoleError) {
@@ -317,17 +332,6 @@ extension PoolerProcess {
         }
     }
 
-    /// Takes over the TLS of a changed configuration, where the setting has to do with TLS. Returns what went wrong; then nothing has changed.
-    private func tlsProblem(_ key: String?, _ fresh: Configuration) -> String? {
-        if let key, !key.contains("tls"), key != "auth_type" { return nil }
-        do throws(ConfigurationError) {
-            try reloadTLS(fresh)
-            return nil
-        } catch {
-            return error.message
-        }
-    }
-
     private func reset(_ key: String?, _ answer: CheckedContinuation<ConsoleOutcome, Never>?) {
         var fresh = configuration
         if let key, SettingsTable.named(key)?.reloadable != true {
@@ -340,12 +344,15 @@ extension PoolerProcess {
             // What was accepted once is accepted again.
             if let text = setting.text(in: configuration.settings) { try? setting.apply(text, to: &fresh.settings) }
         }
-        if let problem = tlsProblem(key, fresh) {
-            answer?.resume(returning: .failed(ConsoleError("RESET failed", detail: problem)))
+        let monitoring: MonitoringChange?
+        do throws(ConsoleError) {
+            monitoring = try prepare(fresh, changed: key, for: "RESET")
+        } catch {
+            answer?.resume(returning: .failed(error))
             return
         }
         if let key { setOnConsole.remove(key) } else { setOnConsole = [] }
-        takeOver(fresh) { answer?.resume(returning: .done(tag: "RESET")) }
+        takeOver(fresh, monitoring) { answer?.resume(returning: .done(tag: "RESET")) }
     }
 
     /// Settings without a default keep what SET gave them when the file is silent, as in PgBouncer.

@@ -21,7 +21,7 @@ public final class PoolerProcess {
     var loadedSettings: Settings
     var setOnConsole: Set<String> = []
     private var configurationNumber = 0
-    private var monitoring: MonitoringServer?
+    var monitoring: MonitoringServer?
     /// Files to be removed at the end.
     var files: [String] = []
 
@@ -73,7 +73,7 @@ public final class PoolerProcess {
             listening = passed.isEmpty ? try openListeners() : try adopt(passed)
             try writePidfile()
             try startWorkers()
-            monitoring = try openMonitoring(workers)
+            try startMonitoring()
         } catch {
             removeFiles()
             throw error
@@ -167,6 +167,16 @@ public final class PoolerProcess {
         }
     }
 
+    private func startMonitoring() throws(StartError) {
+        let change: MonitoringChange?
+        do throws(InvalidValue) {
+            change = try monitoringChange(configuration.settings)
+        } catch {
+            throw StartError(description: "metrics_listen: \(error.message)")
+        }
+        if let problem = carryOut(change) { throw StartError(description: "metrics_listen: \(problem)") }
+    }
+
     private func distribute(_ listening: [Listening]) {
         let workers = workers
         let all = listening.map { ($0.worker, $0.descriptor, $0.address) }
@@ -229,34 +239,61 @@ public final class PoolerProcess {
     /// `done` hears, once all workers know, whether the files were good.
     func reloadConfiguration(then done: @escaping @Sendable (Bool) -> Void) {
         var fresh: Configuration
+        let loaded: Settings
+        let monitoring: MonitoringChange?
         do throws(ConfigurationError) {
-            var read = try reload(configuration.settings.conffile)
-            keepStartOnly(&read.settings)
+            fresh = try reload(configuration.settings.conffile)
+            keepStartOnly(&fresh.settings)
+            loaded = fresh.settings
+            keepSetOnConsole(&fresh.settings)
             // At the start it is a warning, as in PgBouncer. Now it would lock out those who can log in.
-            if let fault = read.userListFault, configuration.userListFault == nil { throw fault }
-            if let problem = Self.missingPart(read) {
-                throw ConfigurationError(file: read.sourceFile ?? "configuration", message: problem)
+            if let fault = fresh.userListFault, configuration.userListFault == nil { throw fault }
+            if let problem = Self.missingPart(fresh) {
+                throw ConfigurationError(file: fresh.sourceFile ?? "configuration", message: problem)
             }
-            try reloadTLS(read)
-            fresh = read
+            monitoring = try prepare(fresh)
         } catch {
             shared.log.error("\(error.description)")
             shared.log.error("RELOAD failed: the running configuration stays as it is")
             done(false)
             return
         }
-        loadedSettings = fresh.settings
-        keepSetOnConsole(&fresh.settings)
+        loadedSettings = loaded
         let log = shared.log
-        takeOver(fresh) {
+        takeOver(fresh, monitoring) {
             log.info("RELOAD done: all workers have the new configuration")
             done(true)
         }
         for warning in fresh.warnings { shared.log.warning("\(warning)") }
     }
 
-    /// Puts a configuration that has been found good in force. `done` hears when all workers know.
-    func takeOver(_ fresh: Configuration, then done: @escaping @Sendable () -> Void) {
+    /// Tries what a configuration needs beyond itself (files, certificates, a port), so that nothing changes when it can't be had.
+    /// - Parameter key: the one setting that differs from the configuration in force; nil: any may.
+    func prepare(_ fresh: Configuration, changed key: String? = nil) throws(ConfigurationError) -> MonitoringChange? {
+        func fault(_ key: String, _ message: String) -> ConfigurationError {
+            ConfigurationError(file: configuration.settings.conffile ?? "configuration", key: key, message: message)
+        }
+        if key == nil || key == "logfile", let problem = shared.sink.problem(with: fresh.settings.logfile) {
+            throw fault("logfile", problem)
+        }
+        var monitoring: MonitoringChange?
+        if key == nil || key == "metrics_listen" {
+            do throws(InvalidValue) { monitoring = try monitoringChange(fresh.settings) } catch {
+                throw fault("metrics_listen", error.message)
+            }
+        }
+        guard key == nil || key?.contains("tls") == true || key == "auth_type" else { return monitoring }
+        do throws(ConfigurationError) {
+            try reloadTLS(fresh)
+        } catch {
+            monitoring?.discard()
+            throw error
+        }
+        return monitoring
+    }
+
+    /// Puts a configuration that has been found good (`prepare`) in force. `done` hears when all workers know.
+    func takeOver(_ fresh: Configuration, _ monitoring: MonitoringChange?, then done: @escaping @Sendable () -> Void) {
         configuration = fresh
         if let problem = openLogs() { shared.log.error("\(problem)") }
         configurationNumber += 1
@@ -265,6 +302,7 @@ public final class PoolerProcess {
             for worker in workers { await worker.apply(fresh, number: number) }
             done()
         }
-        monitoring?.monitor.apply(fresh)
+        self.monitoring?.apply(fresh)
+        if let problem = carryOut(monitoring) { shared.log.error("metrics_listen: \(problem)") }
     }
 }

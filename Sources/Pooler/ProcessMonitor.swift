@@ -44,8 +44,11 @@ final class ProcessMonitor: MonitoringSource {
         var snapshot = MonitoringSnapshot(statistics: ProcessStatistics(parts))
         for pool in shared.allPools {
             let name = MonitoringSnapshot.PoolName(database: pool.key.database, user: pool.key.user)
+            // The pool that asks auth_query may have the name of another one.
+            let other = snapshot.reach[name]
             snapshot.reach[name] = .init(
-                connected: pool.connected.load(ordering: .relaxed), failure: pool.failure.map { $0.fields.message ?? "login failed" })
+                connected: pool.connected.load(ordering: .relaxed) + (other?.connected ?? 0),
+                failure: pool.failure.map { $0.fields.message ?? "login failed" } ?? other?.failure)
         }
         snapshot.version = Version.line
         snapshot.startTime = startTime
@@ -89,50 +92,6 @@ final class ProcessMonitor: MonitoringSource {
                 }
             }
             return hosts
-        }
-    }
-}
-
-/// The HTTP server of the process.
-final class MonitoringServer {
-    private let server: HTTPServer
-    let monitor: ProcessMonitor
-
-    /// Listens and serves. Throws what the system says.
-    init(at address: SocketAddress, monitor: ProcessMonitor) throws(SystemError) {
-        let descriptor = try Listener.open(address, backlog: 2048, sharesPort: false, deferAccept: 0, options: SocketOptions())
-        let site = MonitoringSite(source: monitor)
-        server = try HTTPServer(adopting: [descriptor]) { request in await site.respond(request) }
-        self.monitor = monitor
-        if let problem = server.start() { throw problem }
-    }
-}
-
-extension PoolerProcess {
-    /// Opens what `metrics_listen` asks for; nil when it asks for nothing.
-    func openMonitoring(_ workers: [Worker]) throws(StartError) -> MonitoringServer? {
-        guard let text = configuration.settings.metricsListen, !text.isEmpty else { return nil }
-        let listen: ListenAddress
-        do throws(InvalidValue) {
-            listen = try ListenAddress(parsing: text)
-        } catch {
-            throw StartError(description: "metrics_listen: \(error.message)")
-        }
-        let port = UInt16(clamping: listen.port)
-        let address =
-            listen.host == "*"
-            ? SocketAddress.any(port: port)
-            : SocketAddress(numeric: listen.host, port: port) ?? Resolver.resolveNow(listen.host, port: port).first
-        guard let address else {
-            throw StartError(description: "metrics_listen: \"\(listen.host)\" is not an address: expected an IP address, a host name or *")
-        }
-        do throws(SystemError) {
-            let server = try MonitoringServer(
-                at: address, monitor: ProcessMonitor(workers: workers, shared: shared, configuration: configuration))
-            shared.log.info("metrics on http://\(address.description)/")
-            return server
-        } catch {
-            throw StartError(description: "metrics_listen: cannot listen on \(address.description): \(error.reason)")
         }
     }
 }

@@ -51,11 +51,17 @@ final class SharedState: Sendable {
     /// One counter names clients and servers alike.
     func nextID() -> UInt64 { lastID.add(1, ordering: .relaxed).newValue }
 
-    /// A worker has given up its shard of a pool; with the last one the pool is forgotten.
+    /// A worker has given up its shard of a pool; with the last one the pool is forgotten, and with the last pool of a database what
+    /// clients have brought for it: the name itself, where it came from them, and the texts of statements.
     func forgetShard(of pool: SharedPool) {
         pools.withLock { pools in
             pool.shards.add(-1)
-            if pool.shards.load() == 0 { pools[pool.key] = nil }
+            guard pool.shards.load() == 0, pools[pool.key] === pool else { return }
+            pools[pool.key] = nil
+            let database = pool.key.database
+            if pools.keys.contains(where: { $0.database.hasSameBytes(as: database) }) { return }
+            autoDatabases.withLock { _ = $0.remove(database) }
+            statements.withLock { $0[database] = nil }
         }
     }
 
@@ -64,16 +70,16 @@ final class SharedState: Sendable {
 
     /// The pool of this database and user, made on first use, with one more shard.
     func pool(_ key: CapacityLedger.PoolKey, workers: Int) -> SharedPool {
-        let statements = statements.withLock { tables in
-            if let table = tables[key.database] { return table }
-            let table = StatementTable()
-            tables[key.database] = table
-            return table
-        }
-        return pools.withLock { pools in
+        pools.withLock { pools in
             if let pool = pools[key] {
                 pool.shards.add(1)
                 return pool
+            }
+            let statements = statements.withLock { tables in
+                if let table = tables[key.database] { return table }
+                let table = StatementTable()
+                tables[key.database] = table
+                return table
             }
             let pool = SharedPool(key: key, workers: workers, statements: statements)
             pool.shards.add(1)

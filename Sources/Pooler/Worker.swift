@@ -57,7 +57,7 @@ actor Worker {
     func killConnections(of database: String?) { now().killConnections(of: database) }
     func killClient(_ id: UInt64) -> Bool { now().killClient(id) }
     func consoleDone(slot: UInt32, id: UInt64, _ outcome: ConsoleOutcome) { now().consoleDone(slot: slot, id: id, outcome) }
-    func serverFacts() -> [ConnectionFacts] { now().serverFacts() }
+    func serverFacts() -> (facts: [ConnectionFacts], lent: Int) { now().serverFacts() }
     func clientFacts(from slot: Int) -> (facts: [ConnectionFacts], next: Int?) { now().clientFacts(from: slot) }
     func waitFacts(_ key: CapacityLedger.PoolKey) -> WaitFacts? { now().waitFacts(key) }
     func clientStanding(_ id: UInt64) -> ClientStanding? { now().clientStanding(id) }

@@ -7,6 +7,7 @@ import TLS
 /// A cancel request on its way to PostgreSQL, on a connection of its own.
 final class CancelErrand {
     let slot: UInt32
+    let id: UInt64
     var socket: Socket
     let key: CancelKey
     /// The server that runs the query; it is not given to anybody else before this is over.
@@ -26,10 +27,11 @@ final class CancelErrand {
     var isSent: Bool { if case .sent = progress { true } else { false } }
 
     init(
-        slot: UInt32, descriptor: Int32, loop: EventLoop, key: CancelKey, server: ServerConnection,
+        slot: UInt32, id: UInt64, descriptor: Int32, loop: EventLoop, key: CancelKey, server: ServerConnection,
         requester: (worker: Worker, request: UInt32)?, now: Int64
     ) {
         self.slot = slot
+        self.id = id
         self.key = key
         self.server = server
         self.requester = requester
@@ -100,7 +102,7 @@ extension WorkerCore {
         }
         let slot = errands.reserve()
         let errand = CancelErrand(
-            slot: slot, descriptor: descriptor, loop: loop, key: key, server: server, requester: requester, now: now)
+            slot: slot, id: shared.nextID(), descriptor: descriptor, loop: loop, key: key, server: server, requester: requester, now: now)
         errands.set(slot, errand)
         server.cancelsInFlight += 1
         return true
@@ -109,24 +111,30 @@ extension WorkerCore {
     func ready(_ errand: CancelErrand, _ readiness: Readiness) {
         if case .connecting = errand.progress {
             if errand.socket.connectError() != nil {
-                finish(errand)
+                finish(errand, "connect failed")
                 return
             }
             guard readiness.contains(.writable), !errand.socket.isConnecting() else { return }
             guard begin(errand) else {
-                finish(errand)
+                finish(errand, "cancel request can't be sent")
                 return
             }
         }
         if !errand.isSent, !advance(errand) {
-            finish(errand)
+            finish(errand, "cancel request can't be sent")
             return
         }
         // PostgreSQL closes the connection once it has sent the signal: only then can't it hit a later query.
-        if errand.isSent, isOver(errand) { finish(errand) }
+        if errand.isSent, isOver(errand) { finish(errand, "cancel request done") }
     }
 
-    func finish(_ errand: CancelErrand, _ reason: String = "cancel request done") {
+    private func finish(_ errand: CancelErrand, _ reason: String) {
+        if settings.logDisconnections {
+            let pool = errand.server.shard.shared.key
+            let label = "S-0x\(String(errand.id, radix: 16)): \(pool.database)/\(pool.user)@\(errand.server.address.description)"
+            shared.log.info("\(label) closing because: \(reason) (age=\((now - errand.startTime) / 1_000_000)s)")
+        }
+        errand.server.shard.counters.serverDisconnects.add(reason)
         errand.socket.close()
         errands.remove(errand.slot)
         if let requester = errand.requester { finish(requester, reason) }

@@ -93,6 +93,8 @@ extension WorkerCore {
     /// Handles bytes of a console client; returns up to where.
     func console(_ client: ClientConnection, _ bytes: Span<UInt8>, from offset: Int) -> Int {
         guard let console = client.console else { return bytes.count }
+        // Who does not take the answers gets no more of them: what is asked in one burst may be answered by gigabytes.
+        guard client.outgoing.isEmpty else { return offset }
         var at = offset
         var replies: [UInt8] = []
         client.requestTime = now
@@ -124,6 +126,7 @@ extension WorkerCore {
                 case .reply(let messages):
                     if frame.type == Frontend.query || frame.type == Frontend.execute { countCommand(time: 0) }
                     replies += messages
+                    if replies.count > Self.repliesLimit { break loop }
                 case .run(let command, let first):
                     replies += first
                     console.commandStart = now
@@ -142,6 +145,9 @@ extension WorkerCore {
         reply(replies, to: client)
         return at
     }
+
+    /// Answers to messages of one burst that leave together.
+    private static let repliesLimit = 64 * 1024
 
     private func reply(_ messages: [UInt8], to client: ClientConnection) {
         guard !messages.isEmpty else { return }
@@ -189,7 +195,7 @@ extension WorkerCore {
         case .killClient(let id): .killClient(id)
         case .waitClose(let name): .waitClose(name)
         case .shutdown(let kind): .shutdown(kind)
-        case .empty, .help, .show, .showSession, .setSession, .whyClient, .whyPool, .courtesy: nil
+        case .empty, .help, .show, .showSession, .setSession, .whyClient, .whyPool, .courtesy, .deallocate: nil
         }
     }
 
@@ -216,11 +222,18 @@ extension WorkerCore {
         facts.counts.clientsOfDatabase = counts.clients
         facts.counts.clientsOfUser = counts.userClients
         facts.holds = holds
-        facts.autoDatabases = shared.autoDatabaseNames.compactMap { configuration.database(named: $0) }
+        // Also those that nobody uses, but an operator holds back.
+        var names = shared.autoDatabaseNames
+        names.formUnion(holds.pausedDatabases)
+        names.formUnion(holds.disabledDatabases)
+        facts.autoDatabases = names.compactMap { configuration.database(named: $0) }
         facts.hosts = shared.hosts.withLock { $0.lines(now: now) }.map {
             HostFacts(name: $0.name, timeToLive: $0.timeToLive, addresses: $0.addresses.map(\.host))
         }
-        facts.peerConnections = shared.peerConnections.withLock { $0 }
+        let sets = shared.allPools.map(\.parameters)
+        if let first = sets.first {
+            facts.objects["var_list"] = ObjectUse(count: sets.reduce(0) { $0 + $1.count }, size: ObjectSize.of(first.empty))
+        }
         return facts
     }
 

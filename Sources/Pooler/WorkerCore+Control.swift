@@ -45,6 +45,7 @@ extension WorkerCore {
 
     private func forget(_ shard: PoolShard) {
         shards[shard.shared.key] = nil
+        forgotten[shard.shared.key] = ForgottenShard(shard)
         shard.isForgotten = true
         loginTemplates.removeAll()
         shared.forgetShard(of: shard.shared)
@@ -53,6 +54,7 @@ extension WorkerCore {
     /// Pools that nobody uses go after a while: those that a `*` entry made, for their names come from clients; all of them with
     /// `pool_idle_timeout`.
     func forgetUnusedPools() {
+        if !forgotten.isEmpty { forgotten = forgotten.filter { $0.value.isNeeded } }
         for shard in shards.values {
             guard shard.clients == 0, !shard.hasDemand else {
                 (shard.unusedSince, shard.deserted) = (nil, nil)

@@ -44,11 +44,19 @@ extension WorkerCore {
         facts.remaining = client.passThrough
         facts.held = client.held.count
         facts.unsent = client.outgoing.count
+        if case .canceling = client.phase { facts.request = .init(worker: index, slot: client.slot) }
         return facts
     }
 
-    func serverFacts() -> [ConnectionFacts] {
-        servers.all.map(facts) + errands.all.map(facts)
+    /// Servers, and the connections of cancel requests to servers and peers. `lent` is what all of the worker's pools have lent to other
+    /// workers, less what they got.
+    func serverFacts() -> (facts: [ConnectionFacts], lent: Int) {
+        var all: [ConnectionFacts] = []
+        servers.visit { all.append(facts($0)) }
+        errands.visit { all.append(facts($0)) }
+        peerErrands.visit { all.append(facts($0)) }
+        let lent = shards.values.reduce(0) { $0 + $1.serversLent } + forgotten.values.reduce(0) { $0 + $1.statistics.gauges.serversLent }
+        return (all, lent)
     }
 
     private func facts(_ server: ServerConnection) -> ConnectionFacts {
@@ -76,11 +84,27 @@ extension WorkerCore {
 
     private func facts(_ errand: CancelErrand) -> ConnectionFacts {
         var facts = ConnectionFacts(
-            isServer: true, id: 0, state: .activeCancel, connectTime: errand.startTime, requestTime: errand.startTime)
+            isServer: true, id: errand.id, state: errand.isSent ? .activeCancel : .waitingCancelRequest, connectTime: errand.startTime,
+            requestTime: errand.startTime)
+        if let requester = errand.requester, let worker = peers.firstIndex(where: { $0 === requester.worker }) {
+            facts.request = .init(worker: worker, slot: requester.request)
+        }
         facts.user = errand.server.shard.shared.key.user
         facts.database = errand.server.shard.databaseName
         facts.peer = errand.server.address
         facts.local = SocketAddress.local(of: errand.socket.descriptor)
+        return facts
+    }
+
+    private func facts(_ errand: PeerErrand) -> ConnectionFacts {
+        var facts = ConnectionFacts(
+            isServer: true, id: errand.id, state: errand.isUnderWay ? .activeCancel : .waitingCancelRequest, connectTime: errand.startTime,
+            requestTime: errand.startTime)
+        facts.request = .init(worker: index, slot: errand.client.slot)
+        if let descriptor = errand.socket?.descriptor {
+            facts.peer = SocketAddress.peer(of: descriptor)
+            facts.local = SocketAddress.local(of: descriptor)
+        }
         return facts
     }
 
@@ -100,6 +124,8 @@ extension WorkerCore {
         facts.connected = shard.shared.connected.load(ordering: .relaxed)
         facts.isSessionMode = shard.settings.mode == .session
         facts.isPaused = shard.isPaused
+        facts.isWholePaused = holds.isPaused
+        facts.isDatabasePaused = holds.pausedDatabases.contains(key.database)
         facts.isShuttingDown = shared.shutdown.load(ordering: .relaxed) == .waitForServers
         if let failure = shard.shared.failure {
             facts.failure = failure.fields.message ?? "connect failed"
@@ -113,7 +139,7 @@ extension WorkerCore {
             if server.phase == .idle { facts.idle += 1 } else if let holder = holder(server) { facts.holders.append(holder) }
         }
         let totals = shard.period.totals.transactions >= 10 ? shard.period.totals : shard.counters.totals
-        facts.meanHold = totals.transactions > 0 ? totals.transactionTime / totals.transactions : 0
+        (facts.transactions, facts.transactionTime) = (totals.transactions, totals.transactionTime)
         return facts
     }
 

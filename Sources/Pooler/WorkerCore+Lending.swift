@@ -7,7 +7,7 @@ import TLS
 /// An idle server on its way from one worker to another. Of its session nothing is left between two transactions but what it is set to
 /// and which statements it holds.
 struct LentServer: Sendable {
-    let key: CapacityLedger.PoolKey
+    let pool: SharedPool
     let id: UInt64
     let descriptor: Int32
     let address: SocketAddress
@@ -52,13 +52,16 @@ extension WorkerCore {
     }
 
     func adopt(_ lent: LentServer) {
-        guard let shard = shards[lent.key] ?? shardOfPool(lent.key) else {
+        let key = lent.pool.key
+        // What the server holds of statements has a meaning in the pool that it comes from only.
+        guard let shard = shards[key] ?? shardOfPool(key), shard.shared === lent.pool else {
             if settings.logDisconnections {
-                let label = "S-0x\(String(lent.id, radix: 16)): \(lent.key.database)/\(lent.key.user)@\(lent.address.description)"
+                let label = "S-0x\(String(lent.id, radix: 16)): \(key.database)/\(key.user)@\(lent.address.description)"
                 shared.log.info("\(label) closing because: database removed (age=\((now - lent.connectTime) / 1_000_000)s)")
             }
             Connector.discard(lent.descriptor)
-            shared.capacity.withLock { $0.closeServer(lent.key) }
+            shared.capacity.withLock { $0.closeServer(key) }
+            lent.pool.countServer(lent.generation, -1)
             tellThoseWhoAwaitCloses()
             return
         }
@@ -76,6 +79,7 @@ extension WorkerCore {
         server.phase = .idle
         servers.set(slot, server)
         shard.servers += 1
+        shard.serversLent -= 1
         shard.borrowing = max(0, shard.borrowing - 1)
         shard.shared.connected.add(1, ordering: .relaxed)
         free(server)
@@ -109,7 +113,7 @@ extension WorkerCore {
         let shard = server.shard
         shard.publish()
         let lent = LentServer(
-            key: shard.shared.key, id: server.id, descriptor: server.socket.detach(), address: server.address, host: server.host,
+            pool: shard.shared, id: server.id, descriptor: server.socket.detach(), address: server.address, host: server.host,
             tls: server.tls,
             parameters: server.session.parameters, statements: server.session.statements, cancelKey: server.cancelKey,
             generation: server.generation, listeners: server.listeners, connectTime: server.connectTime, lastActivity: server.lastActivity)
@@ -117,6 +121,7 @@ extension WorkerCore {
         server.phase = .closed
         servers.remove(server.slot)
         shard.servers -= 1
+        shard.serversLent += 1
         shard.shared.connected.subtract(1, ordering: .relaxed)
         Task { await borrower.adopt(server: lent) }
     }

@@ -276,13 +276,19 @@ extension WorkerCore {
     func shard(of database: Database, user: String, isForLookups: Bool = false) -> PoolShard {
         let key = CapacityLedger.PoolKey(database: database.name, user: user, isForLookups: isForLookups)
         if let shard = shards[key] { return shard }
-        if configuration.databases[database.name] == nil, shared.isNewAutoDatabase(database.name) {
-            shared.log.info("registered new auto-database: db=\(database.name)")
-        }
         let settings = PoolSettings(configuration, database: database, user: user)
         let shard = PoolShard(
             shared: shared.pool(key, workers: shared.clientsOfWorkers.count), worker: index, database: database, settings: settings)
+        // After the pool has been made: the name goes with the database's last pool.
+        if configuration.databases[database.name] == nil, shared.isNewAutoDatabase(database.name) {
+            shared.log.info("registered new auto-database: db=\(database.name)")
+        }
         shard.isPaused = holds.pauses(database.name)
+        if let before = forgotten.removeValue(forKey: key), before.shared === shard.shared {
+            shard.counters = before.statistics.counters
+            shard.countedBefore = before.statistics.counters.totals
+            shard.serversLent = before.statistics.gauges.serversLent
+        }
         shards[key] = shard
         return shard
     }

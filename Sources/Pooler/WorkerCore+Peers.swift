@@ -3,6 +3,7 @@ import EventLoop
 import Logging
 import PoolCore
 import PostgresWire
+import Statistics
 
 /// A cancel request on its way to the process that has the client.
 final class PeerErrand {
@@ -17,6 +18,8 @@ final class PeerErrand {
     let key: UInt64
     /// The client socket that asked, and its id: the slot may be somebody else's by now.
     let client: (slot: UInt32, id: UInt64)
+    /// Of its own connection, as SHOW and the log name connections.
+    let id: UInt64
     let startTime: Int64
     var stage = Stage.waiting
     var addresses: [SocketAddress] = []
@@ -25,8 +28,9 @@ final class PeerErrand {
     /// It counts as a connection to the peer.
     var isUnderWay: Bool { stage != .waiting }
 
-    init(peer: Int, key: UInt64, client: (slot: UInt32, id: UInt64), now: Int64) {
+    init(peer: Int, id: UInt64, key: UInt64, client: (slot: UInt32, id: UInt64), now: Int64) {
         self.peer = peer
+        self.id = id
         self.key = key
         self.client = client
         startTime = now
@@ -46,7 +50,7 @@ extension WorkerCore {
         }
         client.phase = .canceling
         let slot = peerErrands.reserve()
-        peerErrands.set(slot, PeerErrand(peer: peer, key: key, client: (client.slot, client.id), now: now))
+        peerErrands.set(slot, PeerErrand(peer: peer, id: shared.nextID(), key: key, client: (client.slot, client.id), now: now))
         serveErrand(slot)
     }
 
@@ -110,8 +114,7 @@ extension WorkerCore {
             errand.socket = Socket(adopting: descriptor, on: loop, token: TokenKind.errand.token(slot | Self.peerBit))
             return
         }
-        shared.log.warning(
-            "S-0x0: peer-\(errand.peer)@\(configuration.peers[errand.peer]?.host ?? "?"): connect failed, a cancel request is lost")
+        shared.log.warning("\(label(errand)) connect failed, a cancel request is lost")
         end(slot, "connect failed")
     }
 
@@ -139,6 +142,9 @@ extension WorkerCore {
 
     private func end(_ slot: UInt32, _ reason: String) {
         guard let errand = peerErrands[slot] else { return }
+        if settings.logDisconnections, errand.socket != nil {
+            shared.log.info("\(label(errand)) closing because: \(reason) (age=\((now - errand.startTime) / 1_000_000)s)")
+        }
         errand.socket?.close()
         peerErrands.remove(slot)
         if errand.isUnderWay {
@@ -149,6 +155,10 @@ extension WorkerCore {
         }
         if let client = clients[errand.client.slot], client.id == errand.client.id { close(client, .quiet(reason)) }
         servePeers()
+    }
+
+    private func label(_ errand: PeerErrand) -> String {
+        "S-0x\(String(errand.id, radix: 16)): peer-\(errand.peer)@\(configuration.peers[errand.peer]?.host ?? "?"):"
     }
 
     /// Requests that take too long are given up, as those to PostgreSQL are.
@@ -166,13 +176,13 @@ extension WorkerCore {
     }
 
     /// How many requests wait for a connection to each peer, and how many are under way.
-    func peerPools() -> [Int: (waiting: Int, active: Int)] {
-        var counts: [Int: (waiting: Int, active: Int)] = [:]
+    func peerRequests() -> [Int: PeerRequests] {
+        var counts: [Int: PeerRequests] = [:]
         peerErrands.visit { errand in
             if errand.isUnderWay {
-                counts[errand.peer, default: (0, 0)].active += 1
+                counts[errand.peer, default: PeerRequests()].active += 1
             } else {
-                counts[errand.peer, default: (0, 0)].waiting += 1
+                counts[errand.peer, default: PeerRequests()].waiting += 1
             }
         }
         return counts

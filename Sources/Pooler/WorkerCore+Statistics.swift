@@ -16,12 +16,51 @@ extension WorkerCore {
                 poolMode: shard.settings.mode.rawValue, isPaused: shard.isPaused)
         }
         var statistics = WorkerStatistics(
-            pools: pools, counters: counters, clientsLoggingIn: loggingIn, clients: clients.count,
-            servers: servers.count)
-        if let client = clients.any { statistics.objectSizes["client"] = ObjectSize.of(client) }
-        if let server = servers.any { statistics.objectSizes["server"] = ObjectSize.of(server) }
-        if let shard = shards.values.first { statistics.objectSizes["pool"] = ObjectSize.of(shard) }
+            pools: pools + forgotten.values.filter(\.isNeeded).map(statistics), counters: counters, clientsLoggingIn: loggingIn,
+            clients: clients.count, servers: servers.count)
+        statistics.objects = objects()
+        statistics.peerRequests = peerRequests()
+        statistics.lookups = lookups.count
         return statistics
+    }
+
+    /// What was counted here for a pool that only others still have, with the settings of today.
+    private func statistics(_ forgotten: ForgottenShard) -> PoolStatistics {
+        var statistics = forgotten.statistics
+        statistics.isPaused = holds.pauses(statistics.database)
+        if let database = configuration.database(named: statistics.database) {
+            let settings = PoolSettings(configuration, database: database, user: statistics.user)
+            statistics.poolSize = settings.limits.pool
+            statistics.reserveSize = settings.limits.reserve
+            statistics.poolMode = settings.mode.rawValue
+        }
+        return statistics
+    }
+
+    /// What SHOW MEM tells of this worker.
+    private func objects() -> [String: ObjectUse] {
+        var requests = 0
+        var statements = 0
+        // What is received, and what is put together for either side.
+        var buffers = [Self.receiveSize, Self.receiveSize + 4096, Self.receiveSize + 4096]
+        func add(_ held: Int, _ outgoing: Int) {
+            if held > 0 { buffers.append(held) }
+            if outgoing > 0 { buffers.append(outgoing) }
+        }
+        clients.visit { add($0.held.count, $0.outgoing.count) }
+        servers.visit { server in
+            add(server.held.count, server.outgoing.count)
+            requests += server.session.ledger.count
+            statements += server.session.statements.count
+        }
+        return [
+            "client": ObjectUse(count: clients.count, size: clients.any.map(ObjectSize.of) ?? 0),
+            "server": ObjectUse(count: servers.count, size: servers.any.map(ObjectSize.of) ?? 0),
+            "pool": ObjectUse(count: shards.count, size: shards.values.first.map(ObjectSize.of) ?? 0),
+            "outstanding_request": ObjectUse(count: requests, size: MemoryLayout<ReplyLedger.Owed>.stride),
+            "server_prepared_statement": ObjectUse(count: statements, size: 2 * MemoryLayout<UInt64>.stride),
+            "iobuf": ObjectUse(count: buffers.count, size: Self.receiveSize, total: buffers.reduce(0, +)),
+        ]
     }
 
     /// How many connections of each pool are in which state.
@@ -32,6 +71,7 @@ extension WorkerCore {
             gauges.clientsWaiting = shard.queue.waiting + shard.awaitingGreeting.count + shard.awaitingDedicated.count
             gauges.longestWait = longestWait(shard)
             gauges.clientsIdle = shard.clients - gauges.clientsWaiting
+            gauges.serversLent = shard.serversLent
             result[ObjectIdentifier(shard)] = gauges
         }
         servers.visit { server in
@@ -41,7 +81,8 @@ extension WorkerCore {
         errands.visit { errand in
             let pool = ObjectIdentifier(errand.server.shard)
             result[pool]?.serversCanceling += 1
-            if errand.requester != nil { result[pool]?.cancelRequests += 1 }
+            guard errand.requester != nil else { return }
+            if errand.isSent { result[pool]?.cancelRequests += 1 } else { result[pool]?.cancelRequestsWaiting += 1 }
         }
         return result
     }

@@ -67,6 +67,8 @@ final class WorkerCore {
     var isServingPeers = false
     var hasRoomForPeers = false
     var shards: [CapacityLedger.PoolKey: PoolShard] = [:]
+    /// What was counted for pools that other workers still have.
+    var forgotten: [CapacityLedger.PoolKey: ForgottenShard] = [:]
     var listeners: [UInt32: ListenerBox] = [:]
     var lastListener: UInt32 = 0
     /// Sockets with bytes in the kernel that no event will announce again.

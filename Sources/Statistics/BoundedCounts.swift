@@ -4,6 +4,9 @@ public struct BoundedCounts: Sendable, Equatable {
     /// What the surplus is called.
     public static let other = "other"
 
+    /// Longer names are cut to this many bytes.
+    public static let nameLimit = 64
+
     /// How many names are kept apart.
     public let limit: Int
     /// The counts.
@@ -19,8 +22,19 @@ public struct BoundedCounts: Sendable, Equatable {
 
     /// Counts one more, or several.
     public mutating func add(_ name: String, _ count: Int64 = 1) {
+        let name = name.utf8.count <= Self.nameLimit ? name : Self.cut(name)
         let isKnown = counts[name] != nil || counts.count < limit
         counts[isKnown ? name : Self.other, default: 0] &+= count
+    }
+
+    private static func cut(_ name: String) -> String {
+        var (result, length) = (String.UnicodeScalarView(), 0)
+        for scalar in name.unicodeScalars {
+            length += UTF8.width(scalar)
+            if length > nameLimit { break }
+            result.append(scalar)
+        }
+        return String(result)
     }
 
     /// Adds what was counted elsewhere.

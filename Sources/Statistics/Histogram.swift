@@ -3,7 +3,7 @@
 ///
 /// Recording is a few instructions and allocates nothing: it happens on the query path.
 @frozen public struct Histogram: Sendable {
-    /// Buckets in all; the last one holds everything from about 4.7 hours on.
+    /// Buckets in all; the last one holds everything from about 4.2 hours on.
     public static let bucketCount = 132
 
     @usableFromInline var counts = InlineArray<132, Int64>(repeating: 0)

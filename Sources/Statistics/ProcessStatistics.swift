@@ -10,6 +10,8 @@ public struct PoolGauges: Sendable, Equatable {
     public var clientsWaiting = 0
     /// Cancel requests of clients that are being delivered.
     public var cancelRequests = 0
+    /// Cancel requests that wait for a connection to the server of their client.
+    public var cancelRequestsWaiting = 0
     /// Servers that a client has, or that are being cleaned up after one.
     public var serversActive = 0
     /// Connections that carry a cancel request.
@@ -24,6 +26,10 @@ public struct PoolGauges: Sendable, Equatable {
     public var serversTested = 0
     /// Servers that are being connected to or logged in to.
     public var serversLogin = 0
+    /// Servers that this worker has ever lent to others, less those that it got from them. Over all workers that is the number of free
+    /// servers which were on their way when the workers were asked, one after the other, and so were counted by none; or, below 0, of
+    /// those that were counted twice.
+    public var serversLent = 0
     /// How long the longest waiting client has waited, in microseconds; 0 when nobody waits.
     public var longestWait: Int64 = 0
 
@@ -35,12 +41,29 @@ public struct PoolGauges: Sendable, Equatable {
     /// Servers in all, without those that carry cancel requests.
     public var servers: Int { serversActive + serversBeingCanceled + serversIdle + serversUsed + serversTested + serversLogin }
 
+    /// Once all workers' parts are added up: counts each server once that changed workers meanwhile.
+    mutating func settleLent() {
+        if serversLent >= 0 {
+            serversIdle += serversLent
+        } else {
+            // Lent while free, and asked for because somebody waited: the borrower has it in use, the lender saw it idle.
+            for path in [\PoolGauges.serversIdle, \.serversUsed, \.serversTested, \.serversActive] {
+                let surplus = min(-serversLent, self[keyPath: path])
+                self[keyPath: path] -= surplus
+                serversLent += surplus
+            }
+        }
+        serversLent = 0
+    }
+
     /// Adds another worker's part of the pool.
     public static func += (sum: inout PoolGauges, other: PoolGauges) {
         sum.clientsLinked += other.clientsLinked
         sum.clientsIdle += other.clientsIdle
         sum.clientsWaiting += other.clientsWaiting
         sum.cancelRequests += other.cancelRequests
+        sum.cancelRequestsWaiting += other.cancelRequestsWaiting
+        sum.serversLent += other.serversLent
         sum.serversActive += other.serversActive
         sum.serversCanceling += other.serversCanceling
         sum.serversBeingCanceled += other.serversBeingCanceled
@@ -97,6 +120,33 @@ public struct PoolStatistics: Sendable {
     }
 }
 
+/// What there is of one kind of object, and the memory that it takes.
+public struct ObjectUse: Sendable, Equatable {
+    /// How many there are.
+    public var count: Int
+    /// Bytes that one of them takes.
+    public var size: Int
+    /// Bytes that all of them take.
+    public var total: Int
+
+    /// Objects of the same size.
+    public init(count: Int, size: Int) { self.init(count: count, size: size, total: count * size) }
+
+    /// Objects of different sizes, `size` of which is an example.
+    public init(count: Int, size: Int, total: Int) {
+        self.count = count
+        self.size = size
+        self.total = total
+    }
+
+    /// Adds another worker's.
+    public static func += (sum: inout ObjectUse, other: ObjectUse) {
+        sum.count += other.count
+        sum.size = max(sum.size, other.size)
+        sum.total += other.total
+    }
+}
+
 /// What one worker has counted and how things stand there.
 public struct WorkerStatistics: Sendable {
     /// Its part of each pool.
@@ -109,8 +159,12 @@ public struct WorkerStatistics: Sendable {
     public var clients: Int
     /// All server sockets.
     public var servers: Int
-    /// How many bytes one object of a kind takes, where the worker has any.
-    public var objectSizes: [String: Int] = [:]
+    /// Cancel requests for each peer: those that wait for a connection to it, and those that are on their way.
+    public var peerRequests: [Int: PeerRequests] = [:]
+    /// Host names that are being looked up.
+    public var lookups = 0
+    /// Objects of the worker's own, by kind.
+    public var objects: [String: ObjectUse] = [:]
 
     /// Puts the parts together.
     public init(
@@ -125,6 +179,17 @@ public struct WorkerStatistics: Sendable {
     }
 }
 
+/// Cancel requests for one peer.
+public struct PeerRequests: Sendable, Equatable {
+    /// They wait for a connection to the peer.
+    public var waiting = 0
+    /// They are on their way.
+    public var active = 0
+
+    /// None.
+    public init() {}
+}
+
 /// All workers together: what SHOW, the log and the metrics are made of.
 public struct ProcessStatistics: Sendable {
     /// Every pool once, by database, then by user (in the order of their bytes).
@@ -137,8 +202,12 @@ public struct ProcessStatistics: Sendable {
     public var clients = 0
     /// All server sockets.
     public var servers = 0
-    /// How many bytes one object of a kind takes, where there are any.
-    public var objectSizes: [String: Int] = [:]
+    /// Cancel requests for each peer.
+    public var peerRequests: [Int: PeerRequests] = [:]
+    /// Host names that are being looked up.
+    public var lookups = 0
+    /// Objects of the workers, by kind.
+    public var objects: [String: ObjectUse] = [:]
 
     /// Adds the workers up.
     public init(_ workers: [WorkerStatistics]) {
@@ -157,7 +226,16 @@ public struct ProcessStatistics: Sendable {
             clientsLoggingIn += worker.clientsLoggingIn
             clients += worker.clients
             servers += worker.servers
-            objectSizes.merge(worker.objectSizes) { max($0, $1) }
+            lookups += worker.lookups
+            for (kind, use) in worker.objects { objects[kind, default: ObjectUse(count: 0, size: 0)] += use }
+            for (peer, requests) in worker.peerRequests {
+                peerRequests[peer, default: PeerRequests()].waiting += requests.waiting
+                peerRequests[peer, default: PeerRequests()].active += requests.active
+            }
+        }
+        for index in pools.indices {
+            servers += pools[index].gauges.serversLent
+            pools[index].gauges.settleLent()
         }
         pools.sort { Self.precedes(($0.database, $0.user), ($1.database, $1.user)) }
     }

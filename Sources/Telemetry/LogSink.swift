@@ -28,17 +28,30 @@ public final class LogSink: Sendable {
         self.level = Atomic(LevelCode(level))
     }
 
-    /// Opens (or reopens, after a rotation) the log file; an empty path means none. Returns what went wrong.
+    /// Opens (or reopens, after a rotation) the log file; an empty path means none. Returns what went wrong; then lines go where they went
+    /// before.
     @discardableResult
     public func open(path: String) -> String? {
         output.withLock { output in
+            var file: Int32 = -1
+            if !path.isEmpty {
+                file = Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o644)
+                guard file >= 0 else { return "could not open logfile \"\(path)\": \(String(cString: strerror(errno)))" }
+            }
             if output.file >= 0 { close(output.file) }
-            output.file = -1
+            output.file = file
             output.path = path
-            guard !path.isEmpty else { return nil }
-            output.file = Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o644)
-            return output.file < 0 ? "could not open logfile \"\(path)\": \(String(cString: strerror(errno)))" : nil
+            return nil
         }
+    }
+
+    /// What stands against `open` with this path; nothing changes.
+    public func problem(with path: String) -> String? {
+        guard !path.isEmpty else { return nil }
+        let file = Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o644)
+        guard file >= 0 else { return "could not open logfile \"\(path)\": \(String(cString: strerror(errno)))" }
+        close(file)
+        return nil
     }
 
     public func setVerbosity(_ verbose: Int) {
@@ -71,8 +84,7 @@ public final class LogSink: Sendable {
             if now.tv_sec != output.second { Self.stamp(&output, now.tv_sec) }
             let milliseconds = now.tv_nsec / 1_000_000
             let digits = String(milliseconds + 1000).dropFirst()
-            // A line break inside a message would look like a new line of the log.
-            let message = "\(Self.name(level)) \(Self.indented(text))\n"
+            let message = "\(Self.name(level)) \(LogText.harmless(text))\n"
             let line =
                 output.isJSON
                 ? LogRecord(text: text).json(time: now, level: level, process: getpid())
@@ -81,18 +93,13 @@ public final class LogSink: Sendable {
                 Self.put(output.standardErrorIsJournal && !output.isJSON ? "<\(Severity.number(level))>\(message)" : line, to: 2)
             }
             if output.file >= 0 { Self.put(line, to: output.file) }
-            output.systemLog?.write(priority: Severity.number(level), text)
+            output.systemLog?.write(priority: Severity.number(level), LogText.harmless(text))
         }
     }
 
     private static func put(_ line: String, to file: Int32) {
         var bytes = line
         bytes.withUTF8 { _ = Glibc.write(file, $0.baseAddress, $0.count) }
-    }
-
-    private static func indented(_ text: String) -> String {
-        guard text.utf8.contains(10) else { return text }
-        return text.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\n\t")
     }
 
     private static func name(_ level: Logger.Level) -> String {

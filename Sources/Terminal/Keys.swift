@@ -92,7 +92,7 @@ public struct TerminalEvents: ~Copyable {
 
     /// Takes the signals that concern a program on a terminal.
     public init?() {
-        guard let signals = SignalDescriptor([.hangup, .interrupt, .quit, .terminate, .windowChanged]) else { return nil }
+        guard let signals = SignalDescriptor([.hangup, .interrupt, .quit, .terminate, .stop, .windowChanged]) else { return nil }
         self.signals = signals
     }
 

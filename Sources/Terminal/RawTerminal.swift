@@ -2,8 +2,8 @@ import Glibc
 
 /// The terminal in raw mode on the alternate screen, and its certain way back.
 ///
-/// It is put right when `leave` is called, when the process exits, and when it dies of a fault: the handlers below call nothing but
-/// what is allowed in a signal handler. Signals that ask the process to end are not caught here; who enters raw mode takes them from a
+/// It is put right when `leave` is called, when the process exits, and when it dies of a fault or of a signal that nobody has taken: the
+/// handlers below call nothing but what is allowed in a signal handler. Signals that ask the process to end are not caught here; who enters raw mode takes them from a
 /// `SignalDescriptor` and leaves.
 public enum RawTerminal {
     // SAFETY: written by `enter` and `leave` on one thread; read by a handler of a fault in this process, after which nothing runs on.
@@ -23,7 +23,8 @@ public enum RawTerminal {
             isPrepared = true
             _ = leaving
             atexit { RawTerminal.leave() }
-            for fault in [SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT] {
+            let faults = [SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGSYS]
+            for fault in faults + [SIGPIPE, SIGALRM, SIGUSR1, SIGUSR2, SIGXCPU, SIGVTALRM, SIGPROF] {
                 signal(fault) { number in
                     RawTerminal.leave()
                     signal(number, SIG_DFL)

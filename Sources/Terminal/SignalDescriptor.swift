@@ -12,6 +12,8 @@ public struct SignalDescriptor: ~Copyable {
         case interrupt = 2
         case quit = 3
         case terminate = 15
+        /// Ctrl-Z from outside: the terminal itself is raw.
+        case stop = 20
         case windowChanged = 28
     }
 

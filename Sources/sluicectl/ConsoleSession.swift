@@ -54,7 +54,14 @@ enum ConsoleSyntax {
         return text
     }
 
-    private static func quoted(_ text: String, _ quote: Character) -> String {
-        "\(quote)" + text.map { $0 == quote ? "\(quote)\(quote)" : String($0) }.joined() + "\(quote)"
+    /// By Unicode scalars: with a combining mark behind it, a quote is part of a `Character` that is no quote.
+    private static func quoted(_ text: String, _ quote: Unicode.Scalar) -> String {
+        var result = String.UnicodeScalarView([quote])
+        for scalar in text.unicodeScalars {
+            result.append(scalar)
+            if scalar == quote { result.append(scalar) }
+        }
+        result.append(quote)
+        return String(result)
     }
 }

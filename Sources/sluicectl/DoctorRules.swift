@@ -67,11 +67,7 @@ struct DoctorRules {
     /// The users whose pools are counted: who may log in and exists on the server.
     private func users(_ database: Database, _ facts: ServerFacts) -> [String] {
         if let user = database.forcedUser { return [user] }
-        let consoleOnly = Set(configuration.settings.adminUsers + configuration.settings.statsUsers)
-        return configuration.userList.secrets.keys.filter {
-            facts.roles[$0] != nil && !(consoleOnly.contains($0) && facts.roles[$0] == nil)
-        }
-        .sorted()
+        return configuration.userList.secrets.keys.filter { facts.roles[$0] != nil }.sorted()
     }
 
     private func pools(on place: String, _ facts: ServerFacts) -> [Pool] {

@@ -22,14 +22,31 @@ struct Show: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() throws {
+        let selection = try RowSelection(conditions, order: order)
+        try Question(text: "SHOW \(topic.name)", title: "sluicectl show \(topic.name)", connection: connection, output: output)
+            .run { (answer) throws(CommandFailure) in try selection.applied(to: answer) }
+    }
+}
+
+/// Something that is asked and shown, once or again and again.
+struct Question {
+    /// What is sent.
+    let text: String
+    /// What stands above the answers.
+    let title: String
+    let connection: ConnectionOptions
+    let output: OutputOptions
+
+    /// Asks until `--watch` is over; `select` chooses from each answer.
+    func run(_ select: (QueryResult) throws(CommandFailure) -> QueryResult) throws(CommandFailure) {
         let session = try ConsoleSession(connection)
         repeat {
-            let answer = try session.show("SHOW \(topic.name)")
-            var text = try output.text(RowSelection(conditions, order: order).applied(to: answer))
+            let answer = try session.show(text)
+            var text = try output.text(try select(answer))
             if answer.columns.isEmpty { text = VerbNotices.text(session.notices()) }
             if output.watch != nil, Terminal.isOutput {
-                let title = "sluicectl show \(topic.name): every \(output.watch ?? 0) s, Ctrl-C ends"
-                text = "\u{1b}[H\u{1b}[2J\(title)\n\n" + Self.top(text, lines: Terminal.size.map { $0.rows - 3 })
+                let title = "\(title): every \(output.watch ?? 0) s, Ctrl-C ends"
+                text = "\u{1b}[H\u{1b}[2J\(TerminalText.sanitized(title))\n\n" + Self.top(text, lines: Terminal.size.map { $0.rows - 3 })
             }
             guard Terminal.write(text) else { return }
             if let seconds = output.watch { try session.pause(seconds: seconds) }

@@ -67,6 +67,7 @@ private struct TopSession: ~Copyable {
             case .timeout: break
             case .closed: return 0
             case .signal(.windowChanged): continue
+            case .signal(.stop): RawTerminal.suspend()
             case .signal(let name): return name == .interrupt ? 130 : 128 + name.rawValue
             case .keys(let keys):
                 for key in keys {

@@ -208,19 +208,21 @@ struct Why: ParsableCommand {
         abstract: ConsoleDocs.abstract(.why), subcommands: [WhyClient.self, WhyPool.self])
 }
 
-struct WhyClient: Verb {
+struct WhyClient: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "client", abstract: "Tells why a client waits.")
 
     @Argument(help: ArgumentHelp("The client's id, from `show clients`.", valueName: "ID"))
     var id: UInt64
 
     @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var answer: AnswerOptions
+    @OptionGroup var output: OutputOptions
 
-    func text() -> String { "WHY CLIENT \(id)" }
+    func run() throws {
+        try Question(text: "WHY CLIENT \(id)", title: "sluicectl why client \(id)", connection: connection, output: output).run { $0 }
+    }
 }
 
-struct WhyPool: Verb {
+struct WhyPool: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "pool", abstract: "Tells what holds a pool up.")
 
     @Argument(help: ArgumentHelp("The database.", valueName: "DATABASE"))
@@ -230,7 +232,10 @@ struct WhyPool: Verb {
     var user: String
 
     @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var answer: AnswerOptions
+    @OptionGroup var output: OutputOptions
 
-    func text() -> String { "WHY POOL \(ConsoleSyntax.name(database)) \(ConsoleSyntax.name(user))" }
+    func run() throws {
+        let text = "WHY POOL \(ConsoleSyntax.name(database)) \(ConsoleSyntax.name(user))"
+        try Question(text: text, title: "sluicectl why pool \(database) \(user)", connection: connection, output: output).run { $0 }
+    }
 }

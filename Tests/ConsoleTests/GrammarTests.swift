@@ -30,7 +30,13 @@ import Testing
             ("SHUTDOWN wait_for_servers", .shutdown(.waitForServers)), ("SHUTDOWN WAIT_FOR_CLIENTS", .shutdown(.waitForClients)),
             ("WHY CLIENT 7", .whyClient(7, Selection())), ("WHY POOL lab app", .whyPool(database: "lab", user: "app", Selection())),
             ("BEGIN", .courtesy(tag: "BEGIN", .begin)), ("COMMIT", .courtesy(tag: "COMMIT", .end)),
-            ("ROLLBACK", .courtesy(tag: "ROLLBACK", .end)), ("DISCARD ALL", .courtesy(tag: "DISCARD ALL", nil)), ("", .empty),
+            ("ROLLBACK", .courtesy(tag: "ROLLBACK", .end)), ("DISCARD ALL", .courtesy(tag: "DISCARD ALL", nil)),
+            ("discard plans", .courtesy(tag: "DISCARD PLANS", nil)), ("DEALLOCATE ALL", .deallocate(nil)),
+            ("DEALLOCATE PREPARE Abc", .deallocate("abc")), ("DEALLOCATE \"Abc\"", .deallocate("Abc")),
+            ("SAVEPOINT a", .courtesy(tag: "SAVEPOINT", nil)), ("rollback to a", .courtesy(tag: "ROLLBACK", .goOn)),
+            ("SET TIME ZONE 'UTC'", .setSession("timezone")), ("SET LOCAL TIME ZONE LOCAL", .setSession("timezone")),
+            ("SET NAMES 'utf8'", .setSession("client_encoding")), ("SET TRANSACTION READ ONLY", .setSession("transaction")), ("", .empty),
+            ("/* a /* b */ c */ SHOW /**/ LISTS", .show(topic: "lists", Selection())),
             (" ;; ", .empty), ("-- a comment\nSHOW LISTS", .show(topic: "lists", Selection())),
         ] as [(String, ConsoleCommand)])
     func aCommandIsUnderstood(text: String, expected: ConsoleCommand) throws {
@@ -51,13 +57,27 @@ import Testing
             "SET = 5",
             "SET x y", "RELOAD now", "KILL_CLIENT", "SHUTDOWN later", "WHY", "WHY CLIENT", "WHY POOL lab", "SELECT * FROM x",
             "'SHOW' STATS",
-            "SHOW POOLS WHERE", "SHOW POOLS WHERE database", "SHOW POOLS ORDER user", "SHOW (x)", "\u{0}", "RESET",
+            "SHOW POOLS WHERE", "SHOW POOLS WHERE database", "SHOW POOLS ORDER user", "SHOW (x)", "\u{0}", "RESET", "DEALLOCATE",
+            "SHOW POOLS WHERE user = (", "SHOW POOLS WHERE user = ((a))", "SHOW POOLS WHERE user = (a b)", "SHOW POOLS WHERE user = ()",
+            "SHOW ) (",
+            "SET TIME", "/* SHOW LISTS", "/* /* */ SHOW LISTS", "/",
         ])
     func whatIsNoCommandIsSaidSo(text: String) {
         let error = failure(text)
         #expect(error?.message.hasPrefix("invalid command '") == true, "\(text): \(String(describing: error))")
         #expect(error?.message.hasSuffix("', use SHOW HELP;") == true)
         #expect(error?.code == "08P01")
+    }
+
+    /// pgjdbc in simple mode, and others that put values into the text themselves.
+    @Test func valuesAsDriversWriteThem() throws {
+        var selection = Selection()
+        selection.conditions = [.init(column: "user", value: "lab"), .init(column: "cl_active", value: "5")]
+        for text in [
+            "('lab') AND cl_active = (5)", "'lab'::text AND cl_active = '5'::int4", "('lab'::varchar) AND cl_active = ('5'::int4)",
+        ] {
+            #expect(try ConsoleGrammar.parse("SHOW POOLS WHERE user = \(text)") == .show(topic: "pools", selection))
+        }
     }
 
     @Test func anErrorSaysWhereAndWhat() {

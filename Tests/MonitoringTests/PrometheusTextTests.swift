@@ -72,6 +72,12 @@ import Testing
         #expect(rest([Self.pool("x", logins: 6), Self.pool("y", logins: 1)]) == 14)
         #expect(rest([Self.pool("x", logins: 2), Self.pool("y", logins: 1)]) == 16)
         #expect(rest([]) == 16)
+        // Forgotten and back between two looks, with as many logins as before but nothing else.
+        var busy = Self.pool("z", logins: 1)
+        busy.counters.totals.queries = 100
+        #expect(rest([busy]) == 17)
+        busy.counters.totals.queries = 2
+        #expect(rest([busy]) == 18)
     }
 
     @Test func whoHasSeriesKeepsThem() {

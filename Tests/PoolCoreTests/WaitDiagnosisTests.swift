@@ -54,7 +54,7 @@ import Testing
     @Test func theAdviceFitsTheCause() {
         var facts = facts()
         facts.servers = 2
-        facts.meanHold = 10_000
+        (facts.transactions, facts.transactionTime) = (10, 100_000)
         facts.holders = [holder(.idleInTransaction, age: 30_000_000), holder(.running, age: 5)]
         #expect(WaitDiagnosis(facts).advice.contains("client 7 (api)"))
         #expect(WaitDiagnosis(facts).advice.contains("idle_transaction_timeout"))
@@ -66,7 +66,39 @@ import Testing
         facts.holders = [holder(.idle), holder(.idle)]
         #expect(WaitDiagnosis(facts).advice.contains("pool_mode = transaction"))
         facts.isPaused = true
-        #expect(WaitDiagnosis(facts).advice.hasPrefix("RESUME lab"))
+        #expect(WaitDiagnosis(facts).advice.hasPrefix("RESUME lab on"))
+        // It said RESUME lab even then, which RESUME refuses: "database lab is not paused".
+        facts.isWholePaused = true
+        #expect(WaitDiagnosis(facts).advice.hasPrefix("RESUME on"))
+        #expect(WaitDiagnosis(facts).reason.contains("all databases"))
+        facts.isDatabasePaused = true
+        #expect(WaitDiagnosis(facts).advice.hasPrefix("RESUME and RESUME lab on"))
+    }
+
+    /// Where PostgreSQL answered nobody, all places of the pool were taken by connections that would never come, and the advice was to
+    /// raise pool_size.
+    @Test func serversThatDoNotAnswerAreNoLackOfServers() {
+        var facts = facts(pool: 2)
+        facts.connected = 0
+        facts.servers = 2
+        facts.holders = [holder(.opening, age: 9_000, client: nil), holder(.opening, age: 8_500_000, client: nil)]
+        #expect(WaitDiagnosis(facts).limit == .opening)
+        #expect(WaitDiagnosis(facts).advice.contains("has not answered a connect or a login for 8.5 s"))
+        facts.holders[1].age = 1_000
+        #expect(WaitDiagnosis(facts).advice.hasPrefix("Nothing has to be done"))
+        facts.connected = 1
+        facts.holders[0].state = .running
+        #expect(WaitDiagnosis(facts).limit == .pool(2))
+    }
+
+    /// In session mode a client keeps its server until it leaves; how long transactions take says nothing about that.
+    @Test func noWaitIsForetoldForSessions() {
+        var facts = facts()
+        facts.servers = 2
+        (facts.transactions, facts.transactionTime) = (5, 100_000)
+        facts.holders = [holder(.running), holder(.idle)]
+        facts.isSessionMode = true
+        #expect(WaitDiagnosis(facts).expectedWait(behind: 3) == nil)
     }
 
     @Test func theWaitFollowsFromTheServiceTime() {
@@ -74,7 +106,7 @@ import Testing
         facts.servers = 2
         facts.holders = [holder(.running), holder(.running)]
         #expect(WaitDiagnosis(facts).expectedWait(behind: 3) == nil, "no service time is known")
-        facts.meanHold = 20_000
+        (facts.transactions, facts.transactionTime) = (5, 100_000)
         facts.waiting = [6, 7, 8, 9]
         let diagnosis = WaitDiagnosis(facts)
         #expect(diagnosis.expectedWait(behind: 3) == 40_000)
@@ -91,8 +123,14 @@ import Testing
         other.waiting = [3]
         other.idle = 1
         other.holders = [holder(.running)]
+        // The worker with the longest waiting client alone knows that the reserve may be used.
+        other.usesReserve = true
+        // Many quick transactions here, few slow ones there: the mean of all of them counts.
+        (sum.transactions, sum.transactionTime) = (99, 990)
+        (other.transactions, other.transactionTime) = (1, 10_010)
         sum += other
         #expect(sum.waiting == [1, 3, 5] && sum.idle == 1 && sum.holders.count == 1)
+        #expect(sum.usesReserve && sum.meanHold == 110)
     }
 }
 

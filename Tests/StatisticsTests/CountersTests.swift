@@ -8,6 +8,36 @@ struct CountersTests {
         #expect(counts.counts == ["a": 2, "b": 1, "c": 1, "other": 3])
     }
 
+    /// The number of names was bounded, and not their length: a SQLSTATE is what a server says it is.
+    @Test func longNamesAreCut() {
+        var counts = BoundedCounts(limit: 3)
+        counts.add(String(repeating: "\u{e9}", count: 1_000_000))
+        counts.add(String(repeating: "x", count: 64))
+        #expect(counts.counts == [String(repeating: "\u{e9}", count: 32): 1, String(repeating: "x", count: 64): 1])
+    }
+
+    /// Workers are asked one after the other. A server that was lent in between was counted by both of them, or by neither.
+    @Test func serversBetweenTwoWorkersAreCountedOnce() {
+        func worker(idle: Int, active: Int, lent: Int) -> WorkerStatistics {
+            var gauges = PoolGauges()
+            (gauges.serversIdle, gauges.serversActive, gauges.serversLent) = (idle, active, lent)
+            return WorkerStatistics(
+                pools: [PoolStatistics(database: "d", user: "u", counters: PoolCounters(), period: PeriodTotals(), gauges: gauges)],
+                servers: idle + active)
+        }
+        func sum(_ workers: WorkerStatistics...) -> [Int] {
+            let process = ProcessStatistics(workers)
+            let gauges = process.pools[0].gauges
+            return [gauges.serversIdle, gauges.serversActive, process.servers, gauges.servers]
+        }
+        #expect(sum(worker(idle: 1, active: 1, lent: 7), worker(idle: 0, active: 1, lent: -7)) == [1, 2, 3, 3])
+        // On its way: the first one has given it away, the second one has not got it.
+        #expect(sum(worker(idle: 0, active: 1, lent: 8), worker(idle: 0, active: 1, lent: -7)) == [1, 2, 3, 3])
+        // Asked before it was lent, and after it had come.
+        #expect(sum(worker(idle: 1, active: 1, lent: 7), worker(idle: 0, active: 2, lent: -8)) == [0, 3, 3, 3])
+        #expect(sum(worker(idle: 0, active: 2, lent: 7), worker(idle: 0, active: 2, lent: -8)) == [0, 3, 3, 3])
+    }
+
     @Test func mergingKeepsTheLimit() {
         var left = BoundedCounts(limit: 2)
         left.add("a")

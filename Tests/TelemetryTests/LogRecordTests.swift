@@ -37,6 +37,15 @@ import Testing
         #expect(LogRecord(text: text).message == text)
     }
 
+    @Test(
+        arguments: [
+            ("plain \u{e9}", "plain \u{e9}"), ("a\nb", "a\n\tb"), ("a\r\nb", "a\\x0d\n\tb"), ("a\tb", "a\tb"),
+            ("\u{1b}[2J\u{7}", "\\x1b[2J\\x07"), ("\u{9b}2J\u{a0}", "\\x9b2J\u{a0}"), ("\u{7f}\u{0}", "\\x7f\\x00"),
+        ])
+    func aLineOfTextIsHarmless(text: String, expected: String) {
+        #expect(LogText.harmless(text) == expected)
+    }
+
     @Test func strangersCannotEndTheLine() {
         let line = json("C-0x1: a\"\n{\\/b\u{7}@unix closing because: x\ny (age=1s)")
         #expect(line.filter { $0 == "\n" }.count == 1 && line.hasSuffix("}\n"))

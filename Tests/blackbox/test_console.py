@@ -2,6 +2,7 @@
 import asyncio
 import os
 import re
+import shutil
 import struct
 import subprocess
 
@@ -11,7 +12,7 @@ import pytest
 
 import wire
 from postgres import newest_bin, password_of
-from processes import UNPRIVILEGED, is_root
+from processes import DEADLINE, UNPRIVILEGED, is_root
 
 pytestmark = pytest.mark.sluice_only("the console's 1.26 columns, extended protocol and WHERE")
 
@@ -358,6 +359,19 @@ def test_pg8000(pooler):
     c = pg8000.native.Connection("app", host="127.0.0.1", port=pooler.port, database="pgbouncer", password=password_of("app"))
     assert [r[0] for r in c.run("SHOW STATE")] == ["active", "paused", "suspended"]
     c.close()
+
+
+@pytest.mark.drivers
+def test_jdbc(pooler):
+    assert shutil.which("java"), "no java: scripts/install.sh test installs it"
+    busy = pooler.connect()
+    busy.rows("select 1")
+    busy.rows("begin")
+    environment = dict(os.environ, PGPORT=str(pooler.port), PGUSER="app", PGPASSWORD=password_of("app"))
+    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "JdbcConsole.java")
+    done = subprocess.run(["java", "-cp", "/usr/share/java/postgresql.jar", program], env=environment, capture_output=True, text=True, timeout=4 * DEADLINE)
+    assert done.returncode == 0 and done.stdout.count("ok ") == 4, done.stdout + done.stderr
+    assert busy.value("select 2") == "2"
 
 
 @pytest.mark.drivers

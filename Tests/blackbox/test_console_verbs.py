@@ -2,12 +2,13 @@
 import re
 import signal
 import threading
+from random import Random
 
 import pytest
 
 import wire
-from processes import wait_until
-from test_console import console, one, table
+from processes import listening, wait_until
+from test_console import TOPICS, console, one, table
 
 pytestmark = pytest.mark.sluice_only("several workers; WHY; PAUSE after WAIT_CLOSE")
 
@@ -18,10 +19,11 @@ def pooler(request, make_pooler):
 
 
 class Load:
-    """Clients that run short transactions until they are told to stop."""
+    """Clients that run short transactions until they are told to stop, or until the pooler ends them by one of the words `ends`."""
 
-    def __init__(self, pooler, count=8, database="lab"):
+    def __init__(self, pooler, count=8, database="lab", ends=()):
         self.pooler, self.database, self.done, self.stopped, self.problems = pooler, database, [0] * count, False, []
+        self.ends, self.ended = ends, 0
         self.threads = [threading.Thread(target=self.run, args=(i,)) for i in range(count)]
 
     def run(self, i):
@@ -33,7 +35,10 @@ class Load:
                     c.rows("commit")
                     self.done[i] += 1
         except Exception as e:
-            self.problems.append(e)
+            if any(words in str(e) for words in self.ends):
+                self.ended += 1
+            else:
+                self.problems.append(e)
 
     def __enter__(self):
         for t in self.threads:
@@ -184,6 +189,8 @@ def test_kill_drops_everybody_and_resume_lets_new_ones_in(pooler):
     busy.send(wire.query("select pg_sleep(100)"))
     for client in (idle, waiting):
         client.rows("select 1")
+    # PostgreSQL ignores a cancel request that overtakes its query.
+    wait_until(lambda: pooler.servers(where="query like '%pg_sleep%' and state = 'active'"), "the query to run")
     assert admin.query("KILL lab").tags == ["KILL"]
     for client in (busy, idle, waiting):
         assert client.read_to_end().error.message == "admin forced disconnect"
@@ -266,6 +273,225 @@ def test_shutdown_at_once(pooler):
     admin.send(wire.query("SHUTDOWN"))
     assert pooler.wait() == 0
     assert "C" not in admin.read_to_end().kinds
+
+
+# All of them under load, which the tests above have only where it matters to the verb itself.
+
+
+def test_every_topic_under_load(pooler):
+    admin, looker = console(pooler), console(pooler)
+    with Load(pooler) as load:
+        for _ in range(10):
+            for topic in TOPICS:
+                columns = len(TOPICS[topic].split())
+                for reply in (admin.query(f"SHOW {topic}"), looker.extended(f"SHOW {topic}")):
+                    assert all(len(row) == columns for row in reply.check().rows) and reply.tags == ["SHOW"]
+        for topic in ("HISTOGRAMS", "ERRORS", "HELP"):
+            admin.query(f"SHOW {topic}").check()
+        admin.query("WHY POOL lab app").check()
+        for row in table(admin, "SHOW CLIENTS WHERE database = lab"):
+            admin.query(f"WHY CLIENT {row['id']}").check()
+        assert len(table(admin, "SHOW CLIENTS WHERE database = lab")) == 8
+        load.moves()
+
+
+def test_topics_while_clients_come_and_go(pooler):
+    """What is shown is whole: each client once, with an id that nobody else has, and no more of them than there can be."""
+    admin, stopped, problems = console(pooler), threading.Event(), []
+
+    def come_and_go():
+        try:
+            while not stopped.is_set():
+                with wire.Client(pooler.address, user="app", password=pooler.users["app"], database="lab") as c:
+                    c.rows("select 1")
+        except Exception as e:
+            problems.append(e)
+
+    threads = [threading.Thread(target=come_and_go) for _ in range(6)]
+    for t in threads:
+        t.start()
+    try:
+        with Load(pooler, 4, "lab2") as load:
+            most = 0
+            for _ in range(100):
+                for topic in ("CLIENTS", "SOCKETS"):
+                    rows = [r for r in table(admin, f"SHOW {topic}") if r["type"] == "C"]
+                    assert len({r["id"] for r in rows}) == len(rows)
+                    assert len([r for r in rows if r["database"] == "lab2"]) == 4
+                pool = one(admin, "SHOW POOLS WHERE database = lab2")
+                assert int(pool["cl_active"]) + int(pool["cl_waiting"]) == 4
+                logins = int(one(admin, "SHOW TOTALS WHERE name = total_client_login_count")["value"])
+                assert logins >= most
+                most = logins
+            load.moves()
+    finally:
+        stopped.set()
+        for t in threads:
+            t.join()
+    assert not problems, problems
+    wait_until(lambda: table(admin, "SHOW CLIENTS WHERE database = lab") == [], "the last ones to be gone")
+    assert one(admin, "SHOW DATABASES WHERE name = lab")["current_client_connections"] == "0"
+
+
+def test_disable_and_enable_under_load(pooler):
+    admin = console(pooler)
+    with Load(pooler) as load, Load(pooler, 2, "lab2") as other:
+        for _ in range(3):
+            assert admin.query("DISABLE lab").tags == ["DISABLE"]
+            for _ in range(8):
+                with pytest.raises(wire.ServerError, match='database "lab" is disabled'):
+                    pooler.connect()
+            pooler.connect(database="lab2").close()
+            load.moves()
+            other.moves()
+            assert admin.query("ENABLE lab").tags == ["ENABLE"]
+            for _ in range(8):
+                pooler.connect().close()
+
+
+def test_kill_under_load(pooler):
+    admin = console(pooler)
+    with Load(pooler, 4, "lab2") as other:
+        for _ in range(3):
+            with Load(pooler, ends=["admin forced disconnect"]) as load:
+                assert admin.query("KILL lab").tags == ["KILL"]
+                for thread in load.threads:
+                    thread.join()
+            assert load.ended == 8
+            assert table(admin, "SHOW CLIENTS WHERE database = lab") == []
+            # What ran is cancelled, by connections of their own.
+            assert {r["state"] for r in table(admin, "SHOW SERVERS WHERE database = lab")} <= {"active_cancel", "new"}
+            wait_until(lambda: table(admin, "SHOW SERVERS WHERE database = lab") == [], "them to be over")
+            other.moves()
+            # Who comes now waits, and is served once it is over.
+            waiter = threading.Thread(target=lambda: pooler.connect().value("select 1"))
+            waiter.start()
+            wait_until(lambda: one(admin, "SHOW POOLS WHERE database = lab")["cl_waiting"] == "1", "the newcomer to wait")
+            assert admin.query("RESUME lab").tags == ["RESUME"]
+            waiter.join()
+            pooler.clients[-1].close()
+
+
+def test_kill_of_everything_under_load(pooler):
+    admin = console(pooler)
+    with Load(pooler, 4, ends=["admin forced disconnect"]) as load, Load(pooler, 4, "lab2", ends=["admin forced disconnect"]) as other:
+        assert admin.query("KILL").tags == ["KILL"]
+        for thread in load.threads + other.threads:
+            thread.join()
+    assert load.ended == other.ended == 4
+    assert admin.query("RESUME").tags == ["RESUME"]
+    assert pooler.connect().value("select 1") == pooler.connect(database="lab2").value("select 1") == "1"
+
+
+def test_kill_client_under_load(pooler):
+    admin = console(pooler)
+    with Load(pooler, 4) as stays, Load(pooler, ends=["admin forced disconnect"], count=4, database="lab2") as load:
+        for row in table(admin, "SHOW CLIENTS WHERE database = lab2"):
+            assert admin.query(f"KILL_CLIENT {row['id']}").tags == ["KILL_CLIENT"]
+        for thread in load.threads:
+            thread.join()
+        assert load.ended == 4 and table(admin, "SHOW CLIENTS WHERE database = lab2") == []
+        stays.moves()
+
+
+def test_settings_change_under_load(pooler):
+    admin = console(pooler)
+    with Load(pooler) as load:
+        for size in (4, 5, 6, 1):
+            assert admin.query(f"SET default_pool_size = {size}").tags == [f"SET default_pool_size={size}"]
+            if size > 1:
+                wait_until(lambda: len(table(admin, "SHOW SERVERS WHERE database = lab")) == size, "the pool to grow")
+            load.moves()
+        assert admin.query("RESET default_pool_size").tags == ["RESET"]
+        assert one(admin, "SHOW DATABASES WHERE name = lab")["pool_size"] == "3"
+        for _ in range(5):
+            assert admin.query("RELOAD").tags == ["RELOAD"]
+            load.moves()
+    # Servers that are always in use are kept beyond a smaller size; once they are not, they go.
+    wait_until(lambda: len(table(admin, "SHOW SERVERS WHERE database = lab")) <= 3, "the pool to shrink")
+
+
+def test_shutdown_wait_for_clients_under_load(pooler):
+    admin = console(pooler, address=pooler.socket_path)
+    with Load(pooler) as load:
+        assert admin.query("SHUTDOWN WAIT_FOR_CLIENTS").tags == ["SHUTDOWN"]
+        wait_until(lambda: not listening(pooler.port), "the port to be closed")
+        load.moves()
+        load.moves()
+    pooler.ended_on_purpose = True
+    admin.close()
+    assert pooler.wait() == 0
+
+
+def test_shutdown_wait_for_servers_under_load(pooler):
+    admin = console(pooler)
+    pooler.ended_on_purpose = True
+    with Load(pooler, ends=["server shutting down", "pooler is shutting down", "end of stream", "connection reset"]) as load:
+        assert admin.query("SHUTDOWN WAIT_FOR_SERVERS").tags == ["SHUTDOWN"]
+        assert pooler.wait() == 0
+        for thread in load.threads:
+            thread.join()
+    assert load.ended == 8
+
+
+def test_shutdown_at_once_under_load(pooler):
+    admin = console(pooler)
+    pooler.ended_on_purpose = True
+    with Load(pooler, ends=["end of stream", "connection reset"]) as load:
+        admin.send(wire.query("SHUTDOWN"))
+        assert pooler.wait() == 0
+        for thread in load.threads:
+            thread.join()
+    assert load.ended == 8
+
+
+def test_several_operators_at_once(pooler):
+    """Whatever they do to each other, each command is answered, and in the end everything goes on."""
+    words = ("admin forced disconnect", "is disabled")
+    commands = ["PAUSE lab", "RESUME lab", "PAUSE", "RESUME", "RECONNECT", "RECONNECT lab", "WAIT_CLOSE", "WAIT_CLOSE lab2", "DISABLE lab2", "ENABLE lab2", "RELOAD",
+                "SET default_pool_size = 2", "RESET ALL", "SHOW POOLS", "SHOW SERVERS", "SHOW CLIENTS", "KILL lab2", "RESUME lab2", "WHY POOL lab app"]
+    answers, problems = [0] * 4, []
+
+    def operate(number):
+        random = Random(number)
+        try:
+            for _ in range(60):
+                with wire.Client(pooler.address, user="app", password=pooler.users["app"], database="pgbouncer") as admin:
+                    for _ in range(random.randint(1, 4)):
+                        command = random.choice(commands)
+                        admin.send(wire.query(command))
+                        if command.startswith("PAUSE") and random.random() < 0.4:
+                            if random.random() < 0.5:
+                                admin.cancel()
+                            else:
+                                break  # leaves while it waits
+                        reply = admin.read_until("Z")
+                        assert reply.tags or reply.errors, reply
+                        answers[number] += 1
+        except Exception as e:
+            problems.append((number, e))
+
+    with Load(pooler, 6) as load, Load(pooler, 4, "lab2", ends=words):
+        threads = [threading.Thread(target=operate, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        # Nobody may have to wait for ever: somebody has to resume.
+        keeper = console(pooler)
+        while any(t.is_alive() for t in threads):
+            keeper.query("RESUME")
+            keeper.query("RESUME lab")
+            keeper.query("RESUME lab2")
+        for thread in threads:
+            thread.join()
+        assert not problems, problems
+        assert all(n >= 60 for n in answers)
+        for command in ("RESUME", "RESUME lab", "RESUME lab2", "ENABLE lab2"):
+            keeper.query(command)
+        load.moves()
+        assert pooler.connect(database="lab2").value("select 1") == "1"
+        assert keeper.query("PAUSE").tags == ["PAUSE"] and table(keeper, "SHOW SERVERS") == []
+        assert keeper.query("WAIT_CLOSE").tags == ["WAIT_CLOSE"] and keeper.query("RESUME").tags == ["RESUME"]
+        load.moves()
 
 
 # WHY

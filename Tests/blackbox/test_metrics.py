@@ -295,6 +295,46 @@ def test_an_address_in_use_is_refused(make_pooler):
         assert "metrics_listen: cannot listen" in pooler.log()
 
 
+def test_metrics_listen_follows_a_reload(monitored):
+    """A scrape under way is not cut; an address that can't be had changes nothing."""
+    pooler = monitored(admin_users="app")
+    old, new = pooler.metrics_port, free_port()
+    with socket.create_connection(("127.0.0.1", old), DEADLINE) as s:
+        s.settimeout(DEADLINE)
+        s.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n")
+        # The server has it: it was accepted before a later one that was answered.
+        assert get(pooler, "/healthz")[0] == 200
+        pooler.reload(metrics_listen=f"127.0.0.1:{new}")
+        wait_until(lambda: listening(new) and not listening(old), "the port to change")
+        s.sendall(b"\r\n")
+        answer = b""
+        while chunk := s.recv(65536):
+            answer += chunk
+        assert answer.startswith(b"HTTP/1.1 200") and b"sluice_info" in answer
+    pooler.metrics_port = new
+    # From one address of the port to all of them.
+    pooler.reload(metrics_listen=f"*:{new}")
+    pooler.wait_log(rf"metrics on http://\*:{new}/")
+    wait_until(lambda: get(pooler, "/healthz")[0] == 200, "an answer there")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        pooler.reload(metrics_listen=f"127.0.0.1:{taken.getsockname()[1]}")
+        pooler.wait_log("metrics_listen: cannot listen on .*RELOAD failed".replace(".*RELOAD", "[^\\n]*\\n[^\\n]*RELOAD"))
+        assert get(pooler, "/metrics")[0] == 200
+        admin = pooler.connect(database="pgbouncer")
+        error = admin.query(f"SET metrics_listen = '127.0.0.1:{taken.getsockname()[1]}'").error
+        assert error.message == "SET failed" and "cannot listen" in error.fields["D"]
+    pooler.reload(metrics_listen=None)
+    wait_until(lambda: not listening(new), "the port to be closed")
+    # Again, by the console; and RESET goes back to the file, which says nothing.
+    assert admin.query(f"SET metrics_listen = '127.0.0.1:{old}'").check()
+    pooler.metrics_port = old
+    wait_until(lambda: listening(old), "the port to be open")
+    assert get(pooler, "/readyz")[0] == 200
+    admin.query("RESET metrics_listen").check()
+    wait_until(lambda: not listening(old), "the port to be closed")
+    assert admin.query("SET metrics_listen = 'nonsense'").error.message == "SET failed"
+
+
 # Prometheus itself scrapes, with the files that are shipped, and its rules load and are evaluated.
 def test_prometheus_scrapes_and_evaluates_the_rules(monitored, run_folder):
     root = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))

@@ -105,8 +105,10 @@ def test_expanded(ctl, pooler):
     assert [line.split()[0] for line in text.strip().split("\n")] == ["list", "items"]
 
 
-def test_watch_repeats_until_interrupted(binary, pooler):
-    process = subprocess.Popen([binary, "lists", "--json", "--watch", "0.1", *where(pooler)], stdout=subprocess.PIPE, text=True, env=dict(CLEAN, **secret()))
+@pytest.mark.parametrize("command", [["lists"], pytest.param(["why", "pool", "lab", "app"], marks=pytest.mark.sluice_only("WHY"))], ids=["lists", "why"])
+def test_watch_repeats_until_interrupted(binary, pooler, command):
+    pooler.connect().rows("select 1")
+    process = subprocess.Popen([binary, *command, "--json", "--watch", "0.1", *where(pooler)], stdout=subprocess.PIPE, text=True, env=dict(CLEAN, **secret()))
     decoder = json.JSONDecoder()
     seen, count = "", 0
     while count < 3:
@@ -370,6 +372,11 @@ class Screen:
         self.keys("clear; stty -a | grep -o ' -\\?echo ' ; tput cols", "Enter")
         wait_until(lambda: re.search(r"^ echo $", self.text() + " ", re.M) or " echo" in self.text().split("\n"), lambda: f"echo to be on:\n{self.text()}")
 
+    def child(self):
+        """The process id of what runs in the shell."""
+        pane = subprocess.run([*self.base, "display-message", "-p", "-t", "t", "#{pane_pid}"], capture_output=True, text=True, check=True).stdout.strip()
+        return int(open(f"/proc/{pane}/task/{pane}/children").read().split()[0])
+
     def close(self):
         subprocess.run([*self.base, "kill-server"], capture_output=True)
 
@@ -462,14 +469,37 @@ def test_top_pauses_and_resumes(screen, ctl, make_pooler):
         top.ended(0)
 
 
-@pytest.mark.parametrize("name, status", [("TERM", 143), ("HUP", 129), ("INT", 130), ("QUIT", 131)])
-def test_top_gives_the_terminal_back_at_a_signal(screen, pooler, name, status):
+# Asked to end, dying of a fault (SIGTRAP is what a failed check of Swift's raises), killed by a signal that means nothing to it.
+@pytest.mark.parametrize("name", ["TERM", "HUP", "INT", "QUIT", "SEGV", "ABRT", "TRAP", "ILL", "BUS", "FPE", "SYS", "PIPE", "ALRM", "USR1", "XCPU"])
+def test_top_gives_the_terminal_back_at_a_signal(screen, pooler, name):
     top = screen(pooler)
     top.wait("q quit")
-    pane = subprocess.run([*top.base, "display-message", "-p", "-t", "t", "#{pane_pid}"], capture_output=True, text=True, check=True).stdout.strip()
-    child = open(f"/proc/{pane}/task/{pane}/children").read().split()[0]
-    os.kill(int(child), getattr(signal, f"SIG{name}"))
-    top.ended(status)
+    os.kill(top.child(), getattr(signal, f"SIG{name}"))
+    top.ended(128 + getattr(signal, f"SIG{name}"))
+
+
+def test_top_stops_and_goes_on(screen, pooler):
+    """By the key, and by kill -TSTP, which leaves a raw terminal to the shell unless it is handled."""
+    top = screen(pooler)
+    for stop in (lambda: top.keys("C-z"), lambda: os.kill(top.child(), signal.SIGTSTP)):
+        top.wait("q quit")
+        stop()
+        top.wait("Stopped")
+        assert "q quit" not in top.text()
+        top.keys("clear; stty -a | grep -o ' -\\?icanon ' | tr -d ' ' | sed 's/^/mode:/'", "Enter")
+        wait_until(lambda: re.search(r"^mode:icanon$", top.text(), re.M), lambda: f"an ordinary terminal:\n{top.text()}")
+        top.keys("fg", "Enter")
+    top.wait("q quit")
+    top.keys("q")
+    top.ended(0)
+
+
+def test_top_ends_with_its_terminal(screen, pooler):
+    top = screen(pooler)
+    top.wait("q quit")
+    child = top.child()
+    top.close()
+    wait_until(lambda: not os.path.exists(f"/proc/{child}"), "it to end")
 
 
 def test_top_survives_a_restart_of_the_pooler(screen, make_pooler):

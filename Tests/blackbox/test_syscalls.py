@@ -6,10 +6,11 @@ import re
 import select
 import shutil
 import subprocess
+import urllib.request
 
 import pytest
 
-from processes import wait_until
+from processes import free_port, wait_until
 from wire import ask, bind, execute, parse, query, sync
 
 pytestmark = [
@@ -59,15 +60,15 @@ def drive(clients, burst_of, transactions):
 
 
 class Trace:
-    """The pooler's calls on sockets and epoll between enter and exit."""
+    """The pooler's calls on sockets and epoll between enter and exit; of `what`, by name, in `names`."""
 
-    def __init__(self, pooler):
-        self.pooler, self.file = pooler, f"{pooler.folder}/strace.txt"
+    def __init__(self, pooler, what=f"{SOCKET_CALLS},epoll_ctl"):
+        self.pooler, self.file, self.what = pooler, f"{pooler.folder}/strace.txt", what
 
     def __enter__(self):
         self.errors = open(self.file + ".err", "w")
         self.strace = subprocess.Popen(
-            ["strace", "-f", "-y", "-s", "0", "-e", f"trace={SOCKET_CALLS},epoll_ctl", "-e", "signal=none", "-o", self.file, "-p", str(self.pooler.pid)],
+            ["strace", "-f", "-y", "-s", "0", "-e", f"trace={self.what}", "-e", "signal=none", "-o", self.file, "-p", str(self.pooler.pid)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors,
         )
 
@@ -82,7 +83,7 @@ class Trace:
         self.strace.terminate()
         self.strace.wait(30)
         self.errors.close()
-        self.calls, self.again, self.epoll_ctl = {}, 0, 0
+        self.calls, self.again, self.epoll_ctl, self.names = {}, 0, 0, {}
         for line in open(self.file, errors="replace"):
             m = re.match(r"\d+ +(?:<\.\.\. )?(\w+)", line)
             if not m:
@@ -92,6 +93,7 @@ class Trace:
                 self.again += 1
             if "<... " in line:
                 continue  # its beginning was counted
+            self.names[name] = self.names.get(name, 0) + 1
             if name == "epoll_ctl":
                 self.epoll_ctl += 1
             elif re.search(r"\(\d+<(socket|TCP|UNIX|UNIX-STREAM|TCPv6):", line):
@@ -138,6 +140,27 @@ def test_four_socket_calls_per_transaction(make_pooler, burst, clients):
     assert trace.total <= 4 * TRANSACTIONS * SLACK, str(trace)
     assert trace.epoll_ctl <= TRANSACTIONS * 0.01, str(trace)
     assert trace.again <= TRANSACTIONS * STRAY, str(trace)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_recording_makes_no_system_call(make_pooler, workers):
+    """What is counted and timed is in the worker's own memory: no lock (a futex where two meet), no clock of the kernel's, no file. With
+    metrics on and looked at, a transaction makes the calls that it makes without: to read, to write, to wait for events."""
+    port = free_port()
+    pooler = make_pooler(workers=workers, default_pool_size=SERVERS, auth_type="trust", metrics_listen=f"127.0.0.1:{port}", log_min_duration=3600)
+    members = [pooler.connect() for _ in range(SERVERS)]
+    open_all_servers(pooler)
+    drive(members, simple, 500)
+    with Trace(pooler, "all") as trace:
+        drive(members, simple, TRANSACTIONS)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://127.0.0.1:{port}/metrics") as answer:
+            assert b"sluice_query_seconds_bucket" in answer.read()
+    print(trace.names)
+    assert sum(trace.names.get(name, 0) for name in SOCKET_CALLS.split(",")) >= 4 * TRANSACTIONS
+    # With two workers one may have to wake the other to get a server back.
+    others = {name: n for name, n in trace.names.items() if name not in SOCKET_CALLS.split(",") and not name.startswith("epoll_")}
+    assert sum(others.values()) <= TRANSACTIONS * 0.02 * workers, others
 
 
 @pytest.mark.timeout(300)

@@ -210,10 +210,13 @@ extension Machine {
         return close(descriptor) == 0 && isWhole
     }
 
-    /// Whether a file can be written: it is opened, and made where there was none, but nothing is changed in it.
+    /// Whether a file can be written. Leaves everything as it was.
     public static func canWrite(_ path: String) -> Bool {
+        let isThere = access(path, F_OK) == 0
         let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
-        return descriptor >= 0 && close(descriptor) == 0
+        guard descriptor >= 0 else { return false }
+        if !isThere { unlink(path) }
+        return close(descriptor) == 0
     }
 }
 

@@ -6,7 +6,7 @@ let benchmarks: @Sendable () -> Void = {
     for workload in Workload.all {
         Benchmark(
             workload.name,
-            configuration: .init(metrics: [.wallClock, .cpuTotal, .throughput], scalingFactor: .kilo, maxDuration: .seconds(2))
+            configuration: .init(metrics: [.wallClock, .throughput], scalingFactor: .kilo, maxDuration: .seconds(2))
         ) { benchmark in
             blackHole(workload.run(benchmark.scaledIterations.count))
         }
