@@ -30,6 +30,11 @@ extension WorkerCore {
     /// A client of another worker that has waited this much longer (microseconds) goes first; below it, a server stays where it is,
     /// because moving one costs four system calls.
     private static let ownPreference: Int64 = 2_000
+    /// While clients wait here too, the servers of a pool leave one by one, this far apart (microseconds), unless somebody has waited
+    /// longer by `longPreference`. Waits differ by milliseconds all the time; servers that followed each difference would be moved to
+    /// and fro, once in seven transactions.
+    private static let lendingPause: Int64 = 10_000
+    private static let longPreference: Int64 = 20_000
 
     // MARK: Taking
 
@@ -126,11 +131,13 @@ extension WorkerCore {
         Task { await borrower.adopt(server: lent) }
     }
 
-    /// Gives a free server to another worker, if somebody there has waited clearly longer than everybody here.
+    /// Gives a free server to another worker, if somebody there has waited clearly longer than everybody here. Where nobody waits here,
+    /// the server is parked first, and `offerIdle` decides when all that came in this turn is handled.
     func lendToOldest(_ server: ServerConnection) -> Bool {
-        guard isPortable(server) else { return false }
         let shard = server.shard
-        var oldest = shard.queue.head.map { $0.since - Self.ownPreference } ?? Int64.max
+        guard let own = shard.queue.head?.since, isPortable(server) else { return false }
+        let isTooSoon = now - shard.lastLending < Self.lendingPause
+        var oldest = own - (isTooSoon ? Self.longPreference : Self.ownPreference)
         var borrower: Int?
         for (number, cell) in shard.shared.cells.enumerated() where number != index {
             let since = cell.oldestWaiter.load(ordering: .sequentiallyConsistent)
@@ -140,23 +147,41 @@ extension WorkerCore {
             }
         }
         guard let borrower else { return false }
+        shard.lastLending = now
         handOver(server, to: peers[borrower])
         return true
     }
 
-    /// After parking a server: somebody elsewhere may have begun to wait in the same moment.
-    func offerIdle(_ shard: PoolShard) {
-        guard shard.queue.waiting == 0, shard.queue.idleCount > 0 else { return }
+    /// Has `offerIdle` look at a pool: at the end of the turn, since clients whose messages have come with it may want the servers.
+    func offerIdleSoon(_ shard: PoolShard) {
+        guard isInTurn else {
+            offerIdle(shard)
+            return
+        }
+        if !shard.isOffered {
+            shard.isOffered = true
+            offered.append(shard)
+        }
+    }
+
+    func offerIdleNow() {
+        while let shard = offered.popLast() {
+            shard.isOffered = false
+            offerIdle(shard)
+        }
+    }
+
+    /// Gives idle servers to workers where somebody waits, one to each.
+    private func offerIdle(_ shard: PoolShard) {
         for (number, cell) in shard.shared.cells.enumerated()
         where number != index && cell.oldestWaiter.load(ordering: .sequentiallyConsistent) != .max {
-            guard let server = takeIdle(shard) else { return }
+            guard shard.queue.waiting == 0, shard.queue.idleCount > 0, let server = takeIdle(shard) else { return }
             guard isPortable(server) else {
                 shard.queue.parkLast(server.slot)
                 shard.publish()
                 return
             }
             handOver(server, to: peers[number])
-            return
         }
     }
 }

@@ -329,7 +329,7 @@ extension WorkerCore {
         }
         shard.queue.park(server.slot)
         shard.publish()
-        if shared.parallel { offerIdle(shard) }
+        if shared.parallel { offerIdleSoon(shard) }
     }
 
     /// Why a free server is not to be used again; nil if it is.

@@ -41,6 +41,8 @@ final class WorkerCore {
     /// Servers that have become free in this call, waiting for the outermost `free` to place them.
     var freed: [ServerConnection] = []
     var isPlacing = false
+    /// Pools of which servers have become idle in this turn, while there are other workers.
+    var offered: [PoolShard] = []
     /// Who waits for a host name to be looked up.
     var lookups: [String: [(HostCache<SocketAddress>.Finding) -> Void]] = [:]
     /// Made when the first name is looked up.
@@ -52,7 +54,7 @@ final class WorkerCore {
     /// When another worker was last asked to evict an idle server, and which one is next.
     var lastPlea: Int64 = 0
     var nextPlea = 0
-    private var isInTurn = false
+    private(set) var isInTurn = false
     private(set) lazy var tlsBuffers = TLSBuffers(receiveCapacity: WorkerCore.receiveSize)
     /// Connections whose TLS handshakes wait for their turn, and how long handshakes have taken in this one (microseconds).
     var handshakes: [UInt32] = []
@@ -156,6 +158,7 @@ final class WorkerCore {
         if !unread.isEmpty { readPostponed() }
         if !handshakes.isEmpty { continueHandshakes() }
         if tick { self.tick() }
+        if !offered.isEmpty { offerIdleNow() }
         // With bytes left in the kernel that no edge will announce, the loop must not sleep.
         if !unread.isEmpty || !handshakes.isEmpty { loop.wakeSoon() }
         assert(toServer.isEmpty && toClient.isEmpty && freed.isEmpty)

@@ -143,6 +143,22 @@ def test_four_socket_calls_per_transaction(make_pooler, burst, clients):
 
 
 @pytest.mark.timeout(300)
+def test_saturated_workers_do_not_pass_servers_to_and_fro(make_pooler):
+    """With clients waiting in both workers, each difference between their waits moved a server: once in four transactions, four
+    system calls each. Servers stay now where somebody wants them, unless the difference lasts."""
+    pooler = make_pooler(workers=2, default_pool_size=SERVERS, auth_type="trust")
+    members = [pooler.connect() for _ in range(CLIENTS)]
+    open_all_servers(pooler)
+    drive(members, simple, 500)
+    with Trace(pooler) as trace:
+        drive(members, simple, TRANSACTIONS)
+    print(trace, f"in {TRANSACTIONS} transactions")
+    assert trace.total > TRANSACTIONS, f"strace saw too little: {trace}"
+    # A move takes a server out of one loop and into another.
+    assert trace.epoll_ctl <= TRANSACTIONS * 0.2, str(trace)
+
+
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_recording_makes_no_system_call(make_pooler, workers):
     """What is counted and timed is in the worker's own memory: no lock (a futex where two meet), no clock of the kernel's, no file. With
