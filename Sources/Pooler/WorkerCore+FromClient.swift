@@ -214,6 +214,7 @@ extension WorkerCore {
                 guard isComplete(frame, available) || frame.type == Frontend.copyData else { break }
             }
             if available >= frame.length, server.session.passes(frame, bytes, at: at, client: &client.session, rules: server.rules) {
+                if frame.type == Frontend.bind { server.shard.counters.totals.binds &+= 1 }
                 at += frame.length
                 continue
             }

@@ -371,3 +371,15 @@ def test_requests_to_peers_that_wait_are_told_apart(make_pooler, run_folder):
         admin.query("SET cancel_wait_timeout = 1").check()
         for thread in threads:
             thread.join()
+
+
+def test_binds_of_unnamed_statements_are_counted(make_pooler):
+    """Such a Bind passes without an action, by which the others are told apart: SHOW STATS counted only those of named statements."""
+    pooler = make_pooler(workers=1, admin_users="app")
+    client = pooler.connect()
+    for name in ("", "named"):
+        client.run(wire.parse(name, "select 1"), wire.sync()).check()
+        for _ in range(2):
+            client.run(wire.bind(name), wire.execute(), wire.sync()).check()
+    stats = one(console(pooler), "SHOW STATS WHERE database = lab")
+    assert (stats["total_client_parse_count"], stats["total_bind_count"]) == ("2", "4")
