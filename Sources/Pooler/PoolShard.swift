@@ -50,8 +50,6 @@ final class PoolShard {
     var borrowing = 0
     /// When a server left for another worker although clients waited here.
     var lastLending: Int64 = 0
-    /// Its idle servers are offered to other workers at the end of the turn.
-    var isOffered = false
     /// PAUSE or KILL: no client gets a server.
     var isPaused = false
     /// Why clients wait here, as all workers together found lately; and when they were asked.

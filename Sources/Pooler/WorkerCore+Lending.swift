@@ -32,7 +32,7 @@ extension WorkerCore {
     private static let ownPreference: Int64 = 2_000
     /// While clients wait here too, the servers of a pool leave one by one, this far apart (microseconds), unless somebody has waited
     /// longer by `longPreference`. Waits differ by milliseconds all the time; servers that followed each difference would be moved to
-    /// and fro, once in seven transactions.
+    /// and fro, once in four transactions.
     private static let lendingPause: Int64 = 10_000
     private static let longPreference: Int64 = 20_000
 
@@ -137,51 +137,48 @@ extension WorkerCore {
         let shard = server.shard
         guard let own = shard.queue.head?.since, isPortable(server) else { return false }
         let isTooSoon = now - shard.lastLending < Self.lendingPause
-        var oldest = own - (isTooSoon ? Self.longPreference : Self.ownPreference)
-        var borrower: Int?
-        for (number, cell) in shard.shared.cells.enumerated() where number != index {
-            let since = cell.oldestWaiter.load(ordering: .sequentiallyConsistent)
-            if since < oldest {
-                oldest = since
-                borrower = number
-            }
+        guard let borrower = workerThatWaits(shard, since: own - (isTooSoon ? Self.longPreference : Self.ownPreference)) else {
+            return false
         }
-        guard let borrower else { return false }
         shard.lastLending = now
         handOver(server, to: peers[borrower])
         return true
     }
 
-    /// Has `offerIdle` look at a pool: at the end of the turn, since clients whose messages have come with it may want the servers.
+    /// The other worker whose oldest waiter is the oldest of all, if it began to wait before `limit`.
+    private func workerThatWaits(_ shard: PoolShard, since limit: Int64) -> Int? {
+        var oldest = limit
+        var worker: Int?
+        for (number, cell) in shard.shared.cells.enumerated() where number != index {
+            let since = cell.oldestWaiter.load(ordering: .sequentiallyConsistent)
+            if since < oldest {
+                oldest = since
+                worker = number
+            }
+        }
+        return worker
+    }
+
+    /// After parking a server: has `offerIdle` look at the end of the turn, since clients whose messages have come with it may want it.
     func offerIdleSoon(_ shard: PoolShard) {
-        guard isInTurn else {
-            offerIdle(shard)
-            return
-        }
-        if !shard.isOffered {
-            shard.isOffered = true
-            offered.append(shard)
-        }
+        if isInTurn { offered.append(shard) } else { offerIdle(shard) }
     }
 
     func offerIdleNow() {
-        while let shard = offered.popLast() {
-            shard.isOffered = false
-            offerIdle(shard)
-        }
+        while let shard = offered.popLast() { offerIdle(shard) }
     }
 
-    /// Gives idle servers to workers where somebody waits, one to each.
+    /// Gives an idle server to the worker where somebody has waited longest: once for each server that was parked, so that none rests
+    /// here while several wait there.
     private func offerIdle(_ shard: PoolShard) {
-        for (number, cell) in shard.shared.cells.enumerated()
-        where number != index && cell.oldestWaiter.load(ordering: .sequentiallyConsistent) != .max {
-            guard shard.queue.waiting == 0, shard.queue.idleCount > 0, let server = takeIdle(shard) else { return }
-            guard isPortable(server) else {
-                shard.queue.parkLast(server.slot)
-                shard.publish()
-                return
-            }
-            handOver(server, to: peers[number])
+        guard shard.queue.waiting == 0, shard.queue.idleCount > 0, let borrower = workerThatWaits(shard, since: .max),
+            let server = takeIdle(shard)
+        else { return }
+        guard isPortable(server) else {
+            shard.queue.parkLast(server.slot)
+            shard.publish()
+            return
         }
+        handOver(server, to: peers[borrower])
     }
 }

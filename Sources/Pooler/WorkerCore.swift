@@ -41,7 +41,7 @@ final class WorkerCore {
     /// Servers that have become free in this call, waiting for the outermost `free` to place them.
     var freed: [ServerConnection] = []
     var isPlacing = false
-    /// Pools of which servers have become idle in this turn, while there are other workers.
+    /// The pools of servers that have become idle in this turn, once for each, while there are other workers.
     var offered: [PoolShard] = []
     /// Who waits for a host name to be looked up.
     var lookups: [String: [(HostCache<SocketAddress>.Finding) -> Void]] = [:]
