@@ -214,12 +214,21 @@ private struct Pair: ~Copyable {
         let bytes = asks.span
         var offset = 0
         while case .frame(let frame) = peekFrame(bytes, at: offset) {
-            switch server.translate(frame, bytes, at: offset, client: &client, rules: rules, table: table) {
+            if server.passes(frame, bytes, at: offset, client: &client, rules: rules) {
+                sum &+= frame.length
+                offset += frame.length
+                continue
+            }
+            if frame.type == Frontend.bind, let bind = server.passesBind(frame, bytes, at: offset, client: &client, rules: rules) {
+                rewrite(bytes, bind.portal, bind.statement.serverName, bind.rest..<offset + frame.length)
+                offset += frame.length
+                continue
+            }
+            switch server.judge(frame, bytes, at: offset, client: &client, rules: rules, table: table) {
             case .forward: sum &+= frame.length
             case .bind(let serverName, let portal, let rest, let preparation):
                 closes = prepare(preparation) || closes
-                writer.bindHeader(bytes, portal: portal, statement: serverName, restLength: offset + frame.length - rest)
-                for index in rest..<offset + frame.length { writer.bytes.append(bytes[index]) }
+                rewrite(bytes, portal, serverName, rest..<offset + frame.length)
             case .parse(let statement, let preparation):
                 closes = prepare(preparation) || closes
                 writer.parse(name: statement.serverName, tail: statement.definition)
@@ -232,6 +241,11 @@ private struct Pair: ~Copyable {
         return closes
     }
 
+    private mutating func rewrite(_ bytes: Span<UInt8>, _ portal: Range<Int>, _ serverName: [UInt8], _ rest: Range<Int>) {
+        writer.bindHeader(bytes, portal: portal, statement: serverName, restLength: rest.count)
+        for index in rest { writer.bytes.append(bytes[index]) }
+    }
+
     private mutating func prepare(_ preparation: Preparation) -> Bool {
         for id in preparation.close { writer.close(statement: String(decoding: Statement.serverName(id), as: UTF8.self)) }
         if let statement = preparation.parse { writer.parse(name: statement.serverName, tail: statement.definition) }
@@ -241,7 +255,12 @@ private struct Pair: ~Copyable {
     private mutating func toClient(_ answers: [UInt8]) {
         let bytes = answers.span
         var offset = 0
-        while case .frame(let frame) = peekFrame(bytes, at: offset) {
+        while offset < bytes.count {
+            let ordinary = server.passRun(bytes, from: offset)
+            sum &+= ordinary.end - offset
+            offset = ordinary.end
+            if ordinary.isReady { continue }
+            guard case .frame(let frame) = peekFrame(bytes, at: offset) else { break }
             switch server.receive(frame, bytes, at: offset, client: &client, table: table) {
             case .forward, .swallow, .ready, .errandDone: sum &+= frame.length
             default: preconditionFailure("an answer of the workload was not owed")

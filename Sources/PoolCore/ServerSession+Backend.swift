@@ -63,35 +63,55 @@ extension ServerSession {
         }
     }
 
-    /// Judges the messages that nearly every answer consists of, if nothing is unusual about them: whole, owed to the client as they are,
-    /// and nothing to take note of. True: forwarded, and settled where it settles something. False: nothing was done, ask `receive`.
-    public mutating func passes(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int) -> Bool {
-        guard let head = ledger.head, head.disposition == .forward, head.note < Self.firstNote, !ledger.isUncertain, !ledger.isCopyingIn
-        else { return false }
-        switch frame.type {
-        case Backend.dataRow:
-            return true
-        case Backend.rowDescription:
-            if head.request == .query { return true }
-            guard head.request == .describe else { return false }
-        case Backend.bindComplete:
-            guard head.request == .bind else { return false }
-        case Backend.parseComplete:
-            guard head.request == .parse else { return false }
-        case Backend.commandComplete:
-            guard frame.length >= 9, bytes.count - offset >= 9, !Self.isUnusualTag(bytes, at: offset) else { return false }
-            if head.request == .query { return true }
-            guard head.request == .execute else { return false }
-        case Backend.readyForQuery:
-            guard head.request == .query || head.request == .sync,
-                let status = ReadyForQueryMessage.read(bytes, body: frame.body(at: offset))
-            else { return false }
-            self.status = status
-        default:
-            return false
+    /// Judges a run of the messages that nearly every answer consists of, as long as nothing is unusual about them: whole, owed to the
+    /// client as they are, and nothing to take note of. All of them are forwarded, and settled where they settle something.
+    ///
+    /// Returns where the run ends, and whether it ended with a ReadyForQuery, so that the shell can count. Without one there is nothing
+    /// more, or `receive` has to be asked about what stands there.
+    public mutating func passRun(_ bytes: Span<UInt8>, from start: Int) -> (end: Int, isReady: Bool) {
+        var at = start
+        guard !ledger.isUncertain, !ledger.isCopyingIn else { return (at, false) }
+        while let head = ledger.head, head.disposition == .forward, head.note < Self.firstNote {
+            // A message of the head's answer each time, up to the one that closes it.
+            answer: while true {
+                guard case .frame(let frame) = peekFrame(bytes, at: at), frame.length <= bytes.count &- at else { return (at, false) }
+                switch frame.type {
+                case Backend.dataRow:
+                    at &+= frame.length
+                    continue answer
+                case Backend.rowDescription:
+                    if head.request == .query {
+                        at &+= frame.length
+                        continue answer
+                    }
+                    guard head.request == .describe else { return (at, false) }
+                case Backend.commandComplete:
+                    guard frame.length >= 9, !Self.isUnusualTag(bytes, at: at) else { return (at, false) }
+                    if head.request == .query {
+                        at &+= frame.length
+                        continue answer
+                    }
+                    guard head.request == .execute else { return (at, false) }
+                case Backend.bindComplete:
+                    guard head.request == .bind else { return (at, false) }
+                case Backend.parseComplete:
+                    guard head.request == .parse else { return (at, false) }
+                case Backend.readyForQuery:
+                    guard head.request == .query || head.request == .sync,
+                        let status = ReadyForQueryMessage.read(bytes, body: frame.body(at: at))
+                    else { return (at, false) }
+                    self.status = status
+                    ledger.settleHead()
+                    return (at &+ frame.length, true)
+                default:
+                    return (at, false)
+                }
+                at &+= frame.length
+                ledger.settleHead()
+                break answer
+            }
         }
-        ledger.settleHead()
-        return true
+        return (at, false)
     }
 
     /// The messages that the pooler has to see whole. They are short, but for errors and notices.

@@ -83,7 +83,7 @@ public struct ServerSession: ~Copyable, Sendable {
     }
 
     /// The server may be given to another client.
-    public var isReusable: Bool { status == .idle && ledger.isSettled }
+    @inlinable public var isReusable: Bool { status == .idle && ledger.isSettled }
 
     /// Syncs on their way that may tell of a failure which changes what names mean. Messages that use a name wait for them.
     public internal(set) var fences = 0

@@ -104,6 +104,12 @@ extension WorkerCore {
                 if server.dropsPassThrough { run = at }
                 continue
             }
+            if isOrdinary {
+                let ordinary = server.session.passRun(bytes, from: at)
+                at = ordinary.end
+                if ordinary.isReady { readyForQuery(server, isClients: true) }
+                if ordinary.isReady || at == bytes.count { continue }
+            }
             guard case .frame(let frame) = peekFrame(bytes, at: at) else {
                 if case .short = peekFrame(bytes, at: at) { break }
                 sendBurst(server, bytes, run..<at)
@@ -111,18 +117,6 @@ extension WorkerCore {
                 return bytes.count
             }
             let available = bytes.count - at
-            if isOrdinary, available >= frame.length, server.session.passes(frame, bytes, at: at) {
-                at += frame.length
-                if frame.type == Backend.readyForQuery {
-                    readyForQuery(server, isClients: true)
-                } else if frame.type == Backend.dataRow {
-                    // Rows come in long runs, all of them owed to the same request.
-                    while case .frame(let next) = peekFrame(bytes, at: at), next.type == Backend.dataRow, next.length <= bytes.count - at {
-                        at += next.length
-                    }
-                }
-                continue
-            }
             if available < frame.length, ServerSession.needsWhole(frame.type), frame.length <= Self.wholeLimit { break }
             var take = min(frame.length, available)
             var length = frame.length
