@@ -1,4 +1,3 @@
-import DequeModule
 import PostgresWire
 
 /// The replies that a server connection still owes, in the order in which they must come.
@@ -50,7 +49,7 @@ public struct ReplyLedger: Sendable {
     }
 
     // Usable from inlined code: whoever asks one question about the ledger must not pay for a copy of it.
-    @usableFromInline var owed: Deque<Owed> = []
+    @usableFromInline var owed = ReplyQueue()
     private var skipped: [Owed] = []
     /// Syncs that went out behind a COPY that failed: it has ignored them if it came to reading them, else each is answered. Their
     /// answers come before those to anything that is sent later.

@@ -1,0 +1,75 @@
+/// The entries of a `ReplyLedger`, oldest first.
+///
+/// Entries are added and taken out for every message of every transaction, and the queue is empty between two of them. So taking one out
+/// moves an index and touches no storage, which a `Deque` would first make sure to own; what has been taken out is written over by the
+/// next transaction.
+@usableFromInline
+struct ReplyQueue: RandomAccessCollection, MutableCollection, Sendable {
+    @usableFromInline typealias Element = ReplyLedger.Owed
+
+    /// Those of `slots` from `start` on that are in the queue are `count` many.
+    @usableFromInline var slots: [Element] = []
+    @usableFromInline var start = 0
+    @usableFromInline var count = 0
+
+    /// What a long pipeline has needed is given back when it is answered.
+    private static let kept = 256
+
+    @inlinable init() {}
+
+    @inlinable var startIndex: Int { 0 }
+    @inlinable var endIndex: Int { count }
+    @inlinable var isEmpty: Bool { count == 0 }
+    @inlinable var first: Element? { count == 0 ? nil : slots[start] }
+
+    @inlinable
+    subscript(position: Int) -> Element {
+        get {
+            precondition(position < count)
+            return slots[start &+ position]
+        }
+        set {
+            precondition(position < count)
+            slots[start &+ position] = newValue
+        }
+    }
+
+    @inline(__always)
+    mutating func append(_ element: Element) {
+        let end = start &+ count
+        if end < slots.count { slots[end] = element } else { grow(with: element) }
+        count &+= 1
+    }
+
+    private mutating func grow(with element: Element) {
+        // A pipeline that is never quite answered: at most half of the storage is behind the queue.
+        if start > slots.count / 2 {
+            slots.removeFirst(start)
+            start = 0
+        }
+        slots.append(element)
+    }
+
+    @discardableResult @inline(__always)
+    mutating func removeFirst() -> Element {
+        precondition(count > 0)
+        let element = slots[start]
+        count &-= 1
+        start = count == 0 ? 0 : start &+ 1
+        if count == 0, slots.count > Self.kept { slots = [] }
+        return element
+    }
+
+    @discardableResult
+    mutating func remove(at position: Int) -> Element {
+        precondition(position < count)
+        count -= 1
+        return slots.remove(at: start + position)
+    }
+
+    mutating func removeAll(where isUnwanted: (Element) -> Bool) {
+        slots = filter { !isUnwanted($0) }
+        start = 0
+        count = slots.count
+    }
+}
