@@ -14,6 +14,7 @@ public struct PoolQueue: Sendable {
         public let since: Int64
     }
 
+    /// With holes where somebody gave up, but never at the front.
     private var waiters: Deque<Waiter?> = []
     private var firstTicket: Ticket = 0
     private var idle: Deque<Slot> = []
@@ -28,7 +29,7 @@ public struct PoolQueue: Sendable {
     public var idleCount: Int { idle.count }
 
     /// The longest waiting client, which is served next.
-    public var head: Waiter? { waiting == 0 ? nil : waiters.lazy.compactMap { $0 }.first }
+    public var head: Waiter? { waiters.first ?? nil }
 
     // MARK: Clients
 
@@ -42,13 +43,11 @@ public struct PoolQueue: Sendable {
 
     /// Takes the longest waiting client out.
     public mutating func dequeue() -> Waiter? {
-        while let first = waiters.popFirst() {
-            firstTicket += 1
-            guard let first else { continue }
-            waiting -= 1
-            return first
-        }
-        return nil
+        guard let first = waiters.popFirst() else { return nil }
+        firstTicket += 1
+        waiting -= 1
+        dropHoles()
+        return first
     }
 
     /// A client does not wait any longer (it left, or its time was up).
@@ -58,6 +57,10 @@ public struct PoolQueue: Sendable {
         guard waiters[index] != nil else { return }
         waiters[index] = nil
         waiting -= 1
+        dropHoles()
+    }
+
+    private mutating func dropHoles() {
         while case .some(.none) = waiters.first {
             waiters.removeFirst()
             firstTicket += 1

@@ -9,8 +9,12 @@ extension WorkerCore {
 
     /// Gives the client an idle server, or a place in the queue.
     func requestServer(_ client: ClientConnection) {
-        if client.shard?.isOrphaned == true { rehome(client) }
-        guard let shard = client.shard else { return }
+        guard var shard = client.shard else { return }
+        if shard.isOrphaned {
+            rehome(client)
+            guard let home = client.shard else { return }
+            shard = home
+        }
         if shared.shutdown.load(ordering: .relaxed) == .waitForServers {
             fail(client, .serverShuttingDown)
             return
@@ -19,7 +23,7 @@ extension WorkerCore {
             link(client, server)
             return
         }
-        if let failure = shard.shared.failure, shard.shared.connected.load(ordering: .relaxed) == 0,
+        if shard.shared.connected.load(ordering: .relaxed) == 0, let failure = shard.shared.failure,
             now < failure.time + settings.serverLoginRetry
         {
             fail(client, .serverLoginFailing(String((failure.fields.message ?? "connect failed").prefix(99))))
@@ -60,7 +64,7 @@ extension WorkerCore {
     }
 
     private func needsCheck(_ server: ServerConnection) -> Bool {
-        !settings.serverCheckQuery.isEmpty && now - server.lastActivity >= settings.serverCheckDelay
+        now - server.lastActivity >= settings.serverCheckDelay && !settings.serverCheckQuery.isEmpty
     }
 
     private func test(_ server: ServerConnection) {

@@ -60,9 +60,9 @@ extension WorkerCore {
     @discardableResult
     private func openServer(_ shard: PoolShard) -> Bool {
         guard shared.shutdown.load(ordering: .relaxed) != .waitForServers, !shard.isPaused else { return false }
-        let oldest = shard.queue.head?.since ?? now
         let mayUseReserve =
-            shard.settings.limits.reserve > 0 && settings.reservePoolTimeout > 0 && now - oldest >= settings.reservePoolTimeout
+            shard.settings.limits.reserve > 0 && settings.reservePoolTimeout > 0
+            && now - (shard.queue.head?.since ?? now) >= settings.reservePoolTimeout
         if shard.isFull, !mayUseReserve { return false }
         if let failure = shard.shared.failure {
             // While the server can't be reached, one try at a time, and a pause after each.
