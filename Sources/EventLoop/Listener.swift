@@ -56,6 +56,24 @@ public struct Listener: ~Copyable {
     public static func open(
         _ address: SocketAddress, backlog: Int, sharesPort: Bool, deferAccept: Int, options: SocketOptions
     ) throws(SystemError) -> Int32 {
+        let descriptor = try bound(address, sharesPort: sharesPort, deferAccept: deferAccept, options: options)
+        guard listen(descriptor, Int32(clamping: backlog)) == 0 else {
+            let number = errno
+            close(descriptor)
+            throw SystemError(call: "listen \(address.description)", number: number)
+        }
+        return descriptor
+    }
+
+    /// Throws when somebody else has the address, even one who shares its port. Nothing listens meanwhile: whoever connects to a socket
+    /// that goes again is reset.
+    public static func checkIsFree(_ address: SocketAddress) throws(SystemError) {
+        close(try bound(address, sharesPort: false, deferAccept: 0, options: SocketOptions()))
+    }
+
+    private static func bound(
+        _ address: SocketAddress, sharesPort: Bool, deferAccept: Int, options: SocketOptions
+    ) throws(SystemError) -> Int32 {
         let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw SystemError(call: "socket", number: errno) }
         if !address.isUnix {
@@ -69,11 +87,6 @@ public struct Listener: ~Copyable {
             let number = errno
             close(descriptor)
             throw SystemError(call: "bind \(address.description)", number: number)
-        }
-        guard listen(descriptor, Int32(clamping: backlog)) == 0 else {
-            let number = errno
-            close(descriptor)
-            throw SystemError(call: "listen \(address.description)", number: number)
         }
         return descriptor
     }
