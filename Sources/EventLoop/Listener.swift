@@ -31,6 +31,8 @@ public struct Listener: ~Copyable {
     /// What an `accept` brought.
     public enum Accepted: Sendable {
         case connection(Int32)
+        /// One more, and then no others for now: what is left of the descriptors is not for clients.
+        case lastConnection(Int32, SystemError)
         case none
         /// No descriptor is left for it (EMFILE, ENFILE, ENOMEM): try again later.
         case exhausted(SystemError)
@@ -39,11 +41,19 @@ public struct Listener: ~Copyable {
     public borrowing func accept() -> Accepted {
         let descriptor = accept4(
             record.pointee.event.ev_fd, __SOCKADDR_ARG(__sockaddr__: nil), nil, Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
+        if descriptor >= Descriptors.endForClients { return .lastConnection(descriptor, SystemError(call: "accept", number: EMFILE)) }
         if descriptor >= 0 { return .connection(descriptor) }
         switch errno {
         case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted(SystemError(call: "accept", number: errno))
         default: return .none
         }
+    }
+
+    /// Whether there is a descriptor for one more client.
+    public borrowing func hasRoom() -> Bool {
+        let next = fcntl(record.pointee.event.ev_fd, F_DUPFD_CLOEXEC, 0)
+        if next >= 0 { close(next) }
+        return next >= 0 && next < Descriptors.endForClients
     }
 
     /// Stops or resumes asking for connections, while descriptors are short.
