@@ -7,6 +7,10 @@ public enum Connector {
     public static func start(to address: SocketAddress, options: SocketOptions) throws(SystemError) -> Int32 {
         let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw SystemError(call: "socket", number: errno) }
+        guard descriptor < Descriptors.endForServers else {
+            close(descriptor)
+            throw SystemError(call: "socket", number: EMFILE)
+        }
         if !address.isUnix { options.apply(to: descriptor) }
         let result = address.withSockaddr { connect(descriptor, $0, $1) }
         if result != 0, errno != EINPROGRESS {

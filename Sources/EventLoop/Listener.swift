@@ -31,6 +31,8 @@ public struct Listener: ~Copyable {
     /// What an `accept` brought.
     public enum Accepted: Sendable {
         case connection(Int32)
+        /// One more, and then no others for now: what is left of the descriptors is not for clients.
+        case lastConnection(Int32, SystemError)
         case none
         /// No descriptor is left for it (EMFILE, ENFILE, ENOMEM): try again later.
         case exhausted(SystemError)
@@ -39,11 +41,19 @@ public struct Listener: ~Copyable {
     public borrowing func accept() -> Accepted {
         let descriptor = accept4(
             record.pointee.event.ev_fd, __SOCKADDR_ARG(__sockaddr__: nil), nil, Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
+        if descriptor >= Descriptors.endForClients { return .lastConnection(descriptor, SystemError(call: "accept", number: EMFILE)) }
         if descriptor >= 0 { return .connection(descriptor) }
         switch errno {
         case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted(SystemError(call: "accept", number: errno))
         default: return .none
         }
+    }
+
+    /// Whether there is a descriptor for one more client.
+    public borrowing func hasRoom() -> Bool {
+        let next = fcntl(record.pointee.event.ev_fd, F_DUPFD_CLOEXEC, 0)
+        if next >= 0 { close(next) }
+        return next >= 0 && next < Descriptors.endForClients
     }
 
     /// Stops or resumes asking for connections, while descriptors are short.
@@ -55,6 +65,24 @@ public struct Listener: ~Copyable {
     /// Opens a listening descriptor. `sharesPort`: several workers (or processes) listen on the same TCP port.
     public static func open(
         _ address: SocketAddress, backlog: Int, sharesPort: Bool, deferAccept: Int, options: SocketOptions
+    ) throws(SystemError) -> Int32 {
+        let descriptor = try bound(address, sharesPort: sharesPort, deferAccept: deferAccept, options: options)
+        guard listen(descriptor, Int32(clamping: backlog)) == 0 else {
+            let number = errno
+            close(descriptor)
+            throw SystemError(call: "listen \(address.description)", number: number)
+        }
+        return descriptor
+    }
+
+    /// Throws when somebody else has the address, even one who shares its port. Nothing listens meanwhile: whoever connects to a socket
+    /// that goes again is reset.
+    public static func checkIsFree(_ address: SocketAddress) throws(SystemError) {
+        close(try bound(address, sharesPort: false, deferAccept: 0, options: SocketOptions()))
+    }
+
+    private static func bound(
+        _ address: SocketAddress, sharesPort: Bool, deferAccept: Int, options: SocketOptions
     ) throws(SystemError) -> Int32 {
         let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw SystemError(call: "socket", number: errno) }
@@ -69,11 +97,6 @@ public struct Listener: ~Copyable {
             let number = errno
             close(descriptor)
             throw SystemError(call: "bind \(address.description)", number: number)
-        }
-        guard listen(descriptor, Int32(clamping: backlog)) == 0 else {
-            let number = errno
-            close(descriptor)
-            throw SystemError(call: "listen \(address.description)", number: number)
         }
         return descriptor
     }

@@ -71,12 +71,8 @@ extension PoolerProcess {
         let settings = configuration.settings
         var result: [Listening] = []
         do {
-            if settings.workers > 1, !settings.soReuseport {
-                // Workers share the port by SO_REUSEPORT; that must not make two daemons share it by mistake.
-                let probe = try Listener.open(
-                    address, backlog: 1, sharesPort: false, deferAccept: 0, options: SocketOptions())
-                Connector.discard(probe)
-            }
+            // Workers share the port by SO_REUSEPORT; that must not make two daemons share it by mistake.
+            if settings.workers > 1, !settings.soReuseport { try Listener.checkIsFree(address) }
             for worker in 0..<settings.workers {
                 let descriptor = try Listener.open(
                     address, backlog: settings.listenBacklog, sharesPort: settings.workers > 1 || settings.soReuseport,

@@ -25,21 +25,28 @@ extension WorkerCore {
         switch box.listener.accept() {
         case .connection(let descriptor):
             accepted(descriptor, mayHandOver: true, isUnix: box.listener.address.isUnix)
+        case .lastConnection(let descriptor, let error):
+            accepted(descriptor, mayHandOver: true, isUnix: box.listener.address.isUnix)
+            pauseListening(error)
         case .none:
             break
         case .exhausted(let error):
-            // Connections wait in the kernel until a descriptor is free.
-            // It is tried again three times a second.
-            if shortageLogged.map({ now - $0 > 60_000_000 }) ?? true {
-                shared.log.warning("\(error): no more clients are accepted until others leave")
-                shortageLogged = now
-            }
-            isShortOfDescriptors = true
-            for box in listeners.values { box.listener.setListening(false) }
+            pauseListening(error)
         }
     }
 
+    /// Connections wait in the kernel until a descriptor is free. It is tried again three times a second.
+    private func pauseListening(_ error: SystemError) {
+        if shortageLogged.map({ now - $0 > 60_000_000 }) ?? true {
+            shared.log.warning("\(error): no more clients are accepted until others leave")
+            shortageLogged = now
+        }
+        isShortOfDescriptors = true
+        for box in listeners.values { box.listener.setListening(false) }
+    }
+
     func resumeListening() {
+        guard listeners.values.first?.listener.hasRoom() ?? true else { return }
         isShortOfDescriptors = false
         for box in listeners.values { box.listener.setListening(true) }
     }

@@ -4,9 +4,10 @@ import os
 import re
 import shutil
 import signal
+import urllib.request
 
 import pytest
-from processes import wait_until
+from processes import DEADLINE, free_port, wait_until
 
 PGBOUNCER = shutil.which("pgbouncer", path=os.environ["PATH"] + ":/usr/sbin") or "/usr/sbin/pgbouncer"
 SHORT = ["--seconds", "0.5", "--warmup", "0.1", "--quiet"]
@@ -50,7 +51,9 @@ def test_a_comparison_in_all_its_forms(sluicebench, sluice, tmp_path):
     poolers = [f"sluice={sluice}", "relay", "direct"] + (["pgbouncer"] if os.access(PGBOUNCER, os.X_OK) else [])
     out = sluicebench(
         "compare", "saturated-simple", "chaos", *[part for pooler in poolers for part in ("--pooler", pooler)],
-        "--clients", "24", "--rounds", "2", "--base", "sluice", "--html", page, "--json", figures, "--markdown", tables, *SHORT,
+        "--clients", "24", "--rounds", "2", "--base", "sluice", "--html", page, "--json", figures, "--markdown", tables,
+        # the server's connections are looked at four times a second
+        "--seconds", "1.5", "--warmup", "0.1", "--quiet",
     )  # fmt: skip
     found = json.loads(figures.read_text())
     saturated, chaos = found["entries"]
@@ -85,7 +88,7 @@ def test_a_comparison_that_is_interrupted_leaves_nothing(sluicebench, sluice, ho
     started = children_of(process)
     assert len(started) >= 3
     process.send_signal(how)
-    out, _ = process.communicate(timeout=40)
+    out, _ = process.communicate(timeout=DEADLINE)
     assert process.returncode == 130
     assert "INTERRUPTED" in out and "sluice" in out
     wait_until(lambda: not alive(started), "its children to end")
@@ -105,22 +108,105 @@ def test_a_killed_comparison_takes_its_children_along(sluicebench, sluice):
     wait_until(lambda: not alive(started), "its children to end")
 
 
+def targets_of(figures):
+    """For each scenario, what is known of each pooler."""
+    return [{target["name"]: target for target in entry["targets"]} for entry in json.loads(figures.read_text())["entries"]]
+
+
+def kill_pooler(process, sluice):
+    (pooler,) = [pid for pid in children_of(process) if program_of(pid) == os.path.realpath(sluice)]
+    os.kill(pooler, signal.SIGKILL)
+
+
 def test_a_pooler_that_dies_has_another_chance_in_the_next_scenario(sluicebench, sluice, tmp_path):
     figures = tmp_path / "figures.json"
     process = sluicebench.start(
         "compare", "saturated-simple", "saturated-extended", "--pooler", f"sluice={sluice}", "--pooler", "direct", "--clients", "8",
-        "--rounds", "1", "--seconds", "2", "--warmup", "0", "--json", figures,
+        "--rounds", "1", "--seconds", "3", "--warmup", "0", "--json", figures,
     )  # fmt: skip
     for line in process.stderr:
         if "saturated-simple, round 1 of 1, sluice" in line:
             break
-    (pooler,) = [pid for pid in children_of(process) if program_of(pid) == os.path.realpath(sluice)]
-    os.kill(pooler, signal.SIGKILL)
-    _, said = process.communicate(timeout=60)
+    # It is about to connect, or has connected, or asks already: what it has to say is the same.
+    kill_pooler(process, sluice)
+    _, said = process.communicate(timeout=DEADLINE + 60)
     assert process.returncode == 0, said
-    first, second = ({target["name"]: target for target in entry["targets"]} for entry in json.loads(figures.read_text())["entries"])
-    assert "ended by itself with status 137" in first["sluice"]["skipped"] and first["direct"]["runs"][0]["total"]["succeeded"] > 0
+    first, second = targets_of(figures)
+    assert first["sluice"]["skipped"] == "the pooler ended by itself with status 137" and first["direct"]["runs"][0]["total"]["succeeded"] > 0
     assert "skipped" not in second["sluice"] and second["sluice"]["runs"][0]["total"]["succeeded"] > 0
+
+
+def test_a_pooler_that_dies_in_the_middle_of_the_load(sluicebench, sluice, tmp_path):
+    figures, port = tmp_path / "figures.json", free_port()
+    scenario = json.loads(sluicebench("scenarios", "saturated-simple"))
+    scenario["warmup"] = 0
+    scenario["groups"][0]["clients"] = 8
+    # Longer than anybody waits: only the pooler's death ends it.
+    for name, seconds in (("long", 3600), ("short", 0.5)):
+        scenario.update(name=name, seconds=seconds)
+        (tmp_path / name).write_text(json.dumps(scenario))
+    process = sluicebench.start(
+        "compare", "--file", tmp_path / "long", "--file", tmp_path / "short", "--pooler", f"sluice={sluice}", "--rounds", "1",
+        "--extra", f"sluice:metrics_listen = 127.0.0.1:{port}", "--json", figures,
+    )  # fmt: skip
+
+    def queries():
+        assert process.poll() is None, process.communicate()
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://127.0.0.1:{port}/metrics", timeout=DEADLINE) as answer:
+                return sum(float(line.split()[-1]) for line in answer.read().decode().splitlines() if line.startswith("sluice_queries_total"))
+        except OSError:
+            return 0
+
+    # Many more than are asked before the load begins.
+    wait_until(lambda: queries() > 500, "the load to run")
+    kill_pooler(process, sluice)
+    _, said = process.communicate(timeout=DEADLINE + 60)
+    assert process.returncode == 0, said
+    long, short = targets_of(figures)
+    assert long["sluice"]["skipped"] == "the pooler ended by itself with status 137" and long["sluice"]["runs"][0]["total"]["succeeded"] > 0
+    assert "skipped" not in short["sluice"] and short["sluice"]["runs"][0]["total"]["succeeded"] > 0
+
+
+# A pooler that cannot be reached any more a moment before it has ended.
+DYING = """#!/usr/bin/env python3
+import os, re, socket, sys, time
+if sys.argv[1] == "--version" or os.path.exists({mark!r}):
+    os.execv({sluice!r}, [{sluice!r}, *sys.argv[1:]])
+port = int(re.search(r"listen_port = (\\d+)", open(sys.argv[1]).read()).group(1))
+with socket.create_server(("127.0.0.1", port)) as listener:
+    client = listener.accept()[0]
+open({mark!r}, "w").close()
+client.close()
+time.sleep(0.5)
+sys.exit(9)
+"""
+
+
+@pytest.fixture
+def dying(sluice, run_folder):
+    """A program that dies in the middle of its first login, and is Sluice from then on."""
+    folder = run_folder.folder("dying")
+    with open(f"{folder}/sluice", "w") as file:
+        file.write(DYING.format(mark=f"{folder}/died", sluice=sluice))
+    os.chmod(f"{folder}/sluice", 0o755)
+    return f"{folder}/sluice"
+
+
+def test_a_pooler_that_is_not_reached_because_it_is_dying(sluicebench, dying, tmp_path):
+    """That nothing listened was all that was said when its sockets were closed already, and its status could not be had yet."""
+    figures = tmp_path / "figures.json"
+    sluicebench(
+        "compare", "saturated-simple", "saturated-extended", "--pooler", f"sluice={dying}", "--clients", "4", "--rounds", "1", "--json", figures, *SHORT
+    )
+    first, second = targets_of(figures)
+    assert first["sluice"]["skipped"] == "the pooler ended by itself with status 9"
+    assert second["sluice"]["runs"][0]["total"]["succeeded"] > 0
+
+
+def test_a_verdict_on_a_pooler_that_dies(sluicebench, dying):
+    said = sluicebench("verdict", "--sluice", dying, "--clients", "4", "--rate", "10", *SHORT, status=3)
+    assert "the pooler ended by itself with status 9" in said
 
 
 def program_of(pid):
@@ -160,12 +246,12 @@ def test_a_verdict_that_is_kept(sluicebench, sluice, tmp_path):
     path = tmp_path / "verdict.json"
     # A bound that even a busy machine keeps: what is tested is the verdict, not the machine.
     bounds = ["--p95", "5000", "--served", "0", "--errors", "50"]
-    out = sluicebench("verdict", "--sluice", sluice, "--clients", "300", "--rate", "50", "--seconds", "2", "--warmup", "0.2", *bounds, "--quiet", "--json", path)
+    out = sluicebench("verdict", "--sluice", sluice, "--clients", "100", "--rate", "50", "--seconds", "2", "--warmup", "0.2", *bounds, "--quiet", "--json", path)
     assert "Verdict: kept." in out and "MISSED" not in out
     assert {key for key in keys(json.loads(path.read_text())) if f"`{key}`" not in DOCUMENTED} == set()
     found = levels(path)
     assert all(level["isKept"] for level in found.values()), found
-    assert found["clients"]["measured"] == "300 logged in"
+    assert found["clients"]["measured"] == "100 logged in"
     assert int(re.match(r"\d+", found["server connections"]["measured"]).group()) <= 20
 
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 from conftest import url_of
-from processes import wait_until
+from processes import DEADLINE, wait_until
 
 SHORT = ["--seconds", "0.5", "--warmup", "0.1", "--quiet"]
 
@@ -147,7 +147,7 @@ class LyingProxy(Proxy):
         if b"g0c" in data and b"n" in data and data.startswith(b"T"):
             self.count += 1
             previous, self.last = self.last, data
-            if self.count % 50 == 0 and previous and len(previous) == len(data):
+            if self.count % 10 == 0 and previous and len(previous) == len(data):
                 return previous  # somebody else's row, or an old one
         return data
 
@@ -327,7 +327,7 @@ def test_ctrl_c_prints_what_there_is(sluicebench, prepared, postgres):
     process = sluicebench.start("run", "steady-simple", "--target", prepared, "--clients", "5", "--seconds", "600", "--warmup", "0")
     started(process)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=DEADLINE)
     assert process.returncode == 130
     assert "INTERRUPTED" in out and "transactions" in out and "every row that came back was checked" in out
     wait_until(lambda: not postgres.backends("app", "application_name = 'sluicebench'"), "its connections to end")
@@ -339,6 +339,6 @@ def test_a_target_that_dies_in_the_middle(sluicebench, own_postgres):
     )
     started(process)
     own_postgres.kill()
-    out, _ = process.communicate(timeout=40)
+    out, _ = process.communicate(timeout=DEADLINE)
     assert process.returncode == 3
     assert "THE TARGET STOPPED: nobody got an answer for" in out and "Connection refused" in out

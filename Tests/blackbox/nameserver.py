@@ -17,8 +17,8 @@ class NameServer:
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
 
-    def resolv_conf(self, folder, timeout=1):
-        """The path of a file that leads here."""
+    def resolv_conf(self, folder, timeout=20):
+        """The path of a file that leads here. Nobody asks twice because the machine is slow."""
         path = f"{folder}/resolv.conf"
         with open(path, "w") as f:
             f.write(f"nameserver 127.0.0.1:{self.port}\noptions timeout:{timeout} attempts:2\n")

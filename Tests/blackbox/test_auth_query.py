@@ -190,7 +190,7 @@ def test_a_server_that_can_t_be_reached_is_told(lookups):
 
 def test_a_lookup_that_hangs_ends_with_its_client(lookups):
     users = {"postgres": "x", "app": password_of("app")}
-    pooler = lookups(auth_query="select $1::text, pg_sleep(1000)::text", client_login_timeout=1, server_connect_timeout=3, users=users)
+    pooler = lookups(auth_query="select $1::text, pg_sleep(1000)::text", client_login_timeout=2, server_connect_timeout=4, users=users)
     assert "client_login_timeout" in refused(pooler, user="app2").message
     assert pooler.connect().value("select 1") == "1"
     pooler.wait_log("closing because: .*took too long")
@@ -199,9 +199,12 @@ def test_a_lookup_that_hangs_ends_with_its_client(lookups):
 def test_the_lookup_pool_survives_a_dead_server(lookups, postgres):
     pooler = lookups()
     assert pooler.connect("app").value("select 1") == "1"
-    for pid in pooler.servers("lab", "usename = 'postgres'"):
+    pids = pooler.servers("lab", "usename = 'postgres'")
+    assert pids
+    for pid in pids:
         postgres.sql(f"select pg_terminate_backend({pid})")
     wait_until(lambda: not pooler.servers("lab", "usename = 'postgres'"), "the server to go")
+    pooler.wait_log(r" S-0x\w+: lab/postgres@.*closing because: ", len(pids))
     assert pooler.connect("app").value("select 1") == "1"
 
 

@@ -14,7 +14,7 @@ MB = 1 << 20
 
 @pytest.fixture
 def pooler(make_pooler):
-    return make_pooler(client_login_timeout=2, auth_type="plain")
+    return make_pooler(client_login_timeout=5, auth_type="plain")
 
 
 @pytest.fixture

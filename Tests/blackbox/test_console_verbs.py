@@ -69,6 +69,8 @@ def test_pause_and_resume_under_load(pooler):
             assert admin.value("SHOW STATE WHERE key = paused") == "paused"
             assert admin.query("PAUSE").error.message == "already suspended/paused"
             assert admin.query("KILL lab").error.message == "already suspended/paused"
+            # whoever has got an answer has counted it once he asks again
+            wait_until(lambda: one(admin, "SHOW POOLS WHERE database = lab")["cl_waiting"] == "8", "everybody to wait")
             before = list(load.done)
             pool = one(admin, "SHOW POOLS WHERE database = lab")
             assert load.done == before and int(pool["sv_active"]) == 0
@@ -573,18 +575,21 @@ def test_the_stats_line(make_pooler, workers):
     admin.query("SET stats_period = 3600").check()
 
 
-def test_slow_statements_are_logged_with_their_waiting(make_pooler):
-    pooler = make_pooler(workers=1, log_min_duration="0.2", default_pool_size=1)
-    a, b = pooler.connect(), pooler.connect()
+def test_slow_statements_are_logged_with_their_waiting(make_pooler, postgres):
+    pooler = make_pooler(workers=1, admin_users="app", log_min_duration="1", default_pool_size=1)
+    admin, a, b = console(pooler), pooler.connect(), pooler.connect()
     a.rows("select 1")
-    a.send(wire.query("select pg_sleep(0.5)"))
-    wait_until(lambda: pooler.servers(where="query like '%pg_sleep%' and state = 'active'"), "the first query to run")
-    b.send(wire.query("select 'quick but kept waiting'"))
-    a.read_until("Z")
-    b.read_until("Z")
+    with postgres.connect("lab") as holder:
+        holder.rows("select pg_advisory_lock(4711)")
+        a.send(wire.query("select pg_advisory_xact_lock(4711)"))
+        wait_until(lambda: pooler.servers(where="wait_event = 'advisory'"), "the first query to run")
+        b.send(wire.query("select 'quick but kept waiting'"))
+        wait_until(lambda: int(one(admin, "SHOW POOLS WHERE database = lab")["maxwait"]) >= 2, "the other one to wait for two seconds")
+    a.read_until("Z").check()
+    b.read_until("Z").check()
     pooler.wait_log("slow statement", 2)
     entry = {m[2]: m for m in re.findall(r"slow statement: [\d.]+ ms \(waited ([\d.]+) ms, ran ([\d.]+) ms\): (.*)", pooler.log())}
-    slow, late = entry["select pg_sleep(0.5)"], entry["select 'quick but kept waiting'"]
-    assert float(slow[0]) == 0 and float(slow[1]) > 400
-    assert float(late[0]) > 200 > float(late[1])
+    slow, late = entry["select pg_advisory_xact_lock(4711)"], entry["select 'quick but kept waiting'"]
+    assert float(slow[0]) == 0 and float(slow[1]) > 1900
+    assert float(late[0]) > 1900 > float(late[1])
     assert "select 1\n" not in pooler.log()

@@ -4,11 +4,13 @@ import os
 import shutil
 import subprocess
 import threading
+import uuid
 
 import pytest
 
 from conftest import Target
 from postgres import newest_bin
+from processes import wait_until
 
 pytestmark = pytest.mark.drivers
 prepared_statements = pytest.mark.since("1.21")
@@ -223,12 +225,19 @@ def test_psycopg_copy(target):
 def test_psycopg_cancel_and_timeout(target):
     import psycopg
 
+    mark, looker = uuid.uuid4().hex, target.connect()
+    seen = f"select count(*) from pg_stat_activity where state = 'active' and query like '%{mark}%' and pid <> pg_backend_pid()"
     with psycopg_connect(target, autocommit=True) as c:
-        timer = threading.Timer(0.2, c.cancel)
-        timer.start()
+
+        def cancel():  # one that overtakes its query hits nothing
+            wait_until(lambda: looker.value(seen) == "1", "the query to run")
+            c.cancel()
+
+        thread = threading.Thread(target=cancel)
+        thread.start()
         with pytest.raises(psycopg.errors.QueryCanceled):
-            c.execute("select pg_sleep(60)")
-        timer.join()
+            c.execute(f"select pg_sleep(600) /* {mark} */")
+        thread.join()
         assert c.execute("select 1").fetchone() == (1,)
 
 
@@ -367,7 +376,7 @@ def test_asyncpg_pool_with_copy_and_cancel(target):
             await asyncio.gather(*[work(i) for i in range(60)])
             async with pool.acquire() as c:
                 with pytest.raises(asyncio.TimeoutError):
-                    await c.execute("select pg_sleep(60)", timeout=0.2)
+                    await c.execute("select pg_sleep(60)", timeout=1)  # long enough for the query to be there before its cancel
                 assert await c.fetchval("select 1") == 1
                 async with c.transaction():
                     await c.execute("create temp table tc(i int, t text) on commit drop")

@@ -443,7 +443,7 @@ def test_a_slow_reader_of_a_big_result_costs_bounded_memory(make_pooler):
     slow.read_until("T")
     for i in range(300):  # everybody else carries on while it does not read
         assert other.value(f"select {i}") == str(i)
-    assert pooler.servers("lab", "wait_event = 'ClientWrite'"), "PostgreSQL is held back"
+    wait_until(lambda: pooler.servers("lab", "wait_event = 'ClientWrite'"), "PostgreSQL to be held back")
     assert pooler.memory() - before < 16 * MB
     for _ in range(100):
         slow._receive()

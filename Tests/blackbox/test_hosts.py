@@ -1,5 +1,5 @@
 """Where servers are: names, several addresses of one, lists of hosts, and what happens when some of them do not answer."""
-import resource
+import os
 import socket
 import threading
 
@@ -8,7 +8,7 @@ import pytest
 import wire
 from nameserver import NameServer
 from postgres import password_of
-from processes import free_port, wait_until
+from processes import free_port, start, wait_until
 
 pytestmark = [pytest.mark.poolers_only, pytest.mark.sluice_only("its own name server has a port, and dead hosts are passed over")]
 
@@ -222,6 +222,7 @@ def test_a_name_is_looked_up_again_when_it_leads_nowhere(make_pooler, names):
         pooler.connect()
     names.records["db.test"] = (["127.0.0.1"], 3600)
     wait_until(lambda: pooler.log_contains("connect failed"), "the failure")
+    pooler.reload(client_login_timeout=60)
     assert pooler.connect().rows("select 1") == [("1",)]
     assert names.asked("db.test") >= 2
 
@@ -236,8 +237,45 @@ def test_a_first_look_up_without_descriptors(make_pooler, names):
     """Name servers can't be read or asked while the process has no descriptor left. That is a failure of the moment, not of the resolver."""
     names.records["db.test"] = (["127.0.0.1"], 60)
     pooler = make_pooler(start=False, databases={"lab": {"host": "db.test"}}, workers=1, auth_type="trust", dns_nxdomain_ttl=0)
-    # Not deferred: who connects first is accepted first.
     pooler.settings.update(resolv_conf=names.resolv_conf(pooler.folder), server_login_retry=1, tcp_defer_accept=0)
+    pooler.open_files = 300
+    pooler.write_ini()
+    pooler.start()
+
+    def descriptors():
+        found = {}
+        for number in os.listdir(f"/proc/{pooler.pid}/fd"):
+            try:
+                found[int(number)] = os.readlink(f"/proc/{pooler.pid}/fd/{number}")
+            except FileNotFoundError:
+                pass  # closed meanwhile
+        return found
+
+    def limit(number):
+        # a program, because the owner of the process may do this, and root not everywhere
+        assert start(["prlimit", f"--pid={pooler.pid}", f"--nofile={number}:"]).wait(wire.HANG) == 0
+
+    # Those of libevent and of libdispatch, each of which has a timer.
+    wait_until(lambda: list(descriptors().values()).count("anon_inode:[timerfd]") == 2, lambda: f"all that is opened at the start: {descriptors()}")
+    before = len(descriptors())
+    first = pooler.raw()
+    first.user, first.password = "app", password_of("app")
+    wait_until(lambda: len(descriptors()) > before, "it to be accepted")
+    limit(min(set(range(pooler.open_files)) - set(descriptors())))
+    first.send(wire.startup_packet([("user", "app"), ("database", "lab")]))
+    pooler.wait_log("server DNS lookup failed: db.test: ")
+    assert names.asked("db.test") == 0
+    limit(pooler.open_files)
+    first.login()
+    assert first.rows("select 1") == [("1",)]
+
+
+def test_a_crowd_leaves_descriptors_for_servers(make_pooler, names):
+    """Clients got the last one, and those who were in waited for servers that could not be opened."""
+    names.records["db.test"] = (["127.0.0.1"], 60)
+    pooler = make_pooler(start=False, databases={"lab": {"host": "db.test"}}, workers=1, auth_type="trust", client_login_timeout=600)
+    # Not deferred: who connects first is accepted first.
+    pooler.settings.update(resolv_conf=names.resolv_conf(pooler.folder), tcp_defer_accept=0)
     pooler.open_files = 300
     pooler.write_ini()
     pooler.start()
@@ -246,9 +284,7 @@ def test_a_first_look_up_without_descriptors(make_pooler, names):
     crowd = [wire.connect(pooler.address) for _ in range(310)]
     pooler.wait_log("no more clients are accepted until others leave")
     first.send(wire.startup_packet([("user", "app"), ("database", "lab")]))
-    pooler.wait_log("server DNS lookup failed: db.test: ")
-    assert names.asked("db.test") == 0
-    for socket_ in crowd:
-        socket_.close()
     first.login()
     assert first.rows("select 1") == [("1",)]
+    for client in crowd:
+        client.close()

@@ -3,7 +3,7 @@ import pytest
 
 import swarm
 import wire
-from processes import raise_open_files
+from processes import raise_open_files, wait_until
 from swarm import Swarm
 
 PLAIN = [swarm.simple, swarm.several_rows, swarm.extended, swarm.pipeline, swarm.transaction]
@@ -27,6 +27,11 @@ def start(make_pooler, workers=None, **settings):
     return make_pooler(auth_type="trust", max_client_conn=6000, log_connections=0, log_disconnections=0, **settings)
 
 
+def settles(pooler, most):
+    """No more servers than the pool may have, once PostgreSQL has let go of those that were closed."""
+    wait_until(lambda: len(pooler.servers()) <= most, f"{most} servers at most")
+
+
 each_worker_count = pytest.mark.parametrize("workers", [1, 4])
 
 
@@ -42,7 +47,8 @@ def test_500_clients_on_10_servers(make_pooler, workers):
 def test_with_random_disconnects(make_pooler, workers):
     pooler = start(make_pooler, workers, default_pool_size=8)
     s = Swarm(pooler.address, 150, everything(pooler.kind, cancels=False), turns=25, chaos=0.1).run()
-    assert s.vanished > 100 and len(pooler.servers()) <= 8
+    assert s.vanished > 100
+    settles(pooler, 8)
 
 
 @pytest.mark.since("1.19")
@@ -108,7 +114,7 @@ def test_on_one_server(make_pooler, workers):
     """The least room for mistakes to hide: everybody's messages follow one another on one connection."""
     pooler = start(make_pooler, workers, default_pool_size=1)
     Swarm(pooler.address, 40, everything(pooler.kind), turns=25, chaos=0.03).run()
-    assert len(pooler.servers()) <= 1
+    settles(pooler, 1)
 
 
 def test_session_mode(make_pooler):
@@ -136,5 +142,5 @@ def test_5000_clients_with_disconnects_cancels_and_terminated_backends(make_pool
     s = Swarm(pooler.address, 5000, everything(pooler.kind), turns=6, chaos=0.05, losses_allowed=True)
     s.on_progress = lambda s: s.exchanges % 2000 == 0 and postgres.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'lab' limit 1")
     s.run()
-    assert len(pooler.servers()) <= 20
+    settles(pooler, 20)
     pooler.connect().value("select 1")

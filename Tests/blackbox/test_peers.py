@@ -9,7 +9,7 @@ import pytest
 
 import wire
 from nameserver import NameServer
-from processes import raise_open_files, wait_until
+from processes import listening, listening_at, raise_open_files, wait_until
 
 pytestmark = [pytest.mark.poolers_only, pytest.mark.since("1.19")]
 
@@ -29,7 +29,8 @@ def make_trio(make_pooler, run_folder, count=3, **more):
         pooler.write_ini()
     for pooler in poolers:
         pooler.launch()
-        wait_until(lambda: os.path.exists(pooler.socket_path), lambda: f"it to listen:\n{pooler.log()}")
+        # the file of a Unix socket is there before anybody listens
+        wait_until(lambda: listening_at(pooler.socket_path) and listening(port), lambda: f"it to listen:\n{pooler.log()}")
     return poolers
 
 

@@ -3,6 +3,7 @@ import fcntl
 import os
 import pwd
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -193,6 +194,31 @@ def test_one_unusable_address_is_a_warning_and_none_is_fatal(make_pooler):
     none.process = None
 
 
+@pytest.mark.needs_strace
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+@pytest.mark.sluice_only("about several workers")
+def test_whoever_connects_while_it_starts_is_served(make_pooler):
+    """A socket that was there for a moment, to see whether the port is free, listened, too: who had connected to it was reset."""
+    pooler = make_pooler(start=False, workers=2)
+    # Each socket listens for a second before anything else happens; with -D the pooler is our child, and not strace.
+    slowly = ["strace", "-D", "-f", "-q", "-o", "/dev/null", "-e", "trace=listen", "-e", "inject=listen:delay_exit=1000000"]
+    with open(pooler.stderr_path, "w") as log:
+        give(pooler.stderr_path)
+        pooler.process = processes.start([*slowly, pooler.kind.path, pooler.ini_path], stdout=log, stderr=log)
+    wait_until(lambda: listening(pooler.port), lambda: f"it to listen:\n{pooler.log()}")
+    assert pooler.connect().value("select 1") == "1"
+
+
+def test_a_used_port_is_refused_with_several_workers_too(make_pooler):
+    first = make_pooler(**({"workers": 2} if make_pooler.kind.is_sluice else {}))
+    second = make_pooler(start=False, unix_socket_dir="", listen_port=first.port, **({"workers": 2} if make_pooler.kind.is_sluice else {}))
+    launch(second, waits=False)
+    assert second.wait() == 1
+    assert "in use" in second.log(), second.log()
+    second.process = None
+    assert first.connect().rows("select 1") == [("1",)]
+
+
 def test_an_old_socket_file_is_replaced(make_pooler):
     pooler = make_pooler()
     pooler.signal(signal.SIGKILL)
@@ -230,7 +256,7 @@ def test_the_pidfile_comes_and_goes(make_pooler):
     pooler = make_pooler(start=False)
     path = pidfile(pooler)
     pooler.start()
-    wait_until(lambda: os.path.exists(path), "the pidfile")
+    wait_until(lambda: os.path.exists(path) and open(path).read(), "the pidfile")
     assert open(path).read() == f"{pooler.pid}\n" and os.stat(path).st_mode & 0o777 == 0o644
     pooler.signal(signal.SIGTERM)
     assert pooler.wait() == 0
@@ -263,7 +289,7 @@ def test_the_background(make_pooler):
     launch(pooler, "-d", waits=False)
     assert pooler.process.wait(DEADLINE) == 0, pooler.log()
     pooler.process = None
-    wait_until(lambda: listening(pooler.port) and os.path.exists(path), lambda: f"the daemon:\n{pooler.log()}")
+    wait_until(lambda: listening(pooler.port) and os.path.exists(path) and open(path).read(), lambda: f"the daemon:\n{pooler.log()}")
     pid = int(open(path).read())
     try:
         with open(f"/proc/{pid}/stat") as f:

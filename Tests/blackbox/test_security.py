@@ -4,10 +4,12 @@ Of the faults that PgBouncer's releases 1.25 and 1.26 mended, these have their t
 client-final-message without a nonce (test_login.py), unbounded iterations and nonces of a server, errors without a SQLSTATE
 (test_hostile_server.py), KILL_CLIENT without rights (test_console.py), search_path that reaches auth_query, expired passwords (test_auth_query.py).
 """
+import os
 import signal
 import socket
 import struct
 import threading
+import time
 
 import pytest
 
@@ -202,9 +204,10 @@ def test_a_login_that_outlives_its_pool_gets_a_new_one(make_pooler):
     wait_until(lambda: not [r for r in admin.rows("SHOW POOLS") if r[0] == "lab"], "the pool to be forgotten")
     late.send(message("p", password_of("app").encode() + b"\0"))
     late.read_until("Z")
-    assert late.value("select 1") == "1"
+    late.rows("begin")
     assert [r[1] for r in admin.rows("SHOW POOLS") if r[0] == "lab"] == ["app"]
     assert [r[1] for r in admin.rows("SHOW SERVERS") if r[2] == "lab"] == ["app"]
+    late.rows("commit")
     late.close()
     wait_until(lambda: not pooler.servers(), "its server to go, too")
 
@@ -326,3 +329,39 @@ def test_a_lack_of_descriptors_is_told_once(make_pooler):
         client.close()
     wait_until(lambda: outcome(pooler, "lab") == "1", "it to accept again")
     assert pooler.log_count("no more clients are accepted") == 1
+
+
+def test_a_lack_of_descriptors_ends_nobody(make_pooler):
+    """Clients got the last one, and libdispatch ended the process once it had none for a file of /proc: it looks there once a second, if
+    tasks wait for its threads."""
+    pooler = make_pooler(start=False, workers=2, client_login_timeout=600, admin_users="app")
+    pooler.open_files = 100
+    pooler.start()
+    operators = [pooler.connect(database="pgbouncer") for _ in range(16)]
+    crowd = []
+    for _ in range(150):
+        client = socket.socket()
+        client.connect(pooler.address)
+        client.sendall(b"\0")
+        crowd.append(client)
+    pooler.wait_log("no more clients are accepted")
+    end, problems = time.monotonic() + 4, []
+
+    def operate(admin):
+        try:
+            while time.monotonic() < end:
+                admin.run(wire.query("SHOW LISTS") * 50, ready=50).check()
+        except wire.Closed as e:
+            problems.append(e)
+
+    threads = [threading.Thread(target=operate, args=(admin,)) for admin in operators]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems, pooler.log()
+    # Nor do those who are in have to do without servers.
+    assert len(os.listdir(f"/proc/{pooler.pid}/fd")) < 90
+    for client in crowd:
+        client.close()
+    wait_until(lambda: outcome(pooler, "lab") == "1", "it to accept again")

@@ -185,12 +185,12 @@ def server_side(certificate, alpn=None):
     "own", [dict(common_name="other", names=("DNS:other.example",)), dict(start=LONG_AGO, end=PAST), dict(names=("DNS:*",)), dict(names=("DNS:localhost.evil",)),
             dict(common_name="x" * 64, names=("DNS:" + "a" * 5000,)), dict(common_name="other", names=("IP:127.0.0.1",))], ids=["other", "expired", "star", "longer", "long", "address"])
 def test_a_server_with_a_wrong_certificate_hears_no_password(to_server, fake_server, authority, own):
-    heard = []
+    heard, context = [], server_side(authority.sign(**own))
 
     def behave(s):
         assert s.recv(100) == wire.request_packet(wire.SSL)
         s.sendall(b"S")
-        with server_side(authority.sign(**own)).wrap_socket(s, server_side=True) as tls:
+        with context.wrap_socket(s, server_side=True) as tls:
             heard.append(tls.recv(1000))
 
     server = fake_server(behave)
@@ -401,6 +401,7 @@ def test_a_server_that_ends_is_noticed(to_server, encrypted):
     pid = client.pid()
     encrypted.postgres.sql(f"select pg_terminate_backend({pid})")
     wait_until(lambda: pid not in pooler.servers(), "the backend to end")
+    pooler.wait_log(r" S-0x\w+: .*closing because: ")
     assert client.value("select 1") == "1"
     client.rows("begin")
     encrypted.postgres.sql(f"select pg_terminate_backend({client.pid()})")
@@ -431,10 +432,10 @@ def test_direct_tls_to_the_server(to_server, front, fake_server, authority, mode
 
 
 def test_direct_tls_to_a_server_that_speaks_something_else(to_server, fake_server, authority):
-    heard = []
+    heard, context = [], server_side(authority.sign(), alpn=None)
 
     def behave(s):
-        with server_side(authority.sign(), alpn=None).wrap_socket(s, server_side=True) as tls:
+        with context.wrap_socket(s, server_side=True) as tls:
             heard.append(tls.recv(1000))
 
     pooler = to_server("require", port=fake_server(behave).port, keys={"sslnegotiation": "direct"}, client_login_timeout=2)

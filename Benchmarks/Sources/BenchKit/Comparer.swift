@@ -62,7 +62,7 @@ public final class Comparer {
                         if case .interrupted = failure { continue }
                         if lab.ended(targets[index]) == nil { skip(&entry.targets[index], failure.description) }
                     }
-                    if let words = obituary(targets[index], in: lab) { skip(&entry.targets[index], words) }
+                    if let words = lab.obituary(targets[index]) { skip(&entry.targets[index], words) }
                 }
             }
             comparison.entries.append(entry)
@@ -90,10 +90,6 @@ public final class Comparer {
         return try lab.start(pooler, clients: pooler.kind == .pgpool ? oneToOne : most, tenants: tenants)
     }
 
-    private func obituary(_ target: Target, in lab: Lab) -> String? {
-        lab.ended(target).map { "the pooler ended by itself with status \($0)" }
-    }
-
     private func skip(_ target: inout Comparison.TargetEntry, _ reason: String) {
         target.skipped = reason
         say("  \(target.name): \(reason)")
@@ -107,7 +103,7 @@ public final class Comparer {
         options.countSystemCalls = plan.countSystemCalls && spec.kind != .direct
         options.progress = plan.progress && Machine.isTerminal
         options.title = title
-        options.obituary = { self.obituary(target, in: lab) }
+        options.obituary = { lab.obituary(target) }
         if scenario.needsTables { try lab.tidyTables() }
         let result = try Engine(scenario, target: target, options: options, loop: loop, interrupted: interrupted).run()
         if result.outcome != .interrupted { try lab.awaitServer() }

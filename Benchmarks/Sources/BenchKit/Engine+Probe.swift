@@ -1,3 +1,4 @@
+import Glibc
 import LibpqLoop
 
 /// What is looked at before a run begins, so that what cannot work says so at once.
@@ -54,6 +55,19 @@ extension Engine {
         } catch { throw (error as? BenchFailure) ?? .unavailable("\(error)") }
         if clockOffset != 0 {
             notes.append("the server's clock is \(fixed(clockOffset / 1000, 2)) ms ahead of ours; waits are corrected by that")
+        }
+    }
+
+    /// Why a target that did not work is dead, where it is. A process that ends closes its sockets a moment before its status can be
+    /// had, so that moment has to pass before it is known to live.
+    func awaitObituary(_ seconds: Double = 5) -> String? {
+        guard let obituary = options.obituary else { return nil }
+        let end = Loop.now + Int64(seconds * 1e9)
+        while true {
+            if let words = obituary() { return words }
+            loop.poll()
+            if interrupted() || Loop.now > end { return nil }
+            usleep(10_000)
         }
     }
 

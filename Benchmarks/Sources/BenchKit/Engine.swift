@@ -125,7 +125,10 @@ public final class Engine {
     public func run() throws(BenchFailure) -> RunResult {
         try Self.checkFiles(clients: scenario.clients)
         for pid in target.pids where !meter.family.contains(pid) { throw .usage("there is no process \(pid) to measure") }
-        try probe()
+        do { try probe() } catch {
+            if case .unavailable = error, let words = awaitObituary() { throw .unavailable(words) }
+            throw error
+        }
         memoryBefore = meter.memory()
         lastSign = Loop.now
         progress.begin((options.title ?? "\(scenario.name) on \(target.name)") + ": \(grouped(scenario.clients)) clients")

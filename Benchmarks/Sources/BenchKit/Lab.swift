@@ -249,6 +249,9 @@ public final class Lab {
         return nil
     }
 
+    /// The same in words.
+    public func obituary(_ target: Target) -> String? { ended(target).map { "the pooler ended by itself with status \($0)" } }
+
     private func makeCertificate() throws {
         guard access(folder + "/server.crt", R_OK) != 0 else { return }
         guard let openssl = Self.path(of: "openssl") else {

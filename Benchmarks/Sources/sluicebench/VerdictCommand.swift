@@ -73,6 +73,7 @@ struct VerdictCommand: ParsableCommand {
                 try own.startServer(tenants: 0)
                 place = try own.start(PoolerSpec(name: "sluice", kind: .sluice, binary: sluice), clients: clients, tenants: 0)
                 options.adminURL = own.adminURL
+                options.obituary = { own.obituary(place) }
             }
             let result = try Engine(scenario, target: place, options: options, loop: session.loop, interrupted: session.interrupted).run()
             let verdict = Verdict(result, bounds)
