@@ -54,11 +54,19 @@ extension CommandTable {
         text += """
 
             The first rows have an `item` and its `value`: `limit` (what stands in the way), `reason` in a sentence, the `place` of the
-            client in the queue, how long it has `waited`, the `expected_wait` (how long a client keeps a server on average, for each one
-            before it, divided by the servers that are held), and `advice`: the setting or action that would help. Then comes a row
-            `holder` for each server that is not free: the client that has it, what it does and for how long, and the first
-            200 bytes of its last statement. A client that waits longer than `query_wait_notify` or `query_wait_timeout` is told
-            the reason and the advice as DETAIL and HINT, without the statements of others.
+            client in the queue, how long it has `waited`, the `expected_wait`, and `advice`: the setting or action that would help. Then
+            comes a row `holder` for each server that is not free: the client that has it, what it does and for how long, and the first
+            200 bytes of its last statement. Where the limit is one of the database or the user, servers of other pools count against it;
+            then those who have them follow (`database` and `user` name the pool). Statements are for admins; others read
+            `<insufficient privilege>` there, as in pg_stat_activity.
+
+            The expected wait is how long a client keeps a server on average, for each one before it, divided by the servers that are held.
+            Servers that have been kept for ten times as long as usual, and for a second, are left out: nobody knows when those are free.
+            Where nothing can be foretold, the value says why (`not known: ...`); so it is in session mode, where clients keep their
+            servers until they leave.
+
+            A client that waits longer than `query_wait_notify` or `query_wait_timeout` is told the reason and the advice as DETAIL and
+            HINT, without the statements of others.
 
             """
         return text

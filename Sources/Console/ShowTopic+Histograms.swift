@@ -39,9 +39,17 @@ extension ShowTopic {
                     + rows(pool.database, pool.user, "server", pool.counters.serverDisconnects) {
                         $0 == "server conn crashed?" || $0 == "protocol violation"
                     }
+                    + opened(pool)
             }
     }
 
-    /// How clients leave by themselves.
-    private static let farewells: Set<String> = ["client close request", "client unexpected eof"]
+    /// Servers that never came: these have no reason to be closed for.
+    private static func opened(_ pool: PoolStatistics) -> [[Cell]] {
+        let failed = pool.counters.serversFailed
+        guard failed > 0 else { return [] }
+        return [[.text(pool.database), .text(pool.user), .text("server"), .text("connect or login failed"), .integer(failed), .integer(1)]]
+    }
+
+    /// How clients leave by themselves, and how the connection of a cancel request ends.
+    private static let farewells: Set<String> = ["client close request", "client unexpected eof", "cancel request done"]
 }

@@ -27,6 +27,8 @@ public struct ServerHolder: Sendable, Equatable {
     public var transactionAge: Int64
     /// The beginning of the last statement.
     public var statement: String?
+    /// The pool that the server belongs to, where that is not the one which the answer is about.
+    public var pool: CapacityLedger.PoolKey?
 
     /// A holder.
     public init(
@@ -66,14 +68,18 @@ public struct WaitFacts: Sendable, Equatable {
     public var failureCode: String?
     /// Since when each waiting client waits, longest first: moments of the monotonic clock, in microseconds.
     public var waiting: [Int64] = []
-    /// Everybody who has a server.
+    /// Everybody who has a server of the pool.
     public var holders: [ServerHolder] = []
+    /// Those who have one of another pool that counts against the limit which binds.
+    public var rivals: [ServerHolder] = []
     /// Transactions that have ended lately, and for how long they kept a server, in microseconds.
     public var transactions: Int64 = 0
     public var transactionTime: Int64 = 0
     /// For how long a client keeps a server on average, in microseconds; 0 when that is not known. In session mode it is not: there
     /// clients keep servers until they leave.
     public var meanHold: Int64 { transactions > 0 && !isSessionMode ? transactionTime / transactions : 0 }
+    /// Who has kept a server for longer than that, in microseconds, is out of the ordinary.
+    var longHold: Int64 { max(1_000_000, 10 * meanHold) }
 
     /// An empty pool.
     public init(pool: CapacityLedger.PoolKey, limits: CapacityLedger.ServerLimits) {
@@ -88,6 +94,7 @@ public struct WaitFacts: Sendable, Equatable {
         sum.usesReserve = sum.usesReserve || other.usesReserve
         sum.waiting = (sum.waiting + other.waiting).sorted()
         sum.holders += other.holders
+        sum.rivals += other.rivals
         sum.transactions += other.transactions
         sum.transactionTime += other.transactionTime
     }
@@ -124,6 +131,14 @@ public struct WaitDiagnosis: Sendable, Equatable {
             case .none: "none"
             }
         }
+
+        /// Servers of other pools count against it, too.
+        public var isShared: Bool {
+            switch self {
+            case .database, .user: true
+            default: false
+            }
+        }
     }
 
     public let limit: Limit
@@ -141,14 +156,40 @@ public struct WaitDiagnosis: Sendable, Equatable {
         advice = Self.advice(facts, limit)
     }
 
-    /// How long a client will wait that has so many others before it, in microseconds; nil when no service time is known or nothing moves.
+    /// How long a client will wait that has so many others before it, in microseconds; nil when that cannot be told.
     public func expectedWait(behind others: Int) -> Int64? {
-        let busy = facts.holders.count { $0.client != nil }
-        guard facts.meanHold > 0, busy > 0 else { return nil }
+        guard whyUnforeseen == nil else { return nil }
+        return facts.meanHold * Int64(others + 1) / Int64(moving)
+    }
+
+    /// The expected wait in words, and where there is none, why.
+    public func expectation(behind others: Int) -> String {
+        if let whyUnforeseen { return "not known: \(whyUnforeseen)" }
+        return Self.duration(expectedWait(behind: others) ?? 0)
+    }
+
+    /// Servers that can be expected to become free. Who has kept one for far longer than usual says nothing about when it ends.
+    private var moving: Int {
+        facts.holders.count { $0.client != nil && max($0.transactionAge, $0.state == .idle ? $0.age : 0) < facts.longHold }
+    }
+
+    /// Why nothing can be said about the wait; nil where something can.
+    private var whyUnforeseen: String? {
         switch limit {
-        case .pool, .database, .user, .host: return facts.meanHold * Int64(others + 1) / Int64(busy)
-        default: return nil
+        case .pool, .database, .user, .host: break
+        case .shuttingDown: return "the pooler is shutting down"
+        case .paused: return "it ends when an operator resumes"
+        case .unreachable: return "it ends when a server can be reached"
+        case .opening: return "it ends when the new server answers"
+        case .none: return "nobody has to wait"
         }
+        if facts.isSessionMode { return "in session mode a client keeps its server until it leaves" }
+        if facts.transactions == 0 { return "no transaction has ended yet, so nobody knows how long one takes" }
+        if !facts.holders.contains(where: { $0.client != nil }) { return "no client of this pool has a server" }
+        if moving == 0 {
+            return "all servers have been kept for far longer than the usual \(Self.duration(facts.meanHold))"
+        }
+        return facts.meanHold > 0 ? nil : "transactions are too short to be measured"
     }
 
     /// How many clients are before one that waits since `moment`.
@@ -195,28 +236,44 @@ public struct WaitDiagnosis: Sendable, Equatable {
         case .paused:
             return facts.isWholePaused ? "An operator has paused all databases." : "An operator has paused database \(facts.pool.database)."
         case .unreachable(let text): return "No server can be had for \(name): \(text)."
+        case .pool(1): return "The one server of \(name) is taken (pool_size): \(census(facts))."
         case .pool(let size): return "All \(size) servers of \(name) are taken (pool_size): \(census(facts))."
         case .database(let size):
             return
-                "Database \(facts.pool.database) has its \(size) servers (max_db_connections), \(facts.servers) of them in \(name): \(census(facts))."
+                "Database \(facts.pool.database) has \(all(size)) (max_db_connections), \(facts.servers) of them in \(name): \(census(facts))."
         case .user(let size):
             return
-                "User \(facts.pool.user) has its \(size) servers (max_user_connections), \(facts.servers) of them in \(name): \(census(facts))."
+                "User \(facts.pool.user) has \(all(size)) (max_user_connections), \(facts.servers) of them in \(name): \(census(facts))."
         case .host(let text): return "PostgreSQL takes no more connections (\(text)); \(name) has \(facts.servers): \(census(facts))."
         case .opening: return "A new server for \(name) is being connected to; \(facts.servers) so far: \(census(facts))."
-        case .none: return "Nothing stands in the way: \(name) has \(facts.servers) servers: \(census(facts))."
+        case .none:
+            let number = facts.servers == 1 ? "one server" : "\(facts.servers) servers"
+            return "Nothing stands in the way: \(name) has \(number): \(census(facts))."
         }
     }
 
+    private static func all(_ size: Int) -> String { size == 1 ? "its one server" : "all its \(size) servers" }
+
+    /// What the servers do that are taken, in this pool and in the others that count against the limit.
     private static func census(_ facts: WaitFacts) -> String {
-        func count(_ state: ServerHolder.State) -> Int { facts.holders.count { $0.state == state } }
-        let parts = [
-            (count(.running), "run a query"), (count(.idleInTransaction), "idle in a transaction"), (count(.idle), "idle in a session"),
-            (count(.preparing), "are being prepared"), (count(.opening), "are being opened"), (count(.beingCanceled), "are being canceled"),
-            (facts.idle, "are free"),
-        ]
-        let text = parts.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
-        return text.isEmpty ? "none is in use" : text
+        let own = census(facts.holders, idle: facts.idle)
+        if facts.rivals.isEmpty { return own.isEmpty ? "none is in use" : own }
+        return (own.isEmpty ? "" : own + "; ") + "in other pools " + census(facts.rivals, idle: 0)
+    }
+
+    private static func census(_ holders: [ServerHolder], idle: Int) -> String {
+        func words(_ count: Int, _ one: String, _ several: String) -> String? {
+            count == 0 ? nil : "\(count) \(count == 1 ? one : several)"
+        }
+        func count(_ state: ServerHolder.State) -> Int { holders.count { $0.state == state } }
+        return [
+            words(count(.running), "runs a query", "run a query"),
+            words(count(.idleInTransaction), "is idle in a transaction", "are idle in a transaction"),
+            words(count(.idle), "is idle in a session", "are idle in a session"),
+            words(count(.preparing), "is being prepared", "are being prepared"),
+            words(count(.opening), "is being opened", "are being opened"),
+            words(count(.beingCanceled), "is being canceled", "are being canceled"), words(idle, "is free", "are free"),
+        ].compactMap { $0 }.joined(separator: ", ")
     }
 
     private static func advice(_ facts: WaitFacts, _ limit: Limit) -> String {
@@ -240,23 +297,30 @@ public struct WaitDiagnosis: Sendable, Equatable {
         case .user: setting = "max_user_connections"
         case .host: setting = "max_connections of PostgreSQL, or take servers from other pools"
         }
-        let held = facts.holders.filter { $0.client != nil }
+        let held = (facts.holders + facts.rivals).filter { $0.client != nil }
         let idle = held.filter { $0.state == .idleInTransaction }
         if !held.isEmpty, idle.count * 2 >= held.count, let oldest = idle.max(by: { $0.age < $1.age }) {
             return
-                "\(idle.count) of \(held.count) servers are held by clients that idle in a transaction, the longest by \(name(oldest)) for "
-                + "\(duration(oldest.age)): end their transactions, or set idle_transaction_timeout."
+                "\(share(idle.count, of: held.count, "is", "are")) held by "
+                + "\(idle.count == 1 ? "a client that idles" : "clients that idle") "
+                + "in a transaction, \(idle.count == 1 ? "" : "the longest by ")\(name(oldest)) for \(duration(oldest.age)): "
+                + "end \(idle.count == 1 ? "that transaction" : "their transactions"), or set idle_transaction_timeout."
         }
         if facts.isSessionMode, held.contains(where: { $0.state == .idle }) {
             return "Clients keep their servers while they ask nothing: pool_mode = transaction would share them."
         }
-        let slow = held.filter { $0.state == .running && $0.age >= max(1_000_000, 10 * facts.meanHold) }
+        let slow = held.filter { $0.state == .running && $0.age >= facts.longHold }
         if !held.isEmpty, slow.count * 2 >= held.count, let oldest = slow.max(by: { $0.age < $1.age }) {
             return
-                "\(slow.count) of \(held.count) servers run long queries, the longest for \(name(oldest)) since \(duration(oldest.age)): "
+                "\(share(slow.count, of: held.count, "runs a long query", "run long queries")), \(slow.count == 1 ? "" : "the longest ")"
+                + "for \(name(oldest)) since \(duration(oldest.age)): "
                 + "KILL_CLIENT on the console ends it, query_timeout would; or raise \(setting)."
         }
         return "Raise \(setting), or make transactions shorter."
+    }
+
+    private static func share(_ count: Int, of all: Int, _ one: String, _ several: String) -> String {
+        all == 1 ? "The server \(one)" : "\(count) of \(all) servers \(count == 1 ? one : several)"
     }
 
     /// A connect and a login that take longer are no usual ones, in microseconds.

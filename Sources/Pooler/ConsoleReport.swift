@@ -28,7 +28,9 @@ enum ConsoleReport {
         return ProcessStatistics(parts)
     }
 
-    static func outcome(of command: ConsoleCommand, _ facts: ConsoleFacts, _ workers: [Worker]) async -> ConsoleOutcome {
+    static func outcome(
+        of command: ConsoleCommand, for rights: Rights, _ facts: ConsoleFacts, _ workers: [Worker]
+    ) async -> ConsoleOutcome {
         switch command {
         case .show(let name, let selection):
             guard let topic = ShowTopic.named(name) else { return .failed(ConsoleError("no such topic: \(name)")) }
@@ -46,14 +48,12 @@ enum ConsoleReport {
             guard let facts = await waitFacts(key, workers) else {
                 return .failed(ConsoleError("no such pool: \(database) \(user)", hint: "SHOW POOLS lists them."))
             }
-            return .done(
-                tag: "WHY",
-                table: ConsoleTable(columns: WaitReport.columns, rows: WaitReport.pool(facts, now: MonotonicClock.now())).selected(
-                    selection))
+            let rows = WaitReport.pool(facts, now: MonotonicClock.now(), for: rights)
+            return .done(tag: "WHY", table: ConsoleTable(columns: WaitReport.columns, rows: rows).selected(selection))
         case .whyClient(let id, let selection):
             for worker in workers {
                 guard let standing = await worker.clientStanding(id) else { continue }
-                let rows = await rows(id, standing, workers)
+                let rows = await rows(id, standing, rights, workers)
                 return .done(tag: "WHY", table: ConsoleTable(columns: WaitReport.columns, rows: rows).selected(selection))
             }
             return .failed(ConsoleError("client not found", hint: "SHOW CLIENTS lists them, with their id."))
@@ -62,11 +62,12 @@ enum ConsoleReport {
         }
     }
 
-    private static func rows(_ id: UInt64, _ standing: ClientStanding, _ workers: [Worker]) async -> [[Cell]] {
+    private static func rows(_ id: UInt64, _ standing: ClientStanding, _ rights: Rights, _ workers: [Worker]) async -> [[Cell]] {
         guard let since = standing.since, let pool = standing.pool, let facts = await waitFacts(pool, workers) else {
-            return WaitReport.notWaiting("Client \(id) does not wait: \(standing.text).", holder: standing.holder)
+            return WaitReport.notWaiting(
+                "Client \(id) does not wait: \(standing.text).", holder: standing.holder, pool: standing.pool, for: rights)
         }
-        return WaitReport.waiting(facts, since: since, now: MonotonicClock.now())
+        return WaitReport.waiting(facts, since: since, now: MonotonicClock.now(), for: rights)
     }
 
     private static func connections(_ workers: [Worker]) async -> [ConnectionFacts] {
@@ -117,6 +118,8 @@ enum ConsoleReport {
             guard let part = await worker.waitFacts(key) else { continue }
             if sum == nil { sum = part } else { sum! += part }
         }
+        guard let limit = sum.map({ WaitDiagnosis($0).limit }), limit.isShared else { return sum }
+        for worker in workers { sum?.rivals += await worker.rivals(of: key, under: limit) }
         return sum
     }
 }

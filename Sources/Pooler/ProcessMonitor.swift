@@ -48,7 +48,7 @@ final class ProcessMonitor: MonitoringSource {
             let other = snapshot.reach[name]
             snapshot.reach[name] = .init(
                 connected: pool.connected.load(ordering: .relaxed) + (other?.connected ?? 0),
-                failure: pool.failure.map { $0.fields.message ?? "login failed" } ?? other?.failure)
+                failure: pool.failure.map(\.text) ?? other?.failure)
         }
         snapshot.version = Version.line
         snapshot.startTime = startTime

@@ -132,7 +132,7 @@ struct ServerLogin {
 
     private static var broken: Step { .failed(error("server login failed: unexpected message")) }
 
-    static func error(_ text: String) -> ErrorFields {
-        ErrorFields(severity: "FATAL", code: SQLState.protocolViolation, message: text)
+    static func error(_ text: String, detail: String? = nil) -> ErrorFields {
+        ErrorFields(severity: "FATAL", code: SQLState.protocolViolation, message: text, detail: detail)
     }
 }

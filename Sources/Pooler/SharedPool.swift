@@ -23,6 +23,9 @@ final class SharedPool: Sendable {
     struct Failure: Sendable {
         let fields: ErrorFields
         let time: Int64
+
+        /// What went wrong, for operators.
+        var text: String { (fields.message ?? "connect failed") + (fields.detail.map { ": \($0)" } ?? "") }
     }
 
     /// What one worker shows the others.

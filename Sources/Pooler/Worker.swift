@@ -60,6 +60,7 @@ actor Worker {
     func serverFacts() -> (facts: [ConnectionFacts], lent: Int) { now().serverFacts() }
     func clientFacts(from slot: Int) -> (facts: [ConnectionFacts], next: Int?) { now().clientFacts(from: slot) }
     func waitFacts(_ key: CapacityLedger.PoolKey) -> WaitFacts? { now().waitFacts(key) }
+    func rivals(of key: CapacityLedger.PoolKey, under limit: WaitDiagnosis.Limit) -> [ServerHolder] { now().rivals(of: key, under: limit) }
     func clientStanding(_ id: UInt64) -> ClientStanding? { now().clientStanding(id) }
     func explained(_ key: CapacityLedger.PoolKey, _ facts: WaitFacts) { now().explained(key, facts) }
 

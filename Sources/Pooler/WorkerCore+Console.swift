@@ -169,12 +169,13 @@ extension WorkerCore {
         let (workers, desk) = (peers, shared.desk)
         let question = question(command)
         let facts = facts()
+        let rights = client.console?.session.rights ?? .stats
         Task {
             let outcome: ConsoleOutcome
             if let question {
                 outcome = await desk.ask(question, for: id)
             } else {
-                outcome = await ConsoleReport.outcome(of: command, facts, workers)
+                outcome = await ConsoleReport.outcome(of: command, for: rights, facts, workers)
             }
             await me.consoleDone(slot: slot, id: id, outcome)
         }

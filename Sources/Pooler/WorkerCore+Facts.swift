@@ -1,3 +1,4 @@
+import Bytes
 import Console
 import EventLoop
 import PoolCore
@@ -128,7 +129,7 @@ extension WorkerCore {
         facts.isDatabasePaused = holds.pausedDatabases.contains(key.database)
         facts.isShuttingDown = shared.shutdown.load(ordering: .relaxed) == .waitForServers
         if let failure = shard.shared.failure {
-            facts.failure = failure.fields.message ?? "connect failed"
+            facts.failure = failure.text
             facts.failureCode = failure.fields.code
         }
         facts.waiting = shard.queue.allWaiting.map(\.since)
@@ -141,6 +142,24 @@ extension WorkerCore {
         let totals = shard.period.totals.transactions >= 10 ? shard.period.totals : shard.counters.totals
         (facts.transactions, facts.transactionTime) = (totals.transactions, totals.transactionTime)
         return facts
+    }
+
+    /// Who has servers of other pools that count against this limit.
+    func rivals(of key: CapacityLedger.PoolKey, under limit: WaitDiagnosis.Limit) -> [ServerHolder] {
+        var rivals: [ServerHolder] = []
+        servers.visit { server in
+            let other = server.shard.shared.key
+            let counts =
+                switch limit {
+                case .database: other.database.hasSameBytes(as: key.database) && !other.user.hasSameBytes(as: key.user)
+                case .user: other.user.hasSameBytes(as: key.user) && !other.database.hasSameBytes(as: key.database)
+                default: false
+                }
+            guard counts, var holder = holder(server) else { return }
+            holder.pool = other
+            rivals.append(holder)
+        }
+        return rivals
     }
 
     /// Who has a server, or what is done to it; nil when it is free.

@@ -173,6 +173,7 @@ extension WorkerCore {
     private func connect(_ opening: Opening) -> Bool {
         var opening = opening
         let shard = opening.shard
+        var reason: String?
         while !opening.addresses.isEmpty {
             let address = opening.addresses.removeFirst()
             do {
@@ -187,11 +188,12 @@ extension WorkerCore {
             } catch {
                 shared.hosts.withLock { $0.couldNotReach(address.with(port: 0), now: now) }
                 shared.log.warning("\(mark(shard)) connect to \(address.description) failed: \(error.reason)")
+                reason = error.reason
             }
         }
         if opening.isToGoOn { return nextHost(opening) }
         leaveHost(opening)
-        openingFailed(opening, ServerLogin.error("connect failed"))
+        openingFailed(opening, ServerLogin.error("connect failed", detail: reason))
         return false
     }
 

@@ -260,7 +260,7 @@ extension WorkerCore {
         if detail != nil { shared.log.warning("\(server.label) \(text)") }
         leaveHost(opening)
         discard(server, reason)
-        openingFailed(opening, ServerLogin.error(reason))
+        openingFailed(opening, ServerLogin.error(reason, detail: detail))
     }
 
     /// Takes a server out that never served; the counters are `openingFailed`'s.

@@ -132,6 +132,8 @@ extension WorkerCore {
     func count(_ reason: CloseReason, of client: ClientConnection) {
         if let shard = client.shard {
             shard.counters.clientDisconnects.add(reason.label)
+        } else if client.console != nil {
+            consoleCounters.clientDisconnects.add(reason.label)
         } else {
             counters.disconnects.add(reason.label)
         }

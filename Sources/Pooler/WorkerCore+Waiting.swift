@@ -33,7 +33,9 @@ extension WorkerCore {
             // A worker that does not answer keeps nobody waiting for longer.
             if now - asked < Self.explanationLife { return nil }
         }
-        return keep(waitFacts(shard), shard)
+        var facts = waitFacts(shard)
+        facts.rivals = rivals(of: shard.shared.key, under: WaitDiagnosis(facts).limit)
+        return keep(facts, shard)
     }
 
     @discardableResult

@@ -101,7 +101,7 @@ private struct TopSession: ~Copyable {
             }
         }
         do throws(PostgresError) {
-            if let sample = try source?.sample(model.view) { model.take(sample) }
+            if let sample = try source?.sample(model.view, explaining: model.selectedPool) { model.take(sample) }
         } catch .interrupted {
             // The signal is still pending; the loop takes it next.
         } catch {

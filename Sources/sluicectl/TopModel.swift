@@ -37,7 +37,7 @@ struct TopModel {
     private(set) var showsHelp = false
     private(set) var isFrozen = false
     private var prompt: Prompt?
-    private var sortColumns: [View: Int] = [.pools: 4, .clients: 6, .servers: 5, .errors: 1]
+    private var sortColumns: [View: Int] = [.pools: 4, .clients: 6, .servers: 7, .errors: 1]
     private var isReversed: [View: Bool] = [:]
     private(set) var sample: TopSample?
     private(set) var rates: TopRates?
@@ -60,6 +60,7 @@ struct TopModel {
         var cells: [String]
         var keys: [Double]
         var database = ""
+        var user = ""
         var client = ""
         var isAlarming = false
     }
@@ -88,9 +89,10 @@ struct TopModel {
             ]
         case .servers:
             [
-                Column(title: "ID", width: 8), Column(title: "DATABASE", width: 14, isNumber: false),
-                Column(title: "USER", width: 12, isNumber: false), Column(title: "STATE", width: 8, isNumber: false),
-                Column(title: "ADDRESS", width: 22, isNumber: false), Column(title: "PID", width: 9),
+                Column(title: "ID", width: 7), Column(title: "DATABASE", width: 11, isNumber: false),
+                Column(title: "USER", width: 9, isNumber: false), Column(title: "STATE", width: 7, isNumber: false),
+                Column(title: "ADDRESS", width: 16, isNumber: false), Column(title: "PID", width: 8), Column(title: "CLIENT", width: 7),
+                Column(title: "BUSY", width: 7),
             ]
         case .errors:
             [
@@ -128,11 +130,11 @@ struct TopModel {
 
     private func pool(of pool: TopSample.Pool, _ sample: TopSample, _ rates: TopRates) -> Row {
         let size = sample.poolSizes[pool.database] ?? 0
-        let name = TopSample.PoolName(database: pool.database, user: pool.user)
-        let p95 = rates.wait(0.95, of: name)
+        let p95 = rates.wait(0.95, of: pool.name)
         return Row(
             cells: [
-                pool.database, pool.user, String(pool.clientsActive), String(pool.serversActive), String(pool.clientsWaiting),
+                pool.database + (sample.held[pool.database].map { " (\($0))" } ?? ""), pool.user, String(pool.clientsActive),
+                String(pool.serversActive), String(pool.clientsWaiting),
                 String(pool.serversIdle), size == 0 ? "-" : String(size), p95.map(Figures.time) ?? "-",
                 Figures.time(Double(pool.longestWait)),
             ],
@@ -140,7 +142,7 @@ struct TopModel {
                 0, 0, Double(pool.clientsActive), Double(pool.serversActive), Double(pool.clientsWaiting), Double(pool.serversIdle),
                 Double(size), p95 ?? 0, Double(pool.longestWait),
             ],
-            database: pool.database, isAlarming: pool.clientsWaiting > 0)
+            database: pool.database, user: pool.user, isAlarming: pool.clientsWaiting > 0)
     }
 
     private func client(_ record: [String: String]) -> Row {
@@ -157,18 +159,42 @@ struct TopModel {
     }
 
     private func server(_ record: [String: String]) -> Row {
-        Row(
+        let busy = (Double(record["wait"] ?? "") ?? 0) * 1e6 + (Double(record["wait_us"] ?? "") ?? 0)
+        let client = holder(record)
+        return Row(
             cells: [
                 record["id"] ?? record["ptr"] ?? "", record["database"] ?? "", record["user"] ?? "", record["state"] ?? "",
-                "\(record["addr"] ?? ""):\(record["port"] ?? "")", record["remote_pid"] ?? "",
+                "\(record["addr"] ?? ""):\(record["port"] ?? "")", record["remote_pid"] ?? "", client, busy > 0 ? Figures.time(busy) : "-",
             ],
-            keys: [Double(record["id"] ?? "") ?? 0, 0, 0, 0, 0, Double(record["remote_pid"] ?? "") ?? 0],
+            keys: [Double(record["id"] ?? "") ?? 0, 0, 0, 0, 0, Double(record["remote_pid"] ?? "") ?? 0, Double(client) ?? 0, busy],
             database: record["database"] ?? "")
     }
 
-    /// The clients that wait, the longest first.
+    /// The client that a server is linked to. Sluice's pointers are ids; PgBouncer's are addresses, of which the link shows another.
+    private func holder(_ record: [String: String]) -> String {
+        func number(_ name: String) -> UInt64? { UInt64((record[name] ?? "").dropFirst(2), radix: 16) }
+        guard let link = record["link"], !link.isEmpty else { return "-" }
+        guard let id = record["id"], let own = number("ptr"), String(own) == id else { return link }
+        return number("link").map { String($0) } ?? link
+    }
+
+    /// The clients that wait, the longest first: those of the pool that is explained, where one is.
     var waiting: [Row] {
-        (sample?.clients ?? []).filter { $0["state"] == "waiting" }.map(client).sorted { $0.keys[6] > $1.keys[6] }
+        let pool = sample?.whyPool
+        return (sample?.clients ?? []).filter { record in
+            record["state"] == "waiting"
+                && (pool.map { $0 == TopSample.PoolName(database: record["database"] ?? "", user: record["user"] ?? "") } ?? true)
+        }
+        .map(client).sorted { $0.keys[6] > $1.keys[6] }
+    }
+
+    /// How many clients wait in all pools.
+    var waitingCount: Int { (sample?.clients ?? []).count { $0["state"] == "waiting" } }
+
+    /// The pool of the chosen row, which is explained when somebody waits there.
+    var selectedPool: TopSample.PoolName? {
+        guard view == .pools, let row = selectedRow else { return nil }
+        return TopSample.PoolName(database: row.database, user: row.user)
     }
 
     // MARK: Keys
@@ -227,12 +253,12 @@ struct TopModel {
         case .character("2"): return show(.clients)
         case .character("3"): return show(.servers)
         case .character("4"): return show(.errors)
-        case .up: selected = max(0, selected - 1)
-        case .down: selected = min(max(0, rows.count - 1), selected + 1)
-        case .pageUp: selected = max(0, selected - 10)
-        case .pageDown: selected = min(max(0, rows.count - 1), selected + 10)
-        case .home: selected = 0
-        case .end: selected = max(0, rows.count - 1)
+        case .up: return choose(selected - 1)
+        case .down: return choose(selected + 1)
+        case .pageUp: return choose(selected - 10)
+        case .pageDown: return choose(selected + 10)
+        case .home: return choose(0)
+        case .end: return choose(.max)
         case .character("s"), .character(">"): sortColumns[view] = (sortColumn + 1) % columns.count
         case .character("<"): sortColumns[view] = (sortColumn + columns.count - 1) % columns.count
         case .character("S"): isReversed[view] = !(isReversed[view] ?? false)
@@ -246,6 +272,12 @@ struct TopModel {
         default: break
         }
         return .none
+    }
+
+    private mutating func choose(_ row: Int) -> Action {
+        selected = min(max(0, row), max(0, rows.count - 1))
+        // Another pool may have to be explained.
+        return view == .pools && waitingCount > 0 ? .refresh : .none
     }
 
     private mutating func show(_ next: View) -> Action {

@@ -13,6 +13,8 @@ struct TopSample: Equatable {
         /// Microseconds.
         var longestWait = 0
         var mode = ""
+
+        var name: PoolName { PoolName(database: database, user: user) }
     }
 
     /// Counts since the start, in SHOW STATS' units.
@@ -53,8 +55,14 @@ struct TopSample: Equatable {
     var errors: [String: Double]?
     /// Server limit by database, from SHOW DATABASES.
     var poolSizes: [String: Int] = [:]
-    /// What WHY POOL says about the pool with the longest wait.
+    /// Databases that are paused or disabled, and in which words.
+    var held: [String: String] = [:]
+    /// What WHY POOL says, and about which pool: the one that was asked for, or the one with the longest wait.
     var why: [String] = []
+    var whyPool: PoolName?
+
+    /// The database of the console, whose figures are those of operators.
+    static let console = "pgbouncer"
 
     init(time: Double) { self.time = time }
 }
@@ -86,6 +94,8 @@ struct TopRates {
                 waitTime: max(0, counts.waitTime - before.waitTime),
                 assignments: max(0, counts.assignments - before.assignments))
             byDatabase[database] = rate
+            // What `top` itself asks is no traffic.
+            if database == TopSample.console { continue }
             total.transactions += rate.transactions
             total.queries += rate.queries
             total.received += rate.received

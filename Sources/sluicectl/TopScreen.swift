@@ -14,13 +14,14 @@ enum TopScreen {
         var lines = head(model, size, place, clock, paint)
         let waiting = model.view == .pools ? model.waiting : []
         let footer = footer(model, size, paint)
-        // The waiting clients and their reason get up to half of the screen.
+        // The waiting clients and their reason get half of the screen, and what the table does not need.
         let space = size.rows - lines.count - 1
-        let why = (model.sample?.why ?? []).flatMap { wrapped(TerminalText.sanitized($0), size.columns) }.prefix(6)
-        let wanted = waiting.isEmpty ? 0 : min(waiting.count + 1 + why.count, space / 2)
+        let room = max(space / 2, space - model.rows.count - 2)
+        let why = (model.sample?.why ?? []).flatMap { wrapped(TerminalText.sanitized($0), size.columns) }.prefix(max(6, room * 2 / 3))
+        let wanted = waiting.isEmpty ? 0 : min(waiting.count + 1 + why.count, room)
         lines += table(model, height: space - wanted, size, paint)
         while lines.count < size.rows - 1 - wanted { lines.append("") }
-        if wanted > 1 { lines += waiters(waiting, Array(why), height: wanted, size, paint) }
+        if wanted > 1 { lines += waiters(model, waiting, Array(why), height: wanted, size, paint) }
         return filled(lines, size, footer: footer)
     }
 
@@ -35,7 +36,7 @@ enum TopScreen {
     ) -> [String] {
         let sample = model.sample
         let rates = model.rates
-        let pools = sample?.pools ?? []
+        let pools = (sample?.pools ?? []).filter { $0.database != TopSample.console }
         func sum(_ path: KeyPath<TopSample.Pool, Int>) -> Int { pools.reduce(0) { $0 + $1[keyPath: path] } }
         var title = "\(sample?.version ?? "sluicectl top") at \(place)  \(clock)  every \(Figures.decimal(model.interval)) s"
         if sample?.isPaused == true { title += "  PAUSED" }
@@ -58,7 +59,7 @@ enum TopScreen {
         let tabs = TopModel.View.allCases.map { $0 == model.view ? "[\($0.rawValue + 1) \($0.title)]" : " \($0.rawValue + 1) \($0.title) " }
         let lines = [
             TerminalText.cut(TerminalText.sanitized(title), to: size.columns),
-            "Clients  \(sum(\.clientsActive)) in the pools   \(waiting) waiting",
+            "Clients  \(sum(\.clientsActive) + waiting) connected   \(waiting) waiting",
             "Servers  \(sum(\.serversActive)) active   \(sum(\.serversIdle)) idle   \(sum(\.serversLogin)) starting or tested",
             "Waits    \(percentiles)   longest \(Figures.time(Double(longest)))",
             "Traffic  \(Figures.count(total.transactions)) tx/s   \(Figures.count(total.queries)) queries/s   "
@@ -115,9 +116,14 @@ enum TopScreen {
     }
 
     private static func waiters(
-        _ waiting: [TopModel.Row], _ why: [String], height: Int, _ size: Terminal.Size, _ paint: (String, String) -> String
+        _ model: TopModel, _ waiting: [TopModel.Row], _ why: [String], height: Int, _ size: Terminal.Size,
+        _ paint: (String, String) -> String
     ) -> [String] {
-        var lines = [paint(TerminalText.fit("WAITING: \(waiting.count), the longest first", size.columns), "7")]
+        var title = "WAITING: \(waiting.count)"
+        if let pool = model.sample?.whyPool, model.waitingCount > waiting.count {
+            title += " of \(model.waitingCount), in pool \(TerminalText.sanitized("\(pool.database)/\(pool.user)"))"
+        }
+        var lines = [paint(TerminalText.fit(title + ", the longest first", size.columns), "7")]
         let reasons = why.prefix(max(0, height - 2))
         for row in waiting.prefix(max(0, height - 1 - reasons.count)) {
             let text =
@@ -157,7 +163,7 @@ enum TopScreen {
         sluicectl top
 
         Tab 1 2 3 4   pools, clients, servers, errors
-        up down       choose a row; also PgUp, PgDn, Home, End
+        up down       choose a row (its pool is explained); also PgUp, PgDn, Home, End
         s < >         sort by the next or the previous column (marked *)
         S             turn the order
         f /           show only rows that contain a text; Esc takes it off

@@ -36,8 +36,8 @@ struct TopSource {
         }
     }
 
-    /// One sample; `view` tells whether all clients or all servers are wanted.
-    mutating func sample(_ view: TopModel.View) throws(PostgresError) -> TopSample {
+    /// One sample; `view` tells whether all clients or all servers are wanted, `chosen` which pool shall be explained if somebody waits there.
+    mutating func sample(_ view: TopModel.View, explaining chosen: TopSample.PoolName? = nil) throws(PostgresError) -> TopSample {
         var sample = TopSample(time: Self.clock())
         sample.version = try ask("SHOW VERSION").rows.first?.first.flatMap { $0 } ?? ""
         sample.isPaused = try askIfKnown("SHOW STATE")?.records.contains { $0["key"] == "paused" && $0["value"] == "yes" } ?? false
@@ -56,7 +56,12 @@ struct TopSource {
                 transactions: number("total_xact_count"), queries: number("total_query_count"), received: number("total_received"),
                 sent: number("total_sent"), waitTime: number("total_wait_time"), assignments: number("total_server_assignment_count"))
         }
-        for row in try ask("SHOW DATABASES").records { sample.poolSizes[row["name"] ?? ""] = Int(row["pool_size"] ?? "") }
+        for row in try ask("SHOW DATABASES").records {
+            let name = row["name"] ?? ""
+            sample.poolSizes[name] = Int(row["pool_size"] ?? "")
+            let words = ["paused", "disabled"].filter { row[$0] == "1" }
+            if !words.isEmpty { sample.held[name] = words.joined(separator: ", ") }
+        }
         let hasWaiters = sample.pools.contains { $0.clientsWaiting > 0 }
         if view == .clients {
             sample.clients = try ask("SHOW CLIENTS").records
@@ -70,9 +75,13 @@ struct TopSource {
         if view == .servers { sample.servers = try ask("SHOW SERVERS").records }
         if let result = try askIfKnown("SHOW HISTOGRAMS") { sample.waits = Self.waits(result) }
         if let result = try askIfKnown("SHOW ERRORS") { sample.errors = Self.errors(result) }
-        if hasWaiters, let pool = sample.pools.max(by: { $0.longestWait < $1.longestWait }) {
+        let asked = sample.pools.first { $0.clientsWaiting > 0 && $0.name == chosen }
+        if hasWaiters, let pool = asked ?? sample.pools.max(by: { $0.longestWait < $1.longestWait }) {
             let text = "WHY POOL \(ConsoleSyntax.name(pool.database)) \(ConsoleSyntax.name(pool.user))"
-            if let result = try askIfKnown(text, key: "WHY") { sample.why = Self.why(result) }
+            if let result = try askIfKnown(text, key: "WHY") {
+                sample.why = Self.why(result)
+                sample.whyPool = pool.name
+            }
         }
         return sample
     }
@@ -103,11 +112,17 @@ struct TopSource {
         let words = ["reason", "advice", "expected_wait"].flatMap { item in
             records.filter { $0["item"] == item }.map { "\(item.replacing("_", with: " ")): \($0["value"] ?? "")" }
         }
-        let holders = records.filter { $0["item"] == "holder" }.map { row in
-            let age = row["transaction_us"].flatMap { Double($0) }.map { ", in transaction for \(Figures.time($0))" } ?? ""
-            let client = row["client"].map { "client \($0) \(row["application_name"] ?? "")" } ?? "nobody"
-            return "held by \(client): \(row["state"] ?? "")\(age): \(row["statement"] ?? "")"
-        }
+        let holders = records.filter { $0["item"] == "holder" }.map(holder)
         return words + holders
+    }
+
+    private static func holder(_ row: [String: String]) -> String {
+        func time(_ name: String) -> Double { Double(row[name] ?? "") ?? 0 }
+        let application = row["application_name"].flatMap { $0.isEmpty ? nil : " (\($0))" } ?? ""
+        var text = row["client"].map { "held by client \($0)\(application): " } ?? "held by nobody: "
+        text += "\(row["state"] ?? "") for \(Figures.time(time("age_us")))"
+        // The transaction says more only where it is older than what is going on in it.
+        if time("transaction_us") > 1.1 * time("age_us") { text += ", in transaction for \(Figures.time(time("transaction_us")))" }
+        return text + (row["statement"].map { ": \($0)" } ?? "")
     }
 }

@@ -19,6 +19,11 @@ struct AnswerOptions: ParsableArguments {
 
     @Flag(name: [.short, .long], help: "Nothing on standard output when it went well.")
     var quiet = false
+
+    /// What is printed of an answer without rows.
+    static func tag(_ result: QueryResult, json: Bool) -> String {
+        json ? JSONText.object([("tag", JSONText.string(result.tag))]) + "\n" : result.tag + "\n"
+    }
 }
 
 extension Verb {
@@ -44,7 +49,7 @@ extension Verb {
             let text = answer.json ? JSONText.rows(result) + "\n" : TextTable(result).rendered(width: Terminal.size?.columns)
             Terminal.write(text)
         } else {
-            Terminal.write(answer.json ? JSONText.object([("tag", JSONText.string(result.tag))]) + "\n" : result.tag + "\n")
+            Terminal.write(AnswerOptions.tag(result, json: answer.json))
         }
     }
 }

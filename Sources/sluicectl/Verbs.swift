@@ -1,4 +1,5 @@
 import ArgumentParser
+import Terminal
 
 // The console's verbs, one subcommand each.
 
@@ -190,16 +191,41 @@ struct Shutdown: Verb {
 }
 
 /// Any command, as it would be typed in psql.
-struct Run: Verb {
-    static let configuration = CommandConfiguration(abstract: "Sends one console command as it stands, such as 'SHOW POOLS'.")
+struct Run: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Sends one console command as it stands, such as 'SHOW POOLS'.",
+        discussion: "--watch is for commands that only look: SHOW, SELECT and WHY.")
 
     @Argument(help: ArgumentHelp("The command.", valueName: "COMMAND"))
     var command: String
 
     @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var answer: AnswerOptions
+    @OptionGroup var output: OutputOptions
 
-    func text() -> String { command }
+    @Flag(name: [.short, .long], help: "Nothing on standard output when it went well.")
+    var quiet = false
+
+    mutating func validate() throws {
+        if output.watch != nil, !isLook { throw ValidationError("--watch: expected a command that only looks: SHOW, SELECT or WHY") }
+    }
+
+    /// Whether the command changes nothing, and may be asked again and again.
+    private var isLook: Bool {
+        let word = command.drop { $0.isWhitespace || $0 == ";" }.prefix { !$0.isWhitespace && $0 != ";" }
+        return ["SHOW", "SELECT", "WHY"].contains(word.uppercased())
+    }
+
+    func run() throws {
+        if output.watch != nil {
+            try Question(text: command, title: "sluicectl run '\(command)'", connection: connection, output: output).run { $0 }
+            return
+        }
+        let session = try ConsoleSession(connection)
+        let result = try session.perform(command)
+        if quiet { return }
+        for notice in session.notices() { Terminal.complain("\(notice.severity): \(TerminalText.sanitized(notice.message))") }
+        Terminal.write(try result.columns.isEmpty ? AnswerOptions.tag(result, json: output.json) : output.text(result))
+    }
 }
 
 /// `WHY CLIENT n`, `WHY POOL database user`.

@@ -39,7 +39,27 @@ import Testing
             #expect(Set(topic.columns.map(\.name)).count == topic.columns.count)
         }
         let pool = CapacityLedger.PoolKey(database: "d", user: "u")
-        for row in WaitReport.pool(WaitFacts(pool: pool, limits: .init(pool: 1)), now: 1) { #expect(row.count == WaitReport.columns.count) }
+        var waits = WaitFacts(pool: pool, limits: .init(pool: 1))
+        waits.holders = [holder]
+        for row in WaitReport.pool(waits, now: 1, for: .stats) { #expect(row.count == WaitReport.columns.count) }
+    }
+
+    private var holder: ServerHolder {
+        ServerHolder(server: 1, client: 2, applicationName: nil, state: .running, age: 1, transactionAge: 1, statement: "select 'secret'")
+    }
+
+    @Test func statementsAreForAdmins() throws {
+        var facts = WaitFacts(pool: .init(database: "d", user: "u"), limits: .init(pool: 1))
+        facts.holders = [holder]
+        var rival = holder
+        rival.pool = .init(database: "d", user: "other")
+        facts.rivals = [rival]
+        let statement = try #require(WaitReport.columns.firstIndex { $0.name == "statement" })
+        for (rights, text) in [(Rights.admin, "select 'secret'"), (.stats, WaitReport.hidden)] {
+            let rows = WaitReport.pool(facts, now: 1, for: rights).suffix(2)
+            #expect(rows.allSatisfy { $0[statement] == .text(text) })
+            #expect(rows.map { $0.last } == [.text("u"), .text("other")])
+        }
     }
 
     private func row(_ topic: String, _ index: Int = 0) throws -> [String: String?] {

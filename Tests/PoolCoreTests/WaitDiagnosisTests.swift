@@ -99,6 +99,49 @@ import Testing
         facts.holders = [holder(.running), holder(.idle)]
         facts.isSessionMode = true
         #expect(WaitDiagnosis(facts).expectedWait(behind: 3) == nil)
+        #expect(
+            WaitDiagnosis(facts).expectation(behind: 3) == "not known: in session mode a client keeps its server until it leaves")
+    }
+
+    /// A thousand quick transactions before, and then two that never end: the wait was foretold in milliseconds.
+    @Test func serversThatAreKeptForFarTooLongAreNotExpectedBack() {
+        var facts = facts()
+        facts.servers = 2
+        (facts.transactions, facts.transactionTime) = (1000, 1_000_000)
+        facts.holders = [holder(.running, age: 30_000_000), holder(.running, age: 2_000)]
+        #expect(WaitDiagnosis(facts).expectedWait(behind: 3) == 4_000, "one server moves")
+        facts.holders[1] = holder(.idleInTransaction, age: 40_000_000)
+        #expect(WaitDiagnosis(facts).expectedWait(behind: 3) == nil)
+        #expect(
+            WaitDiagnosis(facts).expectation(behind: 3) == "not known: all servers have been kept for far longer than the usual 1 ms")
+    }
+
+    @Test func whereNothingCanBeForetoldTheReasonIsTold() {
+        var facts = facts()
+        #expect(WaitDiagnosis(facts).expectation(behind: 0).hasSuffix("nobody has to wait"))
+        facts.servers = 2
+        facts.holders = [holder(.running), holder(.running)]
+        #expect(WaitDiagnosis(facts).expectation(behind: 0).contains("no transaction has ended yet"))
+        facts.isPaused = true
+        #expect(WaitDiagnosis(facts).expectation(behind: 0).contains("when an operator resumes"))
+        facts.isPaused = false
+        facts.failure = "connect failed"
+        facts.connected = 0
+        #expect(WaitDiagnosis(facts).expectation(behind: 0).contains("when a server can be reached"))
+    }
+
+    /// Where the limit is the database's or the user's, those who have the servers may be in other pools: nobody was named.
+    @Test func holdersInOtherPoolsAreNamed() {
+        var facts = facts(pool: 5, database: 2)
+        facts.databaseServers = 2
+        var rival = holder(.idleInTransaction, age: 30_000_000, client: 9)
+        rival.pool = .init(database: "lab", user: "other")
+        facts.rivals = [rival]
+        let diagnosis = WaitDiagnosis(facts)
+        #expect(diagnosis.limit == .database(2) && diagnosis.limit.isShared)
+        #expect(diagnosis.reason.contains("in other pools 1 is idle in a transaction"))
+        #expect(diagnosis.advice.contains("client 9 (api)"))
+        #expect(diagnosis.expectation(behind: 0).contains("no client of this pool has a server") || facts.transactions == 0)
     }
 
     @Test func theWaitFollowsFromTheServiceTime() {

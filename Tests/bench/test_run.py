@@ -240,6 +240,31 @@ def test_a_wrong_password(sluicebench, postgres):
     assert "refuses the login" in said and "scram_user" in said and "28P01" in said
 
 
+class StrictProxy(Proxy):
+    """Refuses passwords as PgBouncer and Sluice do, as a violation of the protocol."""
+
+    def answered(self, data):
+        return data.replace(b"C28P01", b"C08P01")
+
+
+def test_a_wrong_password_at_a_pooler(sluicebench, postgres):
+    proxy = StrictProxy(postgres.port)
+    proxy.start()
+    target = f"postgres://scram_user:wrong@127.0.0.1:{proxy.port}/app?sslmode=disable"
+    said = sluicebench("run", "steady-simple", "--target", target, *SHORT, status=3)
+    assert "refuses the login" in said and "scram_user" in said and "08P01" in said
+    right = url_of(postgres, "scram_user").replace(f":{postgres.port}/", f":{proxy.port}/")
+    said = sluicebench("run", "mixed", "--target", right, *SHORT, status=3)
+    assert "user sluicebench_1" in said and "sluicebench prepare --tenants 30" in said
+    proxy.listener.close()
+
+
+def test_a_report_says_with_how_many_clients(sluicebench, prepared):
+    """The summary said 64 clients, whatever --clients was."""
+    assert "here with --clients 3" in sluicebench("run", "saturated-simple", "--target", prepared, "--clients", "3", *SHORT)
+    assert "here with --rate 50" in sluicebench("run", "steady-simple", "--target", prepared, "--rate", "50", *SHORT)
+
+
 def test_missing_tables_and_tenants_are_named(sluicebench, postgres):
     target = url_of(postgres, "scram_user", database="lab")
     assert "sluicebench prepare" in sluicebench("run", "transactions", "--target", target, *SHORT, status=3)

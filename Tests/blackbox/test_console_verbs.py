@@ -1,4 +1,4 @@
-"""What console commands and signals do to a pooler under load, on two and four workers; WHY; statistics and slow statements in the log."""
+"""What console commands and signals do to a pooler under load, on two and four workers; statistics and slow statements in the log."""
 import re
 import signal
 import threading
@@ -10,7 +10,7 @@ import wire
 from processes import listening, wait_until
 from test_console import TOPICS, console, one, table
 
-pytestmark = pytest.mark.sluice_only("several workers; WHY; PAUSE after WAIT_CLOSE")
+pytestmark = pytest.mark.sluice_only("several workers; PAUSE after WAIT_CLOSE")
 
 
 @pytest.fixture(params=[2, 4])
@@ -494,70 +494,6 @@ def test_several_operators_at_once(pooler):
         assert keeper.query("PAUSE").tags == ["PAUSE"] and table(keeper, "SHOW SERVERS") == []
         assert keeper.query("WAIT_CLOSE").tags == ["WAIT_CLOSE"] and keeper.query("RESUME").tags == ["RESUME"]
         load.moves()
-
-
-# WHY
-
-
-def items(client, command):
-    return {r["item"]: r["value"] for r in table(client, command) if r["item"] != "holder"}
-
-
-@pytest.mark.parametrize("workers", [1, 4])
-def test_why_names_the_holder_and_the_limit(make_pooler, workers):
-    pooler = make_pooler(workers=workers, admin_users="app", default_pool_size=1, query_wait_notify=1)
-    admin, holder = console(pooler), pooler.connect(parameters={"application_name": "hoarder"})
-    for _ in range(12):
-        holder.rows("select 1")
-    holder.rows("begin")
-    holder.extended("select $1::int + 41", ["1"], name="stmt")
-    waiters = [pooler.connect(parameters={"application_name": f"w{i}"}) for i in range(3)]
-    for i, waiter in enumerate(waiters):
-        waiter.send(wire.query(f"select {i}"))
-        wait_until(lambda: one(admin, "SHOW POOLS WHERE database = lab")["cl_waiting"] == str(i + 1), "the client to wait")
-    pool = items(admin, "WHY POOL lab app")
-    assert pool["limit"] == "pool_size" and pool["waiting"] == "3" and "All 1 servers of pool lab/app are taken" in pool["reason"]
-    assert "hoarder" in pool["advice"] and "idle_transaction_timeout" in pool["advice"]
-    row = one(admin, "WHY POOL lab app WHERE item = holder")
-    me = one(admin, "SHOW CLIENTS WHERE application_name = hoarder")
-    assert (row["client"], row["application_name"], row["state"], row["statement"]) == (me["id"], "hoarder", "idle in transaction", "select $1::int + 41")
-    assert int(row["age_us"]) > 0 and int(row["transaction_us"]) > 0
-    for i in range(3):
-        client = one(admin, f"SHOW CLIENTS WHERE application_name = w{i}")
-        why = items(admin, f"WHY CLIENT {client['id']}")
-        assert why["place"] == f"{i + 1} of 3" and why["limit"] == "pool_size" and "expected_wait" in why
-    assert "does not wait" in items(admin, f"WHY CLIENT {me['id']}")["reason"]
-    # the NOTICE says the same, without the statement
-    notice = waiters[1].read_until("N")[-1][1]
-    assert notice["M"] == "No server connection available in postgres backend, client being queued"
-    assert "All 1 servers of pool lab/app are taken (pool_size)" in notice["D"] and "idle_transaction_timeout" in notice["H"]
-    assert "41" not in notice["D"] + notice["H"]
-    holder.rows("commit")
-    for i, waiter in enumerate(waiters):
-        assert waiter.read_until("Z").values == [str(i)]
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_query_wait_timeout_says_why(make_pooler, workers):
-    pooler = make_pooler(workers=workers, admin_users="app", default_pool_size=5, max_db_connections=1, query_wait_timeout=1, query_wait_notify=0)
-    holder, waiter = pooler.connect(), pooler.connect()
-    holder.rows("begin")
-    waiter.send(wire.query("select 1"))
-    error = waiter.read_to_end().error
-    assert (error.severity, error.code, error.message) == ("FATAL", "08P01", "query_wait_timeout")
-    assert "max_db_connections" in error.fields["D"] and "1 idle in a transaction" in error.fields["D"] and "H" in error.fields
-
-
-def test_why_of_a_paused_pool_and_a_dead_server(make_pooler, own_postgres):
-    pooler = make_pooler(postgres=own_postgres, admin_users="app", workers=2, server_login_retry=1)
-    admin, client = console(pooler), pooler.connect()
-    client.rows("select 1")
-    admin.query("PAUSE lab").check()
-    client.send(wire.query("select 2"))
-    wait_until(lambda: one(admin, "SHOW POOLS WHERE database = lab")["cl_waiting"] == "1", "the client to wait")
-    assert items(admin, "WHY POOL lab app")["limit"] == "PAUSE" and "RESUME lab" in items(admin, "WHY POOL lab app")["advice"]
-    admin.query("RESUME lab").check()
-    assert client.read_until("Z").values == ["2"]
 
 
 # the log

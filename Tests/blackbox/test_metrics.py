@@ -108,6 +108,17 @@ def test_failed_logins_are_counted_by_reason(monitored):
     wait_until(lambda: value(pooler, "sluice_login_failures_total") == 3, "three failures")
 
 
+def test_operators_who_leave_are_no_failed_logins(monitored):
+    """Each console connection that ended was counted as a client that was closed before it had a pool."""
+    pooler = monitored(admin_users="app")
+    with pooler.connect(user="app", database="pgbouncer") as admin:
+        admin.query("SHOW VERSION").check()
+        admin.terminate()
+    with pooler.connect(user="app", database="pgbouncer") as admin:
+        wait_until(lambda: ["pgbouncer", "client", "client close request"] in [[r[0], r[2], r[3]] for r in admin.rows("SHOW ERRORS")], "the count")
+        assert not [r for r in admin.rows("SHOW ERRORS WHERE kind = login")]
+
+
 def test_promtool_finds_no_fault(monitored):
     pooler = monitored(databases={"lab": {}, "'odd\\name'": {"dbname": "lab"}})
     pooler.connect().rows("select 1")

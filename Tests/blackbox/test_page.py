@@ -82,6 +82,28 @@ def test_the_page_draws_what_happens(make_pooler, tmp_path):
         assert not page.problems()
 
 
+def test_a_pool_that_is_stuck_looks_stuck(make_pooler):
+    """Nobody is served, so nobody's wait ends and there are no percentiles: the chart of the waits was empty, and the tile was calm."""
+    port = free_port()
+    pooler = make_pooler(metrics_listen=f"127.0.0.1:{port}", default_pool_size=1, databases={"lab": {}})
+    holder, waiter = pooler.connect(), pooler.connect()
+    holder.rows("begin")
+    waiter.send(wire.query("select 1"))
+    wait_until(lambda: listening(port), "the HTTP port to be open")
+    with Browser() as page:
+        page.view(390, 844)
+        page.open(f"http://127.0.0.1:{port}/")
+        wait_until(lambda: page.evaluate("history.length >= 3"), "three looks")
+        waits = "[...document.querySelectorAll('#charts .card')].find(c => c.textContent.startsWith('Wait'))"
+        assert page.evaluate(waits + ".querySelectorAll('polyline').length") == 1
+        assert page.evaluate("[...document.querySelectorAll('.tile.hot')].map(t => t.textContent).join()").endswith("Wait p95–nobody served")
+        # all that the table shows fits a phone
+        assert page.evaluate("(e => e.scrollWidth <= e.clientWidth)(document.querySelector('#pools').parentElement)")
+        assert not page.problems()
+    holder.rows("commit")
+    waiter.read_until("Z")
+
+
 def test_the_page_says_when_nobody_answers(make_pooler):
     port = free_port()
     pooler = make_pooler(metrics_listen=f"127.0.0.1:{port}")

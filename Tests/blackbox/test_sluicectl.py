@@ -122,6 +122,19 @@ def test_watch_repeats_until_interrupted(binary, pooler, command):
     assert process.wait(DEADLINE) == 130
 
 
+def test_run_watches_what_only_looks(binary, ctl, pooler):
+    process = subprocess.Popen([binary, "run", "SHOW POOLS", "--watch", "0.1", "--json", *where(pooler)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=secret())
+    assert all('"database"' in process.stdout.readline() for _ in range(3))
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=DEADLINE)
+    assert process.returncode == 130
+    _, error = ctl("run", "RELOAD", "--watch", "1", *where(pooler), env=secret(), status=64, both=True)
+    assert "only looks" in error
+    assert ctl("run", "RELOAD", *where(pooler), env=secret()) == "RELOAD\n"
+    assert json.loads(ctl("run", "RELOAD", "--json", *where(pooler), env=secret())) == {"tag": "RELOAD"}
+    assert ctl("run", "RELOAD", "--quiet", *where(pooler), env=secret()) == ""
+
+
 def test_output_to_a_closed_pipe_ends_quietly(binary, pooler):
     command = f"'{binary}' config {' '.join(where(pooler))} | head -1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=dict(CLEAN, **secret()))

@@ -75,6 +75,52 @@ import Testing
         #expect(!text.contains("\u{1b}"))
     }
 
+    /// What the console is asked, by `top` itself first of all, is no traffic, and operators are no clients of the pools.
+    @Test func theConsoleIsNotCounted() throws {
+        var (before, after) = (sample(0), sample(10, queries: 1000))
+        after.pools.append(TopSample.Pool(database: "pgbouncer", user: "pgbouncer", clientsActive: 7))
+        before.databases["pgbouncer"] = TopSample.Counts()
+        after.databases["pgbouncer"] = TopSample.Counts(transactions: 900, queries: 900, received: 9, sent: 9)
+        #expect(TopRates(from: before, to: after).total.transactions == 100)
+        var model = TopModel()
+        model.take(before)
+        model.take(after)
+        let lines = TopScreen.lines(model, size: .init(columns: 80, rows: 24), place: "here", clock: "", colours: false)
+        #expect(lines[1] == "Clients  5 connected   2 waiting")
+    }
+
+    @Test func theChosenPoolIsExplained() {
+        var sample = sample(0)
+        sample.clients.append(["id": "77", "database": "other", "user": "web", "state": "waiting", "wait": "90"])
+        sample.whyPool = TopSample.PoolName(database: "app", user: "web")
+        sample.held = ["app": "paused"]
+        var model = TopModel()
+        model.take(sample)
+        #expect(model.selectedPool == sample.whyPool)
+        #expect(model.press(.down) == .refresh)
+        #expect(model.selectedPool?.database == "漢字")
+        let text = TopScreen.lines(model, size: .init(columns: 80, rows: 24), place: "here", clock: "", colours: false).joined(
+            separator: "\n")
+        #expect(text.contains("WAITING: 40 of 41, in pool app/web, the longest first"))
+        #expect(!text.contains("client 77") && text.contains("app (paused)"))
+    }
+
+    @Test func serversSayWhoHasThem() {
+        var sample = sample(0)
+        sample.servers = [
+            ["id": "19", "ptr": "0x13", "link": "0x12", "state": "active", "wait": "3", "wait_us": "0", "addr": "10.0.0.9"],
+            ["id": "20", "ptr": "0x14", "link": "", "state": "idle", "wait": "0", "wait_us": "0"],
+        ]
+        var model = TopModel()
+        _ = model.press(.character("3"))
+        model.take(sample)
+        #expect(model.rows.map { Array($0.cells.suffix(2)) } == [["18", "3s"], ["-", "-"]])
+        // PgBouncer's pointers are addresses.
+        sample.servers[0]["ptr"] = "0x55d0aa"
+        model.take(sample)
+        #expect(model.rows[0].cells[6] == "0x12")
+    }
+
     @Test func pausingAsksFirst() {
         var model = model()
         #expect(model.press(.character("p")) == .none)

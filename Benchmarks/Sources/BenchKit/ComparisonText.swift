@@ -57,7 +57,9 @@ public enum ComparisonText {
             if let reason = target.skipped {
                 remarks.append("\(target.name): not measured\(target.runs.isEmpty ? "" : " to the end"): \(reason)")
             }
-            if comparison.isFaulty(target), let worst = target.runs.max(by: { $0.errorRate < $1.errorRate }) {
+            if target.runs.contains(where: { $0.outcome == .interrupted }) {
+                remarks.append("\(target.name): no ratios, its last run was interrupted")
+            } else if comparison.isFaulty(target), let worst = target.runs.max(by: { $0.errorRate < $1.errorRate }) {
                 let first = worst.total.errors.first.map { "; most often \($0.sqlState) \($0.message)" } ?? ""
                 var words = "\(fixed(worst.errorRate * 100, 1)) % errors\(first)"
                 if case .died(let why) = worst.outcome { words = why }

@@ -74,11 +74,14 @@ extension Engine {
     private func explain(_ failure: Failure, tenant: Int?) -> BenchFailure {
         let user = tenant.map(Target.tenantName) ?? target.user
         let at = "\(target.address), database \(target.database), user \(user)"
+        // Poolers of PgBouncer's kind refuse a password as a violation of the protocol.
+        if ["28P01", "28000"].contains(failure.sqlState) || failure.message.contains("authentication failed") {
+            let users = "the users of `sluicebench prepare --tenants \(scenario.tenants)`, with the target's password"
+            let hint = tenant == nil ? "" : " (this scenario needs \(users); a pooler has to know them, too)"
+            return .unavailable("\(target.name) refuses the login at \(at): \(failure)\(hint)")
+        }
         switch failure.sqlState {
         case Failure.cannotConnect, Failure.timedOut: return .unavailable("cannot reach \(target.name) at \(at): \(failure.message)")
-        case "28P01", "28000":
-            let hint = tenant == nil ? "" : " (this scenario needs the users of `sluicebench prepare`, with the target's password)"
-            return .unavailable("\(target.name) refuses the login at \(at): \(failure)\(hint)")
         default: return .unavailable("\(target.name) does not work at \(at): \(failure)")
         }
     }

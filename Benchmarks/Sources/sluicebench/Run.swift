@@ -40,6 +40,9 @@ struct Changes: ParsableArguments {
                 }
             }
         }
+        // The summary speaks of the numbers that the scenario came with.
+        let words = [clients.map { "--clients \($0)" }, rate.map { "--rate \($0.formatted(.number.grouping(.never)))" }].compactMap { $0 }
+        if !words.isEmpty { changed.summary += "; here with " + words.joined(separator: " ") }
         if let problem = changed.problem { throw BenchFailure.usage("scenario \"\(changed.name)\": \(problem)") }
         return changed
     }
