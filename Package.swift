@@ -60,7 +60,7 @@ let package = Package(
 
         // Line 1: bytes to values and back.
         .target(name: "PostgresWire", swiftSettings: safe),
-        .target(name: "Authentication", dependencies: ["TLS"], swiftSettings: safe),
+        .target(name: "Authentication", dependencies: ["TLS", "Bytes"], swiftSettings: safe),
         .target(name: "Configuration", dependencies: ["Bytes"], swiftSettings: safe),
         .target(name: "Statistics", dependencies: ["Bytes"], swiftSettings: safe),
 
