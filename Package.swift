@@ -109,8 +109,8 @@ let package = Package(
 
         // What a transaction costs, counted in instructions (Benchmarks/instructions.py), and the same for wall clocks (Benchmarks/Micro).
         .target(
-            name: "Workloads", dependencies: ["Bytes", "PoolCore", "PostgresWire", "Statistics"], path: "Benchmarks/Workloads",
-            swiftSettings: strict),
+            name: "Workloads", dependencies: ["Authentication", "Bytes", "PoolCore", "PostgresWire", "Statistics"],
+            path: "Benchmarks/Workloads", swiftSettings: strict),
         .executableTarget(name: "instructions", dependencies: ["Workloads"], path: "Benchmarks/Instructions", swiftSettings: strict),
 
         .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),
