@@ -62,7 +62,7 @@ let package = Package(
 
         // Line 1: bytes to values and back.
         .target(name: "PostgresWire", swiftSettings: safe),
-        .target(name: "Authentication", dependencies: ["TLS"], swiftSettings: safe),
+        .target(name: "Authentication", dependencies: ["TLS", "Bytes"], swiftSettings: safe),
         .target(name: "Configuration", dependencies: ["Bytes"], swiftSettings: safe),
         .target(name: "Statistics", dependencies: ["Bytes"], swiftSettings: safe),
 
@@ -111,8 +111,8 @@ let package = Package(
 
         // What a transaction costs, counted in instructions (Benchmarks/instructions.py), and the same for wall clocks (Benchmarks/Micro).
         .target(
-            name: "Workloads", dependencies: ["Bytes", "PoolCore", "PostgresWire", "Statistics"], path: "Benchmarks/Workloads",
-            swiftSettings: strict),
+            name: "Workloads", dependencies: ["Authentication", "Bytes", "PoolCore", "PostgresWire", "Statistics"],
+            path: "Benchmarks/Workloads", swiftSettings: strict),
         .executableTarget(name: "instructions", dependencies: ["Workloads"], path: "Benchmarks/Instructions", swiftSettings: strict),
 
         .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),

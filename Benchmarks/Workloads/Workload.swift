@@ -25,6 +25,7 @@ public struct Workload: Sendable {
         },
         Workload(
             name: "moved", unit: "the same on a server that lacks the statement and has to drop another one", run: Workload.moveStatements),
+        Workload(name: "login", unit: "SCRAM login with a secret that is known", run: LoginWorkload.run),
     ]
 
     private static func message(_ write: (inout MessageWriter) -> Void) -> [UInt8] {

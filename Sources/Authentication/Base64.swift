@@ -14,34 +14,49 @@ public enum Base64 {
         }
     }
 
+    /// The six bits of a digit; what is none sets bits that no group has.
     @inline(__always)
-    private static func value(_ digit: UInt8) -> UInt32? {
+    private static func value(_ digit: UInt8) -> UInt32 {
         switch digit {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(digit &- UInt8(ascii: "A"))
         case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt32(digit &- UInt8(ascii: "a")) &+ 26
         case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(digit &- UInt8(ascii: "0")) &+ 52
         case UInt8(ascii: "+"): 62
         case UInt8(ascii: "/"): 63
-        default: nil
+        default: notADigit
         }
     }
+
+    /// Beyond 24 bits wherever in a group it stands: shifted by 18, 12 or 6 as well as not at all.
+    private static let notADigit: UInt32 = 1 << 24 | 1 << 18 | 1 << 12 | 1 << 6
 
     /// The encoding as ASCII bytes, without line breaks.
     public static func encode(_ bytes: [UInt8]) -> [UInt8] {
         var text: [UInt8] = []
-        text.reserveCapacity((bytes.count + 2) / 3 * 4)
-        var index = 0
-        while index < bytes.count {
-            let count = min(3, bytes.count - index)
-            var group = UInt32(bytes[index]) << 16
-            if count > 1 { group |= UInt32(bytes[index + 1]) << 8 }
-            if count > 2 { group |= UInt32(bytes[index + 2]) }
-            for position in 0..<4 {
-                text.append(position <= count ? digit(group >> (18 - 6 * UInt32(position))) : padding)
-            }
-            index += 3
-        }
+        append(bytes.span, to: &text)
         return text
+    }
+
+    /// Appends the encoding of a span.
+    static func append(_ bytes: Span<UInt8>, to text: inout [UInt8]) {
+        text.append(addingCapacity: (bytes.count + 2) / 3 * 4) { text in
+            var index = 0
+            while bytes.count - index >= 3 {
+                let group = UInt32(bytes[index]) << 16 | UInt32(bytes[index + 1]) << 8 | UInt32(bytes[index + 2])
+                text.append(digit(group >> 18))
+                text.append(digit(group >> 12))
+                text.append(digit(group >> 6))
+                text.append(digit(group))
+                index += 3
+            }
+            guard index < bytes.count else { return }
+            let hasTwo = bytes.count - index == 2
+            let group = UInt32(bytes[index]) << 16 | (hasTwo ? UInt32(bytes[index + 1]) << 8 : 0)
+            text.append(digit(group >> 18))
+            text.append(digit(group >> 12))
+            text.append(hasTwo ? digit(group >> 6) : padding)
+            text.append(padding)
+        }
     }
 
     /// The encoding as text.
@@ -52,26 +67,33 @@ public enum Base64 {
     /// The bytes, or nil unless the text is the one canonical encoding of them: whole groups, padding at the end only,
     /// no other character (white space included), unused bits zero.
     public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
+        decode(Array(text).span)
+    }
+
+    /// Decodes a span, as strictly.
+    static func decode(_ text: Span<UInt8>) -> [UInt8]? {
         guard text.count.isMultiple(of: 4) else { return nil }
+        var isCanonical = true
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(text.count / 4 * 3)
-        var padded = 0
-        var bits: UInt32 = 0
-        var bitCount: UInt32 = 0
-        for digit in text {
-            if digit == padding {
-                padded += 1
-                continue
-            }
-            guard padded == 0, let value = value(digit) else { return nil }
-            bits = bits << 6 | UInt32(value)
-            bitCount += 6
-            if bitCount >= 8 {
-                bitCount -= 8
-                bytes.append(UInt8(truncatingIfNeeded: bits >> bitCount))
-                bits &= (1 << bitCount) - 1
+        bytes.append(addingCapacity: text.count / 4 * 3) { bytes in
+            var index = 0
+            while index < text.count {
+                // Only the last group may be padded.
+                let isLast = index + 4 == text.count
+                let padded = !isLast || text[index + 3] != padding ? 0 : text[index + 2] != padding ? 1 : 2
+                let group =
+                    value(text[index]) << 18 | value(text[index + 1]) << 12 | (padded == 2 ? 0 : value(text[index + 2])) << 6
+                    | (padded > 0 ? 0 : value(text[index + 3]))
+                guard group <= 0xff_ffff, padded == 0 || group & (padded == 2 ? 0xffff : 0xff) == 0 else {
+                    isCanonical = false
+                    return
+                }
+                bytes.append(UInt8(truncatingIfNeeded: group >> 16))
+                if padded < 2 { bytes.append(UInt8(truncatingIfNeeded: group >> 8)) }
+                if padded < 1 { bytes.append(UInt8(truncatingIfNeeded: group)) }
+                index += 4
             }
         }
-        return bits == 0 && padded <= 2 ? bytes : nil
+        return isCanonical ? bytes : nil
     }
 }

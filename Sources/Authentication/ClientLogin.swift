@@ -1,3 +1,4 @@
+import Bytes
 import TLS
 
 /// The methods by which a client can be asked for a password, or let in without one.
@@ -24,20 +25,31 @@ public struct LoginRandomness: Sendable {
     /// Four bytes for AuthenticationMD5Password.
     public let md5Salt: [UInt8]
     /// The server's part of the SCRAM nonce, printable ASCII without a comma.
-    public let scramNonce: String
+    public let scramNonce: [UInt8]
     /// Unpredictable bytes, the same for the whole process: users' salts follow from it where no SCRAM secret is stored.
     public let processKey: [UInt8]
 
     public init(md5Salt: [UInt8], scramNonce: String, processKey: [UInt8]) {
+        self.init(md5Salt: md5Salt, scramNonce: Array(scramNonce.utf8), processKey: processKey)
+    }
+
+    private init(md5Salt: [UInt8], scramNonce: [UInt8], processKey: [UInt8]) {
         self.md5Salt = md5Salt
         self.scramNonce = scramNonce
         self.processKey = processKey
     }
 
-    /// Fresh numbers from the secure generator.
-    public static func fresh(processKey: [UInt8]) -> LoginRandomness {
-        LoginRandomness(
-            md5Salt: SecureRandom.bytes(MD5Password.saltSize), scramNonce: SCRAMMechanism.randomNonce(), processKey: processKey)
+    /// Fresh numbers from the secure generator, as far as a login by this method can ask for them.
+    public static func fresh(for method: LoginMethod, processKey: [UInt8]) -> LoginRandomness {
+        switch method {
+        case .any, .trust, .plain, .pam, .ldap: LoginRandomness(md5Salt: [], scramNonce: [], processKey: processKey)
+        case .scramSHA256:
+            LoginRandomness(md5Salt: [], scramNonce: SCRAMMechanism.randomNonceBytes(), processKey: processKey)
+        case .md5:
+            // It becomes SCRAM where the secret is one.
+            LoginRandomness(
+                md5Salt: SecureRandom.bytes(MD5Password.saltSize), scramNonce: SCRAMMechanism.randomNonceBytes(), processKey: processKey)
+        }
     }
 }
 
@@ -77,7 +89,7 @@ public struct ClientLogin: Sendable {
         case awaitingCleartext
         case awaitingMD5
         case awaitingSASLInitialResponse
-        case awaitingSASLResponse(SCRAMServerExchange)
+        case awaitingSASLResponse
         /// The secret is being derived that this client-first-message will be answered with.
         case deriving(clientFirst: [UInt8], SCRAMChannel)
         /// The typed password is being hashed for a comparison with this secret.
@@ -104,6 +116,8 @@ public struct ClientLogin: Sendable {
     private let endPoint: [UInt8]?
     private let pretendsToDerive: Bool
     private var state = State.notStarted
+    /// From the client-first-message on.
+    private var exchange: SCRAMServerExchange?
 
     /// - Parameters:
     ///   - method: what the settings or the HBA file say.
@@ -123,7 +137,7 @@ public struct ClientLogin: Sendable {
         self.pretendsToDerive = pretendsToDerive
         if method == .md5, case .scram = secret { self.method = .scramSHA256 } else { self.method = method }
         self.user = user
-        self.secret = secret == .plain("") ? StoredSecret.none : secret
+        if case .plain(let password) = secret, password.isEmpty { self.secret = StoredSecret.none } else { self.secret = secret }
         // One of another count would tell who has logged in since the count was changed.
         self.derivedSecret = derivedSecret.flatMap { $0.iterations == iterations ? $0 : nil }
         self.randomness = randomness
@@ -146,17 +160,23 @@ public struct ClientLogin: Sendable {
             return .send(.md5Password(salt: randomness.md5Salt))
         case .scramSHA256:
             state = .awaitingSASLInitialResponse
-            return .send(.sasl(mechanisms: endPoint == nil ? [SCRAMMechanism.name] : [SCRAMMechanism.plusName, SCRAMMechanism.name]))
+            return .send(.sasl(mechanisms: endPoint == nil ? Self.unboundMechanisms : Self.boundMechanisms))
         }
     }
 
+    private static let unboundMechanisms = [SCRAMMechanism.name]
+    private static let boundMechanisms = [SCRAMMechanism.plusName, SCRAMMechanism.name]
+
     /// Takes the body of a PasswordMessage (PasswordMessage, SASLInitialResponse and SASLResponse share the tag `p`).
-    public mutating func receivedPassword(_ body: [UInt8]) -> Step {
+    public mutating func receivedPassword(_ body: [UInt8]) -> Step { receivedPassword(body.span) }
+
+    /// Takes the body of a PasswordMessage in place.
+    public mutating func receivedPassword(_ body: Span<UInt8>) -> Step {
         switch state {
         case .notStarted, .deriving, .verifying, .checking, .over: return reject("unexpected password message")
-        case .awaitingCleartext, .awaitingMD5: return receivedPasswordText(body)
+        case .awaitingCleartext, .awaitingMD5: return receivedPasswordText(Array(copying: body))
         case .awaitingSASLInitialResponse: return receivedSASLInitialResponse(body)
-        case .awaitingSASLResponse(let exchange): return receivedSASLResponse(body, exchange)
+        case .awaitingSASLResponse: return receivedSASLResponse(body)
         }
     }
 
@@ -197,7 +217,7 @@ public struct ClientLogin: Sendable {
         case .deriving(let clientFirst, let channel):
             derivedSecret = salted.secret
             hasDerived = true
-            return answer(clientFirst, channel)
+            return answer(clientFirst.span, channel)
         default:
             return reject("a derivation that nobody asked for")
         }
@@ -218,7 +238,7 @@ public struct ClientLogin: Sendable {
     /// Goes on without a derivation that is only pretended.
     public mutating func goOnWithoutDerivation() -> Step {
         guard case .deriving(let clientFirst, let channel) = state, isMock else { return reject("a derivation can't be left out") }
-        return answer(clientFirst, channel)
+        return answer(clientFirst.span, channel)
     }
 
     /// SCRAM has nothing to compare a proof with.
@@ -230,17 +250,19 @@ public struct ClientLogin: Sendable {
     }
 
     /// SASLInitialResponse: mechanism, NUL, length as Int32, that many bytes.
-    private mutating func receivedSASLInitialResponse(_ body: [UInt8]) -> Step {
+    private mutating func receivedSASLInitialResponse(_ body: Span<UInt8>) -> Step {
         guard let end = body.firstIndex(of: 0) else { return reject("malformed SASLInitialResponse") }
-        guard let channel = channel(chosenBy: body[..<end]) else {
+        guard let channel = channel(chosenBy: body.extracting(..<end)) else {
             return reject("unknown SASL mechanism", clientText: "client selected an invalid SASL authentication mechanism")
         }
-        let rest = body[(end + 1)...]
-        let length = rest.prefix(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-        guard rest.count >= 4, rest.count - 4 == Int(length) else { return reject("malformed SASLInitialResponse") }
-        let clientFirst = Array(rest.dropFirst(4))
+        let start = end + 1 + 4
+        guard body.count >= start else { return reject("malformed SASLInitialResponse") }
+        var length = UInt32(0)
+        for index in end + 1..<start { length = length << 8 | UInt32(body[index]) }
+        guard body.count - start == Int(length) else { return reject("malformed SASLInitialResponse") }
+        let clientFirst = body.extracting(start...)
         if derivedSecret == nil, let password = passwordToDerive {
-            state = .deriving(clientFirst: clientFirst, channel)
+            state = .deriving(clientFirst: Array(copying: clientFirst), channel)
             let salt = SCRAMSecret.fixedSalt(user: user, key: randomness.processKey)
             return .derive(KeyDerivation(password: password, salt: salt, iterations: iterations))
         }
@@ -252,11 +274,12 @@ public struct ClientLogin: Sendable {
         return isMock && pretendsToDerive ? SCRAMSecret.mockPassword(user: user, key: randomness.processKey) : nil
     }
 
-    private mutating func answer(_ clientFirst: [UInt8], _ channel: SCRAMChannel) -> Step {
+    private mutating func answer(_ clientFirst: Span<UInt8>, _ channel: SCRAMChannel) -> Step {
         var exchange = makeExchange(channel)
         do throws(SCRAMError) {
             let answer = try exchange.clientFirst(clientFirst)
-            state = .awaitingSASLResponse(exchange)
+            self.exchange = exchange
+            state = .awaitingSASLResponse
             return .send(.saslContinue(answer))
         } catch {
             return reject(error.reason)
@@ -264,16 +287,15 @@ public struct ClientLogin: Sendable {
     }
 
     /// What the client's choice of a mechanism means; nil for one that was not offered.
-    private func channel(chosenBy name: ArraySlice<UInt8>) -> SCRAMChannel? {
-        if name.elementsEqual(SCRAMMechanism.name.utf8) { return endPoint == nil ? .unbound : .offered }
-        guard let endPoint, name.elementsEqual(SCRAMMechanism.plusName.utf8) else { return nil }
+    private func channel(chosenBy name: Span<UInt8>) -> SCRAMChannel? {
+        if name.hasSameBytes(as: SCRAMMechanism.nameBytes) { return endPoint == nil ? .unbound : .offered }
+        guard let endPoint, name.hasSameBytes(as: SCRAMMechanism.plusNameBytes) else { return nil }
         return .bound(endPoint)
     }
 
-    private mutating func receivedSASLResponse(_ body: [UInt8], _ pending: SCRAMServerExchange) -> Step {
-        var exchange = pending
+    private mutating func receivedSASLResponse(_ body: Span<UInt8>) -> Step {
         do throws(SCRAMError) {
-            let success = try exchange.clientFinal(body)
+            guard let success = try exchange?.clientFinal(body) else { return reject("unexpected password message") }
             // Keys of a derived secret open no server: its salt is this process's own.
             guard case .scram = secret else { return accept(saslFinal: success.serverFinal) }
             return accept(saslFinal: success.serverFinal, keys: success.keys)

@@ -1,60 +1,71 @@
-/// The comma-separated parts of a SCRAM message (RFC 5802, section 7), read from left to right.
-struct SCRAMAttributes {
+import Bytes
+
+/// The comma-separated parts of a SCRAM message (RFC 5802, section 7), read from left to right, in place.
+struct SCRAMAttributes: ~Escapable {
+    private let message: Span<UInt8>
     /// What has not been read, without the comma before it; nil once the last part was taken.
-    private var rest: ArraySlice<UInt8>?
+    private var rest: Range<Int>?
 
     /// - Throws: ``SCRAMError/messageTooLong`` or ``SCRAMError/malformedMessage`` (empty, or with a NUL byte).
-    init(_ message: [UInt8], limit: Int) throws(SCRAMError) {
+    @_lifetime(copy message)
+    init(_ message: Span<UInt8>, limit: Int) throws(SCRAMError) {
         guard message.count <= limit else { throw .messageTooLong }
-        guard !message.isEmpty, !message.contains(0) else { throw .malformedMessage }
-        rest = message[...]
+        guard !message.isEmpty, message.firstIndex(of: 0) == nil else { throw .malformedMessage }
+        self.message = message
+        rest = message.indices
     }
 
-    private mutating func pop() -> ArraySlice<UInt8>? {
+    @_lifetime(self: copy self)
+    private mutating func pop() -> Range<Int>? {
         guard let remaining = rest else { return nil }
-        guard let comma = remaining.firstIndex(of: Self.comma) else {
+        guard let comma = message.firstIndex(of: Self.comma, in: remaining) else {
             rest = nil
             return remaining
         }
-        rest = remaining[(comma + 1)...]
-        return remaining[..<comma]
+        rest = comma + 1..<remaining.upperBound
+        return remaining.lowerBound..<comma
     }
 
-    /// The next part, whatever it holds.
-    mutating func next() throws(SCRAMError) -> ArraySlice<UInt8> {
+    /// Where the next part is, whatever it holds.
+    @_lifetime(self: copy self)
+    mutating func next() throws(SCRAMError) -> Range<Int> {
         guard let part = pop() else { throw .malformedMessage }
         return part
     }
 
-    /// The value of the next part, which must be the attribute of this name.
-    mutating func value(of name: Unicode.Scalar) throws(SCRAMError) -> ArraySlice<UInt8> {
+    /// Where the value of the next part is, which must be the attribute of this name.
+    @_lifetime(self: copy self)
+    mutating func value(of name: Unicode.Scalar) throws(SCRAMError) -> Range<Int> {
         guard let part = pop() else { throw .missingAttribute(name) }
-        if Self.is(part, UInt8(ascii: "m")) { throw .unsupportedExtension }
-        guard Self.is(part, UInt8(ascii: name)) else { throw .missingAttribute(name) }
-        return part.dropFirst(2)
+        if isAttribute(part, UInt8(ascii: "m")) { throw .unsupportedExtension }
+        guard isAttribute(part, UInt8(ascii: name)) else { throw .missingAttribute(name) }
+        return part.lowerBound + 2..<part.upperBound
     }
 
-    /// The value of the last part, which must be the attribute of this name; before it only optional extensions may stand.
-    mutating func lastValue(of name: Unicode.Scalar) throws(SCRAMError) -> ArraySlice<UInt8> {
+    /// Where the value of the last part is, which must be the attribute of this name; before it only optional extensions may stand.
+    @_lifetime(self: copy self)
+    mutating func lastValue(of name: Unicode.Scalar) throws(SCRAMError) -> Range<Int> {
         guard let remaining = rest else { throw .missingAttribute(name) }
-        let last: ArraySlice<UInt8>
-        if let comma = remaining.lastIndex(of: Self.comma) {
-            last = remaining[(comma + 1)...]
-            rest = remaining[..<comma]
-        } else {
-            last = remaining
-            rest = nil
+        var last = remaining
+        rest = nil
+        for index in remaining.reversed() where message[index] == Self.comma {
+            last = index + 1..<remaining.upperBound
+            rest = remaining.lowerBound..<index
+            break
         }
-        guard Self.is(last, UInt8(ascii: name)) else { throw .missingAttribute(name) }
+        guard isAttribute(last, UInt8(ascii: name)) else { throw .missingAttribute(name) }
         try skipExtensions()
-        return last.dropFirst(2)
+        return last.lowerBound + 2..<last.upperBound
     }
 
     /// Skips what remains, all of which must have the form of an optional extension: a letter, `=` and a value.
+    @_lifetime(self: copy self)
     mutating func skipExtensions() throws(SCRAMError) {
         while let part = pop() {
-            guard let name = part.first, isLetter(name), Self.is(part, name) else { throw .malformedMessage }
-            if name == UInt8(ascii: "m") { throw .unsupportedExtension }
+            guard !part.isEmpty, isLetter(message[part.lowerBound]), isAttribute(part, message[part.lowerBound]) else {
+                throw .malformedMessage
+            }
+            if message[part.lowerBound] == UInt8(ascii: "m") { throw .unsupportedExtension }
         }
     }
 
@@ -64,8 +75,8 @@ struct SCRAMAttributes {
     private static let comma = UInt8(ascii: ",")
 
     /// Whether a part is the attribute of this name.
-    private static func `is`(_ part: ArraySlice<UInt8>, _ name: UInt8) -> Bool {
-        part.count >= 2 && part[part.startIndex] == name && part[part.startIndex + 1] == UInt8(ascii: "=")
+    private func isAttribute(_ part: Range<Int>, _ name: UInt8) -> Bool {
+        part.count >= 2 && message[part.lowerBound] == name && message[part.lowerBound + 1] == UInt8(ascii: "=")
     }
 
     private func isLetter(_ byte: UInt8) -> Bool {

@@ -1,3 +1,4 @@
+import Bytes
 import TLS
 
 /// What the pooler answers a server's SCRAM challenge with.
@@ -124,7 +125,9 @@ public struct SCRAMClientExchange: Sendable {
         let withoutProof = "c=".utf8 + Base64.encode(binding) + ",r=".utf8 + challenge.nonce
         let comma = [UInt8(ascii: ",")]
         let authMessage = clientFirstBare + comma + message + comma + withoutProof
-        let proof = SCRAMMechanism.mask(keys.clientKey, storedKey: Digest.sha256(keys.clientKey), authMessage: authMessage)
+        let signature = HMACSHA256Key(Digest.sha256(keys.clientKey)).authenticationCode(of: authMessage.span)
+        var proof = keys.clientKey
+        SCRAMMechanism.mask(&proof, signature)
         state = .awaitingServerFinal(serverSignature: Digest.hmacSHA256(key: keys.serverKey, message: authMessage))
         return withoutProof + ",p=".utf8 + Base64.encode(proof)
     }
@@ -136,11 +139,11 @@ public struct SCRAMClientExchange: Sendable {
             throw .unexpectedMessage
         }
         state = .over
-        var attributes = try SCRAMAttributes(message, limit: SCRAMMechanism.maximumServerMessage)
+        var attributes = try SCRAMAttributes(message.span, limit: SCRAMMechanism.maximumServerMessage)
         if message.starts(with: "e=".utf8) { throw .serverError(Self.printable(message.dropFirst(2))) }
         let encodedSignature = try attributes.value(of: "v")
         guard attributes.isEmpty else { throw .malformedMessage }
-        guard let signature = Base64.decode(encodedSignature) else { throw .invalidEncoding("v") }
+        guard let signature = Base64.decode(message.span.extracting(encodedSignature)) else { throw .invalidEncoding("v") }
         guard constantTimeEqual(signature, expected) else { throw .invalidServerSignature }
     }
 
@@ -157,20 +160,21 @@ private struct Challenge {
     let iterations: Int
 
     init(_ message: [UInt8], clientNonce: [UInt8]) throws(SCRAMError) {
-        var attributes = try SCRAMAttributes(message, limit: SCRAMMechanism.maximumServerMessage)
-        let nonce = try attributes.value(of: "r")
+        let text = message.span
+        var attributes = try SCRAMAttributes(text, limit: SCRAMMechanism.maximumServerMessage)
+        let nonce = try text.extracting(attributes.value(of: "r"))
         guard nonce.count <= SCRAMMechanism.maximumNonce, SCRAMMechanism.isNonce(nonce) else { throw .invalidNonce }
-        guard nonce.starts(with: clientNonce), nonce.count > clientNonce.count else { throw .nonceMismatch }
+        guard nonce.hasPrefix(clientNonce), nonce.count > clientNonce.count else { throw .nonceMismatch }
         let encodedSalt = try attributes.value(of: "s")
-        guard let salt = Base64.decode(encodedSalt), (1...SCRAMMechanism.maximumSalt).contains(salt.count) else {
+        guard let salt = Base64.decode(text.extracting(encodedSalt)), (1...SCRAMMechanism.maximumSalt).contains(salt.count) else {
             throw .invalidEncoding("s")
         }
         let count = try attributes.value(of: "i")
         guard attributes.isEmpty else { throw .malformedMessage }
-        guard let iterations = SCRAMMechanism.positiveNumber(count), SCRAMMechanism.iterationLimits.contains(iterations) else {
+        guard let iterations = SCRAMMechanism.positiveNumber(message[count]), SCRAMMechanism.iterationLimits.contains(iterations) else {
             throw .iterationsOutOfRange
         }
-        self.nonce = Array(nonce)
+        self.nonce = Array(copying: nonce)
         self.salt = salt
         self.iterations = iterations
     }

@@ -7,12 +7,26 @@ public enum SCRAMMechanism {
     /// With channel binding of the type `tls-server-end-point` (RFC 5929): over TLS, where the accepting side has a certificate.
     public static let plusName = "SCRAM-SHA-256-PLUS"
 
+    /// The names as bytes.
+    static let nameBytes = Array(name.utf8)
+    static let plusNameBytes = Array(plusName.utf8)
+
     /// What a client-first-message of the mechanism with channel binding begins with (the GS2 header without an authorization identity).
-    static let bindingHeader = Array("p=tls-server-end-point,,".utf8)
+    static let bindingHeader = bindingFlag + Array(",,".utf8)
+    /// Its first part.
+    static let bindingFlag = Array("p=tls-server-end-point".utf8)
 
     /// A fresh nonce of 18 random bytes in Base64, as long as PostgreSQL's.
     public static func randomNonce() -> String {
-        Base64.encodedString(SecureRandom.bytes(18))
+        String(decoding: randomNonceBytes(), as: UTF8.self)
+    }
+
+    /// A fresh nonce, as ``randomNonce()`` makes it.
+    static func randomNonceBytes() -> [UInt8] {
+        let random: InlineArray<18, UInt8> = SecureRandom.inline()
+        var nonce: [UInt8] = []
+        Base64.append(random.span, to: &nonce)
+        return nonce
     }
 
     /// The most bytes of one message; PostgreSQL's limit.
@@ -27,8 +41,9 @@ public enum SCRAMMechanism {
     static let iterationLimits = 1...1_000_000
 
     /// Whether a nonce consists of at least one printable ASCII character and holds no comma (RFC 5802, section 7).
-    static func isNonce(_ bytes: ArraySlice<UInt8>) -> Bool {
-        !bytes.isEmpty && bytes.allSatisfy { (0x21...0x7e).contains($0) && $0 != UInt8(ascii: ",") }
+    static func isNonce(_ bytes: Span<UInt8>) -> Bool {
+        for index in bytes.indices where bytes[index] < 0x21 || bytes[index] > 0x7e || bytes[index] == UInt8(ascii: ",") { return false }
+        return !bytes.isEmpty
     }
 
     /// Reads a `posit-number`: digits without a leading zero, here at most ten of them.
@@ -45,8 +60,9 @@ public enum SCRAMMechanism {
     /// `ClientProof` from `ClientKey` and back: the exclusive or with `ClientSignature` (RFC 5802, section 3).
     ///
     /// - Precondition: the key has 32 bytes.
-    static func mask(_ key: [UInt8], storedKey: [UInt8], authMessage: [UInt8]) -> [UInt8] {
+    static func mask(_ key: inout [UInt8], _ clientSignature: SHA256Digest) {
         precondition(key.count == SCRAMKeys.size)
-        return zip(key, Digest.hmacSHA256(key: storedKey, message: authMessage)).map { $0 ^ $1 }
+        var bytes = key.mutableSpan
+        for index in clientSignature.indices { bytes[index] ^= clientSignature[index] }
     }
 }

@@ -7,21 +7,57 @@ public struct SCRAMSecret: Sendable, Equatable {
     /// Bytes of a salt PostgreSQL makes.
     public static let saltSize = 16
 
+    /// One object: an exchange copies the secret several times.
+    private let content: Content
+
+    private final class Content: Sendable {
+        let iterations: Int
+        let salt: [UInt8]
+        let storedKey: [UInt8]
+        let serverKey: [UInt8]
+        // What each login with this secret needs, made once.
+        let challengeEnd: [UInt8]
+        let storedHMAC: HMACSHA256Key
+        let serverHMAC: HMACSHA256Key
+
+        init(iterations: Int, salt: [UInt8], storedKey: [UInt8], serverKey: [UInt8]) {
+            self.iterations = iterations
+            self.salt = salt
+            self.storedKey = storedKey
+            self.serverKey = serverKey
+            challengeEnd = ",s=".utf8 + Base64.encode(salt) + ",i=\(iterations)".utf8
+            storedHMAC = HMACSHA256Key(storedKey)
+            serverHMAC = HMACSHA256Key(serverKey)
+        }
+    }
+
     /// Rounds of PBKDF2, at least 1.
-    public let iterations: Int
-    public let salt: [UInt8]
+    public var iterations: Int { content.iterations }
+    public var salt: [UInt8] { content.salt }
     /// `H(ClientKey)`, 32 bytes.
-    public let storedKey: [UInt8]
+    public var storedKey: [UInt8] { content.storedKey }
     /// `ServerKey`, 32 bytes.
-    public let serverKey: [UInt8]
+    public var serverKey: [UInt8] { content.serverKey }
+
+    /// What a server-first-message says behind the nonce.
+    var challengeEnd: [UInt8] { content.challengeEnd }
+
+    /// HMAC with `storedKey`: what masks a client's proof.
+    func clientSignature(_ authMessage: Span<UInt8>) -> SHA256Digest { content.storedHMAC.authenticationCode(of: authMessage) }
+
+    /// HMAC with `serverKey`: the server's own proof.
+    func serverSignature(_ authMessage: Span<UInt8>) -> SHA256Digest { content.serverHMAC.authenticationCode(of: authMessage) }
+
+    public static func == (left: SCRAMSecret, right: SCRAMSecret) -> Bool {
+        left.content === right.content
+            || left.iterations == right.iterations && left.salt == right.salt && left.storedKey == right.storedKey
+                && left.serverKey == right.serverKey
+    }
 
     /// - Precondition: `iterations` is at least 1, and the keys have 32 bytes each.
     public init(iterations: Int, salt: [UInt8], storedKey: [UInt8], serverKey: [UInt8]) {
         precondition(iterations >= 1 && storedKey.count == SCRAMKeys.size && serverKey.count == SCRAMKeys.size)
-        self.iterations = iterations
-        self.salt = salt
-        self.storedKey = storedKey
-        self.serverKey = serverKey
+        content = Content(iterations: iterations, salt: salt, storedKey: storedKey, serverKey: serverKey)
     }
 
     /// Reads PostgreSQL's form `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`, with salt and keys in Base64.
@@ -60,11 +96,10 @@ public struct SCRAMSecret: Sendable, Equatable {
     ///
     /// - Parameter key: unpredictable bytes chosen once per process, so that a user's salt is the same at every login.
     public static func mock(user: String, key: [UInt8], iterations: Int = defaultIterations) -> SCRAMSecret {
-        func bytes(_ purpose: String) -> [UInt8] {
-            Digest.hmacSHA256(key: key, message: Array("\(purpose):\(user)".utf8))
-        }
+        let hmac = HMACSHA256Key(key)
+        func bytes(_ purpose: String) -> [UInt8] { hmac.authenticationCode(of: Array("\(purpose):\(user)".utf8)) }
         return SCRAMSecret(
-            iterations: iterations, salt: fixedSalt(user: user, key: key), storedKey: bytes("stored"), serverKey: bytes("server"))
+            iterations: iterations, salt: Array(bytes("salt").prefix(saltSize)), storedKey: bytes("stored"), serverKey: bytes("server"))
     }
 
     /// What is hashed for a user whose secret is only pretended.

@@ -30,6 +30,42 @@ extension Array where Element == UInt8 {
     }
 }
 
+extension Span<UInt8> {
+    /// Where a byte occurs first.
+    @inlinable
+    public func firstIndex(of byte: UInt8) -> Int? { firstIndex(of: byte, in: indices) }
+
+    /// Where a byte occurs first in a part of the span.
+    @inlinable
+    public func firstIndex(of byte: UInt8, in range: Range<Int>) -> Int? {
+        extracting(range).withUnsafeBytes { bytes in
+            guard let start = bytes.baseAddress, let found = memchr(start, Int32(byte), bytes.count) else { return nil }
+            return range.lowerBound + (UnsafeRawPointer(found) - start)
+        }
+    }
+
+    /// Whether both hold the same bytes. Not for secrets: it stops at the first difference.
+    @inlinable
+    public func hasSameBytes(as other: Span<UInt8>) -> Bool { count == other.count && hasPrefix(other) }
+
+    /// Whether the array holds the same bytes. Not for secrets.
+    @inlinable
+    public func hasSameBytes(as other: [UInt8]) -> Bool { hasSameBytes(as: other.span) }
+
+    /// Whether the bytes begin with these. Not for secrets.
+    @inlinable
+    public func hasPrefix(_ prefix: [UInt8]) -> Bool { hasPrefix(prefix.span) }
+
+    /// Whether the bytes begin with these. Not for secrets.
+    @inlinable
+    public func hasPrefix(_ prefix: Span<UInt8>) -> Bool {
+        guard count >= prefix.count else { return false }
+        return withUnsafeBytes { mine in
+            prefix.withUnsafeBytes { $0.isEmpty || memcmp(mine.baseAddress!, $0.baseAddress!, $0.count) == 0 }
+        }
+    }
+}
+
 /// A keyed 64-bit hash for tables whose keys come from clients. The seed is drawn at start, so that nobody can aim at collisions
 /// without being able to watch the timing of many lookups; tables compare the bytes all the same.
 public enum BytesHash {

@@ -5,6 +5,7 @@
 extension String {
     /// Whether both texts are the same bytes, as PostgreSQL compares names and values. `==` calls texts equal that look equal ("é" as
     /// one code point, and as "e" with an accent behind it): two users, two schemas, two passwords for PostgreSQL.
+    @inlinable
     public func hasSameBytes(as other: String) -> Bool {
         let same = utf8.withContiguousStorageIfAvailable { mine in
             other.utf8.withContiguousStorageIfAvailable { theirs in
@@ -22,13 +23,17 @@ extension Sequence<String> {
 }
 
 /// The name of a user, a database or the like: equal when the bytes are.
+@frozen
 public struct Name: Sendable, Hashable {
     public let text: String
 
+    @inlinable
     public init(_ text: String) { self.text = text }
 
+    @inlinable
     public static func == (left: Name, right: Name) -> Bool { left.text.hasSameBytes(as: right.text) }
 
+    @inlinable
     public func hash(into hasher: inout Hasher) {
         // Texts with the same bytes look alike, too.
         text.hash(into: &hasher)
@@ -36,9 +41,13 @@ public struct Name: Sendable, Hashable {
 }
 
 /// A dictionary with names as keys, in place of `[String: Value]`, which would take names that look alike for one.
+///
+/// Look-ups are inlinable: as generic code of another module each costs a thousand instructions, and a login makes several.
+@frozen
 public struct NameTable<Value> {
-    private var entries: [Name: Value] = [:]
+    @usableFromInline var entries: [Name: Value] = [:]
 
+    @inlinable
     public init() {}
 
     /// How many names there are.
@@ -48,14 +57,23 @@ public struct NameTable<Value> {
     public var keys: [String] { entries.keys.map(\.text) }
     public var values: Dictionary<Name, Value>.Values { entries.values }
 
+    @inlinable
     public subscript(name: String) -> Value? {
         get { entries[Name(name)] }
         _modify { yield &entries[Name(name)] }
     }
 
+    @inlinable
     public subscript(name: String, default value: @autoclosure () -> Value) -> Value {
         get { entries[Name(name), default: value()] }
         _modify { yield &entries[Name(name), default: value()] }
+    }
+
+    /// Changes a value where it is, and returns what `body` does; nil when there is none of that name.
+    @inlinable
+    public mutating func update<Result>(_ name: String, _ body: (inout Value) -> Result) -> Result? {
+        guard let index = entries.index(forKey: Name(name)) else { return nil }
+        return body(&entries.values[index])
     }
 
     /// Those entries that `isKept` wants.

@@ -6,6 +6,18 @@ struct SocketRecord {
     var event: CLibevent.event
     var loop: Unmanaged<EventLoop>
     var token: UInt32
+    /// For writing, where `event` is for reading only: made when a `send` has come up short.
+    var writing: UnsafeMutablePointer<CLibevent.event>?
+
+    var isForWriting: Bool { writing != nil || Int32(event.ev_events) & EV_WRITE != 0 }
+}
+
+/// What a socket in a loop is waited for.
+public enum SocketInterest: Sendable {
+    /// Reading and writing from the beginning: it is still connecting.
+    case all
+    /// Reading, and from the first short `send` on writing, too. It is writable now, and being told so would be a turn for nothing.
+    case reading
 }
 
 /// What a `receive` brought.
@@ -25,7 +37,8 @@ public enum Sent: Sendable {
 
 /// A non-blocking stream socket in a loop.
 ///
-/// It is added once, edge-triggered, for reading and writing, and stays until it is closed: no `epoll_ctl` on the query path.
+/// It is added once, edge-triggered, and stays until it is closed: no `epoll_ctl` on the query path, but for the first `send` that fills
+/// the socket of an accepted connection.
 /// A read that is shorter than the buffer means drained, except when the event carried `.closed`.
 /// The descriptor is closed when the value dies; use it on its loop's thread only.
 public struct Socket: ~Copyable {
@@ -33,18 +46,33 @@ public struct Socket: ~Copyable {
     private var record: UnsafeMutablePointer<SocketRecord>?
 
     /// Adopts a connected (or connecting) descriptor. Events for it carry `token`.
-    public init(adopting descriptor: Int32, on loop: EventLoop, token: UInt32) {
+    public init(adopting descriptor: Int32, on loop: EventLoop, token: UInt32, for interest: SocketInterest = .all) {
         let record = UnsafeMutablePointer<SocketRecord>.allocate(capacity: 1)
         record.initialize(to: SocketRecord(event: CLibevent.event(), loop: .passUnretained(loop), token: token))
         self.record = record
+        Self.add(Self.event(record), of: descriptor, EV_READ | EV_CLOSED | (interest == .all ? EV_WRITE : 0), record)
+    }
+
+    private static func add(
+        _ event: UnsafeMutablePointer<CLibevent.event>, of descriptor: Int32, _ what: Int32, _ record: UnsafeMutablePointer<SocketRecord>
+    ) {
         event_assign(
-            Self.event(record), loop.base, descriptor, Int16(EV_READ | EV_WRITE | EV_CLOSED | EV_PERSIST | EV_ET),
+            event, record.pointee.loop._withUnsafeGuaranteedRef { $0.base }, descriptor, Int16(what | EV_PERSIST | EV_ET),
             { _, what, context in
                 let record = context!.assumingMemoryBound(to: SocketRecord.self)
                 let token = record.pointee.token
                 record.pointee.loop._withUnsafeGuaranteedRef { $0.note(what, of: token) }
             }, record)
-        event_add(Self.event(record), nil)
+        event_add(event, nil)
+    }
+
+    /// A `send` has come up short: from now on an event tells when the socket takes more. If it does so already, one comes at once.
+    @inline(never)
+    private static func awaitWritable(_ record: UnsafeMutablePointer<SocketRecord>?) {
+        guard let record, !record.pointee.isForWriting else { return }
+        let event = UnsafeMutablePointer<CLibevent.event>.allocate(capacity: 1)
+        record.pointee.writing = event
+        add(event, of: record.pointee.event.ev_fd, EV_WRITE, record)
     }
 
     private static func event(_ record: UnsafeMutablePointer<SocketRecord>) -> UnsafeMutablePointer<CLibevent.event> {
@@ -57,10 +85,19 @@ public struct Socket: ~Copyable {
     deinit { if let record { Self.close(record) } }
 
     private static func close(_ record: UnsafeMutablePointer<SocketRecord>) {
+        Glibc.close(leave(record))
+    }
+
+    /// Takes the descriptor out of its loop.
+    private static func leave(_ record: UnsafeMutablePointer<SocketRecord>) -> Int32 {
         let descriptor = record.pointee.event.ev_fd
+        if let writing = record.pointee.writing {
+            event_del(writing)
+            writing.deallocate()
+        }
         event_del(event(record))
         record.deallocate()
-        Glibc.close(descriptor)
+        return descriptor
     }
 
     /// Leaves the loop and closes the descriptor.
@@ -72,11 +109,8 @@ public struct Socket: ~Copyable {
     /// Leaves the loop without closing; the caller owns the descriptor from here on.
     public mutating func detach() -> Int32 {
         guard let record else { return -1 }
-        let descriptor = record.pointee.event.ev_fd
-        event_del(Self.event(record))
-        record.deallocate()
         self.record = nil
-        return descriptor
+        return Self.leave(record)
     }
 
     /// One `recv` of at most the buffer's size.
@@ -95,13 +129,20 @@ public struct Socket: ~Copyable {
     /// One `send`; never raises SIGPIPE.
     @inline(__always)
     public borrowing func send(_ bytes: Span<UInt8>) -> Sent {
-        let descriptor = descriptor
+        let (descriptor, record) = (descriptor, record)
         return bytes.withUnsafeBufferPointer { bytes in
             while true {
                 let count = plain_send(descriptor, bytes.baseAddress, bytes.count)
-                if count >= 0 { return .bytes(count) }
+                if count == bytes.count { return .bytes(count) }
+                if count >= 0 {
+                    Self.awaitWritable(record)
+                    return .bytes(count)
+                }
                 let number = errno
-                if number == EAGAIN { return .bytes(0) }
+                if number == EAGAIN {
+                    Self.awaitWritable(record)
+                    return .bytes(0)
+                }
                 if number != EINTR { return .failed(ErrorNumber(number)) }
             }
         }

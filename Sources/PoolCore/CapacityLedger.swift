@@ -126,7 +126,10 @@ public struct CapacityLedger: Sendable {
     }
 
     private static func decrement(_ counts: inout NameTable<Int>, _ name: String) {
-        guard let count = counts[name] else { return }
-        counts[name] = count > 1 ? count - 1 : nil
+        let isLast = counts.update(name) { count in
+            count -= 1
+            return count <= 0
+        }
+        if isLast == true { counts[name] = nil }
     }
 }

@@ -54,10 +54,15 @@ final class CancelDirectory: Sendable {
         return .peer(peer, key: next)
     }
 
-    /// The key as BackendKeyData carries it.
+    /// The key as a CancelRequest carries it.
     static func wire(_ key: UInt64) -> CancelKey {
         let secret = (0..<4).map { UInt8(truncatingIfNeeded: key >> (24 - 8 * UInt64($0))) }
         return CancelKey(processID: UInt32(truncatingIfNeeded: key >> 32), secret: secret)!
+    }
+
+    /// Tells a client its key.
+    static func write(_ key: UInt64, to writer: inout MessageWriter) {
+        writer.backendKeyData(processID: UInt32(truncatingIfNeeded: key >> 32), secret: UInt32(truncatingIfNeeded: key))
     }
 
     /// nil when it can't be one of ours.

@@ -75,7 +75,7 @@ final class ClientConnection {
     init(slot: UInt32, id: UInt64, descriptor: Int32, loop: EventLoop, now: Int64) {
         self.slot = slot
         self.id = id
-        socket = Socket(adopting: descriptor, on: loop, token: TokenKind.client.token(slot))
+        socket = Socket(adopting: descriptor, on: loop, token: TokenKind.client.token(slot), for: .reading)
         connectTime = now
         requestTime = now
     }

@@ -71,7 +71,7 @@ extension WorkerCore {
         var writer = answer
         for (name, value) in SessionParameters.greeting { writer.parameterStatus(name: name, value: value) }
         client.cancelKey = shared.cancels.register(CancelDirectory.Address(worker: UInt16(index), slot: client.slot))
-        writer.backendKeyData(CancelDirectory.wire(client.cancelKey))
+        CancelDirectory.write(client.cancelKey, to: &writer)
         writer.readyForQuery(.idle)
         client.login = nil
         loggingIn -= 1

@@ -145,13 +145,11 @@ extension WorkerCore {
         } else {
             derived = shared.credentials.pretendedSecret(of: user)
         }
-        var exchange = ClientLogin(
+        login.exchange = ClientLogin(
             method: login.method, user: user, secret: login.credential?.secret,
-            derivedSecret: derived, randomness: .fresh(processKey: shared.processKey), iterations: settings.scramIterations,
-            endPoint: client.tls?.endPoint, pretendsToDerive: pretendsToDerive)
-        let step = exchange.start()
-        login.exchange = exchange
-        take(step, client, login)
+            derivedSecret: derived, randomness: .fresh(for: login.method, processKey: shared.processKey),
+            iterations: settings.scramIterations, endPoint: client.tls?.endPoint, pretendsToDerive: pretendsToDerive)
+        if let step = login.exchange?.start() { take(step, client, login) }
     }
 
     /// Carries out what the exchange wants done next.
@@ -171,15 +169,16 @@ extension WorkerCore {
             check(client, login, password)
         case .accepted(let saslFinal, let keys):
             if let keys { login.credential?.learn(keys: keys) }
-            var writer = MessageWriter()
+            // With room for the greeting, which goes out with it.
+            var writer = MessageWriter(capacity: 160 + (login.template.welcome?.messages.count ?? 0))
             if let saslFinal { writer.authentication(.saslFinal(saslFinal)) }
             writer.authentication(.ok)
-            accepted(client, login, writer)
+            accepted(client, login, &writer)
         }
     }
 
     private func send(_ request: AuthenticationRequest, to client: ClientConnection) {
-        var writer = MessageWriter()
+        var writer = MessageWriter(capacity: 128)
         switch request {
         case .ok: writer.authentication(.ok)
         case .cleartextPassword: writer.authentication(.cleartextPassword)

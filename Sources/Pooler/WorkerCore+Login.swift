@@ -40,7 +40,7 @@ extension WorkerCore {
                 return bytes.count
             }
             guard bytes.count - offset >= frame.length else { return offset }
-            guard let login = client.login, let step = login.exchange?.receivedPassword([UInt8](copying: bytes, in: frame.body(at: offset)))
+            guard let login = client.login, let step = login.exchange?.receivedPassword(bytes.extracting(frame.body(at: offset)))
             else { return bytes.count }
             take(step, client, login)
             return offset + frame.length
@@ -216,7 +216,7 @@ extension WorkerCore {
     // MARK: The pool
 
     /// The password was right; now the rest may be told.
-    func accepted(_ client: ClientConnection, _ login: ClientLoginState, _ answer: MessageWriter) {
+    func accepted(_ client: ClientConnection, _ login: ClientLoginState, _ answer: inout MessageWriter) {
         let template = login.template
         if isConsole(template.databaseName) {
             enterConsole(client, database: template.databaseName, applicationName: template.applicationName, answer)
@@ -228,21 +228,23 @@ extension WorkerCore {
         }
         // What a reload has changed meanwhile counts, or the client would get into a pool of the time before, which nobody looks after.
         let isCurrent = template.configurationNumber == configurationNumber
-        guard let database = isCurrent ? template.database : configuration.database(named: template.databaseName) else {
+        // Where somebody with the same packet has got in before, the pool is known, and its database's entry need not be copied.
+        let known = template.shard.flatMap { isCurrent && !$0.isForgotten ? $0 : nil }
+        let database = known != nil ? nil : isCurrent ? template.database : configuration.database(named: template.databaseName)
+        guard let name = known?.databaseName ?? database?.name else {
             fail(client, .noSuchDatabase(template.databaseName))
             return
         }
         let limits = isCurrent ? template.limits : limits(database, user: client.user)
-        let refusal = shared.capacity.withLock { $0.admitClient(database: database.name, user: client.user, limits: limits) }
+        let refusal = shared.capacity.withLock { $0.admitClient(database: name, user: client.user, limits: limits) }
         if let refusal {
             fail(client, refusal)
             return
         }
-        let known = template.shard.flatMap { isCurrent && !$0.isForgotten ? $0 : nil }
-        let shard = known ?? shard(of: database, user: database.forcedUser ?? client.user)
+        guard let shard = known ?? database.map({ shard(of: $0, user: $0.forcedUser ?? client.user) }) else { return }
         template.shard = shard
         // Users whom the user list does not know bring the pool's credential with them, and so do those whom PAM or a directory knows.
-        if database.forcedUser == nil, let credential = login.credential { shard.shared.learn(credential) }
+        if shard.database.forcedUser == nil, let credential = login.credential { shard.shared.learn(credential) }
         client.shard = shard
         shard.clients += 1
         if settings.logConnections {
@@ -256,7 +258,7 @@ extension WorkerCore {
             return
         }
         if let greeting = shard.shared.greeting {
-            welcome(client, login, greeting, answer)
+            welcome(client, login, greeting, &answer)
             return
         }
         // Nobody knows yet what a server of this pool says of itself. AuthenticationOk goes out with it, or an error does.
@@ -295,9 +297,9 @@ extension WorkerCore {
 
     // MARK: Welcome
 
-    /// Sends all that a client needs before its first query, in one go.
+    /// Sends all that a client needs before its first query, in one go, behind what `writer` holds.
     private func welcome(
-        _ client: ClientConnection, _ login: ClientLoginState, _ greeting: SharedPool.Greeting, _ answer: MessageWriter
+        _ client: ClientConnection, _ login: ClientLoginState, _ greeting: SharedPool.Greeting, _ writer: inout MessageWriter
     ) {
         guard let shard = client.shard else { return }
         let template = login.template
@@ -307,11 +309,9 @@ extension WorkerCore {
         if known == nil, welcome.parameters.isProven { template.welcome = welcome }
         client.session.parameters = welcome.parameters
         client.session.startup = welcome.parameters
-        var writer = answer
-        writer.bytes.reserveCapacity(answer.bytes.count + welcome.messages.count + 64)
         writer.bytes += welcome.messages
         client.cancelKey = shared.cancels.register(CancelDirectory.Address(worker: UInt16(index), slot: client.slot))
-        writer.backendKeyData(CancelDirectory.wire(client.cancelKey))
+        CancelDirectory.write(client.cancelKey, to: &writer)
         if !settings.loginNotifyMessage.isEmpty {
             writer.notice(
                 ErrorFields(severity: "NOTICE", code: SQLState.successfulCompletion, message: settings.loginNotifyMessage))
@@ -379,7 +379,7 @@ extension WorkerCore {
         client.shard?.awaitingGreeting.removeAll { $0 == client.slot }
         var writer = MessageWriter()
         writer.bytes = login.answer
-        welcome(client, login, greeting, writer)
+        welcome(client, login, greeting, &writer)
         consumeHeld(client)
         if client.isOpen { resumeReading(client) }
     }

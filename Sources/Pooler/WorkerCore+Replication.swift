@@ -87,7 +87,7 @@ extension WorkerCore {
         writer.bytes = clientLogin.answer
         for parameter in login.parameters { writer.parameterStatus(name: parameter.name, value: parameter.value) }
         writeOwnParameters(&writer, shard)
-        writer.backendKeyData(CancelDirectory.wire(client.cancelKey))
+        CancelDirectory.write(client.cancelKey, to: &writer)
         writer.readyForQuery(.idle)
         client.login = nil
         loggingIn -= 1

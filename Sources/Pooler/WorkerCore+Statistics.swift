@@ -186,7 +186,12 @@ extension CloseReason {
     }
 
     /// Texts may end in details behind a colon.
-    static func label(_ text: String) -> String { String(text.prefix { $0 != ":" }.prefix(48)) }
+    static func label(_ text: String) -> String {
+        let bytes = text.utf8.span
+        let isLabel = bytes.count <= 48 && !bytes.indices.contains { bytes[$0] == UInt8(ascii: ":") }
+        // Going through the characters costs as much as a query.
+        return isLabel ? text : String(text.prefix { $0 != ":" }.prefix(48))
+    }
 }
 
 extension ServerCloseReason {

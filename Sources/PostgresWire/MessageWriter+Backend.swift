@@ -23,7 +23,8 @@ extension MessageWriter {
             word(salt)
         case .sasl(let mechanisms):
             word(10)
-            for mechanism in mechanisms where !mechanism.utf8.prefix(while: { $0 != 0 }).isEmpty { text(mechanism) }
+            // An empty name would end the list.
+            for mechanism in mechanisms where mechanism.utf8.first ?? 0 != 0 { text(mechanism) }
             bytes.append(0)
         case .saslContinue(let data):
             word(11)
@@ -48,6 +49,14 @@ extension MessageWriter {
         let start = begin(Backend.backendKeyData)
         word(key.processID)
         bytes.append(contentsOf: key.secret)
+        end(start)
+    }
+
+    /// BackendKeyData with a secret of four bytes.
+    public mutating func backendKeyData(processID: UInt32, secret: UInt32) {
+        let start = begin(Backend.backendKeyData)
+        word(processID)
+        word(secret)
         end(start)
     }
 

@@ -11,6 +11,13 @@ public struct MessageWriter: Sendable {
         bytes = []
     }
 
+    /// With room for so many bytes.
+    @inlinable
+    public init(capacity: Int) {
+        bytes = []
+        bytes.reserveCapacity(capacity)
+    }
+
     /// Forgets the messages and keeps the memory.
     @inlinable
     public mutating func removeAll() {
@@ -56,10 +63,12 @@ public struct MessageWriter: Sendable {
 
     @inlinable
     mutating func word(_ value: UInt32) {
-        bytes.append(UInt8(truncatingIfNeeded: value >> 24))
-        bytes.append(UInt8(truncatingIfNeeded: value >> 16))
-        bytes.append(UInt8(truncatingIfNeeded: value >> 8))
-        bytes.append(UInt8(truncatingIfNeeded: value))
+        bytes.append(addingCapacity: 4) { bytes in
+            bytes.append(UInt8(truncatingIfNeeded: value >> 24))
+            bytes.append(UInt8(truncatingIfNeeded: value >> 16))
+            bytes.append(UInt8(truncatingIfNeeded: value >> 8))
+            bytes.append(UInt8(truncatingIfNeeded: value))
+        }
     }
 
     @inlinable

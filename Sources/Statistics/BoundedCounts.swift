@@ -23,7 +23,7 @@ public struct BoundedCounts: Sendable, Equatable {
     /// Counts one more, or several.
     public mutating func add(_ name: String, _ count: Int64 = 1) {
         let name = name.utf8.count <= Self.nameLimit ? name : Self.cut(name)
-        let isKnown = counts[name] != nil || counts.count < limit
+        let isKnown = counts.count < limit || counts[name] != nil
         counts[isKnown ? name : Self.other, default: 0] &+= count
     }
 

@@ -10,6 +10,11 @@ public enum Digest {
         SHA256State.initial.digest(of: message)
     }
 
+    /// SHA-256 of a span.
+    public static func sha256(_ message: Span<UInt8>) -> SHA256Digest {
+        SHA256State.initial.digest(of: message)
+    }
+
     /// MD5 (RFC 1321): 16 bytes. For PostgreSQL's `md5` password method only; it protects nothing else.
     public static func md5(_ message: [UInt8]) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: Int(MD5_DIGEST_LENGTH)) { digest, count in
@@ -36,25 +41,37 @@ public enum Digest {
     }
 }
 
+/// What SHA-256 makes of a message.
+public typealias SHA256Digest = InlineArray<32, UInt8>
+
 /// An HMAC key after its two padded blocks were compressed: what remains per message is the message.
-private struct HMACSHA256Key {
+///
+/// Worth keeping where a key is used again: of the six compressions for a SCRAM message, two are the key's.
+public struct HMACSHA256Key: Sendable {
     private let inner: SHA256State
     private let outer: SHA256State
 
-    init(_ key: [UInt8]) {
+    /// A key of any length; one longer than a block is hashed first.
+    public init(_ key: [UInt8]) {
         let short = key.count > SHA256State.blockSize ? Digest.sha256(key) : key
         inner = SHA256State(firstBlock: short, mask: 0x36)
         outer = SHA256State(firstBlock: short, mask: 0x5c)
     }
 
-    func authenticationCode(of message: [UInt8]) -> [UInt8] {
+    /// HMAC-SHA-256 of a message with this key.
+    public func authenticationCode(of message: Span<UInt8>) -> SHA256Digest {
+        outer.digest(of: inner.digest(of: message).span)
+    }
+
+    /// The same as an array.
+    public func authenticationCode(of message: [UInt8]) -> [UInt8] {
         outer.digest(of: inner.digest(of: message))
     }
 
     /// The exclusive or of `first` and its `count - 1` successors, each the authentication code of the one before.
     ///
     /// A digest of 32 bytes and its padding fill exactly one block, so one round is two compressions and nothing else.
-    func iterated(from first: [UInt8], count: Int) -> [UInt8] {
+    fileprivate func iterated(from first: [UInt8], count: Int) -> [UInt8] {
         var innerBlock = SHA256State.paddedDigestBlock(first)
         var outerBlock = innerBlock
         var result = first
@@ -96,11 +113,25 @@ private struct SHA256State {
 
     func digest(of message: [UInt8]) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: Self.digestSize) { digest, count in
-            var context = context
-            SHA256_Update(&context, message, message.count)
-            SHA256_Final(digest.baseAddress, &context)
+            message.withUnsafeBufferPointer { finish($0, digest.baseAddress!) }
             count = Self.digestSize
         }
+    }
+
+    func digest(of message: Span<UInt8>) -> SHA256Digest {
+        var digest = SHA256Digest(repeating: 0)
+        var target = digest.mutableSpan
+        target.withUnsafeMutableBufferPointer { digest in
+            message.withUnsafeBufferPointer { message in finish(message, digest.baseAddress!) }
+        }
+        return digest
+    }
+
+    /// Goes on with `message` as the rest of what is hashed.
+    private func finish(_ message: UnsafeBufferPointer<UInt8>, _ digest: UnsafeMutablePointer<UInt8>) {
+        var context = context
+        SHA256_Update(&context, message.baseAddress, message.count)
+        SHA256_Final(digest, &context)
     }
 
     /// A digest as the last block of a message of 96 bytes: the key's block came before it.

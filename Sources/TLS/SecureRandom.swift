@@ -11,7 +11,7 @@ public enum SecureRandom {
         /// Bytes from here on have not been given out.
         var position = size
 
-        static let size = 1024
+        static let size = 4096
 
         mutating func fill(_ target: UnsafeMutableRawBufferPointer) {
             guard let start = target.baseAddress else { return }
@@ -49,10 +49,22 @@ public enum SecureRandom {
         }
     }
 
+    /// Unpredictable bytes without an allocation. Traps as ``bytes(_:)`` does.
+    @inlinable
+    public static func inline<let count: Int>() -> InlineArray<count, UInt8> {
+        var value = InlineArray<count, UInt8>(repeating: 0)
+        var target = value.mutableSpan
+        target.withUnsafeMutableBytes { fill($0) }
+        return value
+    }
+
+    @usableFromInline
+    static func fill(_ target: UnsafeMutableRawBufferPointer) { block.withLock { $0.fill(target) } }
+
     /// 64 unpredictable bits. Traps as ``bytes(_:)`` does.
     public static func uint64() -> UInt64 {
         var value: UInt64 = 0
-        withUnsafeMutableBytes(of: &value) { target in block.withLock { $0.fill(target) } }
+        withUnsafeMutableBytes(of: &value) { fill($0) }
         return value
     }
 }

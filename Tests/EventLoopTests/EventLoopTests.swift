@@ -121,12 +121,12 @@ private actor Counter {
         #expect(readable == 1 && descriptor == mine)
     }
 
-    @Test("a full socket takes what it can, and is announced when it is writable again")
-    func shortWrite() throws {
+    @Test("a full socket takes what it can, and is announced when it is writable again", arguments: [SocketInterest.all, .reading])
+    func shortWrite(interest: SocketInterest) throws {
         let loop = try EventLoop(tick: 5000)
         let (mine, theirs) = pair()
         defer { Glibc.close(theirs) }
-        let socket = Socket(adopting: mine, on: loop, token: 1)
+        var socket = Socket(adopting: mine, on: loop, token: 1, for: interest)
         let megabytes = [UInt8](repeating: 7, count: 8 << 20)
         guard case .bytes(let count) = socket.send(megabytes.span), count > 0, count < megabytes.count else {
             Issue.record("everything was taken")
@@ -144,6 +144,33 @@ private actor Counter {
             return false
         }
         #expect(drained == count)
+        // The descriptor's number comes back to life in the same loop, and nothing of the old one is left there.
+        let detached = socket.detach()
+        let next = Socket(adopting: detached, on: loop, token: 2, for: .reading)
+        #expect(Glibc.send(theirs, "x", 1, 0) == 1)
+        turns(loop) { events in
+            #expect(events.allSatisfy { $0.token == 2 && !$0.readiness.contains(.writable) })
+            return !events.isEmpty
+        }
+        #expect(next.descriptor == mine)
+    }
+
+    @Test("a socket that is only read is not announced for being writable")
+    func readingOnly() throws {
+        let loop = try EventLoop(tick: 1000)
+        let (mine, theirs) = pair()
+        defer { Glibc.close(theirs) }
+        let socket = Socket(adopting: mine, on: loop, token: 1, for: .reading)
+        guard case .bytes(1) = socket.send(([7] as [UInt8]).span) else {
+            Issue.record("an empty socket took nothing")
+            return
+        }
+        var quiet = 0
+        turns(loop) { events in
+            #expect(events.isEmpty)
+            quiet += 1
+            return quiet == 5
+        }
     }
 
     @Test("a reset is told, and sending into it fails without a signal")
