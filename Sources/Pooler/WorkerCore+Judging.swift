@@ -161,7 +161,7 @@ extension WorkerCore {
         }
         var exchange = ClientLogin(
             method: login.method, user: user, secret: login.credential?.secret,
-            derivedSecret: derived, randomness: .fresh(processKey: shared.processKey), iterations: settings.scramIterations,
+            derivedSecret: derived, randomness: .fresh(processKey: shared.processKey.withLock { $0 }), iterations: settings.scramIterations,
             endPoint: client.tls?.endPoint, pretendsToDerive: pretendsToDerive)
         let step = exchange.start()
         login.exchange = exchange

@@ -1,4 +1,5 @@
 """Several processes that share a port: a cancel request reaches any of them, and is passed on to the one that has the client."""
+import glob
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ import pytest
 
 import wire
 from nameserver import NameServer
-from processes import raise_open_files, wait_until
+from processes import listening_at, raise_open_files, wait_until
 
 pytestmark = [pytest.mark.poolers_only, pytest.mark.since("1.19")]
 
@@ -129,6 +130,7 @@ def test_a_peer_that_never_answers(make_pooler, run_folder):
         silent.listen(16)
         os.chmod(path, 0o777)
         pooler.start()
+        wait_until(lambda: listening_at(pooler.socket_path), "the Unix socket, which comes last")
         key = as_key(bytes([0, 2, 0, 1, 2, 3, 4, 0xFF]))
         threads = [threading.Thread(target=cancel_at, args=(pooler, key)) for _ in range(3)]
         for thread in threads:
@@ -147,6 +149,37 @@ def test_without_peers_keys_are_all_random(make_pooler):
     pooler = make_pooler()
     keys = [key_bytes(pooler.connect()) for _ in range(40)]
     assert len({k[1] for k in keys}) > 10 and len({k[7] & 3 for k in keys}) == 4 and all(k[0] < 128 for k in keys)
+
+
+def salt_of(pooler, user):
+    """The salt that a process tells somebody who says that they are this user."""
+    with wire.connect(pooler.socket_path) as s:
+        s.settimeout(wire.HANG)
+        s.sendall(wire.startup_packet([("user", user), ("database", "lab")]))
+        assert s.recv(1000)[:1] == b"R"
+        s.sendall(wire.Scram("x").first_message())
+        return s.recv(1000).split(b",")[1]
+
+
+@pytest.mark.sluice_only("each process has a key of its own")
+def test_processes_on_one_port_give_unknown_users_the_same_salt(make_pooler, run_folder):
+    """A stored secret has one salt. Where an unknown user's depended on the process, it told that there is no such user."""
+    trio = make_trio(make_pooler, run_folder, users={"app": wire.scram_secret("app-pw")})
+    before = {user: [salt_of(pooler, user) for pooler in trio] for user in ("app", "nobody", "somebody")}
+    assert all(len(set(salts)) == 1 for salts in before.values()) and len({salts[0] for salts in before.values()}) == 3
+    # over a reload, and for those who come while one of the others is there
+    trio[0].reload(scram_iterations=5000)
+    for pooler in trio[1:]:
+        pooler.stop()
+        pooler.launch()
+        wait_until(lambda: os.path.exists(pooler.socket_path), "it to listen")
+    trio[0].stop()
+    assert all(salt_of(pooler, user) == salts[0] for user, salts in before.items() for pooler in trio[1:])
+    name = f"/dev/shm/sluice-{trio[0].port}-"
+    assert [path for path in glob.glob(name + "*") if os.stat(path).st_mode & 0o077 == 0]
+    for pooler in trio[1:]:
+        pooler.stop()
+    assert glob.glob(name + "*") == []
 
 
 @pytest.mark.sluice_only
