@@ -145,6 +145,41 @@ def test_a_peer_that_never_answers(make_pooler, run_folder):
             a.close()
 
 
+@pytest.mark.sluice_only
+def test_a_peer_that_a_reload_removes(make_pooler, run_folder):
+    """Who waits for a connection to it hears at once; what is on its way goes on."""
+    folder = run_folder.folder("peer")
+    os.chmod(folder, 0o777)
+    pooler = make_pooler(start=False, workers=1, peer_id=1, cancel_wait_timeout=3600)
+    path = f"{folder}/.s.PGSQL.{pooler.port}"
+    pooler.sections = {"peers": {2: f"host={folder} port={pooler.port} pool_size=1"}}
+    pooler.write_ini()
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(path)
+        silent.listen(16)
+        silent.settimeout(wire.HANG)
+        os.chmod(path, 0o777)
+        pooler.start()
+        requests = []
+        for _ in range(2):
+            requests.append(wire.connect(pooler.address))
+            requests[-1].settimeout(wire.HANG)
+            requests[-1].sendall(struct.pack("!ii", 16, 80877102) + b"\0\x02\0\x01\x02\x03\x04\xff")
+            if len(requests) == 1:
+                under_way = silent.accept()[0]
+        client = pooler.connect()
+        assert client.rows("select 1") == [("1",)]
+        pooler.sections = {}
+        pooler.reload()
+        assert requests[1].recv(1) == b""
+        pooler.wait_log("closing because: peer removed")
+        assert under_way.recv(16)[12:] == b"\x02\x03\x04\xfe"
+        under_way.close()
+        assert requests[0].recv(1) == b""
+        for request in requests:
+            request.close()
+
+
 def test_without_peers_keys_are_all_random(make_pooler):
     pooler = make_pooler()
     keys = [key_bytes(pooler.connect()) for _ in range(40)]
