@@ -143,7 +143,8 @@ extension WorkerCore {
             login.isSuspended = true
             lookUp(client, plan)
         } else {
-            // An unknown user is asked like any other, and fails at the end.
+            // An unknown user is asked like any other, and fails at the end. Under `md5` those with SCRAM secrets are asked for SCRAM.
+            if method == .md5, configuration.userList.isMostlySCRAM { login.method = .scramSHA256 }
             examine(client, login)
         }
     }
