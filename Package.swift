@@ -125,6 +125,9 @@ let package = Package(
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], cSettings: gnu, swiftSettings: strict),
         .testTarget(
             name: "MonitoringTests", dependencies: ["Monitoring", "Statistics", "EventLoop"], cSettings: gnu, swiftSettings: strict),
+        .testTarget(
+            name: "PoolerTests", dependencies: ["Pooler", "PoolCore", "Configuration", "EventLoop", "Telemetry"], cSettings: gnu,
+            swiftSettings: strict),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "Locking"], cSettings: gnu, swiftSettings: strict),
         .testTarget(
             name: "sluicectlTests", dependencies: ["sluicectl", "Terminal", "PostgresClient"], cSettings: gnu, swiftSettings: strict),

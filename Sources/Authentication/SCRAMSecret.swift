@@ -94,7 +94,7 @@ public struct SCRAMSecret: Sendable, Equatable {
 
     /// A secret that no password fits, for a user who does not exist or has nothing to log in with.
     ///
-    /// - Parameter key: unpredictable bytes chosen once per process, so that a user's salt is the same at every login.
+    /// - Parameter key: unpredictable bytes that hold for the life of the process, so that a user's salt is the same at every login.
     public static func mock(user: String, key: [UInt8], iterations: Int = defaultIterations) -> SCRAMSecret {
         let hmac = HMACSHA256Key(key)
         func bytes(_ purpose: String) -> [UInt8] { hmac.authenticationCode(of: Array("\(purpose):\(user)".utf8)) }

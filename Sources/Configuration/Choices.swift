@@ -38,6 +38,16 @@ public enum SSLNegotiation: String, Sendable, Equatable, CaseIterable {
     case direct
 }
 
+/// Whether a login to a server is tied to the TLS that it goes over (`channel_binding`), with libpq's words.
+public enum ChannelBinding: String, Sendable, Equatable, CaseIterable {
+    /// Not even where the server offers it.
+    case disable
+    /// Where the server offers it.
+    case prefer
+    /// Always: a login in any other way fails, so that nobody in between gets a password or a proof of one.
+    case require
+}
+
 /// How far TLS is wanted on a connection (`client_tls_sslmode`, `server_tls_sslmode`).
 public enum TLSMode: String, Sendable, Equatable, CaseIterable {
     /// Never.

@@ -51,25 +51,32 @@ struct ConfigurationLoader {
         if !sawMainSection {
             try report(ConfigurationError(file: path, message: "main section missing: expected [pgbouncer] or [sluice]"))
         }
-        try checkNegotiation()
+        try checkTLSOfDatabases()
         if configuration.settings.conffile?.isEmpty ?? true { configuration.settings.conffile = path }
         loadUserList()
         try loadAccessFiles()
         return configuration
     }
 
-    /// Direct TLS has no way to hear that a server wants none, so it must not depend on one.
-    private mutating func checkNegotiation() throws(ConfigurationError) {
+    /// Direct TLS has no way to hear that a server wants none, so it must not depend on one; and channel binding needs a channel.
+    private mutating func checkTLSOfDatabases() throws(ConfigurationError) {
         let mode = configuration.settings.serverTlsSslmode
         guard [.disable, .allow, .prefer].contains(mode) else { return }
         let entries = configuration.databases.values.sorted { $0.name < $1.name } + [configuration.fallbackDatabase].compactMap { $0 }
-        guard let database = entries.first(where: { $0.sslNegotiation == .direct }) else { return }
-        try report(
-            ConfigurationError(
-                file: path, key: "sslnegotiation",
-                message:
-                    "database \"\(database.name)\": direct needs server_tls_sslmode require, verify-ca or verify-full, not \(mode.rawValue)"
-            ))
+        if let database = entries.first(where: { $0.sslNegotiation == .direct }) {
+            try report(
+                ConfigurationError(
+                    file: path, key: "sslnegotiation",
+                    message:
+                        "database \"\(database.name)\": direct needs server_tls_sslmode require, verify-ca or verify-full, not \(mode.rawValue)"
+                ))
+        }
+        if mode == .disable, let database = entries.first(where: { $0.channelBinding == .require }) {
+            try report(
+                ConfigurationError(
+                    file: path, key: "channel_binding",
+                    message: "database \"\(database.name)\": require needs TLS, so server_tls_sslmode must not be disable"))
+        }
     }
 
     private mutating func load(_ bytes: [UInt8], file: String, depth: Int) throws(ConfigurationError) {

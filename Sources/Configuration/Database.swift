@@ -49,6 +49,8 @@ public struct Database: Sendable, Equatable {
     public var loadBalanceHosts = LoadBalanceHosts.roundRobin
     /// `sslnegotiation`.
     public var sslNegotiation = SSLNegotiation.postgres
+    /// `channel_binding`.
+    public var channelBinding = ChannelBinding.prefer
     /// Query to run once on every new server connection.
     public var connectQuery: String?
     /// Parameters that every server connection starts with.
@@ -83,7 +85,7 @@ public struct Database: Sendable, Equatable {
             $0.map { Name($0) }
         }
         return names != others || hosts != other.hosts || port != other.port || loadBalanceHosts != other.loadBalanceHosts
-            || sslNegotiation != other.sslNegotiation
+            || sslNegotiation != other.sslNegotiation || channelBinding != other.channelBinding
     }
 
     fileprivate subscript(parameter name: String) -> String? {
@@ -150,6 +152,12 @@ extension SettingsTable {
             "How TLS begins: by asking the server for it, or `direct` (PostgreSQL 17), which needs a `server_tls_sslmode` from `require` on."
         ) { text, database throws(InvalidValue) in
             database.sslNegotiation = try ValueSyntax.choice(text, of: SSLNegotiation.self)
+        },
+        .custom(
+            "channel_binding", .enumeration(ChannelBinding.allCases.map(\.rawValue)), ChannelBinding.prefer.rawValue,
+            "Whether logins to the server are bound to its TLS (SCRAM-SHA-256-PLUS): where it offers that, or `require`, which any other login fails."
+        ) { text, database throws(InvalidValue) in
+            database.channelBinding = try ValueSyntax.choice(text, of: ChannelBinding.self)
         },
         .string("connect_query", \.connectQuery, "none", "Query to run once on every new server connection; its errors are logged only."),
     ]

@@ -19,6 +19,8 @@ public struct DatabaseURL: Sendable, Equatable {
     public var keyFile: String
     /// `sslnegotiation`.
     public var sslNegotiation: SSLNegotiation
+    /// `channel_binding`.
+    public var channelBinding: ChannelBinding
     /// `application_name`.
     public var applicationName: String?
 
@@ -65,6 +67,10 @@ public struct DatabaseURL: Sendable, Equatable {
         guard sslNegotiation != .direct || [.require, .verifyCA, .verifyFull].contains(sslMode) else {
             throw Self.fault("sslnegotiation", "direct needs sslmode require, verify-ca or verify-full")
         }
+        channelBinding = parts.channelBinding
+        guard channelBinding != .require || sslMode != .disable else {
+            throw Self.fault("channel_binding", "require needs TLS, so sslmode must not be disable")
+        }
         applicationName = parts.applicationName
         do throws(InvalidValue) {
             try Names.checkUser(user)
@@ -102,6 +108,7 @@ public struct DatabaseURL: Sendable, Equatable {
         entry.hosts = hosts
         entry.port = port
         entry.sslNegotiation = sslNegotiation
+        entry.channelBinding = channelBinding
         if let applicationName { entry.serverParameters = [ServerParameter(name: "application_name", value: applicationName)] }
         return entry
     }
@@ -143,6 +150,7 @@ public struct DatabaseURL: Sendable, Equatable {
         var certificateFile = ""
         var keyFile = ""
         var sslNegotiation = SSLNegotiation.postgres
+        var channelBinding = ChannelBinding.prefer
         var applicationName: String?
 
         /// `host:port` once, or several times with commas.
@@ -212,6 +220,12 @@ public struct DatabaseURL: Sendable, Equatable {
                     sslNegotiation = try ValueSyntax.choice(value, of: SSLNegotiation.self)
                 } catch {
                     throw fault("sslnegotiation", error.message)
+                }
+            case "channel_binding":
+                do throws(InvalidValue) {
+                    channelBinding = try ValueSyntax.choice(value, of: ChannelBinding.self)
+                } catch {
+                    throw fault("channel_binding", error.message)
                 }
             // What the system knows is taken without a file, too.
             case "sslrootcert": authorityFile = value == "system" ? "" : value

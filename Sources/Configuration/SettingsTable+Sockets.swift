@@ -1,7 +1,4 @@
 extension SettingsTable {
-    /// Clients' sockets inherit these from the listener, which is opened at the start.
-    private static let forServersOnly = " A reload changes it for new server connections only."
-
     /// Where clients connect.
     static let sockets: [SettingSpecification] = [
         .list(
@@ -22,22 +19,22 @@ extension SettingsTable {
             "so_reuseport", \.soReuseport, "0", live: false,
             "Share the TCP port with other processes; Sluice's own workers share theirs in any case."),
         .integer(
-            "tcp_defer_accept", \.tcpDeferAccept, "1", live: false,
+            "tcp_defer_accept", \.tcpDeferAccept, "1",
             "Have the kernel hold a new connection back until data arrives; 0 turns it off (Linux)."),
-        .boolean("tcp_keepalive", \.tcpKeepalive, "1", "Send TCP keepalive probes." + forServersOnly),
+        .boolean("tcp_keepalive", \.tcpKeepalive, "1", "Send TCP keepalive probes."),
         .integer(
             "tcp_keepcnt", \.tcpKeepcnt, "0",
-            "Unanswered keepalive probes before a socket is given up; 0 leaves it to the system." + forServersOnly),
+            "Unanswered keepalive probes before a socket is given up; 0 leaves it to the system."),
         .integer(
             "tcp_keepidle", \.tcpKeepidle, "0",
-            "Idle seconds before the first keepalive probe; 0 leaves it to the system." + forServersOnly),
+            "Idle seconds before the first keepalive probe; 0 leaves it to the system."),
         .integer(
-            "tcp_keepintvl", \.tcpKeepintvl, "0", "Seconds between keepalive probes; 0 leaves it to the system." + forServersOnly),
+            "tcp_keepintvl", \.tcpKeepintvl, "0", "Seconds between keepalive probes; 0 leaves it to the system."),
         .integer(
             "tcp_socket_buffer", \.tcpSocketBuffer, "0",
-            "Bytes of kernel buffer for each direction of a socket; 0 leaves it to the system." + forServersOnly),
+            "Bytes of kernel buffer for each direction of a socket; 0 leaves it to the system, for clients from the next start on."),
         .integer(
             "tcp_user_timeout", \.tcpUserTimeout, "0",
-            "Milliseconds that sent data may stay unacknowledged; 0 leaves it to the system." + forServersOnly),
+            "Milliseconds that sent data may stay unacknowledged; 0 leaves it to the system."),
     ]
 }

@@ -3,7 +3,7 @@ import Bytes
 /// The users of `auth_file`, with their secrets as they are written there: plain text, an MD5 hash or a SCRAM secret.
 public struct UserList: Sendable, Equatable {
     /// Secrets by user name; an empty secret matches no password.
-    public var secrets: NameTable<String>
+    public private(set) var secrets: NameTable<String>
     /// What stopped the reading before the end of the file.
     public private(set) var fault: ConfigurationError?
 
@@ -13,9 +13,18 @@ public struct UserList: Sendable, Equatable {
         return plain > secrets.count / 2
     }
 
+    /// Most secrets are SCRAM secrets, so that most users are asked for SCRAM, under `md5` as well. Counted once: it is looked at whenever
+    /// somebody comes who is not in the list.
+    public private(set) var isMostlySCRAM = false
+
+    private static func isMostlySCRAM(_ secrets: NameTable<String>) -> Bool {
+        secrets.values.count { $0.utf8.starts(with: "SCRAM-SHA-256$".utf8) } > secrets.count / 2
+    }
+
     /// A list made by hand.
     public init(secrets: NameTable<String> = [:]) {
         self.secrets = secrets
+        isMostlySCRAM = Self.isMostlySCRAM(secrets)
     }
 
     /// Reads `"name" "secret"` lines. `""` inside quotes is one quote, the rest of a line is ignored, `;` starts a comment
@@ -28,6 +37,7 @@ public struct UserList: Sendable, Equatable {
         } catch {
             fault = ConfigurationError(file: file, line: scanner.line, message: "broken auth file: \(error.message)")
         }
+        isMostlySCRAM = Self.isMostlySCRAM(secrets)
     }
 
     private struct Scanner {

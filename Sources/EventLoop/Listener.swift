@@ -62,6 +62,14 @@ public struct Listener: ~Copyable {
         if listening { event_add(event, nil) } else { event_del(event) }
     }
 
+    /// Changes what is set on the socket, and on those that it will accept.
+    public borrowing func apply(deferAccept: Int, options: SocketOptions) {
+        guard !address.isUnix else { return }
+        let descriptor = record.pointee.event.ev_fd
+        set(descriptor, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, deferAccept)
+        options.reapply(to: descriptor)
+    }
+
     /// Opens a listening descriptor. `sharesPort`: several workers (or processes) listen on the same TCP port.
     public static func open(
         _ address: SocketAddress, backlog: Int, sharesPort: Bool, deferAccept: Int, options: SocketOptions

@@ -14,7 +14,7 @@ public struct PeerIdentity: Sendable, Equatable {
         processID = credentials.pid
     }
 
-    /// The user's name; nil when the system knows none for the number.
+    /// The user's name; nil when the system knows none for the number. May wait: the system may ask a directory (nsswitch.conf).
     public var userName: String? {
         var entry = passwd()
         var found: UnsafeMutablePointer<passwd>?

@@ -15,13 +15,37 @@ public struct SocketOptions: Sendable, Equatable {
 
     public init() {}
 
+    /// On a new socket.
     func apply(to descriptor: Int32) {
         set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         if keepAlive { set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1) }
-        if keepIdle > 0 { set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPIDLE, keepIdle) }
-        if keepInterval > 0 { set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPINTVL, keepInterval) }
-        if keepCount > 0 { set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPCNT, keepCount) }
-        if userTimeout > 0 { set(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, userTimeout) }
+        for (name, value) in numbers where value > 0 { set(descriptor, Int32(IPPROTO_TCP), name, value) }
+        setBuffers(descriptor)
+    }
+
+    /// On a socket that has had others: what is left to the system gets what a new socket has. The sizes of the buffers stay, for the
+    /// kernel can't be told to choose them again.
+    func reapply(to descriptor: Int32) {
+        let fresh = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        defer { if fresh >= 0 { close(fresh) } }
+        set(descriptor, SOL_SOCKET, SO_KEEPALIVE, keepAlive ? 1 : 0)
+        for (name, value) in numbers {
+            if let number = value > 0 ? value : systemValue(of: name, on: fresh) { set(descriptor, Int32(IPPROTO_TCP), name, number) }
+        }
+        setBuffers(descriptor)
+    }
+
+    private var numbers: [(name: Int32, value: Int)] {
+        [(TCP_KEEPIDLE, keepIdle), (TCP_KEEPINTVL, keepInterval), (TCP_KEEPCNT, keepCount), (TCP_USER_TIMEOUT, userTimeout)]
+    }
+
+    private func systemValue(of name: Int32, on descriptor: Int32) -> Int? {
+        var number: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(descriptor, Int32(IPPROTO_TCP), name, &number, &size) == 0 ? Int(number) : nil
+    }
+
+    private func setBuffers(_ descriptor: Int32) {
         if bufferSize > 0 {
             set(descriptor, SOL_SOCKET, SO_SNDBUF, bufferSize)
             set(descriptor, SOL_SOCKET, SO_RCVBUF, bufferSize)

@@ -20,6 +20,13 @@ final class Examiner: Sendable {
     /// Modules of PAM are not all safe to run side by side.
     private let pam = ThreadGroup(name: "pam", threads: 1, capacity: 100)
     private let ldap = ThreadGroup(name: "ldap", threads: 4, capacity: 100)
+    /// The system's users may be in a directory, too (nsswitch.conf).
+    private let users = ThreadGroup(name: "users", threads: 2, capacity: 100)
+
+    /// Has the system asked what its user is called; `whenDone` is called on another thread. False: too many are waiting.
+    func askName(of identity: PeerIdentity, whenDone: @escaping @Sendable (_ name: String?) -> Void) -> Bool {
+        users.submit { whenDone(identity.userName) }
+    }
 
     private static let tooLate = "its turn came when the login's time was up"
 

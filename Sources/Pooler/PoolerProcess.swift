@@ -24,6 +24,8 @@ public final class PoolerProcess {
     var monitoring: MonitoringServer?
     /// Files to be removed at the end.
     var files: [String] = []
+    /// What this process has in common with others on its port.
+    var commonKey: SharedBytes?
 
     /// Why a start failed; nothing is left half started.
     public struct StartError: Error, CustomStringConvertible {
@@ -61,6 +63,7 @@ public final class PoolerProcess {
         ProcessControl.raiseFileLimit()
         if let problem = Self.missingPart(configuration) { throw StartError(description: problem) }
         try setUpTLS()
+        drawProcessKey()
         let passed = ServiceManager.takeSockets()
         try becomeUser()
         if let problem = openLogs() { throw StartError(description: problem) }
@@ -68,6 +71,7 @@ public final class PoolerProcess {
         if passed.isEmpty { try refuseUsedSocket() }
         try checkPidfile()
         if options.daemonises { try goToBackground() }
+        shareProcessKey()
         let listening: [Listening]
         do throws(StartError) {
             listening = passed.isEmpty ? try openListeners() : try adopt(passed)
@@ -222,6 +226,7 @@ public final class PoolerProcess {
 
     private func removeFiles() {
         for file in files { Files.remove(file) }
+        commonKey?.leave()
     }
 
     func end() -> Never {

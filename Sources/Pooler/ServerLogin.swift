@@ -1,4 +1,5 @@
 import Authentication
+import Configuration
 import PoolCore
 import PostgresWire
 
@@ -17,14 +18,18 @@ struct ServerLogin {
     let secret: StoredSecret
     let passThrough: SCRAMKeys?
     private let endPoint: [UInt8]?
+    private let requiresBinding: Bool
     private var scram: SCRAMClientExchange?
     private(set) var parameters: [Parameter] = []
     private(set) var cancelKey: CancelKey?
     private var isAuthenticated = false
 
-    /// - Parameter endPoint: on TLS, what SCRAM binds the channel with.
-    init(user: String, secret: StoredSecret, passThrough: SCRAMKeys?, endPoint: [UInt8]?) {
-        self.endPoint = endPoint
+    /// - Parameters:
+    ///   - endPoint: on TLS, what SCRAM binds the channel with.
+    ///   - binding: whether it is to do so.
+    init(user: String, secret: StoredSecret, passThrough: SCRAMKeys?, endPoint: [UInt8]?, binding: ChannelBinding) {
+        self.endPoint = binding == .disable ? nil : endPoint
+        requiresBinding = binding == .require
         self.user = user
         self.secret = secret
         self.passThrough = passThrough
@@ -61,6 +66,7 @@ struct ServerLogin {
         case .ok:
             // A server that skips the end of SCRAM has not shown that it knows the password.
             if scram != nil, !isVerified { return .failed(Self.error("server login failed: invalid server signature")) }
+            if requiresBinding, scram == nil { return Self.unbound("the server asked for no proof of the password") }
             isAuthenticated = true
             return .wait
         case .cleartextPassword: return answer(.cleartextPassword)
@@ -118,6 +124,8 @@ struct ServerLogin {
         var writer = MessageWriter()
         let answer = ServerPasswordAnswer.answer(
             to: request, secret: secret, user: user, passThrough: passThrough, endPoint: endPoint)
+        // Before anything is said: an answer of another kind is what somebody in between would ask for.
+        if requiresBinding, let reason = answer.lackOfBinding(endPoint: endPoint) { return Self.unbound(reason) }
         switch answer {
         case .none: return .wait
         case .password(let text): writer.password(text)
@@ -130,9 +138,25 @@ struct ServerLogin {
         return .send(writer.bytes)
     }
 
+    private static func unbound(_ reason: String) -> Step {
+        .failed(error("server login failed: channel binding is required, but \(reason)"))
+    }
+
     private static var broken: Step { .failed(error("server login failed: unexpected message")) }
 
     static func error(_ text: String, detail: String? = nil) -> ErrorFields {
         ErrorFields(severity: "FATAL", code: SQLState.protocolViolation, message: text, detail: detail)
+    }
+}
+
+extension ServerPasswordAnswer {
+    /// Why this answer is not bound to the channel; nil where it is, or is no answer at all.
+    fileprivate func lackOfBinding(endPoint: [UInt8]?) -> String? {
+        switch self {
+        case .scram(_, .bound), .failed: nil
+        case _ where endPoint == nil: "there is no TLS with a certificate to bind to"
+        case .scram: "the server does not offer it"
+        case .none, .password: "the server asked for a password in another way"
+        }
     }
 }

@@ -25,8 +25,8 @@ final class SharedState: Sendable {
     let hosts = Locked(HostCache<SocketAddress>())
     let sink: LogSink
     let log: Logger
-    /// Draws what makes mock SCRAM salts the same for each try of an unknown user, and different in each process.
-    let processKey = SecureRandom.bytes(32)
+    /// What makes mock SCRAM salts the same for each try of an unknown user. Settled before the first client (`drawProcessKey`).
+    let processKey = Locked(SecureRandom.bytes(32))
     let credentials = CredentialStore()
     /// PBKDF2 on few threads: more would take the processors from those who run queries.
     let hashing = ThreadGroup(name: "hashing", threads: max(1, Threads.processors / 2), capacity: 1000)

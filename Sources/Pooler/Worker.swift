@@ -66,6 +66,7 @@ actor Worker {
 
     // What others did for logins; see WorkerCore+Outsourcing.swift and WorkerCore+UserLookup.swift.
     func derived(_ derivation: KeyDerivation, _ salted: SaltedPassword) { now().derived(derivation, salted) }
+    func peerNamed(_ name: String?, _ slot: UInt32, _ id: UInt64, map: String?) { now().peerNamed(name, slot, id, map: map) }
     func checked(_ slot: UInt32, _ id: UInt64, _ password: [UInt8], _ failure: String?) { now().checked(slot, id, password, failure) }
     func lookUp(_ pending: PendingLookup, database: String, authUser: String) {
         now().lookUp(pending, database: database, authUser: authUser)

@@ -13,6 +13,7 @@ extension WorkerCore {
         self.configuration = configuration
         loginTemplates.removeAll()
         renewResolver()
+        retuneListeners()
         shared.cancels.setPeerID(configuration.settings.peerId)
         servePeers()
         for shard in shards.values {

@@ -76,9 +76,23 @@ extension WorkerCore {
     }
 
     private func judgeByPeer(_ client: ClientConnection, _ login: ClientLoginState, map: String?) {
-        guard let peer = PeerIdentity(of: client.socket.descriptor), let name = peer.userName else {
-            return refuse(client, "unix socket login rejected", "the other side is no user of this system")
+        guard let peer = PeerIdentity(of: client.socket.descriptor) else { return peerNamed(nil, client, login, map: map) }
+        let me = peers[index]
+        let (slot, id) = (client.slot, client.id)
+        login.isSuspended = true
+        let isTaken = shared.examiner.askName(of: peer) { name in
+            Task { await me.peerNamed(name, slot, id, map: map) }
         }
+        if !isTaken { fail(client, .tooManyLogins) }
+    }
+
+    func peerNamed(_ name: String?, _ slot: UInt32, _ id: UInt64, map: String?) {
+        guard let (client, login) = suspended(slot, id) else { return }
+        resume(client, login) { peerNamed(name, client, login, map: map) }
+    }
+
+    private func peerNamed(_ name: String?, _ client: ClientConnection, _ login: ClientLoginState, map: String?) {
+        guard let name else { return refuse(client, "unix socket login rejected", "the other side is no user of this system") }
         guard isAllowed(client, [name], as: login.template.user, map: map) else {
             return refuse(client, "unix socket login rejected", "system user \"\(name)\" is not \"\(login.template.user)\"")
         }
@@ -129,7 +143,8 @@ extension WorkerCore {
             login.isSuspended = true
             lookUp(client, plan)
         } else {
-            // An unknown user is asked like any other, and fails at the end.
+            // An unknown user is asked like any other, and fails at the end. Under `md5` those with SCRAM secrets are asked for SCRAM.
+            if method == .md5, configuration.userList.isMostlySCRAM { login.method = .scramSHA256 }
             examine(client, login)
         }
     }
@@ -147,7 +162,7 @@ extension WorkerCore {
         }
         login.exchange = ClientLogin(
             method: login.method, user: user, secret: login.credential?.secret,
-            derivedSecret: derived, randomness: .fresh(for: login.method, processKey: shared.processKey),
+            derivedSecret: derived, randomness: .fresh(for: login.method, processKey: shared.processKey.withLock { $0 }),
             iterations: settings.scramIterations, endPoint: client.tls?.endPoint, pretendsToDerive: pretendsToDerive)
         if let step = login.exchange?.start() { take(step, client, login) }
     }

@@ -20,6 +20,12 @@ extension WorkerCore {
         listeners = listeners.filter { tcpOnly && $0.value.listener.address.isUnix }
     }
 
+    /// Clients that connect from now on inherit what the settings say now.
+    func retuneListeners() {
+        let options = SocketOptions(settings)
+        for box in listeners.values { box.listener.apply(deferAccept: settings.tcpDeferAccept, options: options) }
+    }
+
     func accept(_ slot: UInt32) {
         guard let box = listeners[slot] else { return }
         switch box.listener.accept() {

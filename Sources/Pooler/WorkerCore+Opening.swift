@@ -112,7 +112,8 @@ extension WorkerCore {
         let user = shard.shared.key.user
         let credential = credential(shard)
         server.login = ServerLogin(
-            user: user, secret: credential?.secret ?? .none, passThrough: credential?.keys, endPoint: server.tls?.endPoint)
+            user: user, secret: credential?.secret ?? .none, passThrough: credential?.keys, endPoint: server.tls?.endPoint,
+            binding: shard.database.channelBinding)
         server.phase = .authenticating
         if settings.logConnections {
             let local = SocketAddress.local(of: server.socket.descriptor)?.description ?? "?"

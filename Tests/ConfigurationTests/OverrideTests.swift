@@ -141,7 +141,7 @@ import Testing
                 "dbname", "host", "port", "user", "password", "auth_user", "auth_query", "auth_dbname", "client_encoding", "datestyle",
                 "timezone", "application_name", "pool_size", "min_pool_size", "reserve_pool_size", "reserve_pool", "max_db_connections",
                 "max_db_client_connections", "server_lifetime", "pool_mode", "load_balance_hosts", "connect_query", "query_wait_timeout",
-                "sslnegotiation",
+                "sslnegotiation", "channel_binding",
             ])
         #expect(SettingsTable.userKeys.count == 10)
     }

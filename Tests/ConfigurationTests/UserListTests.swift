@@ -5,6 +5,20 @@ import Testing
 @Suite struct UserListTests {
     @Test(
         arguments: [
+            ([], false), (["SCRAM-SHA-256$4096:c2FsdA==$x:y"], true), (["md5x", "SCRAM-SHA-256$x"], false), (["a", "b"], false),
+            (["a", "SCRAM-SHA-256$x", "SCRAM-SHA-256$y"], true),
+        ] as [([String], Bool)])
+    func whetherMostSecretsAreSCRAM(secrets: [String], expected: Bool) {
+        let text = secrets.enumerated().map { "\"user\($0.offset)\" \"\($0.element)\"\n" }.joined()
+        #expect(UserList(parsing: Array(text.utf8), file: "users").isMostlySCRAM == expected)
+        let named = secrets.enumerated().map { ("user\($0.offset)", $0.element) }
+        var table: NameTable<String> = [:]
+        for (name, secret) in named { table[name] = secret }
+        #expect(UserList(secrets: table).isMostlySCRAM == expected)
+    }
+
+    @Test(
+        arguments: [
             ("", [:]),
             ("\"a\" \"b\"", ["a": "b"]),
             ("; comment\n\n  \"a\" \"b\" anything else \"here\"\r\n\"c\"\t\"\"\n", ["a": "b", "c": ""]),

@@ -154,6 +154,59 @@ def test_the_pooler_tells_what_it_is(make_pooler):
 # reloads
 
 
+def keepalive_timer(local, remote):
+    """Seconds until the kernel probes a connection of the pooler's port; None if it does not mean to."""
+
+    def timer():
+        with open("/proc/net/tcp") as f:
+            for line in f:
+                part = line.split()
+                if part[1].endswith(f":{local:04X}") and part[2].endswith(f":{remote:04X}") and part[5][:2] != "01":
+                    return part[5].split(":")  # 01: its last segment is not acknowledged yet
+        return None
+
+    kind, jiffies = wait_until(timer, "the connection to be at rest")
+    return int(jiffies, 16) / os.sysconf("SC_CLK_TCK") if kind == "02" else None
+
+
+def test_what_is_set_on_clients_sockets_follows_a_reload(make_pooler):
+    pooler = make_pooler(workers=1, tcp_keepidle=5000)
+
+    def timer():
+        client = pooler.connect()
+        return keepalive_timer(pooler.port, client.socket.getsockname()[1])
+
+    first = timer()
+    assert 4000 < first <= 5000
+    pooler.reload(tcp_keepidle=0)
+    with open("/proc/sys/net/ipv4/tcp_keepalive_time") as f:
+        system = int(f.read())
+    assert system - 1000 < timer() <= system
+    pooler.reload(tcp_keepalive=0)
+    assert timer() is None
+    pooler.reload(tcp_keepalive=1, tcp_keepidle=300)
+    assert 200 < timer() <= 300
+
+
+def test_tcp_defer_accept_follows_a_reload(make_pooler):
+    """Held back by the kernel, a connection without data is nobody's client yet."""
+    pooler = make_pooler(workers=1, tcp_defer_accept=60, admin_users="app")
+    admin = pooler.connect(database="pgbouncer", address=pooler.socket_path)
+
+    def logging_in():
+        return dict(admin.rows("show lists"))["login_clients"]
+
+    silent = wire.connect(pooler.address)
+    assert pooler.connect().rows("select 1") == [("1",)]
+    assert logging_in() == "0"
+    pooler.reload(tcp_defer_accept=0)
+    silent_too = wire.connect(pooler.address)
+    wait_until(lambda: logging_in() == "1", "the kernel to hand it over")
+    assert ("tcp_defer_accept", "0", "1", "yes") in admin.rows("show config")
+    for s in (silent, silent_too):
+        s.close()
+
+
 def test_included_files_are_read_at_each_reload(make_pooler):
     pooler = make_pooler(start=False)
     part = f"{pooler.folder}/part.ini"

@@ -142,6 +142,19 @@ def test_signals_pause_and_resume(pooler):
     pooler.wait_log("got SIGUSR2, continuing from PAUSE")
 
 
+def test_sigusr2_undoes_no_shutdown(pooler):
+    busy, idle = pooler.connect(), pooler.connect()
+    idle.rows("begin")
+    busy.rows("begin")
+    idle.rows("commit")
+    pooler.signal(signal.SIGINT)
+    pooler.wait_log(r"S-0x\w+: \S+ closing because: server shutting down \(age")
+    pooler.signal(signal.SIGUSR2)
+    pooler.wait_log("got SIGUSR2 while shutting down, ignoring")
+    busy.rows("commit")
+    assert pooler.wait() == 0
+
+
 def test_reconnect_and_wait_close_under_load(pooler):
     admin = console(pooler)
     with Load(pooler) as load:

@@ -2,6 +2,8 @@
 import getpass
 import os
 import pwd
+import shutil
+import subprocess
 
 import pytest
 
@@ -127,6 +129,45 @@ def test_peer(make_hba):
     assert asked(pooler.connect(ME, "", address=pooler.socket_path)) == [0]
     assert "unix socket login rejected" in refused(pooler, user="app", address=pooler.socket_path).message
     assert "unix socket login rejected" in refused(pooler, user=ME).message
+
+
+SLOW_SYSTEM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pwd.h>
+#include <unistd.h>
+int getpwuid_r(uid_t id, struct passwd *entry, char *text, size_t size, struct passwd **found) {
+    while (access(GATE, F_OK) != 0) usleep(10000);
+    int (*real)(uid_t, struct passwd *, char *, size_t, struct passwd **) = dlsym(RTLD_NEXT, "getpwuid_r");
+    return real(id, entry, text, size, found);
+}
+"""
+
+
+@pytest.mark.sluice_only("it asks the system on its only thread")
+def test_a_slow_system_delays_no_query(make_hba, run_folder):
+    """Who the kernel's number is may be known to a directory only, and that takes its time."""
+    folder = run_folder.folder("slow")
+    os.chmod(folder, 0o755)
+    library, gate = f"{folder}/slow.so", f"{folder}/gate"
+    compiler = shutil.which("cc") or shutil.which("clang") or pytest.skip("no C compiler")
+    command = [compiler, "-shared", "-fPIC", f'-DGATE="{gate}"', "-x", "c", "-", "-o", library, "-ldl"]
+    subprocess.run(command, input=SLOW_SYSTEM.encode(), check=True)
+    pooler = make_hba("local all all peer\nhost all all all trust\n", users={ME: "", "app": ""}, workers=1, start=False)
+    pooler.preloaded = library
+    pooler.start()
+    other = pooler.connect("app", "")
+    peer = wire.connect(pooler.socket_path)
+    peer.settimeout(wire.HANG)
+    gone = wire.connect(pooler.socket_path)
+    for s in (gone, peer):
+        s.sendall(wire.startup_packet([("user", ME), ("database", "lab")]))
+    gone.close()
+    for _ in range(20):
+        assert other.rows("select 1") == [("1",)]
+    open(gate, "w").close()
+    assert peer.recv(1) == b"R"
+    peer.close()
 
 
 def test_peer_with_a_map(make_hba):

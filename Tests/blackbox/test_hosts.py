@@ -233,6 +233,29 @@ def test_localhost_needs_no_name_server(make_pooler, names):
     assert names.questions == []
 
 
+def test_a_reload_reads_the_name_servers_though_a_question_is_open(make_pooler, names):
+    """A resolver that waited for an answer was kept, and the file with it, for as long as the question was open."""
+    names.records["slow.test"] = None
+    better = NameServer({"db.test": (["127.0.0.1"], 60)})
+    pooler = make_pooler(start=False, databases={"lab": {"host": "slow.test"}, "lab2": {"host": "db.test"}}, workers=1, auth_type="trust")
+    pooler.settings["resolv_conf"] = names.resolv_conf(pooler.folder, timeout=60)
+    pooler.write_ini()
+    pooler.start()
+    waiting = pooler.raw()
+    waiting.user = "app"
+    waiting.send(wire.startup_packet([("user", "app"), ("database", "lab")]))
+    wait_until(lambda: names.asked("slow.test"), "the first question")
+    better.resolv_conf(pooler.folder)
+    pooler.reload()
+    assert pooler.connect(database="lab2").rows("select 1") == [("1",)]
+    assert better.asked("db.test") and not names.asked("db.test")
+    # who was asked before may still answer
+    names.release("slow.test", (["127.0.0.1"], 60))
+    waiting.login()
+    assert waiting.rows("select 1") == [("1",)]
+    better.close()
+
+
 def test_a_first_look_up_without_descriptors(make_pooler, names):
     """Name servers can't be read or asked while the process has no descriptor left. That is a failure of the moment, not of the resolver."""
     names.records["db.test"] = (["127.0.0.1"], 60)

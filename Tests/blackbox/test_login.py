@@ -60,6 +60,23 @@ def test_wrong_password_and_unknown_user_get_the_same_text(make_pooler, method, 
     assert pooler.connect().value("select 1") == "1"
 
 
+@pytest.mark.sluice_only("it asks those whom it does not know by MD5")
+def test_under_md5_unknown_users_are_asked_as_most_users_are(make_pooler):
+    """A SCRAM secret is asked for by SCRAM: where all are, another question would say that there is no such user."""
+
+    def asked(pooler, user):
+        client = pooler.raw()
+        client.send(wire.startup_packet({"user": user, "database": "lab"}))
+        return client.read()[:2]
+
+    secrets = {user: wire.scram_secret(password_of(user)) for user in ("app", "app2")}
+    for users, question in ((secrets, ("R", 10)), ({"app": password_of("app")}, ("R", 5))):
+        pooler = make_pooler(auth_type="md5", users=users)
+        assert asked(pooler, "app") == asked(pooler, "nobody_knows") == question
+        texts = {refused(pooler, user=user, password="wrong").message for user in ("app", "nobody_knows")}
+        assert len(texts) == 1
+
+
 def test_trust_turns_an_unknown_user_away(make_pooler):
     pooler = make_pooler(auth_type="trust", databases=FORCED)
     assert '"trust" authentication failed' in refused(pooler, user="nobody_knows").message

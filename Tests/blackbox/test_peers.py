@@ -1,4 +1,5 @@
 """Several processes that share a port: a cancel request reaches any of them, and is passed on to the one that has the client."""
+import glob
 import os
 import signal
 import socket
@@ -130,6 +131,7 @@ def test_a_peer_that_never_answers(make_pooler, run_folder):
         silent.listen(16)
         os.chmod(path, 0o777)
         pooler.start()
+        wait_until(lambda: listening_at(pooler.socket_path), "the Unix socket, which comes last")
         key = as_key(bytes([0, 2, 0, 1, 2, 3, 4, 0xFF]))
         threads = [threading.Thread(target=cancel_at, args=(pooler, key)) for _ in range(3)]
         for thread in threads:
@@ -144,10 +146,76 @@ def test_a_peer_that_never_answers(make_pooler, run_folder):
             a.close()
 
 
+@pytest.mark.sluice_only
+def test_a_peer_that_a_reload_removes(make_pooler, run_folder):
+    """Who waits for a connection to it hears at once; what is on its way goes on."""
+    folder = run_folder.folder("peer")
+    os.chmod(folder, 0o777)
+    pooler = make_pooler(start=False, workers=1, peer_id=1, cancel_wait_timeout=3600)
+    path = f"{folder}/.s.PGSQL.{pooler.port}"
+    pooler.sections = {"peers": {2: f"host={folder} port={pooler.port} pool_size=1"}}
+    pooler.write_ini()
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(path)
+        silent.listen(16)
+        silent.settimeout(wire.HANG)
+        os.chmod(path, 0o777)
+        pooler.start()
+        requests = []
+        for _ in range(2):
+            requests.append(wire.connect(pooler.address))
+            requests[-1].settimeout(wire.HANG)
+            requests[-1].sendall(struct.pack("!ii", 16, 80877102) + b"\0\x02\0\x01\x02\x03\x04\xff")
+            if len(requests) == 1:
+                under_way = silent.accept()[0]
+        client = pooler.connect()
+        assert client.rows("select 1") == [("1",)]
+        pooler.sections = {}
+        pooler.reload()
+        assert requests[1].recv(1) == b""
+        pooler.wait_log("closing because: peer removed")
+        assert under_way.recv(16)[12:] == b"\x02\x03\x04\xfe"
+        under_way.close()
+        assert requests[0].recv(1) == b""
+        for request in requests:
+            request.close()
+
+
 def test_without_peers_keys_are_all_random(make_pooler):
     pooler = make_pooler()
     keys = [key_bytes(pooler.connect()) for _ in range(40)]
     assert len({k[1] for k in keys}) > 10 and len({k[7] & 3 for k in keys}) == 4 and all(k[0] < 128 for k in keys)
+
+
+def salt_of(pooler, user):
+    """The salt that a process tells somebody who says that they are this user."""
+    with wire.connect(pooler.socket_path) as s:
+        s.settimeout(wire.HANG)
+        s.sendall(wire.startup_packet([("user", user), ("database", "lab")]))
+        assert s.recv(1000)[:1] == b"R"
+        s.sendall(wire.Scram("x").first_message())
+        return s.recv(1000).split(b",")[1]
+
+
+@pytest.mark.sluice_only("each process has a key of its own")
+def test_processes_on_one_port_give_unknown_users_the_same_salt(make_pooler, run_folder):
+    """A stored secret has one salt. Where an unknown user's depended on the process, it told that there is no such user."""
+    trio = make_trio(make_pooler, run_folder, users={"app": wire.scram_secret("app-pw")})
+    before = {user: [salt_of(pooler, user) for pooler in trio] for user in ("app", "nobody", "somebody")}
+    assert all(len(set(salts)) == 1 for salts in before.values()) and len({salts[0] for salts in before.values()}) == 3
+    # over a reload, and for those who come while one of the others is there
+    trio[0].reload(scram_iterations=5000)
+    for pooler in trio[1:]:
+        pooler.stop()
+        pooler.launch()
+        wait_until(lambda: os.path.exists(pooler.socket_path), "it to listen")
+    trio[0].stop()
+    assert all(salt_of(pooler, user) == salts[0] for user, salts in before.items() for pooler in trio[1:])
+    name = f"/dev/shm/sluice-{trio[0].port}-"
+    assert [path for path in glob.glob(name + "*") if os.stat(path).st_mode & 0o077 == 0]
+    for pooler in trio[1:]:
+        pooler.stop()
+    assert glob.glob(name + "*") == []
 
 
 @pytest.mark.sluice_only

@@ -15,6 +15,7 @@ import test_syscalls
 import wire
 from certificates import Authority, replace
 from processes import wait_until
+from test_peers import salt_of
 from tls import PlusScram, TLSClient, client_context, psql
 from wire import Closed, ServerError, query
 
@@ -213,6 +214,15 @@ def test_scram_pass_through_with_channel_binding(tls_pooler, postgres):
 
 
 # --- direct TLS ------------------------------------------------------------------------------------------------
+
+
+def test_with_tls_unknown_users_keep_their_salt_over_a_restart(tls_pooler, authority):
+    """As known users do. Their key comes from the pooler's private key."""
+    users = {"app": wire.scram_secret("app-pw")}
+    poolers = [tls_pooler(users=users), tls_pooler(users=users), tls_pooler(users=users, own=authority.sign())]
+    same, again, different = (salt_of(pooler, "nobody") for pooler in poolers)
+    assert same == again != different
+    assert len({salt_of(pooler, "app") for pooler in poolers}) == 1
 
 
 def test_direct_tls_with_alpn(tls_pooler):

@@ -297,6 +297,69 @@ def test_channel_binding_with_pass_through_keys(to_server, encrypted):
     assert pooler.connect().value(ENCRYPTED) == "t"
 
 
+# channel_binding, as libpq has it
+
+
+@pytest.mark.parametrize("binding,proof", [("disable", b"n,,n="), ("prefer", b"p=tls-server-end-point,,n="), ("require", b"p=tls-server-end-point,,n=")])
+def test_channel_binding_as_the_entry_says(to_server, encrypted, fake_server, stranger, binding, proof):
+    # who is in between sees how the login begins; it succeeds through him only where it is not bound
+    assert to_server("require", keys={"channel_binding": binding}).connect().value(ENCRYPTED) == "t"
+    between = Between(encrypted.port, stranger.sign())
+    pooler = to_server("require", port=fake_server(between).port, keys={"channel_binding": binding}, client_login_timeout=3)
+    if binding == "disable":
+        assert pooler.connect().value("select 1") == "1"
+    else:
+        refusal(pooler)
+    assert proof in between.read
+    encrypted.postgres.log()
+
+
+REQUESTS = {
+    "trust": (struct.pack("!iI", 8, 0), "the server asked for no proof of the password"),
+    "cleartext": (struct.pack("!iI", 8, 3), "the server asked for a password in another way"),
+    "md5": (struct.pack("!iI4s", 12, 5, b"salt"), "the server asked for a password in another way"),
+    "scram": (struct.pack("!iI", 23, 10) + b"SCRAM-SHA-256\0\0", "the server does not offer it"),
+}
+
+
+@pytest.mark.parametrize("asked", REQUESTS)
+def test_a_server_that_is_not_bound_hears_nothing_where_that_is_required(to_server, fake_server, authority, asked):
+    request, reason = REQUESTS[asked]
+    heard = []
+
+    def behave(s):
+        s.recv(100)
+        s.sendall(b"S")
+        with server_side(authority.sign()).wrap_socket(s, server_side=True) as tls:
+            tls.recv(1000)
+            tls.sendall(b"R" + request)
+            heard.append(tls.recv(1000))
+
+    pooler = to_server("require", port=fake_server(behave).port, keys={"channel_binding": "require"}, client_login_timeout=3)
+    assert "channel binding is required, but " + reason in refusal(pooler)
+    wait_until(lambda: heard, "the server to be left")
+    assert heard == [b""]
+
+
+def test_channel_binding_needs_tls(to_server, make_pooler, postgres):
+    pooler = to_server("disable", keys={"channel_binding": "require"}, start=False)
+    pooler.launch()
+    assert pooler.wait() == 1
+    assert "channel_binding: database \"lab\": require needs TLS, so server_tls_sslmode must not be disable" in pooler.stderr()
+    pooler.process = None
+    pooler = make_pooler(databases={"lab": {"channel_binding": "require"}}, server_tls_sslmode="prefer")
+    assert "channel binding is required, but there is no TLS with a certificate to bind to" in refusal(pooler)
+
+
+def test_a_changed_channel_binding_replaces_the_servers(to_server):
+    pooler = to_server("require", keys={"channel_binding": "disable"})
+    client = pooler.connect()
+    first = client.value("select pg_backend_pid()")
+    pooler.databases["lab"]["channel_binding"] = "require"
+    pooler.reload()
+    wait_until(lambda: client.value("select pg_backend_pid()") != first, "another server")
+
+
 def test_md5_works_over_tls(to_server):
     assert to_server("require").connect(user="md5_user").value(ENCRYPTED) == "t"
 

@@ -1,0 +1,96 @@
+import Configuration
+import PoolCore
+import PostgresWire
+import Telemetry
+import Testing
+
+@testable import EventLoop
+@testable import Pooler
+
+/// What depends on a moment that can't be hit from outside: events and jobs in an order that is rare.
+@Suite struct WorkerCoreTests {
+    /// A worker without a thread: the test is its loop.
+    private static func core(_ configuration: Configuration = Configuration(), workers: Int = 1) throws -> WorkerCore {
+        let sink = LogSink()
+        sink.setQuiet(true)
+        let shared = SharedState(sink: sink, workers: workers)
+        return WorkerCore(index: 0, loop: try EventLoop(tick: 333_333), shared: shared, configuration: configuration)
+    }
+
+    /// Databases in front of a port, each with a forced user and a server that is wanted before anybody comes.
+    private static func configuration(port: Int, databases: [String]) -> Configuration {
+        var configuration = Configuration()
+        configuration.settings.serverTlsSslmode = .disable
+        for name in databases {
+            var database = Database(name: name)
+            database.hosts = ["127.0.0.1"]
+            database.port = port
+            database.forcedUser = "app"
+            database.minPoolSize = 1
+            configuration.databases[name] = database
+        }
+        return configuration
+    }
+
+    /// An event that was meant for the connection which had the slot before.
+    private static func turn(_ core: WorkerCore, _ kind: TokenKind, _ slot: UInt32) {
+        let events = [ReadyEvent(token: kind.token(slot), readiness: .writable)]
+        core.turn(events.span, tick: false)
+    }
+
+    @Test func aStaleEventIsNoConnectionToAServer() throws {
+        let port = try HalfOpenPort()
+        let core = try Self.core()
+        core.apply(Self.configuration(port: port.port, databases: ["lab"]), number: 1)
+        let server = try #require(core.servers.any)
+        Self.turn(core, .server, server.slot)
+        try #require(server.phase == .connecting && server.outgoing.isEmpty)
+        port.open()
+        Self.turn(core, .server, server.slot)
+        #expect(server.phase == .authenticating)
+        #expect(port.received().starts(with: [0, 0, 0]))
+    }
+
+    @Test func aStaleEventSendsNoCancelRequest() throws {
+        let port = try HalfOpenPort()
+        let core = try Self.core()
+        core.apply(Self.configuration(port: port.port, databases: ["lab"]), number: 1)
+        let server = try #require(core.servers.any)
+        server.cancelKey = CancelKey(processID: 1, secret: [2, 3, 4, 5])
+        #expect(core.cancel(server))
+        let errand = try #require(core.errands.any)
+        Self.turn(core, .errand, errand.slot)
+        #expect(core.errands.any === errand && !errand.isSent)
+    }
+
+    @Test func aStaleEventSendsNoRequestToAPeer() throws {
+        let port = try HalfOpenPort()
+        var configuration = Configuration()
+        var peer = Peer()
+        (peer.host, peer.port) = ("127.0.0.1", port.port)
+        configuration.peers[2] = peer
+        let core = try Self.core(configuration)
+        let slot = core.peerErrands.reserve()
+        let errand = PeerErrand(peer: 2, id: 1, key: 0x0102_0304_0506_0708, client: (0, 0), now: core.now)
+        core.peerErrands.set(slot, errand)
+        core.servePeers()
+        #expect(errand.stage == .connecting)
+        Self.turn(core, .errand, slot | WorkerCore.peerBit)
+        try #require(core.peerErrands[slot] === errand && errand.stage == .connecting)
+        port.open()
+        Self.turn(core, .errand, slot | WorkerCore.peerBit)
+        #expect(errand.stage == .sent)
+        #expect(port.received().suffix(8) == [1, 2, 3, 4, 5, 6, 7, 8])
+    }
+
+    /// A reload, or a tick, may reach a worker before it has been told of the others.
+    @Test func aWorkerThatKnowsNobodyYetAsksNobodyForRoom() throws {
+        let port = try HalfOpenPort()
+        let core = try Self.core(workers: 2)
+        var configuration = Self.configuration(port: port.port, databases: ["lab", "lab2"])
+        configuration.settings.maxUserConnections = 1
+        core.apply(configuration, number: 1)
+        #expect(core.peers.isEmpty)
+        #expect(core.servers.count == 1)
+    }
+}
