@@ -66,6 +66,7 @@ extension WorkerCore {
             }
             Connector.discard(lent.descriptor)
             shared.capacity.withLock { $0.closeServer(key) }
+            lent.pool.connected.subtract(1, ordering: .relaxed)
             lent.pool.countServer(lent.generation, -1)
             tellThoseWhoAwaitCloses()
             return
@@ -86,7 +87,6 @@ extension WorkerCore {
         shard.servers += 1
         shard.serversLent -= 1
         shard.borrowing = max(0, shard.borrowing - 1)
-        shard.shared.connected.add(1, ordering: .relaxed)
         free(server)
     }
 
@@ -127,7 +127,6 @@ extension WorkerCore {
         servers.remove(server.slot)
         shard.servers -= 1
         shard.serversLent += 1
-        shard.shared.connected.subtract(1, ordering: .relaxed)
         Task { await borrower.adopt(server: lent) }
     }
 
