@@ -50,10 +50,11 @@ extension WorkerCore {
         return true
     }
 
-    func nothingToLend(_ key: CapacityLedger.PoolKey) {
+    /// `mayAskAgain`: at once. Not where the other worker shows a server that it can't give: that would be an endless conversation.
+    func nothingToLend(_ key: CapacityLedger.PoolKey, mayAskAgain: Bool) {
         guard let shard = shards[key] else { return }
         shard.borrowing = max(0, shard.borrowing - 1)
-        serve(shard)
+        serve(shard, borrows: mayAskAgain)
     }
 
     func adopt(_ lent: LentServer) {
@@ -97,15 +98,16 @@ extension WorkerCore {
     // MARK: Giving
 
     func lend(_ key: CapacityLedger.PoolKey, to borrower: Worker) {
-        // Nobody here may be made to wait for it.
-        guard let shard = shards[key], shard.queue.waiting == 0, let server = takeIdle(shard) else {
-            Task { await borrower.nothingToLend(key) }
+        // Nobody here may be made to wait for it; for each of those who do wait another server is tested.
+        let isKept = shards[key].map { $0.queue.idleCount > 0 && $0.queue.waiting > $0.testing } ?? false
+        guard !isKept, let shard = shards[key], let server = takeIdle(shard) else {
+            Task { await borrower.nothingToLend(key, mayAskAgain: !isKept) }
             return
         }
         guard isPortable(server) else {
             shard.queue.parkLast(server.slot)
             shard.publish()
-            Task { await borrower.nothingToLend(key) }
+            Task { await borrower.nothingToLend(key, mayAskAgain: false) }
             return
         }
         handOver(server, to: borrower)

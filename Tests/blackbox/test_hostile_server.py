@@ -271,3 +271,33 @@ def test_answers_to_a_query(behind, name):
     else:
         assert client.read_until("Z").errors
     assert bystander.rows("select 1") == [("1",)] and pooler.alive()
+
+
+def questions(s):
+    """The messages of whoever is connected, (type, body)."""
+    while True:
+        head = s.recv(5, socket.MSG_WAITALL)
+        if len(head) < 5:
+            return
+        yield head[:1], s.recv(struct.unpack("!I", head[1:])[0] - 4, socket.MSG_WAITALL)
+
+
+ONE_ROW = message("T", struct.pack("!H", 1) + b"x\0" + bytes(18)) + message("D", struct.pack("!HI", 1, 1) + b"1") + message("C", b"SELECT 1\0")
+
+
+def test_an_idle_server_with_half_a_notice_keeps_nobody_from_a_new_one(behind):
+    # it can't change workers, and the one that wanted it asked for it again and again
+    notice = message("N", b"SNOTICE\0C00000\0Mthe rest is late\0\0")
+
+    def talk(s):
+        s.sendall(OK + message("K", struct.pack("!II", 1, 2)) + READY)
+        late = b""
+        for kind, _ in questions(s):
+            if kind == b"Q":
+                s.sendall(late + ONE_ROW + READY + notice[:20])
+                late = notice[20:]
+
+    pooler = behind(talk, workers=4, default_pool_size=8)
+    clients = [pooler.connect(database="fake") for _ in range(8)]
+    for c in clients:
+        assert c.value("select 1") == "1"

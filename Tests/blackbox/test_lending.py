@@ -1,10 +1,17 @@
 """Servers that move between workers, and clients that wait beside servers: whoever can be served is served."""
+import os
+import random
+import select
+import signal
 import threading
+import time
 
 import pytest
 
 import wire
 from processes import wait_until
+from test_pooling import open_servers
+from wire import query
 
 pytestmark = [pytest.mark.poolers_only, pytest.mark.sluice_only("PgBouncer has one thread")]
 
@@ -35,3 +42,56 @@ def test_a_server_on_its_way_between_workers_is_a_server(make_pooler, own_postgr
         for t in threads:
             t.join()
     assert not problems, problems[:3]
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_test_that_hangs_keeps_nobody_from_the_next_idle_server(make_pooler, postgres, workers):
+    # the client waited until the test was given up, and then for a new server
+    pooler = make_pooler(default_pool_size=3, server_check_delay=0.1, server_check_query="select 1", server_connect_timeout=300, workers=workers)
+    pids = open_servers(pooler, 3)
+    c = pooler.connect()
+    wait_until(lambda: len(pooler.servers("lab", "state_change < clock_timestamp() - interval '200 ms'")) == 3, "all servers to have rested")
+    with postgres.paused(pids[0]), postgres.paused(pids[1]):
+        assert c.pid() == pids[2]
+
+
+def test_an_idle_server_elsewhere_serves_those_for_whom_one_is_being_opened(make_pooler, own_postgres):
+    # a worker in which a server was being opened did not ask for the idle ones of others
+    pooler = make_pooler(own_postgres, databases={"lab": {}}, default_pool_size=4, server_connect_timeout=300, workers=4)
+    clients = [pooler.connect() for _ in range(8)]
+    pid = clients[0].pid()
+    assert {c.pid() for c in clients} == {pid}
+    clients[0].rows("begin")
+    os.kill(own_postgres.process.pid, signal.SIGSTOP)  # it accepts, and forks nobody
+    try:
+        for c in clients[1:]:
+            c.send(query("select pg_backend_pid()"))
+        pooler.wait_log("new connection to server", 2)
+        clients[0].rows("commit")
+        for c in clients[1:]:
+            c.read_until("Z")
+        for _ in range(3):
+            assert {c.pid() for c in clients} == {pid}
+    finally:
+        os.kill(own_postgres.process.pid, signal.SIGCONT)
+
+
+def test_nobody_waits_while_there_are_as_many_servers_as_clients_ask(make_pooler):
+    pooler = make_pooler(default_pool_size=3, workers=4)
+    open_servers(pooler, 3)
+    clients = {c.socket.fileno(): c for c in (pooler.connect() for _ in range(24))}
+    poll, draw = select.poll(), random.Random(1)
+    for number in clients:
+        poll.register(number, select.POLLIN)
+    asking, waits = {}, []
+    while len(waits) < 5000:
+        while len(asking) < 3 and (not asking or draw.random() < 0.8):
+            number = draw.choice([n for n in clients if n not in asking])
+            clients[number].send(query(draw.choice(["select 1", "select 2", "select pg_sleep(0.001)"])))
+            asking[number] = time.monotonic()
+        for number, _ in poll.poll(wire.HANG * 1000):
+            clients[number].read_until("Z")
+            waits.append(time.monotonic() - asking.pop(number))
+    # the janitor finds forgotten clients, too, three times a second: a wake-up that is lost shows here
+    late = [w for w in waits if w > 0.15]
+    assert len(late) < 50, late
