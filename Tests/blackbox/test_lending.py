@@ -1,4 +1,5 @@
 """Servers that move between workers, and clients that wait beside servers: whoever can be served is served."""
+import ctypes
 import os
 import random
 import select
@@ -95,3 +96,58 @@ def test_nobody_waits_while_there_are_as_many_servers_as_clients_ask(make_pooler
     # the janitor finds forgotten clients, too, three times a second: a wake-up that is lost shows here
     late = [w for w in waits if w > 0.15]
     assert len(late) < 50, late
+
+
+class Stopped:
+    """`with Stopped(thread):` keeps one thread of another process from running, as a busy machine does for a while."""
+
+    SEIZE, INTERRUPT, DETACH, ALL_THREADS = 0x4206, 0x4207, 17, 0x40000000
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+
+    def __init__(self, thread):
+        self.thread = thread
+
+    def _ask(self, request):
+        if self.libc.ptrace(request, self.thread, None, None) < 0:
+            raise OSError(ctypes.get_errno(), "ptrace")
+
+    def __enter__(self):
+        try:
+            self._ask(self.SEIZE)
+        except OSError:
+            pytest.skip("no ptrace here")
+        self._ask(self.INTERRUPT)
+        os.waitpid(self.thread, self.ALL_THREADS)
+
+    def __exit__(self, *_):
+        self._ask(self.DETACH)
+
+
+def test_a_worker_that_does_not_run_is_not_given_all_servers(make_pooler):
+    # its clients waited longest, and went on waiting, while the other worker's servers left for it one after the other
+    pooler = make_pooler(default_pool_size=12, workers=2)
+    open_servers(pooler, 12)
+    clients = {c.socket.fileno(): c for c in (pooler.connect() for _ in range(96))}
+    threads = sorted(int(t) for t in os.listdir(f"/proc/{pooler.pid}/task") if "worker" in open(f"/proc/{pooler.pid}/task/{t}/comm").read())
+    assert len(threads) == 2
+    poll = select.poll()
+
+    def ask(number):
+        clients[number].send(query("select pg_sleep(0.001)"))
+
+    for number in clients:
+        poll.register(number, select.POLLIN)
+        ask(number)
+
+    def answers(count):
+        while count > 0:
+            for number, _ in poll.poll(wire.HANG * 1000) or pytest.fail("nobody is served"):
+                clients[number].read_until("Z")
+                ask(number)
+                count -= 1
+
+    answers(500)
+    with Stopped(threads[1]):
+        answers(500)
+    answers(500)
