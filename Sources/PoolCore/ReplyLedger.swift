@@ -289,11 +289,8 @@ public struct ReplyLedger: Sendable {
     @inline(__always)
     mutating func settleHead() {
         let request = owed.removeFirst().request
-        if owed.isEmpty {
-            if request == .query { mayBeSkipped = false }
-        } else {
-            dropCopyMarks()
-        }
+        if !owed.isEmpty { dropCopyMarks() }
+        if request == .query, owed.isEmpty { mayBeSkipped = false }
     }
 
     private mutating func pop() {

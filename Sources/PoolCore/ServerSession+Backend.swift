@@ -235,9 +235,10 @@ extension ServerSession {
     /// Takes back what was assumed when the message was sent. `wasRefused`: it is the one that failed; else it was never looked at.
     private mutating func undo(_ entry: ReplyLedger.Owed, wasRefused: Bool, client: inout ClientSession) {
         if entry.note < Self.firstNote {
-            // A later Parse of the same pipeline may have given the unnamed statement another meaning already.
-            if entry.request == .parse, client.statements.unnamed?.id == entry.note { client.statements.unnamed = nil }
-            if entry.request == .parse, statements.unnamed?.id == entry.note { statements.unnamed = nil }
+            // A later Parse of the same pipeline may have given the unnamed statement another meaning already, or the same again.
+            guard entry.request == .parse, !definesUnnamedLater else { return }
+            if client.statements.unnamed?.id == entry.note { client.statements.unnamed = nil }
+            if statements.unnamed?.id == entry.note { statements.unnamed = nil }
             return
         }
         guard let note = notes.removeValue(forKey: entry.note) else { return }
@@ -265,6 +266,15 @@ extension ServerSession {
         case .rename, .errand, .drop:
             break
         }
+    }
+
+    /// A Parse without a name, as the client sent it, is still to be answered.
+    private var definesUnnamedLater: Bool {
+        for entry in ledger.owed where entry.request == .parse && entry.disposition == .forward && entry.note > 0 {
+            if entry.note < Self.firstNote { return true }
+            if case .replaceUnnamed = notes[entry.note] { return true }
+        }
+        return false
     }
 
     // MARK: Command tags

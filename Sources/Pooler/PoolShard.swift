@@ -50,6 +50,8 @@ final class PoolShard {
     var borrowing = 0
     /// When a server left for another worker although clients waited here.
     var lastLending: Int64 = 0
+    /// The last server that went to each other worker unasked: since when the client waits for whom it is, and when it left.
+    var gifts: [Int: (since: Int64, time: Int64)] = [:]
     /// PAUSE or KILL: no client gets a server.
     var isPaused = false
     /// Why clients wait here, as all workers together found lately; and when they were asked.

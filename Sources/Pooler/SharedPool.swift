@@ -46,7 +46,7 @@ final class SharedPool: Sendable {
     let clients = Counter()
     /// Workers that have a shard of this pool.
     let shards = Counter()
-    /// Servers that are logged in, in all workers.
+    /// Servers that are logged in, in all workers and on their way between two.
     let connected = Atomic<Int>(0)
     private let content = Locked(Content())
 

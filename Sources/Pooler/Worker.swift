@@ -79,7 +79,7 @@ actor Worker {
     }
     func cancelIsOver(_ request: UInt32, _ reason: String) { now().cancelIsOver(request, reason) }
     func lend(_ key: CapacityLedger.PoolKey, to borrower: Worker) { now().lend(key, to: borrower) }
-    func nothingToLend(_ key: CapacityLedger.PoolKey) { now().nothingToLend(key) }
+    func nothingToLend(_ key: CapacityLedger.PoolKey, mayAskAgain: Bool) { now().nothingToLend(key, mayAskAgain: mayAskAgain) }
     func adopt(server: LentServer) { now().adopt(server) }
     func evictIdle(database: String?, user: String?) { now().evictIdle(database: database, user: user) }
     func capacityChanged() { now().serveDemand() }

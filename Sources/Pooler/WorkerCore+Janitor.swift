@@ -15,6 +15,7 @@ extension WorkerCore {
         for shard in shards.values {
             keepMinimum(shard)
             shard.isFull = false
+            takeMoreIdle(shard)
             if shard.hasDemand { serve(shard) }
         }
         rollPeriod()

@@ -35,6 +35,9 @@ extension WorkerCore {
     /// and fro, once in four transactions.
     private static let lendingPause: Int64 = 10_000
     private static let longPreference: Int64 = 20_000
+    /// For the same client no other one leaves within this time (microseconds): the first is on its way, and its worker may not run just
+    /// now. All servers would follow.
+    private static let arrivalTime: Int64 = 1_000_000
 
     // MARK: Taking
 
@@ -50,10 +53,11 @@ extension WorkerCore {
         return true
     }
 
-    func nothingToLend(_ key: CapacityLedger.PoolKey) {
+    /// `mayAskAgain`: at once. Not where the other worker shows a server that it can't give: that would be an endless conversation.
+    func nothingToLend(_ key: CapacityLedger.PoolKey, mayAskAgain: Bool) {
         guard let shard = shards[key] else { return }
         shard.borrowing = max(0, shard.borrowing - 1)
-        serve(shard)
+        serve(shard, borrows: mayAskAgain)
     }
 
     func adopt(_ lent: LentServer) {
@@ -66,6 +70,7 @@ extension WorkerCore {
             }
             Connector.discard(lent.descriptor)
             shared.capacity.withLock { $0.closeServer(key) }
+            lent.pool.connected.subtract(1, ordering: .relaxed)
             lent.pool.countServer(lent.generation, -1)
             tellThoseWhoAwaitCloses()
             return
@@ -86,8 +91,9 @@ extension WorkerCore {
         shard.servers += 1
         shard.serversLent -= 1
         shard.borrowing = max(0, shard.borrowing - 1)
-        shard.shared.connected.add(1, ordering: .relaxed)
         free(server)
+        // Where it comes from there may be more.
+        if shard.queue.waiting > 0 { serve(shard) }
     }
 
     private func shardOfPool(_ key: CapacityLedger.PoolKey) -> PoolShard? {
@@ -97,15 +103,16 @@ extension WorkerCore {
     // MARK: Giving
 
     func lend(_ key: CapacityLedger.PoolKey, to borrower: Worker) {
-        // Nobody here may be made to wait for it.
-        guard let shard = shards[key], shard.queue.waiting == 0, let server = takeIdle(shard) else {
-            Task { await borrower.nothingToLend(key) }
+        // Nobody here may be made to wait for it; for each of those who do wait another server is tested.
+        let isKept = shards[key].map { $0.queue.idleCount > 0 && $0.queue.waiting > $0.testing } ?? false
+        guard !isKept, let shard = shards[key], let server = takeIdle(shard) else {
+            Task { await borrower.nothingToLend(key, mayAskAgain: !isKept) }
             return
         }
         guard isPortable(server) else {
             shard.queue.parkLast(server.slot)
             shard.publish()
-            Task { await borrower.nothingToLend(key) }
+            Task { await borrower.nothingToLend(key, mayAskAgain: false) }
             return
         }
         handOver(server, to: borrower)
@@ -127,7 +134,6 @@ extension WorkerCore {
         servers.remove(server.slot)
         shard.servers -= 1
         shard.serversLent += 1
-        shard.shared.connected.subtract(1, ordering: .relaxed)
         Task { await borrower.adopt(server: lent) }
     }
 
@@ -141,22 +147,29 @@ extension WorkerCore {
             return false
         }
         shard.lastLending = now
-        handOver(server, to: peers[borrower])
+        give(server, to: borrower)
         return true
     }
 
-    /// The other worker whose oldest waiter is the oldest of all, if it began to wait before `limit`.
+    /// The other worker whose oldest waiter is the oldest of all, if it began to wait before `limit`. A waiter for whom a server has just
+    /// left counts no more; if others wait there, too, `adopt` asks for more.
     private func workerThatWaits(_ shard: PoolShard, since limit: Int64) -> Int? {
         var oldest = limit
         var worker: Int?
         for (number, cell) in shard.shared.cells.enumerated() where number != index {
             let since = cell.oldestWaiter.load(ordering: .sequentiallyConsistent)
-            if since < oldest {
-                oldest = since
-                worker = number
-            }
+            guard since < oldest else { continue }
+            if let gift = shard.gifts[number], gift.since == since, now - gift.time < Self.arrivalTime { continue }
+            oldest = since
+            worker = number
         }
         return worker
+    }
+
+    private func give(_ server: ServerConnection, to borrower: Int) {
+        let shard = server.shard
+        shard.gifts[borrower] = (shard.shared.cells[borrower].oldestWaiter.load(ordering: .sequentiallyConsistent), now)
+        handOver(server, to: peers[borrower])
     }
 
     /// After parking a server: has `offerIdle` look at the end of the turn, since clients whose messages have come with it may want it.
@@ -168,8 +181,7 @@ extension WorkerCore {
         while let shard = offered.popLast() { offerIdle(shard) }
     }
 
-    /// Gives an idle server to the worker where somebody has waited longest: once for each server that was parked, so that none rests
-    /// here while several wait there.
+    /// Gives an idle server to the worker where somebody has waited longest.
     private func offerIdle(_ shard: PoolShard) {
         guard shard.queue.waiting == 0, shard.queue.idleCount > 0, let borrower = workerThatWaits(shard, since: .max),
             let server = takeIdle(shard)
@@ -179,6 +191,6 @@ extension WorkerCore {
             shard.publish()
             return
         }
-        handOver(server, to: peers[borrower])
+        give(server, to: borrower)
     }
 }

@@ -226,14 +226,15 @@ extension WorkerCore {
             fail(client, .transactionInStatementMode)
             return
         }
+        if server.session.ledger.isUncertain, let marker = server.session.ordersToBecomeCertain() {
+            // After a COPY that failed in the extended protocol, how many ReadyForQuery are still to come. What waits behind a barrier
+            // waits for that too.
+            send(marker.span, to: server)
+            return
+        }
         let isOpened = openBarrier(client, server)
         if mode != .session, server.isClean {
             release(client, server)
-            return
-        }
-        if server.session.ledger.isUncertain, let marker = server.session.ordersToBecomeCertain() {
-            // After a COPY that failed in the extended protocol, how many ReadyForQuery are still to come.
-            send(marker.span, to: server)
             return
         }
         if isOpened { carryOn(client) }

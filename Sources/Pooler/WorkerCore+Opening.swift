@@ -11,15 +11,32 @@ import Synchronization
 extension WorkerCore {
     // MARK: When
 
-    /// Opens as many servers as clients wait for and limits allow.
-    func serve(_ shard: PoolShard) {
+    /// A client that waits longer than this does not wait for the test of a server any more (microseconds).
+    private static let testPatience: Int64 = 100_000
+
+    private func isLate(_ shard: PoolShard) -> Bool { shard.queue.head.map { now - $0.since > Self.testPatience } ?? false }
+
+    /// Gets servers for those who wait: idle ones of other workers, if `borrows`, and new ones as far as limits allow.
+    func serve(_ shard: PoolShard, borrows: Bool = true) {
         if !shard.awaitingDedicated.isEmpty { serveDedicated(shard) }
+        let testing = isLate(shard) ? 0 : shard.testing
+        // One that is being opened may take long: it is no reason to let an idle one rest.
+        if shared.parallel, borrows {
+            while shard.queue.waiting > shard.borrowing + testing, borrow(shard) {}
+        }
         // One connection answers for all that wait for the greeting.
         while shard.queue.waiting + shard.lookups.count + (shard.awaitingGreeting.isEmpty ? 0 : 1) > shard.opening + shard.borrowing
-            + shard.testing
+            + testing
         {
-            if shared.parallel, shard.borrowing < shard.queue.waiting, borrow(shard) { continue }
             guard openServer(shard) else { return }
+        }
+    }
+
+    /// Of several idle servers one is tested for each client that asks. If the test fails or hangs, the next ones are taken. Not while
+    /// bytes of a client are handled: it serves others.
+    func takeMoreIdle(_ shard: PoolShard) {
+        while shard.queue.idleCount > 0, shard.queue.waiting > (isLate(shard) ? 0 : shard.testing) {
+            if let server = takeIdle(shard) { free(server) }
         }
     }
 

@@ -139,50 +139,15 @@ final class Relay {
     /// False: the message has to wait.
     private func translate(_ message: Message, _ client: ModelClient, _ server: ModelServer) throws -> Bool {
         guard case .frame(let frame) = peekFrame(message.span, at: 0) else { throw Divergence("no message") }
-        switch server.session.translate(frame, message.span, at: 0, client: &client.session, rules: rules, table: table) {
-        case .forward:
-            server.inbox.append(message)
-        case .drop:
-            break
-        case .bind(let serverName, let portal, let rest, let preparation):
-            prepare(preparation, server)
-            server.inbox.append(
-                PoolCoreTests.message {
-                    $0.bindHeader(message.span, portal: portal, statement: serverName, restLength: message.count - rest)
-                    $0.bytes += message[rest...]
-                })
-        case .describe(let serverName, let preparation):
-            prepare(preparation, server)
-            server.inbox.append(describe(String(decoding: serverName, as: UTF8.self)))
-        case .parse(let statement, let preparation):
-            prepare(preparation, server)
-            server.inbox.append(PoolCoreTests.message { $0.parse(name: statement.serverName, tail: statement.definition) })
-        case .forwardAfterUnnamed(let statement):
-            server.inbox.append(PoolCoreTests.message { $0.parse(name: "", tail: statement.definition) })
-            server.inbox.append(message)
-        case .forwardAndWait:
-            server.inbox.append(message)
-            client.waitsForAnswers = true
-        case .query(let text, let preparation):
-            prepare(preparation, server)
-            server.inbox.append(query(text))
-        case .parseUnnamed(let statement, let preparation):
-            prepare(preparation, server)
-            server.inbox.append(PoolCoreTests.message { $0.parse(name: "", tail: statement.definition) })
-        case .wait:
+        let action = server.session.translate(frame, message.span, at: 0, client: &client.session, rules: rules, table: table)
+        guard let messages = action.messages(for: message) else { throw Divergence("refused") }
+        if case .wait = action {
             client.waitsForConfirmation = true
             return false
-        case .terminate, .refuse:
-            throw Divergence("refused")
         }
+        if case .forwardAndWait = action { client.waitsForAnswers = true }
+        server.inbox += messages
         return true
-    }
-
-    private func prepare(_ preparation: Preparation, _ server: ModelServer) {
-        for id in preparation.close { server.inbox.append(close(String(decoding: Statement.serverName(id), as: UTF8.self))) }
-        if let statement = preparation.parse {
-            server.inbox.append(message { $0.parse(name: statement.serverName, tail: statement.definition) })
-        }
     }
 
     // MARK: Towards the client
@@ -319,6 +284,42 @@ final class Relay {
             at += frame.length
         }
         return messages
+    }
+}
+
+extension FrontendAction {
+    /// What is sent to the server for a client's message; nil when the client is refused, or ends.
+    func messages(for message: Message) -> [Message]? {
+        func ahead(_ preparation: Preparation) -> [Message] {
+            preparation.close.map { close(String(decoding: Statement.serverName($0), as: UTF8.self)) }
+                + (preparation.parse.map { [Self.parse($0, name: $0.serverName)] } ?? [])
+        }
+        switch self {
+        case .forward, .forwardAndWait: return [message]
+        case .drop, .wait: return []
+        case .bind(let serverName, let portal, let rest, let preparation):
+            let bind = PoolCoreTests.message {
+                $0.bindHeader(message.span, portal: portal, statement: serverName, restLength: message.count - rest)
+                $0.bytes += message[rest...]
+            }
+            return ahead(preparation) + [bind]
+        case .describe(let serverName, let preparation):
+            return ahead(preparation) + [PoolCoreTests.describe(String(decoding: serverName, as: UTF8.self))]
+        case .parse(let statement, let preparation):
+            return ahead(preparation) + [Self.parse(statement, name: statement.serverName)]
+        case .parseUnnamed(let statement, let preparation):
+            return ahead(preparation) + [Self.parse(statement, name: [])]
+        case .forwardAfterUnnamed(let statement):
+            return [Self.parse(statement, name: []), message]
+        case .query(let text, let preparation):
+            return ahead(preparation) + [PoolCoreTests.query(text)]
+        case .terminate, .refuse:
+            return nil
+        }
+    }
+
+    private static func parse(_ statement: Statement, name: [UInt8]) -> Message {
+        PoolCoreTests.message { $0.parse(name: name, tail: statement.definition) }
     }
 }
 

@@ -29,6 +29,23 @@ import Testing
         }
     }
 
+    @Test("a Parse that failed does not take away what the same text means since")
+    func failedParseAndTheSameAgain() throws {
+        a.send(parse("r", "rollback"), sync)
+        try settle()
+        for between in [[], [parse("n", "select 2")]] {
+            a.send(query("begin"), query("fail x"))
+            try settle()
+            a.send(parse("", "select 1"), sync, bind("r"), execute(), sync)
+            for message in between { a.send(message) }
+            a.send(parse("", "select 1"), sync)
+            try settle()
+            a.send(bind(""), execute(), sync)
+            try settle()
+            #expect(a.got.suffix(2) == ["C SELECT 1.", "Z I"])
+        }
+    }
+
     @Test("a failed Parse leaves the name free")
     func failedParse() throws {
         a.send(parse("s", "syntax error"), sync)

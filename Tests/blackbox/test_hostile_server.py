@@ -271,3 +271,61 @@ def test_answers_to_a_query(behind, name):
     else:
         assert client.read_until("Z").errors
     assert bystander.rows("select 1") == [("1",)] and pooler.alive()
+
+
+def questions(s):
+    """The messages of whoever is connected, (type, body)."""
+    while True:
+        head = s.recv(5, socket.MSG_WAITALL)
+        if len(head) < 5:
+            return
+        yield head[:1], s.recv(struct.unpack("!I", head[1:])[0] - 4, socket.MSG_WAITALL)
+
+
+ONE_ROW = message("T", struct.pack("!H", 1) + b"x\0" + bytes(18)) + message("D", struct.pack("!HI", 1, 1) + b"1") + message("C", b"SELECT 1\0")
+
+
+def test_an_idle_server_with_half_a_notice_keeps_nobody_from_a_new_one(behind):
+    # it can't change workers, and the one that wanted it asked for it again and again
+    notice = message("N", b"SNOTICE\0C00000\0Mthe rest is late\0\0")
+
+    def talk(s):
+        s.sendall(OK + message("K", struct.pack("!II", 1, 2)) + READY)
+        late = b""
+        for kind, _ in questions(s):
+            if kind == b"Q":
+                s.sendall(late + ONE_ROW + READY + notice[:20])
+                late = notice[20:]
+
+    pooler = behind(talk, workers=4, default_pool_size=8)
+    clients = [pooler.connect(database="fake") for _ in range(8)]
+    for c in clients:
+        assert c.value("select 1") == "1"
+
+
+def test_what_waits_for_a_copy_that_failed_goes_on(behind):
+    # whether the Sync behind the COPY is answered was not known yet when the message behind it might have gone
+    ready = message("Z", b"E")
+    error = message("E", b"SERROR\0C22P04\0Mno\0\0")
+    refused = message("E", b"SERROR\0C25P02\0Maborted\0\0")
+
+    def talk(s):
+        s.sendall(OK + message("K", struct.pack("!II", 1, 2)) + READY)
+        syncs = 0
+        for kind, body in questions(s):
+            if body == b"begin\0":
+                s.sendall(message("C", b"BEGIN\0") + message("Z", b"T"))
+            elif body.startswith(b"copy"):
+                failed = message("1") + message("G", b"\0\0\0") + error + ready
+            elif kind == b"S":
+                syncs += 1
+                s.sendall(failed if syncs == 1 else refused + ready)
+            elif body == b"\0":
+                s.sendall(ready + message("I") + ready)  # the first Sync's, after all
+
+    pooler = behind(talk, workers=1)
+    c = pooler.connect(database="fake")
+    assert c.query("begin").status == "T"
+    c.send(wire.parse("a", "select 1"), wire.query("copy t from stdin"), wire.sync(), wire.parse("b", "select 2"), wire.sync())
+    seen = [c.read() for _ in range(7)]
+    assert [m[0] for m in seen] == list("1GEZZEZ"), seen
