@@ -68,7 +68,7 @@ extension ServerSession {
             if rules.mapsStatements {
                 // Behind an extended message that fails it is skipped, and then it does not drop the unnamed statement.
                 guard !ledger.mayBeSkipped, !DeallocateStatement.mayStart(bytes, frame.body(at: offset)) else { return false }
-                if client.statements.unnamed != nil { client.statements.unnamed = nil }
+                client.statements.unnamed = nil
             }
             if statements.unnamed != nil { statements.unnamed = nil }
             ledger.owe(.query, .forward)

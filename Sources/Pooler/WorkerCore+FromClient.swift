@@ -97,8 +97,9 @@ extension WorkerCore {
             let before = at
             switch client.phase {
             case .linked:
-                guard let server = client.server, isAdjusted(server, client), server.phase == .linked, server.outgoing.isEmpty,
-                    client.barrier == .none
+                // What puts the server's settings right leaves with the message behind it: not before that may go.
+                guard let server = client.server, server.outgoing.isEmpty, client.barrier == .none, isAdjusted(server, client),
+                    server.phase == .linked
                 else { return at }
                 at = relay(client, server, bytes, from: at)
                 if at == before { return at }
@@ -188,6 +189,7 @@ extension WorkerCore {
         var at = start
         /// Bytes from here to `at` leave as they are.
         var run = start
+        let isRest = client.passThrough > 0
         messages: while at < bytes.count {
             if client.passThrough > 0 {
                 let take = min(client.passThrough, bytes.count - at)
@@ -293,7 +295,7 @@ extension WorkerCore {
             if client.barrier != .none { break }
         }
         client.requestTime = now
-        noteBurst(server, bytes, start..<at)
+        noteBurst(server, bytes, start..<at, isRest: isRest)
         sendBurst(client, server, bytes, run..<at)
         // The end of a message that outlived its transaction, or nothing but what the pooler answers itself.
         if server.session.ledger.isEmpty { settle(server) }
@@ -349,11 +351,12 @@ extension WorkerCore {
     }
 
     /// Counts a burst, and keeps the beginning of one that begins with a statement: what a server is busy with is asked when it is too
-    /// late to look.
+    /// late to look. `isRest`: it begins in the middle of a message.
     @inline(__always)
-    private func noteBurst(_ server: ServerConnection, _ bytes: Span<UInt8>, _ burst: Range<Int>) {
+    private func noteBurst(_ server: ServerConnection, _ bytes: Span<UInt8>, _ burst: Range<Int>, isRest: Bool) {
         guard !burst.isEmpty else { return }
         server.shard.counters.totals.bytesReceived &+= Int64(truncatingIfNeeded: burst.count)
+        if isRest { return }
         switch bytes[burst.lowerBound] {
         case Frontend.query, Frontend.parse, Frontend.bind: server.lastStatement.keep(bytes.extracting(burst))
         default: break

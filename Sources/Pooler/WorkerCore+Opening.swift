@@ -35,7 +35,7 @@ extension WorkerCore {
     /// Of several idle servers one is tested for each client that asks. If the test fails or hangs, the next ones are taken. Not while
     /// bytes of a client are handled: it serves others.
     func takeMoreIdle(_ shard: PoolShard) {
-        while shard.queue.idleCount > 0, shard.queue.waiting > (isLate(shard) ? 0 : shard.testing) {
+        while shard.queue.idleCount > 0, shard.queue.waiting + shard.lookups.count > (isLate(shard) ? 0 : shard.testing) {
             if let server = takeIdle(shard) { free(server) }
         }
     }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import PoolCore
 
-/// The short ways (`passes`, `passesBind`) must do what the long one does: the same messages go through both, on twins.
+/// The short ways (`passes`, `passesBind`, `passRun`) must do what the long one does: the same messages go through both, on twins.
 @Suite struct PassesTests {
     /// Two sessions with one PostgreSQL behind them: one goes the short ways where they are open, the other never.
     private final class Twins {
@@ -134,7 +134,11 @@ import Testing
         guard case .frame(let frame) = peekFrame(answer.span, at: 0) else { return false }
         let bytes = [0, 0, 0] + answer + [0, 0, 0, 0, 0, 0]
         let quick: String
-        if !client.quick.isResetting, twins.quick.passes(frame, bytes.span, at: 3) {
+        let run = client.quick.isResetting ? (end: 3, isReady: false) : twins.quick.passRun(bytes.span, from: 3)
+        if run.end > 3 {
+            guard run.end == 3 + answer.count, run.isReady == (frame.type == Backend.readyForQuery) else {
+                throw Divergence("\(comparable(answer)) is a run of \(run)")
+            }
             counts.answered += 1
             quick = frame.type == Backend.readyForQuery ? "ready(forwards: true)" : "forward"
         } else {

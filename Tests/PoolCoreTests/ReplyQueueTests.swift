@@ -9,7 +9,7 @@ import Testing
 
     @Test("any order of changes leaves what an array would hold", arguments: UInt64(1)...20)
     func likeAnArray(seed: UInt64) {
-        var random = SeededGenerator(seed: seed)
+        var random = SeededGenerator(state: seed)
         var queue = ReplyQueue()
         var array: [ReplyLedger.Owed] = []
         for number in 0..<5_000 {
