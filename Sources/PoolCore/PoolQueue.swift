@@ -29,7 +29,7 @@ public struct PoolQueue: Sendable {
     public var idleCount: Int { idle.count }
 
     /// The longest waiting client, which is served next.
-    public var head: Waiter? { waiters.first ?? nil }
+    public var head: Waiter? { waiters.isEmpty ? nil : waiters[0] }
 
     // MARK: Clients
 
@@ -61,7 +61,7 @@ public struct PoolQueue: Sendable {
     }
 
     private mutating func dropHoles() {
-        while case .some(.none) = waiters.first {
+        while !waiters.isEmpty, waiters[0] == nil {
             waiters.removeFirst()
             firstTicket += 1
         }

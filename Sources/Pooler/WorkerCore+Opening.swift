@@ -19,7 +19,7 @@ extension WorkerCore {
     /// Gets servers for those who wait: idle ones of other workers, if `borrows`, and new ones as far as limits allow.
     func serve(_ shard: PoolShard, borrows: Bool = true) {
         if !shard.awaitingDedicated.isEmpty { serveDedicated(shard) }
-        let testing = isLate(shard) ? 0 : shard.testing
+        let testing = shard.testing > 0 && !isLate(shard) ? shard.testing : 0
         // One that is being opened may take long: it is no reason to let an idle one rest.
         if shared.parallel, borrows {
             while shard.queue.waiting > shard.borrowing + testing, borrow(shard) {}
