@@ -4,6 +4,7 @@ import os
 import pwd
 import random
 import resource
+import selectors
 import shutil
 import signal
 import socket
@@ -67,6 +68,14 @@ def listening_at(path):
     """The same for a Unix socket: its file is there before it listens."""
     with open("/proc/net/unix") as f:
         return any(line.rstrip().endswith(" " + path) and line.split()[3] == "00010000" for line in f)
+
+
+def readable(sockets, seconds=None):
+    """Those of the sockets that can be read, as soon as one can; none when the time is up. select() refuses descriptors above 1023."""
+    with selectors.PollSelector() as selector:
+        for s in sockets:
+            selector.register(s, selectors.EVENT_READ)
+        return [key.fileobj for key, _ in selector.select(seconds)]
 
 
 def unread(local, remote):

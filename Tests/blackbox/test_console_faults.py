@@ -1,14 +1,13 @@
 """What was once wrong with the console, its figures and its log; each test tells the story of its fault."""
 import os
 import re
-import select
 import socket
 import threading
 
 import pytest
 
 import wire
-from processes import wait_until
+from processes import readable, wait_until
 from test_console import console, one, table
 from test_console_verbs import Load
 from test_peers import as_key, cancel_at
@@ -246,8 +245,7 @@ class Gate:
         peers = {}
         while True:
             listeners = [] if self.is_deaf else [self.listener]
-            ready, _, _ = select.select([*listeners, self.woken, *peers], [], [])
-            for s in ready:
+            for s in readable([*listeners, self.woken, *peers]):
                 if s is self.woken:
                     if s.recv(1) == b"x":
                         for one in [*peers, *self.held, self.listener]:

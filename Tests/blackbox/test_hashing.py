@@ -1,6 +1,5 @@
 """Hashing of passwords: it never stalls a query, and no server can make the pooler hash for ever."""
 import base64
-import select
 import socket
 import struct
 import threading
@@ -9,7 +8,7 @@ import pytest
 
 import wire
 from postgres import password_of
-from processes import wait_until
+from processes import readable, wait_until
 from wire import message
 
 # two thousand million rounds take a quarter of an hour: nobody waits for the end of it
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.sluice_only("hashes on the loop")
 
 
 def has_answer(client):
-    return bool(client.buffer) or bool(select.select([client.socket], [], [], 0)[0])
+    return bool(client.buffer) or bool(readable([client.socket], 0))
 
 
 class HostileServer:

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 import wire
-from processes import raise_open_files, wait_until
+from processes import raise_open_files, readable, wait_until
 from wire import ask, bind, execute, parse, query, sync
 
 
@@ -164,7 +164,7 @@ def test_pool_size_is_exact(make_pooler):
             c.send(query("begin; select pg_backend_pid()"))
         served, holders = 0, []
         while clients:
-            ready = select.select([c.socket for c in clients], [], [], wire.HANG)[0]
+            ready = readable([c.socket for c in clients], wire.HANG)
             assert ready, "nobody is served"
             for c in [c for c in clients if c.socket in ready]:
                 assert c.read_until("Z").status == "T"
