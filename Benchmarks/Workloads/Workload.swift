@@ -214,12 +214,11 @@ private struct Pair: ~Copyable {
         writer.bytes.removeAll(keepingCapacity: true)
         let bytes = asks.span
         var offset = 0
-        while case .frame(let frame) = peekFrame(bytes, at: offset) {
-            if server.passes(frame, bytes, at: offset, client: &client, rules: rules) {
-                sum &+= frame.length
-                offset += frame.length
-                continue
-            }
+        while true {
+            let ordinary = server.passRun(bytes, from: offset, limit: .max, client: &client, rules: rules)
+            sum &+= ordinary.end - offset
+            offset = ordinary.end
+            guard case .frame(let frame) = peekFrame(bytes, at: offset) else { break }
             if frame.type == Frontend.bind, let bind = server.passesBind(frame, bytes, at: offset, client: &client, rules: rules) {
                 rewrite(bytes, bind.portal, bind.statement.serverName, bind.rest..<offset + frame.length)
                 offset += frame.length

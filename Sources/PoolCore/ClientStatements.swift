@@ -21,6 +21,16 @@ public struct ClientStatements: Sendable {
 
     public init() {}
 
+    /// The unnamed statement is parsed again, with the same text.
+    @inline(__always)
+    mutating func repeatUnnamed() { unnamedVersion &+= 1 }
+
+    /// The unnamed statement is given up, if there is one.
+    @inline(__always)
+    mutating func dropUnnamed() {
+        if unnamed == nil { unnamedVersion &+= 1 } else { unnamed = nil }
+    }
+
     public var isEmpty: Bool { named.isEmpty && unnamed == nil }
     public var count: Int { named.count }
 

@@ -94,6 +94,12 @@ public struct ReplyLedger: Sendable {
     /// Enters a message that is about to be sent (or invented). While `isSkipping` only Sync may be entered: the server throws the
     /// rest away, so the caller drops it.
     public mutating func owe(_ request: Request, _ disposition: Disposition, note: UInt64 = 0) {
+        enter(request, disposition, note: note)
+    }
+
+    /// The same, for where the compiler knows what is entered.
+    @inline(__always)
+    mutating func enter(_ request: Request, _ disposition: Disposition, note: UInt64 = 0) {
         assert(!isSkipping || request == .sync)
         switch request {
         case .sync:
@@ -287,10 +293,13 @@ public struct ReplyLedger: Sendable {
 
     /// The head has got its last answer, in the ordinary way: no COPY, no error, nothing in doubt.
     @inline(__always)
-    mutating func settleHead() {
-        let request = owed.removeFirst().request
-        if !owed.isEmpty { dropCopyMarks() }
-        if request == .query, owed.isEmpty { mayBeSkipped = false }
+    mutating func settle(head: Owed) {
+        owed.dropFirst()
+        if let next = owed.first {
+            if next.request == .copyEnd { dropCopyMarks() }
+        } else if head.request == .query {
+            mayBeSkipped = false
+        }
     }
 
     private mutating func pop() {

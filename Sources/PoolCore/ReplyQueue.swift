@@ -52,12 +52,21 @@ struct ReplyQueue: RandomAccessCollection, MutableCollection, Sendable {
 
     @discardableResult @inline(__always)
     mutating func removeFirst() -> Element {
-        precondition(count > 0)
-        let element = slots[start]
-        count &-= 1
-        start = count == 0 ? 0 : start &+ 1
-        if count == 0, slots.count > Self.kept { slots = [] }
+        let element = self[0]
+        dropFirst()
         return element
+    }
+
+    @inline(__always)
+    mutating func dropFirst() {
+        precondition(count > 0)
+        count &-= 1
+        if count > 0 {
+            start &+= 1
+        } else {
+            start = 0
+            if slots.count > Self.kept { slots = [] }
+        }
     }
 
     @discardableResult

@@ -101,13 +101,13 @@ extension ServerSession {
                         let status = ReadyForQueryMessage.read(bytes, body: frame.body(at: at))
                     else { return (at, false) }
                     self.status = status
-                    ledger.settleHead()
+                    ledger.settle(head: head)
                     return (at &+ frame.length, true)
                 default:
                     return (at, false)
                 }
                 at &+= frame.length
-                ledger.settleHead()
+                ledger.settle(head: head)
                 break answer
             }
         }

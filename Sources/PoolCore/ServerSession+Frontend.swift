@@ -43,52 +43,87 @@ extension ServerSession {
 
     /// Judges a whole message of the linked client (of Bind, at least its names) and enters it in the ledger.
     ///
-    /// The three steps are public, too: the shell spares itself the action where there is nothing to decide.
+    /// The three steps are public, too (the first one for a run of messages): the shell spares itself the action where there is nothing
+    /// to decide.
     @inline(__always)
     public mutating func translate(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
     ) -> FrontendAction {
-        if passes(frame, bytes, at: offset, client: &client, rules: rules) { return .forward }
+        if !ledger.isSkipping, frame.length <= bytes.count &- offset,
+            passes(frame, bytes, at: offset, client: &client, rules: rules)
+        {
+            return .forward
+        }
         if frame.type == Frontend.bind, let bind = passesBind(frame, bytes, at: offset, client: &client, rules: rules) {
             return .bind(serverName: bind.statement.serverName, portal: bind.portal, rest: bind.rest, .none)
         }
         return judge(frame, bytes, at: offset, client: &client, rules: rules, table: table)
     }
 
-    /// Judges the messages that most bursts consist of, if nothing is unusual about them: whole, sent as they are, answered as always.
-    /// True: forwarded, and entered in the ledger. False: nothing was done, ask `judge`.
+    /// Judges a run of the messages that most bursts consist of, as long as nothing is unusual about them: whole, not longer than
+    /// `limit`, sent as they are, answered as always. All of them are forwarded, and entered in the ledger.
+    ///
+    /// Returns where the run ends, and how many messages of the kinds that are counted it has. What stands there, if anything does, is for
+    /// `passesBind` and `judge`.
+    public mutating func passRun(
+        _ bytes: Span<UInt8>, from start: Int, limit: Int, client: inout ClientSession, rules: Rules
+    ) -> (end: Int, binds: Int, parses: Int) {
+        var at = start
+        var (binds, parses) = (0, 0)
+        guard !ledger.isSkipping else { return (at, binds, parses) }
+        while case .frame(let frame) = peekFrame(bytes, at: at), frame.length <= bytes.count &- at, frame.length <= limit,
+            passes(frame, bytes, at: at, client: &client, rules: rules)
+        {
+            if frame.type == Frontend.bind {
+                binds &+= 1
+            } else if frame.type == Frontend.parse {
+                parses &+= 1
+            }
+            at &+= frame.length
+        }
+        return (at, binds, parses)
+    }
+
+    /// One message of a run, whole. False: nothing was done.
     @inline(__always)
-    public mutating func passes(
+    private mutating func passes(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
     ) -> Bool {
-        guard !ledger.isSkipping else { return false }
         switch frame.type {
         case Frontend.query:
             guard !rules.refusesSimpleQuery else { return false }
             if rules.mapsStatements {
                 // Behind an extended message that fails it is skipped, and then it does not drop the unnamed statement.
                 guard !ledger.mayBeSkipped, !DeallocateStatement.mayStart(bytes, frame.body(at: offset)) else { return false }
-                client.statements.unnamed = nil
+                client.statements.dropUnnamed()
             }
             if statements.unnamed != nil { statements.unnamed = nil }
-            ledger.owe(.query, .forward)
+            ledger.enter(.query, .forward)
         case Frontend.execute:
             guard client.deallocating == nil else { return false }
-            ledger.owe(.execute, .forward)
+            ledger.enter(.execute, .forward)
         case Frontend.sync:
             guard !isAssuming else { return false }
-            ledger.owe(.sync, .forward)
+            ledger.enter(.sync, .forward)
+        case Frontend.parse:
+            // Of the unnamed statement, with the text that it has already; any text that can be told from others by its bytes alone.
+            guard rules.mapsStatements, fences == 0, !ledger.mayBeSkipped, frame.length >= 6, bytes[offset &+ 5] == 0,
+                let statement = client.statements.unnamed, !statement.isRetired, !statement.mayDeallocate,
+                bytes.extracting(offset &+ 6..<offset &+ frame.length).hasSameBytes(as: statement.definition)
+            else { return false }
+            client.statements.repeatUnnamed()
+            if statements.unnamed !== statement { statements.unnamed = statement }
+            ledger.enter(.parse, .forward, note: statement.id)
         case Frontend.bind:
             // Of the unnamed statement to the unnamed portal: two empty names, and at least three counts.
-            guard rules.mapsStatements, fences == 0, frame.length >= 13, bytes.count - offset >= 7, bytes[offset + 5] == 0,
-                bytes[offset + 6] == 0, let statement = client.statements.unnamed, !statement.isRetired, statements.unnamed === statement
+            guard rules.mapsStatements, fences == 0, frame.length >= 13, bytes[offset &+ 5] == 0, bytes[offset &+ 6] == 0,
+                let statement = client.statements.unnamed, !statement.isRetired, statements.unnamed === statement
             else { return false }
-            ledger.owe(.bind, .forward, note: statement.id)
+            ledger.enter(.bind, .forward, note: statement.id)
         case Frontend.describe:
             // Of the unnamed portal.
-            guard frame.length == 7, bytes.count - offset >= 7, bytes[offset + 5] == Target.portal.rawValue, bytes[offset + 6] == 0
-            else { return false }
-            ledger.owe(.describe, .forward)
+            guard frame.length == 7, bytes[offset &+ 5] == Target.portal.rawValue, bytes[offset &+ 6] == 0 else { return false }
+            ledger.enter(.describe, .forward)
         default:
             return false
         }

@@ -1,5 +1,6 @@
 import Bytes
 import Locking
+import PostgresWire
 import Synchronization
 
 /// The definition of a prepared statement: the text of a Parse message without its name. Stored once for each database, whoever prepared it.
@@ -21,10 +22,14 @@ public final class Statement: Sendable {
     /// The table's epoch when it was first prepared.
     let epoch: UInt32
 
+    /// The text may be a DEALLOCATE, of which the meaning depends on the client's names.
+    let mayDeallocate: Bool
+
     init(id: UInt64, definition: [UInt8], epoch: UInt32, serverName: [UInt8]? = nil) {
         self.id = id
         self.definition = definition
         self.epoch = epoch
+        mayDeallocate = DeallocateStatement.mayStart(definition.span, 0..<definition.count)
         self.serverName = serverName ?? Self.serverName(id)
     }
 

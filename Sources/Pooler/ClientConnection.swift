@@ -46,7 +46,7 @@ final class ClientConnection {
     var replication: ReplicationMode?
 
     /// Bytes received and not forwarded: an unfinished message, or messages that wait for a server.
-    var held: [UInt8] = []
+    var held = HeldBytes()
     var outgoing = Outgoing()
     /// How much of a message that is forwarded in pieces is still to come, and whether it is dropped instead.
     var passThrough = 0

@@ -60,7 +60,7 @@ final class ServerConnection {
     var lookup: PendingLookup?
 
     /// An unfinished message of which the head is needed.
-    var held: [UInt8] = []
+    var held = HeldBytes()
     var outgoing = Outgoing()
     /// How much of a message that is forwarded in pieces is still to come, and whether it is dropped instead.
     var passThrough = 0

@@ -96,7 +96,7 @@ extension WorkerCore {
         client.server = nil
         client.shard = nil
         client.socket.close()
-        client.held = []
+        client.held.clear(to: chunks)
         slowMessages.remove(client.slot)
         clients.remove(client.slot)
         if let server { abandon(server, isMidMessage: wasMidMessage) }
@@ -134,6 +134,7 @@ extension WorkerCore {
         server.phase = .closed
         server.client = nil
         server.socket.close()
+        server.held.clear(to: chunks)
         servers.remove(server.slot)
         shard.servers -= 1
         if wasOpening { shard.opening -= 1 }

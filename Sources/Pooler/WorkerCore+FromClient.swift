@@ -68,9 +68,9 @@ extension WorkerCore {
     func received(_ client: ClientConnection, _ bytes: Span<UInt8>) {
         if client.held.isEmpty {
             let used = consume(client, bytes)
-            if used < bytes.count, client.isOpen { client.held = Array(copying: bytes.extracting(used...)) }
+            if used < bytes.count, client.isOpen { client.held.append(bytes.extracting(used...), from: chunks) }
         } else {
-            client.held.append(copying: bytes)
+            client.held.append(bytes, from: chunks)
             consumeHeld(client)
         }
     }
@@ -79,14 +79,13 @@ extension WorkerCore {
     func consumeHeld(_ client: ClientConnection) {
         guard !client.held.isEmpty else { return }
         // Taken out meanwhile, so that nobody handles the same bytes twice.
-        var held: [UInt8] = []
-        swap(&held, &client.held)
-        let used = consume(client, held.span)
-        guard client.isOpen else { return }
-        if used == 0 {
+        var held = client.held.take()
+        let used = consume(client, held.bytes)
+        if client.isOpen, used < held.count {
+            held.removeFirst(used, chunks)
             client.held = held
-        } else if used < held.count {
-            client.held = Array(copying: held.span.extracting(used...))
+        } else {
+            held.clear(to: chunks)
         }
     }
 
@@ -200,8 +199,23 @@ extension WorkerCore {
                 if client.passThrough == 0 { slowMessages.remove(client.slot) }
                 continue
             }
-            guard case .frame(let frame) = peekFrame(bytes, at: at) else {
-                if case .short = peekFrame(bytes, at: at) { break }
+            let ordinary = server.session.passRun(bytes, from: at, limit: messageLimit, client: &client.session, rules: server.rules)
+            if ordinary.end > at {
+                at = ordinary.end
+                if ordinary.binds > 0 { server.shard.counters.totals.binds &+= Int64(ordinary.binds) }
+                if ordinary.parses > 0 {
+                    server.shard.counters.totals.clientParses &+= Int64(ordinary.parses)
+                    server.shard.counters.totals.serverParses &+= Int64(ordinary.parses)
+                }
+                if at == bytes.count { break }
+            }
+            let frame: Frame
+            switch peekFrame(bytes, at: at) {
+            case .frame(let found):
+                frame = found
+            case .short:
+                break messages
+            case .malformed:
                 sendBurst(client, server, bytes, run..<at)
                 fail(client, .badHeader(hexadecimal(bytes, from: at)))
                 return bytes.count
@@ -214,11 +228,6 @@ extension WorkerCore {
             }
             if available < frame.length {
                 guard isComplete(frame, available) || frame.type == Frontend.copyData else { break }
-            }
-            if available >= frame.length, server.session.passes(frame, bytes, at: at, client: &client.session, rules: server.rules) {
-                if frame.type == Frontend.bind { server.shard.counters.totals.binds &+= 1 }
-                at += frame.length
-                continue
             }
             let take = min(frame.length, available)
             if frame.type == Frontend.bind,

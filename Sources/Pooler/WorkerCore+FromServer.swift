@@ -56,19 +56,17 @@ extension WorkerCore {
     func received(_ server: ServerConnection, _ bytes: Span<UInt8>) {
         if server.held.isEmpty {
             let used = handle(server, bytes)
-            if used < bytes.count, server.isOpen { server.held = Array(copying: bytes.extracting(used...)) }
-            finish(server)
-            return
-        }
-        var held: [UInt8] = []
-        swap(&held, &server.held)
-        held.append(copying: bytes)
-        let used = handle(server, held.span)
-        guard server.isOpen else { return }
-        if used == 0 {
-            server.held = held
-        } else if used < held.count {
-            server.held = Array(copying: held.span.extracting(used...))
+            if used < bytes.count, server.isOpen { server.held.append(bytes.extracting(used...), from: chunks) }
+        } else {
+            var held = server.held.take()
+            held.append(bytes, from: chunks)
+            let used = handle(server, held.bytes)
+            if server.isOpen, used < held.count {
+                held.removeFirst(used, chunks)
+                server.held = held
+            } else {
+                held.clear(to: chunks)
+            }
         }
         finish(server)
     }

@@ -71,9 +71,9 @@ extension WorkerCore {
                 }
                 if !client.held.isEmpty {
                     // The beginning of direct TLS, which came as if it were a startup packet.
-                    let early = client.held
-                    client.held = []
-                    receivedCiphertext(client, session, early.span)
+                    var early = client.held.take()
+                    receivedCiphertext(client, session, early.bytes)
+                    early.clear(to: chunks)
                     guard client.isOpen else { return }
                     continue
                 }

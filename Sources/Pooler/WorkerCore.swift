@@ -35,6 +35,7 @@ final class WorkerCore {
     let input = ReceiveBuffer(capacity: WorkerCore.receiveSize)
     let toServer = SendBuffer(capacity: WorkerCore.receiveSize + 4096)
     let toClient = SendBuffer(capacity: WorkerCore.receiveSize + 4096)
+    let chunks = ChunkPool(limit: 256)
     /// For servers without a client.
     var nobody = ClientSession()
     var saltedPasswords = SaltedPasswordCache()

@@ -3,7 +3,7 @@ import Testing
 
 @testable import PoolCore
 
-/// The short ways (`passes`, `passesBind`, `passRun`) must do what the long one does: the same messages go through both, on twins.
+/// The short ways (`passRun` in both directions, `passesBind`) must do what the long one does: the same messages go through both, on twins.
 @Suite struct PassesTests {
     /// Two sessions with one PostgreSQL behind them: one goes the short ways where they are open, the other never.
     private final class Twins {
@@ -93,7 +93,11 @@ import Testing
         // As in the middle of a burst, and with more behind it.
         let bytes = [0, 0, 0] + message + [0, 0, 0, 0, 0, 0]
         var action: FrontendAction
-        if twins.quick.passes(frame, bytes.span, at: 3, client: &client.quick, rules: client.rules) {
+        let run = twins.quick.passRun(bytes.span, from: 3, limit: .max, client: &client.quick, rules: client.rules)
+        if run.end > 3 {
+            guard run.end == 3 + message.count, run.binds == (frame.type == Frontend.bind ? 1 : 0),
+                run.parses == (frame.type == Frontend.parse ? 1 : 0)
+            else { throw Divergence("\(comparable(message)) is a run of \(run)") }
             counts.passed += 1
             action = .forward
         } else if frame.type == Frontend.bind,
@@ -110,7 +114,7 @@ import Testing
         let quick = sent(action, for: message)
         // Where statements are not mapped, the short way is the only one for a Query.
         if frame.type == Frontend.query, !client.rules.mapsStatements,
-            twins.slow.passes(frame, message.span, at: 0, client: &client.slow, rules: client.rules)
+            twins.slow.passRun(message.span, from: 0, limit: .max, client: &client.slow, rules: client.rules).end > 0
         {
             action = .forward
         } else {
