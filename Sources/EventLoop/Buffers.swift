@@ -90,6 +90,26 @@ public final class SendBuffer {
         count += 1
     }
 
+    /// A name and the NUL behind it.
+    @inline(__always)
+    public func append(terminated name: Span<UInt8>) {
+        name.withUnsafeBufferPointer { source in
+            reserve(source.count + 1)
+            if let address = source.baseAddress { memcpy(start + count, address, source.count) }
+            start[count + source.count] = 0
+            count += source.count + 1
+        }
+    }
+
+    /// The head of a message: its type, and how long it is without that.
+    @inline(__always)
+    public func append(type: UInt8, length: Int) {
+        reserve(5)
+        start[count] = type
+        UnsafeMutableRawPointer(start + count + 1).storeBytes(of: UInt32(length).bigEndian, as: UInt32.self)
+        count += 5
+    }
+
     /// Big-endian, as everything on the wire is.
     @inline(__always)
     public func append(_ value: UInt32) {

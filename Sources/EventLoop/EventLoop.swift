@@ -11,9 +11,11 @@ import Synchronization
 ///
 /// Threading: `enqueue(_:)`, `post(_:)` and `stop()` may be called from any thread; everything else belongs to the thread in `run`.
 public final class EventLoop: SerialExecutor, @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): `base`, the list of events, `tickDue` and `ownerHasWork` are touched by the loop's thread only, after
+    // SAFETY (@unchecked Sendable): `base`, the list of events, `tickDue` and `ownerHasWork` are touched by the loop's thread only (`outbox`, too), after
     // `init` handed the object over; `inbox` is behind a mutex and `isStopping` is atomic.
     let base: OpaquePointer
+    /// What leaves at the end of the turn; the owner flushes it.
+    public let outbox = Outbox()
     /// What libevent has told in this turn; the first `eventCount` are there.
     private var events: UnsafeMutablePointer<ReadyEvent>
     private var eventCount = 0

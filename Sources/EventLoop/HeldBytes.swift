@@ -115,12 +115,15 @@ public struct HeldBytes: ~Copyable {
 
     private mutating func grow(by more: Int, from pool: ChunkPool) -> UnsafeMutablePointer<Header> {
         // Memory for a first message is just as large as that: nobody knows whether more comes.
-        move(to: Self.allocate(capacity: header.map { max(2 * Int($0.pointee.capacity), Int($0.pointee.count) + more) } ?? more), from: 0, pool)
+        let capacity = header.map { max(2 * Int($0.pointee.capacity), Int($0.pointee.count) + more) } ?? more
+        return move(to: Self.allocate(capacity: capacity), from: 0, pool)
     }
 
     /// Copies what there is from `start` on, and gives the memory back in which it was.
     @discardableResult
-    private mutating func move(to fresh: UnsafeMutablePointer<Header>, from start: Int, _ pool: ChunkPool) -> UnsafeMutablePointer<Header> {
+    private mutating func move(
+        to fresh: UnsafeMutablePointer<Header>, from start: Int, _ pool: ChunkPool
+    ) -> UnsafeMutablePointer<Header> {
         if let old = header {
             let rest = Int(old.pointee.count) - start
             memcpy(Self.bytes(behind: fresh), Self.bytes(behind: old) + start, rest)

@@ -8,6 +8,8 @@ struct SocketRecord {
     var token: UInt32
     /// For writing, where `event` is for reading only: made when a `send` has come up short.
     var writing: UnsafeMutablePointer<CLibevent.event>?
+    /// Something for it is in the loop's outbox.
+    var hasPosted = false
 
     var isForWriting: Bool { writing != nil || Int32(event.ev_events) & EV_WRITE != 0 }
 }
@@ -68,8 +70,8 @@ public struct Socket: ~Copyable {
 
     /// A `send` has come up short: from now on an event tells when the socket takes more. If it does so already, one comes at once.
     @inline(never)
-    private static func awaitWritable(_ record: UnsafeMutablePointer<SocketRecord>?) {
-        guard let record, !record.pointee.isForWriting else { return }
+    private static func awaitWritable(_ record: UnsafeMutablePointer<SocketRecord>) {
+        guard !record.pointee.isForWriting else { return }
         let event = UnsafeMutablePointer<CLibevent.event>.allocate(capacity: 1)
         record.pointee.writing = event
         add(event, of: record.pointee.event.ev_fd, EV_WRITE, record)
@@ -91,6 +93,7 @@ public struct Socket: ~Copyable {
     /// Takes the descriptor out of its loop.
     private static func leave(_ record: UnsafeMutablePointer<SocketRecord>) -> Int32 {
         let descriptor = record.pointee.event.ev_fd
+        if record.pointee.hasPosted { record.pointee.loop._withUnsafeGuaranteedRef { $0.outbox.forget(record) } }
         if let writing = record.pointee.writing {
             event_del(writing)
             writing.deallocate()
@@ -126,27 +129,46 @@ public struct Socket: ~Copyable {
         }
     }
 
-    /// One `send`; never raises SIGPIPE.
+    /// One `send`; never raises SIGPIPE. What has been posted would be overtaken: flush first.
     @inline(__always)
     public borrowing func send(_ bytes: Span<UInt8>) -> Sent {
-        let (descriptor, record) = (descriptor, record)
-        return bytes.withUnsafeBufferPointer { bytes in
-            while true {
-                let count = plain_send(descriptor, bytes.baseAddress, bytes.count)
-                if count == bytes.count { return .bytes(count) }
-                if count >= 0 {
-                    Self.awaitWritable(record)
-                    return .bytes(count)
-                }
-                let number = errno
-                if number == EAGAIN {
-                    Self.awaitWritable(record)
-                    return .bytes(0)
-                }
-                if number != EINTR { return .failed(ErrorNumber(number)) }
-            }
+        guard let record else { return .failed(ErrorNumber(EBADF)) }
+        assert(!record.pointee.hasPosted)
+        return bytes.withUnsafeBytes { bytes in
+            guard let start = bytes.baseAddress else { return .bytes(0) }
+            return Self.send(record, start, bytes.count)
         }
     }
+
+    @inline(__always)
+    static func send(_ record: UnsafeMutablePointer<SocketRecord>, _ start: UnsafeRawPointer, _ count: Int) -> Sent {
+        while true {
+            let sent = plain_send(record.pointee.event.ev_fd, start, count)
+            if sent == count { return .bytes(count) }
+            if sent >= 0 {
+                awaitWritable(record)
+                return .bytes(sent)
+            }
+            let number = errno
+            if number == EAGAIN {
+                awaitWritable(record)
+                return .bytes(0)
+            }
+            if number != EINTR { return .failed(ErrorNumber(number)) }
+        }
+    }
+
+    /// Puts bytes in the loop's outbox; they are sent when it is flushed. False: they are too many, or it is full.
+    @inline(__always)
+    public borrowing func post(_ bytes: Span<UInt8>, _ order: Outbox.Order) -> Bool {
+        guard let record else { return false }
+        return bytes.withUnsafeBytes { bytes in
+            record.pointee.loop._withUnsafeGuaranteedRef { $0.outbox.post(bytes, for: record, order) }
+        }
+    }
+
+    /// Bytes of this socket are in the outbox.
+    public var hasPosted: Bool { record?.pointee.hasPosted ?? false }
 
     /// Looks at a socket that has been silent: an edge that was merged with the one before it shows only here.
     public borrowing func isDead() -> Bool {

@@ -76,6 +76,7 @@ extension WorkerCore {
             shared.log.info("\(client.label) closing because: \(reason.text) (age=\(age)s)")
         }
         count(reason, of: client)
+        sendPosted(for: client)
         let server = client.server
         let wasMidMessage = client.passThrough > 0 && !client.dropsPassThrough
         if let shard = client.shard {
@@ -118,6 +119,7 @@ extension WorkerCore {
             shard.queue.remove(server.slot)
             shard.publish()
         }
+        sendPosted(for: server)
         // A polite end, unless there is nobody to hear it.
         if case .obsolete = reason, server.outgoing.isEmpty {
             var writer = MessageWriter()
@@ -177,6 +179,8 @@ extension WorkerCore {
             close(server, isMidMessage ? .failed("client disconnected") : .obsolete("client disconnected"))
             return
         }
+        // Before a cancel that may follow.
+        sendPosted(for: server)
         // Half a message is on its way: no word of ours can follow it.
         if isMidMessage || !server.outgoing.isEmpty {
             close(server, .failed("client disconnected in the middle of a message"))

@@ -183,12 +183,38 @@ extension WorkerCore {
 
     // MARK: With a server
 
-    /// Sends on whole messages, as many as there are, in one `send`.
+    /// Sends on whole messages, as many as there are, in one `send`. Returns up to where.
     private func relay(_ client: ClientConnection, _ server: ServerConnection, _ bytes: Span<UInt8>, from start: Int) -> Int {
         var at = start
         /// Bytes from here to `at` leave as they are.
         var run = start
         let isRest = client.passThrough > 0
+        if !isRest { passRun(client, server, bytes, from: &at) }
+        if at < bytes.count, !judge(client, server, bytes, from: &at, run: &run) { return bytes.count }
+        client.requestTime = now
+        noteBurst(server, bytes, start..<at, isRest: isRest)
+        sendBurst(client, server, bytes, run..<at)
+        // The end of a message that outlived its transaction, or nothing but what the pooler answers itself.
+        if server.session.ledger.isEmpty { settle(server) }
+        return at
+    }
+
+    /// Messages about which there is nothing to decide.
+    @inline(__always)
+    private func passRun(_ client: ClientConnection, _ server: ServerConnection, _ bytes: Span<UInt8>, from at: inout Int) {
+        let ordinary = server.session.passRun(bytes, from: at, limit: messageLimit, client: &client.session, rules: server.rules)
+        at = ordinary.end
+        if ordinary.binds > 0 { server.shard.counters.totals.binds &+= Int64(ordinary.binds) }
+        if ordinary.parses > 0 {
+            server.shard.counters.totals.clientParses &+= Int64(ordinary.parses)
+            server.shard.counters.totals.serverParses &+= Int64(ordinary.parses)
+        }
+    }
+
+    /// Goes through the messages one by one, up to the end or one that has to wait. False: the client is gone.
+    private func judge(
+        _ client: ClientConnection, _ server: ServerConnection, _ bytes: Span<UInt8>, from at: inout Int, run: inout Int
+    ) -> Bool {
         messages: while at < bytes.count {
             if client.passThrough > 0 {
                 let take = min(client.passThrough, bytes.count - at)
@@ -199,16 +225,8 @@ extension WorkerCore {
                 if client.passThrough == 0 { slowMessages.remove(client.slot) }
                 continue
             }
-            let ordinary = server.session.passRun(bytes, from: at, limit: messageLimit, client: &client.session, rules: server.rules)
-            if ordinary.end > at {
-                at = ordinary.end
-                if ordinary.binds > 0 { server.shard.counters.totals.binds &+= Int64(ordinary.binds) }
-                if ordinary.parses > 0 {
-                    server.shard.counters.totals.clientParses &+= Int64(ordinary.parses)
-                    server.shard.counters.totals.serverParses &+= Int64(ordinary.parses)
-                }
-                if at == bytes.count { break }
-            }
+            passRun(client, server, bytes, from: &at)
+            if at == bytes.count { break }
             let frame: Frame
             switch peekFrame(bytes, at: at) {
             case .frame(let found):
@@ -218,13 +236,13 @@ extension WorkerCore {
             case .malformed:
                 sendBurst(client, server, bytes, run..<at)
                 fail(client, .badHeader(hexadecimal(bytes, from: at)))
-                return bytes.count
+                return false
             }
             let available = bytes.count - at
             guard isAllowed(frame, available) else {
                 sendBurst(client, server, bytes, run..<at)
                 fail(client, .messageTooLarge(frame.length))
-                return bytes.count
+                return false
             }
             if available < frame.length {
                 guard isComplete(frame, available) || frame.type == Frontend.copyData else { break }
@@ -268,11 +286,9 @@ extension WorkerCore {
             case .describe(let serverName, let preparation):
                 keep(bytes, run..<at)
                 write(preparation, server)
-                toServer.append(Frontend.describe)
-                toServer.append(UInt32(4 + 1 + serverName.count + 1))
+                toServer.append(type: Frontend.describe, length: 4 + 1 + serverName.count + 1)
                 toServer.append(Target.statement.rawValue)
-                toServer.append(serverName)
-                toServer.append(0 as UInt8)
+                toServer.append(terminated: serverName.span)
                 run = at + take
             case .parse(let statement, let preparation):
                 keep(bytes, run..<at)
@@ -291,11 +307,11 @@ extension WorkerCore {
             case .terminate:
                 sendBurst(client, server, bytes, run..<at)
                 close(client, .clientEnded("client close request"))
-                return bytes.count
+                return false
             case .refuse(let error):
                 sendBurst(client, server, bytes, run..<at)
                 fail(client, error)
-                return bytes.count
+                return false
             }
             count(frame.type, action, server)
             var drops = false
@@ -303,12 +319,7 @@ extension WorkerCore {
             sent(take, of: frame, &at, client, drops: drops)
             if client.barrier != .none { break }
         }
-        client.requestTime = now
-        noteBurst(server, bytes, start..<at, isRest: isRest)
-        sendBurst(client, server, bytes, run..<at)
-        // The end of a message that outlived its transaction, or nothing but what the pooler answers itself.
-        if server.session.ledger.isEmpty { settle(server) }
-        return at
+        return true
     }
 
     @inline(__always)
@@ -328,22 +339,17 @@ extension WorkerCore {
 
     /// A Bind up to and with its statement's name; what is behind that leaves as it is.
     private func writeBind(_ bytes: Span<UInt8>, _ portal: Range<Int>, _ serverName: [UInt8], restLength: Int) {
-        toServer.append(Frontend.bind)
-        toServer.append(UInt32(4 + portal.count + 1 + serverName.count + 1 + restLength))
-        toServer.append(bytes.extracting(portal))
-        toServer.append(0 as UInt8)
-        toServer.append(serverName)
-        toServer.append(0 as UInt8)
+        toServer.append(type: Frontend.bind, length: 4 + portal.count + 1 + serverName.count + 1 + restLength)
+        toServer.append(terminated: bytes.extracting(portal))
+        toServer.append(terminated: serverName.span)
     }
 
     private func write(_ preparation: Preparation, _ server: ServerConnection) {
         for id in preparation.close {
             let name = Statement.serverName(id)
-            toServer.append(Frontend.close)
-            toServer.append(UInt32(4 + 1 + name.count + 1))
+            toServer.append(type: Frontend.close, length: 4 + 1 + name.count + 1)
             toServer.append(Target.statement.rawValue)
-            toServer.append(name)
-            toServer.append(0 as UInt8)
+            toServer.append(terminated: name.span)
         }
         if let statement = preparation.parse { writeParse(statement.serverName, statement, server) }
     }
@@ -374,10 +380,8 @@ extension WorkerCore {
 
     private func writeParse(_ name: [UInt8], _ statement: Statement, _ server: ServerConnection) {
         server.shard.counters.totals.serverParses &+= 1
-        toServer.append(Frontend.parse)
-        toServer.append(UInt32(4 + name.count + 1 + statement.definition.count))
-        toServer.append(name)
-        toServer.append(0 as UInt8)
+        toServer.append(type: Frontend.parse, length: 4 + name.count + 1 + statement.definition.count)
+        toServer.append(terminated: name.span)
         toServer.append(statement.definition)
     }
 
@@ -395,47 +399,6 @@ extension WorkerCore {
         // Nothing that the server has to answer comes first.
         let replies = server.session.takeInvented(client: &client.session)
         send(replies.span, to: client)
-    }
-
-    func send(_ bytes: Span<UInt8>, to server: ServerConnection) {
-        if server.queryStart == 0 { server.queryStart = now }
-        if server.tls != nil {
-            sendEncrypted(bytes, to: server)
-            return
-        }
-        guard server.outgoing.isEmpty else {
-            server.outgoing.append(bytes)
-            return
-        }
-        switch server.socket.send(bytes) {
-        case .bytes(let count):
-            if count < bytes.count {
-                server.outgoing.append(bytes.extracting(count...))
-                server.client?.hasUnread = true
-            }
-        case .failed:
-            breakOff(server)
-        }
-    }
-
-    /// A send failed. The server's last words may be waiting to be read; they say more than the error of a send.
-    func breakOff(_ server: ServerConnection) {
-        server.outgoing.clear()
-        server.isBroken = true
-        postponeReading(server)
-    }
-
-    func flush(_ server: ServerConnection) {
-        if server.outgoing.flush(to: server.socket) != nil {
-            breakOff(server)
-            return
-        }
-        if !server.outgoing.isEmpty { return }
-        settle(server)
-        if let client = server.client {
-            consumeHeld(client)
-            if client.isOpen { resumeReading(client) }
-        }
     }
 
     func hexadecimal(_ bytes: Span<UInt8>, from offset: Int) -> String {

@@ -87,12 +87,37 @@ extension WorkerCore {
         }
     }
 
-    /// Passes on what the server sent, as far as somebody is owed it, in one `send`.
+    /// Passes on what the server sent, as far as somebody is owed it, in one `send`. Returns how many bytes are used up.
     private func relay(_ server: ServerConnection, _ bytes: Span<UInt8>) -> Int {
         var at = 0
         /// Bytes from here to `at` go to the client as they are.
         var run = 0
-        var isOrdinary = Self.isOrdinary(server)
+        if server.passThrough == 0, Self.isOrdinary(server) { passRuns(server, bytes, from: &at) }
+        if at < bytes.count, !judge(server, bytes, from: &at, run: &run) { return bytes.count }
+        if server.session.hasInvented {
+            keepForClient(bytes, run..<at)
+            run = at
+            invent(server)
+        }
+        sendBurst(server, bytes, run..<at)
+        server.shard.counters.totals.bytesSent &+= Int64(truncatingIfNeeded: at)
+        server.lastActivity = now
+        return at
+    }
+
+    /// Answers in which there is nothing to be judged: they go to the client.
+    @inline(__always)
+    private func passRuns(_ server: ServerConnection, _ bytes: Span<UInt8>, from at: inout Int) {
+        while at < bytes.count {
+            let ordinary = server.session.passRun(bytes, from: at)
+            at = ordinary.end
+            guard ordinary.isReady else { return }
+            readyForQuery(server, isClients: true)
+        }
+    }
+
+    /// Goes through the messages one by one, up to the end or one that is not all here. False: the server is gone, or about to be.
+    private func judge(_ server: ServerConnection, _ bytes: Span<UInt8>, from at: inout Int, run: inout Int) -> Bool {
         while at < bytes.count {
             if server.passThrough > 0 {
                 let take = min(server.passThrough, bytes.count - at)
@@ -102,17 +127,15 @@ extension WorkerCore {
                 if server.dropsPassThrough { run = at }
                 continue
             }
-            if isOrdinary {
-                let ordinary = server.session.passRun(bytes, from: at)
-                at = ordinary.end
-                if ordinary.isReady { readyForQuery(server, isClients: true) }
-                if ordinary.isReady || at == bytes.count { continue }
+            if Self.isOrdinary(server) {
+                passRuns(server, bytes, from: &at)
+                if at == bytes.count { break }
             }
             guard case .frame(let frame) = peekFrame(bytes, at: at) else {
                 if case .short = peekFrame(bytes, at: at) { break }
                 sendBurst(server, bytes, run..<at)
                 violate(server, "malformed message")
-                return bytes.count
+                return false
             }
             let available = bytes.count - at
             if available < frame.length, ServerSession.needsWhole(frame.type), frame.length <= Self.wholeLimit { break }
@@ -129,7 +152,7 @@ extension WorkerCore {
                 guard let head = server.session.ledger.head else {
                     sendBurst(server, bytes, run..<at)
                     violate(server, "row that nobody asked for")
-                    return bytes.count
+                    return false
                 }
                 forwards = head.disposition == .forward
                 if take == length { take = Self.rows(bytes, from: at, of: frame.type, &length) }
@@ -150,7 +173,7 @@ extension WorkerCore {
                     }
                     sendBurst(server, bytes, run..<at)
                     violate(server, "message '\(Character(Unicode.Scalar(frame.type)))' that nobody asked for")
-                    return bytes.count
+                    return false
                 }
                 if server.session.hasInvented {
                     keepForClient(bytes, run..<at)
@@ -177,14 +200,14 @@ extension WorkerCore {
                     sendBurst(server, bytes, run..<at)
                     run = at
                     errandFailed(server, errand, fields)
-                    guard server.isOpen else { return bytes.count }
+                    guard server.isOpen else { return false }
                 case .errandDone(let errand):
                     forwards = false
                     if case .parameter(_, let isTrial) = errand, isTrial { server.trialsLeft -= 1 }
                 case .violation:
                     sendBurst(server, bytes, run..<at)
                     violate(server, "message '\(Character(Unicode.Scalar(frame.type)))' out of order")
-                    return bytes.count
+                    return false
                 }
             }
             if server.client == nil { forwards = false }
@@ -197,17 +220,8 @@ extension WorkerCore {
                 server.passThrough = length - take
                 server.dropsPassThrough = !forwards
             }
-            isOrdinary = Self.isOrdinary(server)
         }
-        if server.session.hasInvented {
-            keepForClient(bytes, run..<at)
-            run = at
-            invent(server)
-        }
-        sendBurst(server, bytes, run..<at)
-        server.shard.counters.totals.bytesSent &+= Int64(truncatingIfNeeded: at)
-        server.lastActivity = now
-        return at
+        return true
     }
 
     /// Somebody is there to whom answers may belong, and nothing of what happens is taken note of.
@@ -270,41 +284,6 @@ extension WorkerCore {
             send(scratch.bytes, to: client)
             toClient.clear()
         }
-    }
-
-    func send(_ bytes: Span<UInt8>, to client: ClientConnection) {
-        guard client.isOpen, !bytes.isEmpty else { return }
-        if client.tls != nil {
-            sendEncrypted(bytes, to: client)
-            return
-        }
-        guard client.outgoing.isEmpty else {
-            client.outgoing.append(bytes)
-            return
-        }
-        switch client.socket.send(bytes) {
-        case .bytes(let count):
-            if count < bytes.count { client.outgoing.append(bytes.extracting(count...)) }
-        case .failed:
-            // Its end is told by the next read, at a moment when nothing else is being handled.
-            postponeReading(client)
-        }
-    }
-
-    func send(_ message: [UInt8], to client: ClientConnection) { send(message.span, to: client) }
-
-    func flush(_ client: ClientConnection) {
-        if let error = client.outgoing.flush(to: client.socket) {
-            close(client, .clientEnded("client \(error.reason.lowercased())"))
-            return
-        }
-        if !client.outgoing.isEmpty { return }
-        if let server = client.server, server.hasUnread {
-            server.hasUnread = false
-            postponeReading(server)
-        }
-        consumeHeld(client)
-        if client.isOpen { resumeReading(client) }
     }
 
     // MARK: What the pooler itself looks at

@@ -118,8 +118,11 @@ extension WorkerCore {
         handOver(server, to: borrower)
     }
 
-    /// Bytes that have been received can't be taken along.
-    private func isPortable(_ server: ServerConnection) -> Bool { server.isClean && server.held.isEmpty && !server.isBroken }
+    /// Bytes that have been received, or not been sent, can't be taken along.
+    private func isPortable(_ server: ServerConnection) -> Bool {
+        sendPosted(for: server)
+        return server.isClean && server.held.isEmpty && !server.isBroken
+    }
 
     private func handOver(_ server: ServerConnection, to borrower: Worker) {
         let shard = server.shard

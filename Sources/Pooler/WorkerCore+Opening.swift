@@ -19,6 +19,7 @@ extension WorkerCore {
     /// Gets servers for those who wait: idle ones of other workers, if `borrows`, and new ones as far as limits allow.
     func serve(_ shard: PoolShard, borrows: Bool = true) {
         if !shard.awaitingDedicated.isEmpty { serveDedicated(shard) }
+        if shard.isFull, shard.settings.limits.reserve == 0, !shared.parallel { return }
         let testing = shard.testing > 0 && !isLate(shard) ? shard.testing : 0
         // One that is being opened may take long: it is no reason to let an idle one rest.
         if shared.parallel, borrows {

@@ -144,19 +144,7 @@ extension WorkerCore {
         let buffers = tlsBuffers
         guard !buffers.isEmpty else { return }
         defer { buffers.clear() }
-        guard server.isOpen, server.outgoing.isEmpty else {
-            server.outgoing.append(buffers.ciphertext)
-            return
-        }
-        switch server.socket.send(buffers.ciphertext) {
-        case .bytes(let count):
-            if count < buffers.ciphertext.count {
-                server.outgoing.append(buffers.ciphertext.extracting(count...))
-                server.client?.hasUnread = true
-            }
-        case .failed:
-            breakOff(server)
-        }
+        if server.isOpen { transmit(buffers.ciphertext, to: server) }
     }
 
     /// The last words to a server that is closed in peace; what the socket does not take is lost.

@@ -140,16 +140,7 @@ extension WorkerCore {
         let buffers = tlsBuffers
         guard !buffers.isEmpty else { return }
         defer { buffers.clear() }
-        guard client.isOpen, client.outgoing.isEmpty else {
-            client.outgoing.append(buffers.ciphertext)
-            return
-        }
-        switch client.socket.send(buffers.ciphertext) {
-        case .bytes(let count):
-            if count < buffers.ciphertext.count { client.outgoing.append(buffers.ciphertext.extracting(count...)) }
-        case .failed:
-            postponeReading(client)
-        }
+        if client.isOpen { transmit(buffers.ciphertext, to: client) }
     }
 
     /// Tells a client that is closed on purpose that this was no cut line.
@@ -171,6 +162,7 @@ extension WorkerCore {
 
     /// A step of a handshake, and the time that it took.
     func timedHandshake(_ step: () -> TLSReceived) -> TLSReceived {
+        sendPosted()
         let start = MonotonicClock.now()
         let result = step()
         handshakeTime += MonotonicClock.now() - start

@@ -9,7 +9,7 @@ import TLS
 
 /// What a worker does, a turn of its loop at a time. Not Sendable: it lives inside its `Worker`.
 ///
-/// The extensions go along the life of a client: WorkerCore+Login, +Linking, +FromClient, +FromServer, then what goes wrong
+/// The extensions go along the life of a client: WorkerCore+Login, +Linking, +FromClient, +FromServer, +Sending, then what goes wrong
 /// (+Ending), what takes time (+Janitor) and what happens between workers (+Lending, +Cancel).
 final class WorkerCore {
     let index: Int
@@ -56,6 +56,8 @@ final class WorkerCore {
     var lastPlea: Int64 = 0
     var nextPlea = 0
     private(set) var isInTurn = false
+    /// There is more than one socket to handle, and an end of the turn at which what is posted leaves.
+    var postsLater = false
     private(set) lazy var tlsBuffers = TLSBuffers(receiveCapacity: WorkerCore.receiveSize)
     /// Connections whose TLS handshakes wait for their turn, and how long handshakes have taken in this one (microseconds).
     var handshakes: [UInt32] = []
@@ -136,8 +138,8 @@ final class WorkerCore {
     func turn(_ events: Span<ReadyEvent>, tick: Bool) {
         now = MonotonicClock.now()
         isInTurn = true
+        postsLater = events.count + unread.count > 1
         handshakeTime = 0
-        defer { isInTurn = false }
         for index in events.indices {
             let event = events[index]
             switch TokenKind(rawValue: event.token & 3)! {
@@ -156,13 +158,18 @@ final class WorkerCore {
                 }
             }
         }
+        // What is posted does not wait for what may take long.
+        sendPosted()
         if !unread.isEmpty { readPostponed() }
         if !handshakes.isEmpty { continueHandshakes() }
         if tick { self.tick() }
         if !offered.isEmpty { offerIdleNow() }
+        sendPosted()
+        postsLater = false
+        isInTurn = false
         // With bytes left in the kernel that no edge will announce, the loop must not sleep.
         if !unread.isEmpty || !handshakes.isEmpty { loop.wakeSoon() }
-        assert(toServer.isEmpty && toClient.isEmpty && freed.isEmpty)
+        assert(toServer.isEmpty && toClient.isEmpty && freed.isEmpty && loop.outbox.isEmpty)
     }
 
     /// At the beginning of what other workers and tasks ask for, outside a turn.

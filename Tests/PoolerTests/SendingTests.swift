@@ -1,0 +1,138 @@
+import Configuration
+import Glibc
+import PoolCore
+import Telemetry
+import Testing
+
+@testable import EventLoop
+@testable import Pooler
+
+/// What is posted in the middle of a turn, and what happens before its end.
+@Suite struct SendingTests {
+    /// A worker without a thread, and one client of it, whose other end is in the test's hands.
+    private final class Stage {
+        let core: WorkerCore
+        let client: ClientConnection
+        let peer: Int32
+
+        init() throws {
+            let sink = LogSink()
+            sink.setQuiet(true)
+            core = WorkerCore(
+                index: 0, loop: try EventLoop(tick: 333_333), shared: SharedState(sink: sink, workers: 1), configuration: Configuration())
+            var descriptors: [Int32] = [0, 0]
+            try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0, &descriptors) == 0)
+            core.accepted(descriptors[0], mayHandOver: false, isUnix: true)
+            client = try #require(core.clients.any)
+            peer = descriptors[1]
+            core.postsLater = true
+        }
+
+        deinit { Glibc.close(peer) }
+
+        /// All that has arrived so far; `isEnd`: and nothing more will.
+        func arrived() -> (bytes: [UInt8], isEnd: Bool) {
+            var bytes: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 1 << 20)
+            while true {
+                let count = recv(peer, &buffer, buffer.count, 0)
+                if count <= 0 { return (bytes, count == 0) }
+                bytes += buffer[..<count]
+            }
+        }
+
+        func ready(_ readiness: Readiness) {
+            core.ready(client, readiness)
+            core.sendPosted()
+        }
+
+        /// A turn in which the client's socket is announced so many times.
+        func turn(events count: Int) {
+            let event = ReadyEvent(token: TokenKind.client.token(client.slot), readiness: .readable)
+            let events = [ReadyEvent](repeating: event, count: count)
+            core.turn(events.span, tick: false)
+        }
+    }
+
+    @Test func shortAnswersLeaveAtTheEndOfTheTurn() throws {
+        let stage = try Stage()
+        stage.core.send([1, 2], to: stage.client)
+        stage.core.send([3], to: stage.client)
+        #expect(stage.arrived().bytes.isEmpty)
+        stage.core.sendPosted()
+        #expect(stage.arrived().bytes == [1, 2, 3])
+    }
+
+    @Test func aTurnWithOneEventPostsNothing() throws {
+        let stage = try Stage()
+        // SSLRequest.
+        let request: [UInt8] = [0, 0, 0, 8, 4, 210, 22, 47]
+        #expect(Glibc.send(stage.peer, request, 8, 0) == 8)
+        stage.turn(events: 1)
+        #expect(stage.arrived().bytes == Array("N".utf8) && stage.core.loop.outbox.isEmpty)
+        #expect(Glibc.send(stage.peer, request, 8, 0) == 8)
+        stage.turn(events: 2)
+        #expect(stage.arrived().bytes == Array("N".utf8) && stage.core.loop.outbox.isEmpty)
+    }
+
+    @Test func aLongAnswerDoesNotOvertakeAPostedOne() throws {
+        let stage = try Stage()
+        stage.core.send([1], to: stage.client)
+        stage.core.send([UInt8](repeating: 2, count: 5000), to: stage.client)
+        stage.core.send([3], to: stage.client)
+        #expect(stage.arrived().bytes == [1] + [UInt8](repeating: 2, count: 5000))
+        stage.core.sendPosted()
+        #expect(stage.arrived().bytes == [3])
+    }
+
+    @Test func aClientThatIsClosedGetsWhatWasPostedFirst() throws {
+        let stage = try Stage()
+        stage.core.send([1], to: stage.client)
+        stage.core.fail(stage.client, .clientIdleTimeout)
+        let arrived = stage.arrived()
+        #expect(arrived.bytes.prefix(2) == [1, UInt8(ascii: "E")] && arrived.isEnd)
+        #expect(stage.core.loop.outbox.isEmpty)
+    }
+
+    @Test func aFullSocketKeepsTheOrder() throws {
+        let stage = try Stage()
+        let filling = [UInt8](repeating: 0, count: 1 << 20)
+        stage.core.send(filling, to: stage.client)
+        try #require(!stage.client.outgoing.isEmpty)
+        // The rest of it goes, and the socket is full to the brim or nearly so.
+        var expected = filling
+        while !stage.client.outgoing.isEmpty {
+            let arrived = stage.arrived().bytes
+            #expect(expected.starts(with: arrived))
+            expected.removeFirst(arrived.count)
+            stage.ready(.writable)
+        }
+        while stage.client.outgoing.isEmpty {
+            for number in 0..<40 as Range<UInt8> {
+                let answer = [UInt8](repeating: number, count: 2000)
+                stage.core.send(answer, to: stage.client)
+                expected += answer
+            }
+            stage.core.sendPosted()
+        }
+        // Behind what it has not taken.
+        stage.core.send([1, 2, 3], to: stage.client)
+        expected += [1, 2, 3]
+        var all: [UInt8] = []
+        while all.count < expected.count {
+            all += stage.arrived().bytes
+            stage.ready(.writable)
+        }
+        #expect(all == expected && stage.client.outgoing.isEmpty)
+    }
+
+    @Test func aClientThatIsGoneIsFoundOutByReading() throws {
+        let stage = try Stage()
+        stage.core.send([1], to: stage.client)
+        shutdown(stage.peer, Int32(SHUT_RDWR))
+        stage.core.sendPosted()
+        #expect(stage.client.isOpen && stage.client.isQueuedForReading)
+        stage.turn(events: 0)
+        #expect(!stage.client.isOpen)
+    }
+}
