@@ -4,6 +4,9 @@ import PoolCore
 /// What leaves for the sockets: short sends at the end of the turn, all at once (`Outbox` says why) and those to clients first, longer
 /// ones straight away.
 extension WorkerCore {
+    /// A send of so many bytes takes as long as dozens of short ones, which do not wait for it.
+    private static let long = 32 * 1024
+
     // MARK: To clients
 
     func send(_ bytes: Span<UInt8>, to client: ClientConnection) {
@@ -17,7 +20,7 @@ extension WorkerCore {
     func transmit(_ bytes: Span<UInt8>, to client: ClientConnection) {
         if client.outgoing.isEmpty {
             if postsLater, client.socket.post(bytes, .first) { return }
-            if client.socket.hasPosted { sendPosted() }
+            if client.socket.hasPosted || bytes.count >= Self.long { sendPosted() }
         }
         guard client.outgoing.isEmpty else {
             client.outgoing.append(bytes)
@@ -59,7 +62,7 @@ extension WorkerCore {
     func transmit(_ bytes: Span<UInt8>, to server: ServerConnection) {
         if server.outgoing.isEmpty {
             if postsLater, server.socket.post(bytes, .last) { return }
-            if server.socket.hasPosted { sendPosted() }
+            if server.socket.hasPosted || bytes.count >= Self.long { sendPosted() }
         }
         guard server.outgoing.isEmpty else {
             server.outgoing.append(bytes)

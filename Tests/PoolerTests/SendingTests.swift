@@ -85,6 +85,18 @@ import Testing
         #expect(stage.arrived().bytes == [3])
     }
 
+    @Test func aShortAnswerDoesNotWaitForALargeResultOfSomebodyElse() throws {
+        let stage = try Stage()
+        var descriptors: [Int32] = [0, 0]
+        try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0, &descriptors) == 0)
+        defer { Glibc.close(descriptors[1]) }
+        stage.core.accepted(descriptors[0], mayHandOver: false, isUnix: true)
+        let other = try #require(stage.core.clients.all.first { $0 !== stage.client })
+        stage.core.send([1], to: stage.client)
+        stage.core.send([UInt8](repeating: 2, count: 40_000), to: other)
+        #expect(stage.arrived().bytes == [1])
+    }
+
     @Test func aClientThatIsClosedGetsWhatWasPostedFirst() throws {
         let stage = try Stage()
         stage.core.send([1], to: stage.client)
