@@ -100,7 +100,7 @@ extension ServerSession {
             if statements.unnamed != nil { statements.unnamed = nil }
             ledger.enter(.query, .forward)
         case Frontend.execute:
-            guard client.deallocating == nil else { return false }
+            guard client.deallocations.isEmpty else { return false }
             ledger.enter(.execute, .forward)
         case Frontend.sync:
             guard !isAssuming else { return false }
@@ -116,8 +116,8 @@ extension ServerSession {
             ledger.enter(.parse, .forward, note: statement.id)
         case Frontend.bind:
             // Of the unnamed statement to the unnamed portal: two empty names, and at least three counts.
-            guard rules.mapsStatements, fences == 0, frame.length >= 13, bytes[offset &+ 5] == 0, bytes[offset &+ 6] == 0,
-                let statement = client.statements.unnamed, !statement.isRetired, statements.unnamed === statement
+            guard rules.mapsStatements, fences == 0, client.deallocations.isEmpty, frame.length >= 13, bytes[offset &+ 5] == 0,
+                bytes[offset &+ 6] == 0, let statement = client.statements.unnamed, !statement.isRetired, statements.unnamed === statement
             else { return false }
             ledger.enter(.bind, .forward, note: statement.id)
         case Frontend.describe:
@@ -136,7 +136,7 @@ extension ServerSession {
     public mutating func passesBind(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
     ) -> (portal: Range<Int>, statement: Statement, rest: Int)? {
-        guard rules.mapsStatements, fences == 0, !ledger.isSkipping,
+        guard rules.mapsStatements, fences == 0, !ledger.isSkipping, client.deallocations.isEmpty,
             case .names(let portal, let name, let rest) = BindMessage.read(bytes, body: frame.body(at: offset)), !name.isEmpty,
             let statement = client.statements[bytes.extracting(name)], !statement.isRetired, statements.use(statement)
         else { return nil }
@@ -165,7 +165,7 @@ extension ServerSession {
         case Frontend.bind:
             return rules.mapsStatements ? translateBind(frame, bytes, at: offset, client: &client, rules: rules) : plain(.bind)
         case Frontend.execute:
-            return executeDeallocate(&client)
+            return executeDeallocate(frame, bytes, at: offset, &client)
         case Frontend.sync:
             return sync()
         case Frontend.parse:
@@ -279,6 +279,9 @@ extension ServerSession {
             return .refuse(.brokenMessage("Bind"))
         }
         if fences > 0 { return .wait }
+        if !client.deallocations.isEmpty {
+            client.bind(portal: Array(copying: bytes.extracting(portal)), to: name.isEmpty ? client.statements.unnamed : nil)
+        }
         if name.isEmpty {
             guard let statement = client.statements.unnamed, !statement.isRetired else {
                 return bindAbsent(client.statements.unnamed, name: "", portal: portal, rest: rest)
@@ -444,10 +447,13 @@ extension ServerSession {
         "DEALLOCATE \"\(String(decoding: statement.serverName, as: UTF8.self))\""
     }
 
-    private mutating func executeDeallocate(_ client: inout ClientSession) -> FrontendAction {
-        guard let (name, statement) = client.deallocating else { return plain(.execute) }
-        client.deallocating = nil
-        ledger.owe(.execute, .forward, note: note(.drop(name: name, statement)))
+    private mutating func executeDeallocate(
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, _ client: inout ClientSession
+    ) -> FrontendAction {
+        guard !client.deallocations.isEmpty, let (portal, _) = ExecuteMessage.read(bytes, body: frame.body(at: offset)),
+            let deallocation = client.takeDeallocation(portal: bytes.extracting(portal))
+        else { return plain(.execute) }
+        ledger.owe(.execute, .forward, note: note(.drop(name: deallocation.name, deallocation.statement)))
         return .forward
     }
 
@@ -463,7 +469,7 @@ extension ServerSession {
         let preparation = prepare(target, rules)
         let void = note(replacingUnnamed(of: client))
         client.statements.unnamed = statement
-        client.deallocating = (Array(name.utf8), target)
+        client.expect(ClientSession.Deallocation(name: Array(name.utf8), statement: target, query: statement))
         statements.unnamed = statement
         ledger.owe(.parse, .forward, note: void)
         return .parseUnnamed(statement, preparation)

@@ -178,7 +178,7 @@ import Testing
         func state(_ session: ClientSession) -> String {
             let statements = session.statements.all.map { "\($0.name) \($0.statement.id)" }.sorted()
             return "\(statements) \(session.statements.unnamed?.id ?? 0) \(session.statements.unnamedVersion) "
-                + "\(session.isResetting) \(session.deallocating?.name ?? [])"
+                + "\(session.isResetting) \(session.deallocations.map { [$0.name, $0.portal ?? [1]] })"
         }
         let (quick, slow) = (state(twins.quick), state(twins.slow))
         guard quick == slow else { throw Divergence("after \(what) the servers' sessions differ:\n\(quick)\n\(slow)") }

@@ -236,4 +236,27 @@ import Testing
         try settle()
         #expect(a.session.statements.count == 0)
     }
+
+    // An Execute of another portal took the note of a DEALLOCATE that was bound but not run yet. The name stayed in the maps, and the
+    // next client with the same text on that server heard that its statement does not exist.
+    @Test("only the Execute of its own portal runs a DEALLOCATE")
+    func deallocateInAPortal() throws {
+        a.send(parse("s", "select 1"), parse("q", "select 2"), sync)
+        try settle()
+        a.send(bind("q", portal: "p"), parse("", "deallocate s"), bind(""), execute("p"), execute(), sync, query("select 4"))
+        try settle()
+        #expect(a.session.statements.count == 1)
+        a.send(parse("s", "select 1"), parse("u", "select 3"), sync)
+        try settle()
+        // Two of them under way, and a portal that gets another meaning.
+        a.send(parse("", "deallocate s"), bind("", portal: "x"), parse("", "deallocate u"), bind("", portal: "y"))
+        a.send(execute("y"), execute("x"), bind("q"), execute(), sync, query("select 4"))
+        try settle()
+        #expect(a.session.statements.count == 1)
+        for _ in 0..<2 {
+            b.send(parse("t", "select 1"), bind("t"), execute(), sync, query("deallocate t"))
+            try settle()
+        }
+        #expect(!b.got.contains { $0.hasPrefix("E") })
+    }
 }
