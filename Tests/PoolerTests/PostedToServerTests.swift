@@ -146,4 +146,18 @@ import Testing
         #expect(String(decoding: last, as: UTF8.self).hasSuffix("client disconnected\0"))
         #expect(server.phase == .idle)
     }
+
+    @Test func aServerThatDiesInItsLoginGivesBackWhatItHeld() throws {
+        let stage = try Stage()
+        for _ in 0..<3 {
+            let server = try stage.server(.authenticating)
+            stage.shard.opening += 1
+            // Half a header.
+            stage.core.received(server, [UInt8(ascii: "R"), 0, 0].span)
+            try #require(server.held.count == 3)
+            stage.core.serverEnded(server, "test")
+            #expect(!server.isOpen)
+        }
+        #expect(stage.core.chunks.made == 1)
+    }
 }
