@@ -240,7 +240,7 @@ extension WorkerCore {
         if isOpened { carryOn(client) }
     }
 
-    /// Nothing of its client is left on the server, nor in the outbox: the end of a COPY that failed may be there, and nothing is owed for it.
+    /// Nothing of its client is left on the server, nor in the outbox. The end of a COPY that failed may be there: nothing is owed for it.
     func isDone(_ server: ServerConnection) -> Bool {
         guard server.isClean else { return false }
         guard server.socket.hasPosted else { return true }

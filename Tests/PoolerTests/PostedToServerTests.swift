@@ -147,6 +147,29 @@ import Testing
         #expect(server.phase == .idle)
     }
 
+    @Test func aServerThatIsClosedHearsFirstWhatWasPosted() throws {
+        let stage = try Stage()
+        let (server, client) = (try stage.server(), try stage.client())
+        stage.core.link(client, server)
+        stage.core.received(client, Self.query("select 1").span)
+        #expect(stage.arrived(server).isEmpty)
+        server.client = nil
+        stage.core.close(server, .obsolete("test"))
+        // Terminate.
+        #expect(stage.arrived(server) == Self.query("select 1") + [UInt8(ascii: "X"), 0, 0, 0, 4])
+        #expect(stage.core.loop.outbox.isEmpty)
+    }
+
+    /// A cancel would find nothing else.
+    @Test func anAbandonedServerHasGotWhatItIsToBreakOff() throws {
+        let stage = try Stage()
+        let (server, client) = (try stage.server(), try stage.client())
+        stage.core.link(client, server)
+        stage.core.received(client, Self.query("select 1").span)
+        stage.core.close(client, .quiet("test"))
+        #expect(server.phase == .abandoned && stage.arrived(server) == Self.query("select 1"))
+    }
+
     @Test func aServerThatDiesInItsLoginGivesBackWhatItHeld() throws {
         let stage = try Stage()
         for _ in 0..<3 {
