@@ -27,7 +27,10 @@ import Testing
             core.postsLater = true
         }
 
-        deinit { for descriptor in others { Glibc.close(descriptor) } }
+        deinit {
+            for server in core.servers.all { server.client = nil }
+            for descriptor in others { Glibc.close(descriptor) }
+        }
 
         private func pair() throws -> (Int32, Int32) {
             var descriptors: [Int32] = [0, 0]
