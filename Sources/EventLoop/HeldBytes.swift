@@ -8,7 +8,7 @@ public final class ChunkPool {
     static let chunkSize = 512
     private let limit: Int
     /// Pieces that exist, lent or not.
-    private var made = 0
+    private(set) var made = 0
     private var spare: UnsafeMutablePointer<HeldBytes.Header>?
 
     /// `limit`: more pieces than these are never made. Whoever holds bytes when all are lent has memory of its own.

@@ -81,7 +81,7 @@ public final class Outbox {
     }
 
     /// Sends everything. `undelivered` is told of each socket that did not take all: its token, what it has not taken, and why, if it is
-    /// broken. A socket that is full is told to its owner as writable later.
+    /// broken. A socket that is full is told to its owner as writable later. It must neither post nor close a socket.
     public func flush(_ undelivered: (_ token: UInt32, _ rest: Span<UInt8>, _ error: ErrorNumber?) -> Void) {
         flush(&first, undelivered)
         flush(&last, undelivered)

@@ -296,10 +296,10 @@ public struct ReplyLedger: Sendable {
     mutating func settle(head: Owed) {
         owed.dropFirst()
         if let next = owed.first {
-            if next.request == .copyEnd { dropCopyMarks() }
-        } else if head.request == .query {
-            mayBeSkipped = false
+            if next.request != .copyEnd { return }
+            dropCopyMarks()
         }
+        if head.request == .query, owed.isEmpty { mayBeSkipped = false }
     }
 
     private mutating func pop() {

@@ -210,7 +210,7 @@ extension WorkerCore {
             return
         }
         // A cancel that is under way must not hit what comes next.
-        guard server.isClean, server.cancelsInFlight == 0 else { return }
+        guard isDone(server), server.cancelsInFlight == 0 else { return }
         if server.shard.settings.mode == .session || settings.serverResetQueryAlways { reset(server) } else { free(server) }
     }
 }

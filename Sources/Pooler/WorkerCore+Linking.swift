@@ -233,11 +233,19 @@ extension WorkerCore {
             return
         }
         let isOpened = openBarrier(client, server)
-        if mode != .session, server.isClean {
+        if mode != .session, isDone(server) {
             release(client, server)
             return
         }
         if isOpened { carryOn(client) }
+    }
+
+    /// Nothing of its client is left on the server, nor in the outbox. The end of a COPY that failed may be there: nothing is owed for it.
+    func isDone(_ server: ServerConnection) -> Bool {
+        guard server.isClean else { return false }
+        guard server.socket.hasPosted else { return true }
+        sendPosted()
+        return server.isClean
     }
 
     /// The client may go on with what it has sent meanwhile.

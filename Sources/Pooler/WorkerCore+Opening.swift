@@ -289,6 +289,7 @@ extension WorkerCore {
         }
         server.phase = .closed
         server.socket.close()
+        server.held.clear(to: chunks)
         servers.remove(server.slot)
         server.shard.shared.countServer(server.generation, -1)
     }

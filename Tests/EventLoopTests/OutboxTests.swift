@@ -107,6 +107,28 @@ import Testing
         #expect(Self.packets(others) == ["x"])
     }
 
+    @Test("what is behind bytes that a socket has not taken does not overtake them, even if it has room again by then")
+    func noOvertaking() throws {
+        let loop = try EventLoop(tick: 1_000_000)
+        let (mine, theirs) = Self.pair(SOCK_STREAM)
+        let (other, others) = Self.pair()
+        defer { Self.close([theirs, others]) }
+        let socket = Socket(adopting: mine, on: loop, token: 1)
+        let another = Socket(adopting: other, on: loop, token: 2)
+        let filling = [UInt8](repeating: 0x2E, count: 1 << 20)
+        while case .bytes(let count) = socket.send(filling.span), count > 0 {}
+        Self.post("first", socket)
+        Self.post("x", another)
+        Self.post("second", socket)
+        var rest: [UInt8] = []
+        loop.outbox.flush { token, bytes, error in
+            #expect(token == 1 && error == nil)
+            for index in bytes.indices { rest.append(bytes[index]) }
+            _ = Self.packets(theirs)
+        }
+        #expect(rest == Self.bytes("firstsecond") && Self.packets(theirs).isEmpty && Self.packets(others) == ["x"])
+    }
+
     @Test("a socket that goes takes along what it has posted")
     func closedSocket() throws {
         let loop = try EventLoop(tick: 1_000_000)

@@ -186,6 +186,25 @@ import Testing
         guard one == other else { throw Divergence("after \(what) the clients' sessions differ:\n\(one)\n\(other)") }
     }
 
+    /// Where statements are not mapped, and a CopyDone comes late. (The walk hardly ever says this.)
+    @Test func aQueryWithACopyDoneBehindIt() throws {
+        func session() -> ServerSession {
+            var session = ServerSession(parameters: ParameterTable().empty)
+            for request in [.parse, .query, .copyEnd] as [ReplyLedger.Request] { session.ledger.owe(request, .forward) }
+            return session
+        }
+        let answers = Array("1\0\0\0\u{4}C\0\0\0\u{b}COPY 1\0Z\0\0\0\u{5}I".utf8)
+        var quick = session()
+        var slow = session()
+        let run = quick.passRun(answers.span, from: 0)
+        #expect(run.end == answers.count && run.isReady)
+        for type in "1CZ".utf8 { _ = slow.ledger.receive(type) }
+        let (areReusable, areAlike) = (
+            quick.isReusable && slow.isReusable, quick.ledger.mayBeSkipped == slow.ledger.mayBeSkipped
+        )
+        #expect(areReusable && areAlike)
+    }
+
     // MARK: The walk
 
     @Test("the short ways leave the same bytes and the same session behind as the long one", arguments: 1...20 as ClosedRange<UInt64>)
