@@ -11,8 +11,8 @@ import Synchronization
 ///
 /// Threading: `enqueue(_:)`, `post(_:)` and `stop()` may be called from any thread; everything else belongs to the thread in `run`.
 public final class EventLoop: SerialExecutor, @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): `base`, the list of events, `tickDue` and `ownerHasWork` are touched by the loop's thread only (`outbox`, too), after
-    // `init` handed the object over; `inbox` is behind a mutex and `isStopping` is atomic.
+    // SAFETY (@unchecked Sendable): `base`, `outbox`, the list of events, `tickDue` and `ownerHasWork` are touched by the loop's thread
+    // only, after `init` handed the object over; `inbox` is behind a mutex and `isStopping` is atomic.
     let base: OpaquePointer
     /// What leaves at the end of the turn; the owner flushes it.
     public let outbox = Outbox()

@@ -50,10 +50,12 @@ public final class Outbox {
     /// Nothing has been posted since the last `flush`.
     public var isEmpty: Bool { used == 0 }
 
-    /// False: too long, or there is no room before the next `flush`.
+    /// False: too long, or there is no room before the next `flush`. A socket posts in one order only.
     @inline(__always)
     func post(_ more: UnsafeRawBufferPointer, for record: UnsafeMutablePointer<SocketRecord>, _ order: Order) -> Bool {
-        guard more.count <= Self.longest, used + more.count <= Self.capacity, let source = more.baseAddress else { return false }
+        guard !more.isEmpty, more.count <= Self.longest, used + more.count <= Self.capacity, let source = more.baseAddress else {
+            return false
+        }
         switch order {
         case .first: guard enter(more.count, record, in: &first) else { return false }
         case .last: guard enter(more.count, record, in: &last) else { return false }

@@ -158,7 +158,8 @@ public struct Socket: ~Copyable {
         }
     }
 
-    /// Puts bytes in the loop's outbox; they are sent when it is flushed. False: they are too many, or it is full.
+    /// Puts bytes in the loop's outbox; they are sent when it is flushed. False: there are none, or too many, or it is full. A socket posts
+    /// in one order only.
     @inline(__always)
     public borrowing func post(_ bytes: Span<UInt8>, _ order: Outbox.Order) -> Bool {
         guard let record else { return false }
