@@ -8,6 +8,8 @@ scripts/install.sh build postgres test
 # ThreadSanitizer does not see Synchronization.Mutex (its futex is the kernel's business) and calls every value behind a
 # contended one a race; sources may look at THREAD_SANITIZER and take a lock that it does see.
 swift build -c debug --sanitize=thread -Xswiftc -DTHREAD_SANITIZER --scratch-path .build-tsan --product sluice
+# Some of the tests drive it.
+swift build -c release --product sluicectl
 scripts/venv.sh
 
 reports=$(mktemp -d "${TMPDIR:-/tmp}/sluice-tsan.XXXXXX")
