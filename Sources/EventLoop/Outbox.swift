@@ -50,6 +50,9 @@ public final class Outbox {
     /// Nothing has been posted since the last `flush`.
     public var isEmpty: Bool { used == 0 }
 
+    /// So much has been posted that it is to be flushed before the end of the turn.
+    public var isFull: Bool { first.count == Self.limit || last.count == Self.limit || used > Self.capacity - Self.longest }
+
     /// False: too long, or there is no room before the next `flush`. A socket posts in one order only.
     @inline(__always)
     func post(_ more: UnsafeRawBufferPointer, for record: UnsafeMutablePointer<SocketRecord>, _ order: Order) -> Bool {

@@ -4,8 +4,11 @@ import PoolCore
 /// What leaves for the sockets: short sends at the end of the turn, all at once (`Outbox` says why) and those to clients first, longer
 /// ones straight away.
 extension WorkerCore {
-    /// A send of so many bytes takes as long as dozens of short ones, which do not wait for it.
+    /// A send of so many bytes takes as long as dozens of short ones.
     private static let long = 32 * 1024
+
+    /// What is posted does not wait for these bytes that are not, nor when there is much of it.
+    private func isOverdue(_ bytes: Span<UInt8>) -> Bool { bytes.count >= Self.long || loop.outbox.isFull }
 
     // MARK: To clients
 
@@ -20,7 +23,7 @@ extension WorkerCore {
     func transmit(_ bytes: Span<UInt8>, to client: ClientConnection) {
         if client.outgoing.isEmpty {
             if postsLater, client.socket.post(bytes, .first) { return }
-            if client.socket.hasPosted || bytes.count >= Self.long { sendPosted() }
+            if client.socket.hasPosted || isOverdue(bytes) { sendPosted() }
         }
         guard client.outgoing.isEmpty else {
             client.outgoing.append(bytes)
@@ -62,7 +65,7 @@ extension WorkerCore {
     func transmit(_ bytes: Span<UInt8>, to server: ServerConnection) {
         if server.outgoing.isEmpty {
             if postsLater, server.socket.post(bytes, .last) { return }
-            if server.socket.hasPosted || bytes.count >= Self.long { sendPosted() }
+            if server.socket.hasPosted || isOverdue(bytes) { sendPosted() }
         }
         guard server.outgoing.isEmpty else {
             server.outgoing.append(bytes)

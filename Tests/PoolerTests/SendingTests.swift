@@ -97,6 +97,23 @@ import Testing
         #expect(stage.arrived().bytes == [1])
     }
 
+    @Test func manyShortAnswersLeaveInTheMiddleOfTheTurn() throws {
+        let stage = try Stage()
+        var peers: [Int32] = []
+        defer { for peer in peers { Glibc.close(peer) } }
+        stage.core.send([1], to: stage.client)
+        for _ in 1...64 {
+            var descriptors: [Int32] = [0, 0]
+            try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0, &descriptors) == 0)
+            peers.append(descriptors[1])
+            #expect(stage.arrived().bytes.isEmpty)
+            stage.core.accepted(descriptors[0], mayHandOver: false, isUnix: true)
+            let newest = try #require(stage.core.clients.all.max { $0.slot < $1.slot })
+            stage.core.send([2], to: newest)
+        }
+        #expect(stage.arrived().bytes == [1])
+    }
+
     @Test func aClientThatIsClosedGetsWhatWasPostedFirst() throws {
         let stage = try Stage()
         stage.core.send([1], to: stage.client)
