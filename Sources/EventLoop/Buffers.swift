@@ -109,12 +109,4 @@ public final class SendBuffer {
         UnsafeMutableRawPointer(start + count + 1).storeBytes(of: UInt32(length).bigEndian, as: UInt32.self)
         count += 5
     }
-
-    /// Big-endian, as everything on the wire is.
-    @inline(__always)
-    public func append(_ value: UInt32) {
-        reserve(4)
-        UnsafeMutableRawPointer(start + count).storeBytes(of: value.bigEndian, as: UInt32.self)
-        count += 4
-    }
 }

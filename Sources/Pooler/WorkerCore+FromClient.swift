@@ -81,12 +81,8 @@ extension WorkerCore {
         // Taken out meanwhile, so that nobody handles the same bytes twice.
         var held = client.held.take()
         let used = consume(client, held.bytes)
-        if client.isOpen, used < held.count {
-            held.removeFirst(used, chunks)
-            client.held = held
-        } else {
-            held.clear(to: chunks)
-        }
+        held.removeFirst(client.isOpen ? used : held.count, chunks)
+        client.held = held
     }
 
     /// Handles bytes of a client. Returns how many are used up; the rest waits for more, or for a server.

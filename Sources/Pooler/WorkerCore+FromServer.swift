@@ -61,12 +61,8 @@ extension WorkerCore {
             var held = server.held.take()
             held.append(bytes, from: chunks)
             let used = handle(server, held.bytes)
-            if server.isOpen, used < held.count {
-                held.removeFirst(used, chunks)
-                server.held = held
-            } else {
-                held.clear(to: chunks)
-            }
+            held.removeFirst(server.isOpen ? used : held.count, chunks)
+            server.held = held
         }
         finish(server)
     }

@@ -284,17 +284,21 @@ private actor Counter {
     @Test("a send buffer grows as it must and gives back what one huge message needed")
     func growth() {
         let buffer = SendBuffer(capacity: 4)
+        let name: [UInt8] = [2, 3, 4]
         var expected: [UInt8] = []
         for index in 0..<1000 {
             buffer.append(UInt8(truncatingIfNeeded: index))
-            buffer.append(UInt32(index))
-            buffer.append([1, 2, 3])
+            buffer.append(type: 81, length: index)
+            buffer.append([1])
             buffer.append([] as [UInt8])
-            expected += [UInt8(truncatingIfNeeded: index), 0, 0, UInt8(index >> 8), UInt8(truncatingIfNeeded: index), 1, 2, 3]
+            expected += [UInt8(truncatingIfNeeded: index), 81, 0, 0, UInt8(index >> 8), UInt8(truncatingIfNeeded: index), 1]
+            buffer.append(terminated: name.span)
+            buffer.append(terminated: Span())
+            expected += [2, 3, 4, 0, 0]
         }
-        #expect(Array(buffer.bytes) == expected && buffer.count == 8000)
+        #expect(Array(buffer.bytes) == expected && buffer.count == 12_000)
         buffer.append([UInt8](repeating: 9, count: 3 << 20))
-        #expect(buffer.count == 8000 + (3 << 20))
+        #expect(buffer.count == 12_000 + (3 << 20))
         buffer.clear()
         #expect(buffer.isEmpty && buffer.bytes.isEmpty)
         buffer.append([5])

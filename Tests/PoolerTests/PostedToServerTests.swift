@@ -2,7 +2,6 @@ import Configuration
 import Glibc
 import PoolCore
 import PostgresWire
-import Telemetry
 import Testing
 
 @testable import EventLoop
@@ -18,10 +17,7 @@ import Testing
         private var others: [Int32] = []
 
         init() throws {
-            let sink = LogSink()
-            sink.setQuiet(true)
-            core = WorkerCore(
-                index: 0, loop: try EventLoop(tick: 333_333), shared: SharedState(sink: sink, workers: 1), configuration: Configuration())
+            core = try .staged()
             shard = core.shard(of: Database(name: "lab"), user: "app")
             shard.settings.mode = .transaction
             core.postsLater = true
@@ -33,10 +29,9 @@ import Testing
         }
 
         private func pair() throws -> (Int32, Int32) {
-            var descriptors: [Int32] = [0, 0]
-            try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0, &descriptors) == 0)
-            others.append(descriptors[1])
-            return (descriptors[0], descriptors[1])
+            let (mine, theirs) = try socketPair()
+            others.append(theirs)
+            return (mine, theirs)
         }
 
         private func parameters(_ name: String) -> ParameterSet {

@@ -1,7 +1,5 @@
-import Configuration
 import Glibc
 import PoolCore
-import Telemetry
 import Testing
 
 @testable import EventLoop
@@ -16,15 +14,11 @@ import Testing
         let peer: Int32
 
         init() throws {
-            let sink = LogSink()
-            sink.setQuiet(true)
-            core = WorkerCore(
-                index: 0, loop: try EventLoop(tick: 333_333), shared: SharedState(sink: sink, workers: 1), configuration: Configuration())
-            var descriptors: [Int32] = [0, 0]
-            try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0, &descriptors) == 0)
-            core.accepted(descriptors[0], mayHandOver: false, isUnix: true)
+            core = try .staged()
+            let (mine, theirs) = try socketPair()
+            core.accepted(mine, mayHandOver: false, isUnix: true)
             client = try #require(core.clients.any)
-            peer = descriptors[1]
+            peer = theirs
             core.postsLater = true
         }
 
@@ -87,10 +81,9 @@ import Testing
 
     @Test func aShortAnswerDoesNotWaitForALargeResultOfSomebodyElse() throws {
         let stage = try Stage()
-        var descriptors: [Int32] = [0, 0]
-        try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0, &descriptors) == 0)
-        defer { Glibc.close(descriptors[1]) }
-        stage.core.accepted(descriptors[0], mayHandOver: false, isUnix: true)
+        let (mine, theirs) = try socketPair()
+        defer { Glibc.close(theirs) }
+        stage.core.accepted(mine, mayHandOver: false, isUnix: true)
         let other = try #require(stage.core.clients.all.first { $0 !== stage.client })
         stage.core.send([1], to: stage.client)
         stage.core.send([UInt8](repeating: 2, count: 40_000), to: other)
@@ -103,11 +96,10 @@ import Testing
         defer { for peer in peers { Glibc.close(peer) } }
         stage.core.send([1], to: stage.client)
         for _ in 1...64 {
-            var descriptors: [Int32] = [0, 0]
-            try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0, &descriptors) == 0)
-            peers.append(descriptors[1])
+            let (mine, theirs) = try socketPair()
+            peers.append(theirs)
             #expect(stage.arrived().bytes.isEmpty)
-            stage.core.accepted(descriptors[0], mayHandOver: false, isUnix: true)
+            stage.core.accepted(mine, mayHandOver: false, isUnix: true)
             let newest = try #require(stage.core.clients.all.max { $0.slot < $1.slot })
             stage.core.send([2], to: newest)
         }

@@ -1,7 +1,6 @@
 import Configuration
 import PoolCore
 import PostgresWire
-import Telemetry
 import Testing
 
 @testable import EventLoop
@@ -9,14 +8,6 @@ import Testing
 
 /// What depends on a moment that can't be hit from outside: events and jobs in an order that is rare.
 @Suite struct WorkerCoreTests {
-    /// A worker without a thread: the test is its loop.
-    private static func core(_ configuration: Configuration = Configuration(), workers: Int = 1) throws -> WorkerCore {
-        let sink = LogSink()
-        sink.setQuiet(true)
-        let shared = SharedState(sink: sink, workers: workers)
-        return WorkerCore(index: 0, loop: try EventLoop(tick: 333_333), shared: shared, configuration: configuration)
-    }
-
     /// Databases in front of a port, each with a forced user and a server that is wanted before anybody comes.
     private static func configuration(port: Int, databases: [String]) -> Configuration {
         var configuration = Configuration()
@@ -40,7 +31,7 @@ import Testing
 
     @Test func aStaleEventIsNoConnectionToAServer() throws {
         let port = try HalfOpenPort()
-        let core = try Self.core()
+        let core = try WorkerCore.staged()
         core.apply(Self.configuration(port: port.port, databases: ["lab"]), number: 1)
         let server = try #require(core.servers.any)
         Self.turn(core, .server, server.slot)
@@ -53,7 +44,7 @@ import Testing
 
     @Test func aStaleEventSendsNoCancelRequest() throws {
         let port = try HalfOpenPort()
-        let core = try Self.core()
+        let core = try WorkerCore.staged()
         core.apply(Self.configuration(port: port.port, databases: ["lab"]), number: 1)
         let server = try #require(core.servers.any)
         server.cancelKey = CancelKey(processID: 1, secret: [2, 3, 4, 5])
@@ -69,7 +60,7 @@ import Testing
         var peer = Peer()
         (peer.host, peer.port) = ("127.0.0.1", port.port)
         configuration.peers[2] = peer
-        let core = try Self.core(configuration)
+        let core = try WorkerCore.staged(configuration)
         let slot = core.peerErrands.reserve()
         let errand = PeerErrand(peer: 2, id: 1, key: 0x0102_0304_0506_0708, client: (0, 0), now: core.now)
         core.peerErrands.set(slot, errand)
@@ -86,7 +77,7 @@ import Testing
     /// A reload, or a tick, may reach a worker before it has been told of the others.
     @Test func aWorkerThatKnowsNobodyYetAsksNobodyForRoom() throws {
         let port = try HalfOpenPort()
-        let core = try Self.core(workers: 2)
+        let core = try WorkerCore.staged(workers: 2)
         var configuration = Self.configuration(port: port.port, databases: ["lab", "lab2"])
         configuration.settings.maxUserConnections = 1
         core.apply(configuration, number: 1)
