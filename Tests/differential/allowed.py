@@ -1,0 +1,156 @@
+"""Every difference between the pooler and PostgreSQL that is allowed, each by name and with its reason. There is no other list.
+
+A rule looks at a `Case` whose two transcripts differ, and says whether it explains all of it. What it does not explain is a finding.
+"""
+import struct
+
+from pipeline import Pipeline
+
+SMALL = b"EDCSHXcf"  # messages that PostgreSQL bounds by 10,000 bytes
+WITHOUT_BODY = b"SHcX"
+
+
+def comparable(frame):
+    """A message without what is never compared: where in PostgreSQL's source an error or a notice arose (file, line, routine). Where a name
+    does not exist the pooler lets PostgreSQL say so by a message of its own, and the same words come from another place there."""
+    if frame[0] not in b"EN":
+        return frame
+    return frame[:1] + b"\0".join(part for part in frame[5:].split(b"\0") if part[:1] not in (b"F", b"L", b"R"))
+
+
+class Case:
+    """A pipeline and its two transcripts. `replay(pipeline)` plays another one to PostgreSQL alone."""
+
+    def __init__(self, pipeline, direct, pooled, replay):
+        self.pipeline, self.direct, self.pooled, self.replay = pipeline, direct, pooled, replay
+
+
+def error_of(frame):
+    """(severity, SQLSTATE) of an ErrorResponse."""
+    if frame[0] != ord("E"):
+        return None
+    fields = {part[:1]: part[1:] for part in frame[5:].split(b"\0") if part}
+    return fields.get(b"V", fields.get(b"S")).decode(), fields.get(b"C").decode()
+
+
+FATAL = ("FATAL", "08P01")
+
+
+def ended_by_pooler(transcript):
+    return transcript.closed and transcript.frames and error_of(transcript.frames[-1]) == FATAL and not transcript.tail
+
+
+def ended_at(case, is_culprit):
+    """The pooler ended the client with FATAL 08P01 for a message that `is_culprit`, and until then answered as PostgreSQL answers what
+    was sent before. Of these answers the last may be missing, since the end came first."""
+    pooled = case.pooled
+    unseen = case.pipeline.end in ("close", "reset")
+    if pooled.hung or not (unseen or ended_by_pooler(pooled)):
+        return False
+    for index, step in enumerate(case.pipeline.steps):
+        if step[0] != "message" or not is_culprit(step[1]):
+            continue
+        before = case.replay(case.pipeline.replace(case.pipeline.steps[:index], "half-close"))
+        answers = pooled.frames[:-1]
+        if (unseen or [comparable(f) for f in before.frames[: len(answers)]] == [comparable(f) for f in answers]) and before.content == pooled.content:
+            return True
+    return False
+
+
+def has_body_where_none_belongs(message):
+    return len(message) > 5 and message[0] in WITHOUT_BODY and sound(message)
+
+
+def has_surplus_bytes(message):
+    """E, D, C that go on behind their last field."""
+    if not sound(message) or message[0] not in b"EDC":
+        return False
+    body = message[5:]
+    start = 0 if message[0] == ord("E") else 1
+    end = body.find(b"\0", start)
+    if end < 0:
+        return False
+    return len(body) - end - 1 > (4 if message[0] == ord("E") else 0)
+
+
+def is_oversize(message):
+    return len(message) >= 5 and message[0] in SMALL and struct.unpack_from("!I", message, 1)[0] > 10_000
+
+
+def has_a_broken_frame(message):
+    if len(message) < 5:
+        return True
+    length = struct.unpack_from("!I", message, 1)[0]
+    return length < 4 or length >= 0x3FFFFFFF or message[0] not in b"BCDEFHPQSXcdf"
+
+
+def sound(message):
+    return len(message) >= 5 and struct.unpack_from("!I", message, 1)[0] == len(message) - 1
+
+
+def empty_message_with_body(case):
+    return ended_at(case, has_body_where_none_belongs)
+
+
+def surplus_bytes(case):
+    return ended_at(case, has_surplus_bytes)
+
+
+def oversize_small_message(case):
+    return ended_at(case, is_oversize)
+
+
+def broken_frame(case):
+    return ended_at(case, has_a_broken_frame)
+
+
+def cut_off_by_client(case):
+    """PostgreSQL notices that its client is gone when an answer can't be sent, and stops before the next message."""
+    if case.pipeline.end not in ("close", "reset") or case.pooled.hung:
+        return False
+    if case.pooled.content == case.direct.content:
+        return False
+    steps = case.pipeline.steps
+    units = [i + 1 for i, step in enumerate(steps) if step[0] == "message" and step[1][:1] in b"QSFcfX"]
+    return any(case.replay(case.pipeline.replace(steps[:unit], "half-close")).content == case.pooled.content for unit in reversed(units))
+
+
+ALLOWED = [
+    (
+        "empty message with a body",
+        empty_message_with_body,
+        "S, H, c and X have no body. PostgreSQL finds that out in different ways, and some it takes inside a COPY; a pooler that hands them"
+        " on cannot know what is answered. It ends the client with FATAL 08P01 before the message reaches a server.",
+    ),
+    (
+        "surplus bytes in a small message",
+        surplus_bytes,
+        "E, D and C with more than their fields: PostgreSQL's ERROR comes after it has begun to act. The pooler ends the client with FATAL"
+        " 08P01 before the message reaches a server.",
+    ),
+    (
+        "small message of more than 10,000 bytes",
+        oversize_small_message,
+        "PostgreSQL ends the connection, too (FATAL 08P01, invalid message length), in its own words.",
+    ),
+    (
+        "broken frame",
+        broken_frame,
+        "A length below 4 or above 1 GB, or a type that does not exist: PostgreSQL ends the connection with FATAL 08P01. So does the pooler,"
+        " in its own words, and before the message reaches a server, so also where a COPY would have failed first.",
+    ),
+    (
+        "cut off by the client",
+        cut_off_by_client,
+        "Where a client closes without having read its answers, PostgreSQL does what was sent up to the first answer that it can't send, so"
+        " how much is done depends on who is faster. The tables must be as after some complete part of what was sent.",
+    ),
+]
+
+
+def explained(case):
+    """The name of the rule that allows this difference, or None."""
+    for name, rule, _ in ALLOWED:
+        if rule(case):
+            return name
+    return None
