@@ -1,7 +1,7 @@
 # Two commands for newcomers: `make run` and `make test`. The rest is in `make help`.
 # Each target installs the Debian packages that it needs and does not find (scripts/packages).
 
-.PHONY: help build run test test-drivers test-tsan fuzz bench bench-all bench-micro docs format lint clean
+.PHONY: help build run test differential test-drivers test-tsan fuzz bench bench-all bench-micro docs format lint clean
 
 SWIFT_SOURCES := $(wildcard Package.swift Sources Tests Benchmarks)
 SHELL_SCRIPTS := $(wildcard scripts/*.sh .ci/run Tests/*/*.sh)
@@ -17,8 +17,13 @@ build: ## Build the release binaries, .build/release/sluice and sluicectl
 run: ## Run Sluice on port 6543, with a throwaway PostgreSQL unless DATABASE_URL is set, until Ctrl-C
 	@scripts/run.sh
 
-test: ## Build, unit tests, fuzzers for a minute, black-box tests on a real PostgreSQL
+test: ## Build, unit tests, fuzzers and random pipelines for a minute, black-box tests on a real PostgreSQL
 	@scripts/test.sh
+
+differential: ## Random pipelines to PostgreSQL and through the pooler, for SECONDS=60, with SEED=... (random)
+	@scripts/install.sh build postgres test
+	swift build -c release --product sluice
+	Tests/differential/run.py --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 test-drivers: ## Drivers in other languages through the pooler (ONLY="pgx jdbc" picks some)
 	@scripts/install.sh build postgres drivers

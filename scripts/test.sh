@@ -2,8 +2,9 @@
 # `make test`: everything that must hold before a change goes in. Installs what is missing, builds once, and goes on
 # after a failure where it can, so that one run tells all. The exit status is 1 when anything failed.
 #
-#   FUZZ_SECONDS=60     how long the fuzzers run
-#   PYTEST_FLAGS=       more for the black-box tests, e.g. PYTEST_FLAGS='-x -k cancel'
+#   FUZZ_SECONDS=60           how long the fuzzers run
+#   DIFFERENTIAL_SECONDS=60   how long random pipelines are compared with PostgreSQL's answers
+#   PYTEST_FLAGS=             more for the black-box tests, e.g. PYTEST_FLAGS='-x -k cancel'
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -86,5 +87,7 @@ step "PAM left out" swiftc -typecheck -swift-version 6 -module-name PAM Sources/
 step "LDAP left out" swiftc -typecheck -swift-version 6 -module-name LDAP Sources/LDAP/*.swift || true
 step "unit tests" swift test --skip-build || true
 join
+step "differential test: itself" .venv-tests/bin/pytest Tests/differential -q || true
+step "differential test" Tests/differential/run.py --seconds "${DIFFERENTIAL_SECONDS:-60}" || true
 step "sluicebench" .venv-tests/bin/pytest Tests/bench -q || true
 step "black-box tests" .venv-tests/bin/pytest Tests/blackbox -q "${pytest_flags[@]}" || true

@@ -403,19 +403,19 @@ class Grammar:
         if kind == "copy":
             self.add(query(f"copy t from stdin /* {token} */"))
             self.wait("G")
-            self.steps.append(("cancel", "copy"))
+            self.steps.append(("cancel", token, "ClientRead"))
             self.add(copy_data(f"{self.token()}\n".encode()))
             self.wait("quiet")
             self.add(copy_done())
         elif kind == "extended":
-            self.add(parse("", f"select pg_sleep(5), {token}"), bind(), execute(), self.pick([sync(), flush()]))
-            self.steps.append(("cancel", token))
+            self.add(parse("", f"select pg_sleep(2), {token}"), bind(), execute(), self.pick([sync(), flush()]))
+            self.steps.append(("cancel", token, "PgSleep"))
             self.add(sync())
         else:
             if kind == "transaction":
                 self.add(query("begin"), query(self.write()))
-            self.add(query(f"select pg_sleep(5), {token}"))
-            self.steps.append(("cancel", token))
+            self.add(query(f"select pg_sleep(2), {token}"))
+            self.steps.append(("cancel", token, "PgSleep"))
             self.add(query(self.select()))
         self.wait("quiet")
 

@@ -7,7 +7,7 @@ from bystanders import Bystanders
 from environment import TABLES
 from grammar import generate
 from pipeline import show_received
-from play import HANG, Player
+from play import Player
 from shrink import shrink
 
 
@@ -59,7 +59,7 @@ def short(frame):
     return kind
 
 
-def kind_of(direct, pooled):
+def kind_of(direct, pooled, end):
     """What differs first."""
     if pooled.hung and pooled.hung == "a login":
         return "no login"
@@ -73,10 +73,9 @@ def kind_of(direct, pooled):
                 return f"{one} with other fields {' '.join(sorted({chr(part[0]) for part in fields[0] ^ fields[1] if part}))}"
             return f"{one} with other contents"
     if pooled.hung:
-        missing = short(direct.frames[len(pooled.frames)]) if len(pooled.frames) < len(direct.frames) else "the end"
-        return f"no answer: {missing} is missing"
+        return "no answer: the rest is missing" if len(pooled.frames) < len(direct.frames) else "no answer: the end is missing"
     if len(pooled.frames) < len(direct.frames):
-        return f"{short(direct.frames[len(pooled.frames)])} is missing" + (", closed" if pooled.closed else "")
+        return "the rest is missing" + (", closed" if pooled.closed else "") + (f" after {end}" if end != "go on" else "")
     if len(pooled.frames) > len(direct.frames):
         return f"{short(pooled.frames[len(direct.frames)])} too many"
     if direct.closed != pooled.closed:
@@ -85,7 +84,7 @@ def kind_of(direct, pooled):
         return "an unfinished message"
     if direct.content != pooled.content:
         more = [r for r in pooled.content if r not in direct.content]
-        return "a write that should not be" if more else "a write is missing"
+        return ("a write that should not be" if more else "a write is missing") + (f" after {end}" if end != "go on" else "")
     return "nothing"
 
 
@@ -176,7 +175,7 @@ class LaneRunner:
         self.bystanders.take_problems()
         self.add(Finding("the process ended", self.lane.name, pipeline, None, None, [trouble[-3000:]]))
 
-    def attempt(self, pipelines, hang=HANG):
+    def attempt(self, pipelines, hang=None):
         """Plays them on fresh connections; (kind, direct, pooled, problems) of what the last one showed, or None."""
         for pipeline in pipelines:
             if not self.player.clean_tables(pipeline.number):
@@ -192,11 +191,11 @@ class LaneRunner:
             if problems:
                 return problems[0].kind, direct, pooled, problems
             if not pooled.same_as(direct) and not explained(Case(pipeline, direct, pooled, self.replay)):
-                return kind_of(direct, pooled), direct, pooled, problems
+                return kind_of(direct, pooled, pipeline.end), direct, pooled, problems
         return None
 
     def difference(self, pipeline, direct, pooled):
-        kind = kind_of(direct, pooled)
+        kind = kind_of(direct, pooled, pipeline.end)
         finding = Finding(kind, self.lane.name, pipeline, direct, pooled)
         self.seen[kind] += 1
         self.start_over()
@@ -222,7 +221,7 @@ class LaneRunner:
         def still_differs(candidate):
             self.start_over() if last.pop("dirty", False) else None
             for _ in range(tries):
-                got = self.attempt([candidate], hang=min(HANG, 2))
+                got = self.attempt([candidate], hang=min(self.player.hang, 3))
                 if got:
                     last["dirty"] = True
                     if got[0] == kind:

@@ -6,7 +6,7 @@ A step is a tuple:
     ("cut",)               what was sent so far leaves as a segment
     ("pause",)             the same, and a moment passes
     ("wait", letter)       until a message of that letter arrives ("Z", "G"), or PostgreSQL has nothing more to say ("quiet")
-    ("cancel", token)      a cancel request, as soon as the query with that token runs
+    ("cancel", token, e)   a cancel request, as soon as the query with that token runs and waits for e ("PgSleep", "ClientRead")
 An end is one of ENDS.
 """
 import json

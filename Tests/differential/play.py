@@ -18,7 +18,7 @@ import wire
 from allowed import comparable
 from environment import CONTENT, TABLES, USER
 
-HANG = float(os.environ.get("DIFFERENTIAL_HANG", 4))
+HANG = float(os.environ.get("DIFFERENTIAL_HANG", 5))
 EPOLL_WAITS = ("232", "281") if platform.machine() == "x86_64" else ("22",)
 
 
@@ -150,6 +150,7 @@ class Player:
     def __init__(self, environment, lane, target, bystanders):
         self.environment, self.lane, self.target, self.bystanders = environment, lane, target, bystanders
         self.direct = self.pooled = None
+        self.hang = HANG  # seconds after which an answer of the pooler counts as never coming
         self.reference_admin = environment.postgres.connect(lane.reference)
         self.pooled_admin = environment.postgres.connect(lane.pooled)
         self.pooled_admin.query("set lock_timeout = '3s'")
@@ -172,7 +173,7 @@ class Player:
     def connect_pooled(self):
         """None: nobody answers."""
         try:
-            s = socket.create_connection(self.target.address, HANG)
+            s = socket.create_connection(self.target.address, self.hang)
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:
             return None
@@ -181,7 +182,7 @@ class Player:
         client.socket = s
         peer = Peer(client)
         peer.send(wire.startup_packet({"user": USER, "database": self.lane.pooled}))
-        self.pump(peer, lambda: "Z" in peer.counts or "E" in peer.counts, HANG * 2)
+        self.pump(peer, lambda: "Z" in peer.counts or "E" in peer.counts, self.hang * 2)
         if "Z" not in peer.counts:
             peer.close()
             return None
@@ -231,10 +232,7 @@ class Player:
                     self.pump_direct(peer, lambda: False)
                     transcript.marks.append(len(peer.frames))
             elif step[0] == "cancel":
-                if step[1] == "copy":
-                    self.pump_direct(peer, lambda: False)
-                else:
-                    self.wait_running(self.reference_admin, step[1], lambda: time.sleep(0.001) or peer.feed())
+                self.wait_running(self.reference_admin, step, lambda: time.sleep(0.001) or peer.feed())
                 wire.cancel(self.environment.postgres.socket_path, peer.client.key)
                 transcript.marks.append(len(peer.frames))
         self.end_direct(peer, pipeline, transcript)
@@ -297,12 +295,9 @@ class Player:
 
     # the pooler
 
-    def play_pooled(self, pipeline, direct, fresh=False, hang=HANG):
+    def play_pooled(self, pipeline, direct, hang=None):
         """`direct`: what PostgreSQL answered; it says how much is to be waited for."""
-        transcript = Transcript()
-        if fresh and self.pooled:
-            self.pooled.close()
-            self.pooled = None
+        transcript, hang = Transcript(), hang or self.hang
         if self.pooled is None:
             self.pooled = self.connect_pooled()
             if self.pooled is None:
@@ -341,7 +336,7 @@ class Player:
                 leave()
                 mark = next(marks)
                 self.pump(peer, lambda: len(peer.frames) >= mark, hang)
-                self.cancel_pooled(peer, step[1])
+                self.cancel_pooled(peer, step)
         else:
             leave()
             self.end_pooled(peer, pipeline, direct, transcript, hang)
@@ -373,10 +368,9 @@ class Player:
                 self.pooled = None
         transcript.content = self.content_settled(pipeline.number, direct.content)
 
-    def cancel_pooled(self, peer, token):
-        if token != "copy":
-            self.wait_running(self.pooled_admin, token, lambda: self.pump(peer, lambda: False, 0.002))
-        with socket.create_connection(self.target.address, HANG) as s:
+    def cancel_pooled(self, peer, step):
+        self.wait_running(self.pooled_admin, step, lambda: self.pump(peer, lambda: False, 0.002))
+        with socket.create_connection(self.target.address, self.hang) as s:
             s.sendall(wire.request_packet(wire.CANCEL, struct.pack("!I", peer.client.key[0]) + peer.client.key[1]))
             try:
                 while s.recv(100):
@@ -384,13 +378,13 @@ class Player:
             except OSError:
                 pass
 
-    def wait_running(self, admin, token, meanwhile):
+    def wait_running(self, admin, step, meanwhile):
         """Until the query with that token sleeps in PostgreSQL; not for ever, since it may have been skipped."""
         running = (
-            "select 1 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and wait_event = 'PgSleep'"
-            f" and query like '%{token}%'"
+            "select 1 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and state = 'active'"
+            f" and wait_event = '{step[2]}' and query like '%{step[1]}%'"
         )
-        end = time.monotonic() + 2
+        end = time.monotonic() + 1
         while not admin.rows(running) and time.monotonic() < end:
             meanwhile()
 

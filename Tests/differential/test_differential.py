@@ -1,0 +1,66 @@
+"""The test of the test: PostgreSQL compared with itself shows nothing, and whoever lies in a pooler's place is found out."""
+import pytest
+
+from allowed import ALLOWED
+from environment import LANES, DirectTarget, Environment
+from grammar import generate
+from lane import LaneRunner, group
+from liar import Liar
+from pipeline import Pipeline
+from shrink import shrink
+from wire import query
+
+LANE = LANES[0]
+
+
+@pytest.fixture(scope="module")
+def environment():
+    environment = Environment([LANE])
+    yield environment
+    environment.close()
+
+
+def test_a_seed_gives_the_same_pipeline_again():
+    for number in range(200):
+        one, other = generate(f"1/tx1/{number}", number), generate(f"1/tx1/{number}", number)
+        assert one.to_json() == other.to_json()
+        assert Pipeline.from_json(one.to_json()).to_json() == one.to_json()
+        assert str(one)
+
+
+def test_postgresql_does_not_differ_from_itself(environment):
+    runner = LaneRunner(environment, LANE, DirectTarget(environment, LANE), "self", shrink_seconds=0)
+    runner.run(6)
+    assert not runner.findings, "\n".join(finding.report() for finding in runner.findings)
+    assert runner.played > 50 and runner.bystanders.answers > 50
+
+
+# What a pooler could do wrong, done on purpose, is a finding in the end; and a lie that hits one message in hundreds suffices.
+@pytest.mark.parametrize("lie", Liar.LIES)
+def test_a_liar_is_found_out(environment, lie):
+    liar = Liar(environment, lie, one_in=100)
+    runner = LaneRunner(environment, LANE, liar, f"liar {lie}", examples=0)
+    runner.player.hang = 1
+    runner.run(60, until=lambda: runner.findings)
+    assert runner.findings and liar.lies, f"{liar.lies} lies in {runner.played} pipelines, none found"
+    assert "PostgreSQL:" in runner.findings[0].report() or "bystander" in runner.findings[0].report()
+
+
+def test_shrinking_leaves_what_matters():
+    steps = [("message", query(f"select {n};select 0")) for n in range(30)] + [("wait", "quiet"), ("cut",)]
+    small = shrink(Pipeline(steps, "close"), lambda p: sum(b"17" in m or b"23" in m for m in p.messages) == 2, 10)
+    assert [m for m in small.messages] == [query("select 17"), query("select 23")]
+    assert small.end == "go on" and len(small.steps) == 2
+
+
+def test_findings_of_one_kind_are_one_group():
+    class Found:
+        def __init__(self, kind):
+            self.kind = kind
+
+    assert [len(g) for g in group([Found("a"), Found("b"), Found("b")]).values()] == [2, 1]
+
+
+def test_every_allowed_difference_has_a_name_and_a_reason():
+    assert len({name for name, _, _ in ALLOWED}) == len(ALLOWED)
+    assert all(len(reason) > 60 for _, _, reason in ALLOWED)
