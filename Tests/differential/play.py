@@ -329,7 +329,7 @@ class Player:
             elif step[0] == "wait":
                 leave()
                 mark = next(marks)
-                if not self.pump(peer, lambda: len(peer.frames) >= mark, hang):
+                if not self.pump(peer, lambda: len(peer.frames) >= mark, hang) and not peer.closed:
                     transcript.hung = f"message {mark} before going on"
                     break
             elif step[0] == "cancel":
@@ -360,7 +360,7 @@ class Player:
             if direct.closed:
                 if not self.pump(peer, lambda: False, hang) and not peer.closed:
                     transcript.hung = "the end of the connection"
-            elif not self.pump(peer, lambda: len(peer.frames) >= len(direct.frames), hang):
+            elif not self.pump(peer, lambda: len(peer.frames) >= len(direct.frames), hang) and not peer.closed:
                 transcript.hung = f"message {len(direct.frames)}"
             transcript.frames, transcript.closed, transcript.tail = peer.frames, peer.closed, bytes(peer.buffer)
             if peer.closed or not is_at_rest(direct.frames):
