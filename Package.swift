@@ -57,7 +57,7 @@ let package = Package(
         .target(name: "Terminal", dependencies: ["CSignalDescriptor"], cSettings: gnu, swiftSettings: strict),
         .target(name: "Bytes", swiftSettings: strict),
         .target(name: "Locking", swiftSettings: strict),
-        .target(name: "EventLoop", dependencies: ["CLibevent", "Locking"], cSettings: gnu, swiftSettings: strict + fast),
+        .target(name: "EventLoop", dependencies: ["CLibevent", "Locking", "Bytes"], cSettings: gnu, swiftSettings: strict + fast),
         .target(name: "TLS", dependencies: ["COpenSSL", "Locking"], cSettings: gnu, swiftSettings: strict + fast),
 
         // Line 1: bytes to values and back.

@@ -229,9 +229,9 @@ private struct Pair: ~Copyable {
             case .bind(let serverName, let portal, let rest, let preparation):
                 closes = prepare(preparation) || closes
                 rewrite(bytes, portal, serverName, rest..<offset + frame.length)
-            case .parse(let statement, let preparation):
+            case .parse(let serverName, let tail, let preparation):
                 closes = prepare(preparation) || closes
-                writer.parse(name: statement.serverName, tail: statement.definition)
+                writer.parse(name: serverName, tail: bytes.extracting(tail..<offset + frame.length))
             case .drop: sum &+= 1
             default: preconditionFailure("not part of the workload")
             }

@@ -155,6 +155,8 @@ public struct Settings: Sendable, Equatable {
     public var serverRoundRobin: Bool = false
     /// Prepared statements kept on a server connection outside session mode; 0 passes statements through untouched.
     public var maxPreparedStatements: Int = 200
+    /// Bytes of statement texts, over all databases, from which on those that nobody uses are dropped, the largest first.
+    public var maxStatementMemory: Int = 67_108_864
     /// Bytes of the largest message that is accepted; PostgreSQL's own limits hold in any case.
     public var maxPacketSize: Int = 2_147_483_647
     /// Sent before a server connection changes hands in session mode; empty sends nothing.

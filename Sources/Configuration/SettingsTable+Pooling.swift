@@ -33,6 +33,9 @@ extension SettingsTable {
             "max_prepared_statements", \.maxPreparedStatements, "200",
             "Prepared statements kept on a server connection outside session mode; 0 passes statements through untouched."),
         .unsigned(
+            "max_statement_memory", \.maxStatementMemory, "67108864",
+            "Bytes of statement texts, over all databases, from which on those that nobody uses are dropped, the largest first."),
+        .unsigned(
             "max_packet_size", \.maxPacketSize, "2147483647",
             "Bytes of the largest message that is accepted; PostgreSQL's own limits hold in any case."),
         .string(

@@ -23,7 +23,7 @@ extension ShowTopic {
         ]
         let kinds = [
             "user", "credentials", "db", "peer", "peer_pool", "pool", "outstanding_request", "server", "client", "iobuf", "var_list",
-            "server_prepared_statement",
+            "server_prepared_statement", "statement_text",
         ]
         return kinds.map { kind in
             var use = own[kind] ?? facts.statistics.objects[kind] ?? facts.objects[kind] ?? ObjectUse(count: 0, size: 0)

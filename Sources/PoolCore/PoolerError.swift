@@ -57,10 +57,14 @@ public enum PoolerError: Error, Sendable, Equatable {
     case invalidServerParameter(ErrorFields)
     case replyViolation
 
+    /// There is no memory for what the client sent.
+    case outOfMemory
+
     /// SQLSTATE. PgBouncer answers 08P01 for nearly everything and tools match on it; the exceptions say more and hurt nobody.
     public var code: String {
         switch self {
         case .serverLost, .replyViolation: SQLState.connectionFailure
+        case .outOfMemory: SQLState.outOfMemory
         case .serverLoginFailed(let fields), .invalidServerParameter(let fields), .serverSaid(let fields):
             fields.code ?? SQLState.protocolViolation
         default: SQLState.protocolViolation
@@ -110,6 +114,7 @@ public enum PoolerError: Error, Sendable, Equatable {
         case .serverSaid(let fields): fields.message ?? "server conn crashed?"
         case .invalidServerParameter(let fields): fields.message ?? "invalid server parameter"
         case .replyViolation: "server sent a reply that nobody asked for"
+        case .outOfMemory: "out of memory"
         }
     }
 

@@ -5,8 +5,8 @@ public enum FrontendAction: Sendable {
     case forward
     /// Not sent: the server does not need it, or would throw it away.
     case drop
-    /// Sent as a Parse of `statement` under its server name.
-    case parse(Statement, Preparation)
+    /// A Parse: sent with this name in place of its own, and from `tail` on as it is.
+    case parse(serverName: [UInt8], tail: Int, Preparation)
     /// A Bind: sent with the statement's server name in place of what stands in `name`, and `rest` of the message as it is.
     case bind(serverName: [UInt8], portal: Range<Int>, rest: Int, Preparation)
     /// A Describe of a statement: sent with its server name.
@@ -235,7 +235,8 @@ extension ServerSession {
             if let previous = client.statements.unnamed, !previous.isRetired, previous.definition.hasSameBytes(as: definition) {
                 statement = previous
             } else {
-                statement = table.intern(definition)
+                guard let fresh = table.intern(definition) else { return .refuse(.outOfMemory) }
+                statement = fresh
             }
             // Only a Parse that may be skipped has to remember what was there before.
             let void = ledger.mayBeSkipped ? note(replacingUnnamed(of: client)) : statement.id
@@ -252,9 +253,9 @@ extension ServerSession {
             let preparation = prepare(existing, rules)
             let message = "prepared statement \"\(String(decoding: label, as: UTF8.self))\" already exists"
             ledger.owe(.parse, .forward, note: note(.rename(code: SQLState.duplicateStatement, message: message, stale: 0)))
-            return .parse(existing.redefined(Array(copying: definition)), preparation)
+            return .parse(serverName: existing.serverName, tail: tail.lowerBound, preparation)
         }
-        let statement = table.intern(definition)
+        guard let statement = table.intern(definition) else { return .refuse(.outOfMemory) }
         client.statements.set(label, to: statement)
         if statements.use(statement) {
             if status != .failed, !ledger.awaitsReady {
@@ -264,12 +265,12 @@ extension ServerSession {
             // A failed transaction refuses a Parse, unless it is one of ROLLBACK: the server has to be asked. Without a name it can be.
             statements.unnamed = statement
             ledger.owe(.parse, .forward, note: note(.define(name: label, statement, previous: nil, isSent: false)))
-            return .parse(statement.nameless, .none)
+            return .parse(serverName: [], tail: tail.lowerBound, .none)
         }
         let evicted = statements.insert(statement, limit: rules.statementLimit)
         closeEvicted(evicted)
         ledger.owe(.parse, .forward, note: note(.define(name: label, statement, previous: nil, isSent: true)))
-        return .parse(statement, Preparation(parse: nil, close: evicted))
+        return .parse(serverName: statement.serverName, tail: tail.lowerBound, Preparation(parse: nil, close: evicted))
     }
 
     private mutating func translateBind(
@@ -465,7 +466,7 @@ extension ServerSession {
             let target = client.statements[Array(name.utf8)], !target.isRetired
         else { return nil }
         let definition = Array(Self.deallocation(of: target).utf8) + [0, 0, 0]
-        let statement = table.intern(definition.span)
+        guard let statement = table.intern(definition.span) else { return .refuse(.outOfMemory) }
         let preparation = prepare(target, rules)
         let void = note(replacingUnnamed(of: client))
         client.statements.unnamed = statement

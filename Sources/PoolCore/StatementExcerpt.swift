@@ -1,3 +1,4 @@
+import Bytes
 import PostgresWire
 
 /// Turns the first bytes of what a client sent into the text of its statement: for WHY and the log, long after it was sent.
@@ -20,7 +21,7 @@ public enum StatementExcerpt {
             guard let portalEnd = body.firstIndex(of: 0), let end = body[(portalEnd + 1)...].firstIndex(of: 0) else { return nil }
             let name = Array(body[(portalEnd + 1)..<end])
             let statement = name.isEmpty ? statements.unnamed : statements[name]
-            return statement.flatMap { text($0.definition[...]) }
+            return statement.flatMap { text(Array(copying: $0.definition.extracting(first: limit + 1))[...]) }
         default:
             return nil
         }

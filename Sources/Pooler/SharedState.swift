@@ -34,6 +34,7 @@ final class SharedState: Sendable {
 
     private let pools = Locked<[CapacityLedger.PoolKey: SharedPool]>([:])
     private let statements = Locked<NameTable<StatementTable>>([:])
+    let statementMemory = StatementMemory()
     private let lastID = Atomic<UInt64>(0)
     let shutdown = Atomic<ShutdownMode>(.none)
     /// More than one worker.
@@ -77,7 +78,7 @@ final class SharedState: Sendable {
             }
             let statements = statements.withLock { tables in
                 if let table = tables[key.database] { return table }
-                let table = StatementTable()
+                let table = StatementTable(memory: statementMemory)
                 tables[key.database] = table
                 return table
             }

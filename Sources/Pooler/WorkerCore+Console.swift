@@ -231,6 +231,9 @@ extension WorkerCore {
         facts.hosts = shared.hosts.withLock { $0.lines(now: now) }.map {
             HostFacts(name: $0.name, timeToLive: $0.timeToLive, addresses: $0.addresses.map(\.host))
         }
+        let texts = shared.statementMemory.use
+        facts.objects["statement_text"] = ObjectUse(
+            count: texts.count, size: texts.count > 0 ? texts.bytes / texts.count : 0, total: texts.bytes)
         let sets = shared.allPools.map(\.parameters)
         if let first = sets.first {
             facts.objects["var_list"] = ObjectUse(count: sets.reduce(0) { $0 + $1.count }, size: ObjectSize.of(first.empty))

@@ -286,11 +286,13 @@ extension WorkerCore {
                 toServer.append(Target.statement.rawValue)
                 toServer.append(terminated: serverName.span)
                 run = at + take
-            case .parse(let statement, let preparation):
+            case .parse(let serverName, let tail, let preparation):
                 keep(bytes, run..<at)
                 write(preparation, server)
-                writeParse(statement.serverName, statement, server)
-                run = at + take
+                server.shard.counters.totals.serverParses &+= 1
+                toServer.append(type: Frontend.parse, length: 4 + serverName.count + 1 + frame.length - (tail - at))
+                toServer.append(terminated: serverName.span)
+                run = tail
             case .parseUnnamed(let statement, let preparation):
                 keep(bytes, run..<at)
                 write(preparation, server)

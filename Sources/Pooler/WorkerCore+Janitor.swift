@@ -29,6 +29,7 @@ extension WorkerCore {
         if isShortOfDescriptors { resumeListening() }
         if index == 0 {
             checkShutdown()
+            sweepStatements()
             if ticks % (3 * max(1, settings.statsPeriod)) == 0 { notifyStatus() }
         }
     }
@@ -37,6 +38,15 @@ extension WorkerCore {
     private func notifyStatus() {
         let (clients, servers) = shared.capacity.withLock { ($0.clients, $0.servers) }
         ServiceManager.notify(.status("\(clients) clients, \(servers) servers"))
+    }
+
+    /// What those who have left used is dropped where there is much of it.
+    private func sweepStatements() {
+        guard now >= nextStatementSweep, shared.statementMemory.isOver else { return }
+        let start = MonotonicClock.now()
+        shared.statementMemory.sweep()
+        // If all of it is in use, looking costs less than a percent of the time.
+        nextStatementSweep = now + 100 * (MonotonicClock.now() - start)
     }
 
     /// A shutdown that waits is over when nobody is left.

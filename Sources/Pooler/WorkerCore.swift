@@ -22,6 +22,7 @@ final class WorkerCore {
             messageLimit = Self.messageLimit(configuration)
             slowLimit = Self.slowLimit(configuration)
             pretendsToDerive = configuration.userList.isMostlyPlain
+            limitStatementMemory()
         }
     }
     /// Unknown users are to look like those of the user list, and most of these have plain passwords.
@@ -84,6 +85,8 @@ final class WorkerCore {
     /// When that was last told.
     var shortageLogged: Int64?
     var ticks = 0
+    /// Not before this is it looked again which texts of statements nobody uses.
+    var nextStatementSweep: Int64 = 0
     var loginTemplates = LoginTemplates()
     /// Runs of PBKDF2 under way, and who waits for them.
     var derivations: [KeyDerivation: [DerivationWaiter]] = [:]
@@ -120,6 +123,12 @@ final class WorkerCore {
         messageLimit = Self.messageLimit(configuration)
         slowLimit = Self.slowLimit(configuration)
         pretendsToDerive = configuration.userList.isMostlyPlain
+        limitStatementMemory()
+    }
+
+    /// One worker is enough to tell, and to look after it.
+    private func limitStatementMemory() {
+        if index == 0 { shared.statementMemory.limit(to: settings.maxStatementMemory) }
     }
 
     private static func slowLimit(_ configuration: Configuration) -> Int64 {

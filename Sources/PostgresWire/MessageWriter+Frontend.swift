@@ -61,6 +61,15 @@ extension MessageWriter {
         end(start)
     }
 
+    /// Parse with a name as bytes and a tail that lies elsewhere.
+    @inlinable
+    public mutating func parse(name: [UInt8], tail: Span<UInt8>) {
+        let start = begin(Frontend.parse)
+        text(name)
+        bytes.append(copying: tail, in: tail.indices)
+        end(start)
+    }
+
     /// Parse with a tail that still lies in the buffer it was read from.
     @inlinable
     public mutating func parse(name: String, _ source: Span<UInt8>, tail: Range<Int>) {

@@ -8,7 +8,7 @@ func definition(_ text: String) -> [UInt8] { Array(text.utf8) + [0, 0, 0] }
 @Suite struct ClientStatementsTests {
     private let table = StatementTable()
 
-    private func statement(_ text: String) -> Statement { table.intern(definition(text).span) }
+    private func statement(_ text: String) -> Statement { table.intern(definition(text).span)! }
     private func name(_ text: String) -> [UInt8] { Array(text.utf8) }
 
     @Test("a name means what it was last set to, and nothing once it is taken away")
@@ -58,7 +58,7 @@ func definition(_ text: String) -> [UInt8] { Array(text.utf8) + [0, 0, 0] }
 @Suite struct ServerStatementsTests {
     private let table = StatementTable()
 
-    private func statement(_ text: String) -> Statement { table.intern(definition(text).span) }
+    private func statement(_ text: String) -> Statement { table.intern(definition(text).span)! }
 
     @Test("beyond the limit the least recently used goes")
     func leastRecentlyUsed() {
@@ -101,10 +101,10 @@ func definition(_ text: String) -> [UInt8] { Array(text.utf8) + [0, 0, 0] }
     @Test("equal definitions are one object, others never share a number or a server name")
     func interning() {
         let table = StatementTable()
-        let a = table.intern(definition("a").span)
-        let again = table.intern(definition("a").span)
+        let a = table.intern(definition("a").span)!
+        let again = table.intern(definition("a").span)!
         #expect(again === a)
-        let b = table.intern(definition("b").span)
+        let b = table.intern(definition("b").span)!
         #expect(a.id != b.id && a.serverName != b.serverName && a.serverName == Statement.serverName(a.id))
         #expect(a.serverName != ServerSession.absentName && table.count == 2)
     }
@@ -121,12 +121,49 @@ func definition(_ text: String) -> [UInt8] { Array(text.utf8) + [0, 0, 0] }
         }
     }
 
+    /// A Parse message of this size, told from others by its first byte.
+    private func large(_ first: UInt8, _ size: Int) -> [UInt8] { [first] + [UInt8](repeating: 65, count: size - 4) + [0, 0, 0] }
+
+    @Test("over the budget, texts that nobody uses go, the largest first; those in use stay, whichever database they are of")
+    func budget() {
+        let memory = StatementMemory(limit: 1_000_000)
+        let (table, other) = (StatementTable(memory: memory), StatementTable(memory: memory))
+        let held = table.intern(large(1, 600_000).span)!
+        var small: [UInt64] = []
+        for index in 0..<20 { small.append(other.intern(large(UInt8(index), 2000 + index).span)!.id) }
+        for index in 0..<40 { _ = table.intern(large(UInt8(index), 100_000 + index).span)! }
+        #expect(memory.use.bytes <= 1_100_000 && table.count <= 6)
+        #expect((0..<20).map { other.intern(large(UInt8($0), 2000 + $0).span)!.id } == small)
+        #expect(table.intern(large(1, 600_000).span)! === held)
+    }
+
+    @Test("what those who have left used is dropped by a sweep, down to the budget")
+    func budgetAfterLeaving() {
+        let memory = StatementMemory(limit: 1_000_000)
+        let table = StatementTable(memory: memory)
+        var held = (0..<40).map { table.intern(large(UInt8($0), 1_000_000).span)! }
+        #expect(memory.use == (40, 40_000_000) && memory.isOver)
+        memory.sweep()
+        #expect(memory.use == (40, 40_000_000))
+        held = []
+        memory.sweep()
+        #expect(memory.use == (0, 0) && table.count == 0 && !memory.isOver && held.isEmpty)
+    }
+
+    @Test("where all texts are in use, looking for others stays rare")
+    func sweepsAreRare() {
+        let memory = StatementMemory(limit: 100_000)
+        let table = StatementTable(memory: memory)
+        let held = (0..<20_000).map { table.intern(definition("held \($0) \(String(repeating: "x", count: 100))").span)! }
+        #expect(memory.sweeps < 60 && Set(held.map(\.id)).count == 20_000)
+    }
+
     @Test("a retired definition stays retired for its holders, and its text gets a new one")
     func retire() {
         let table = StatementTable()
-        let old = table.intern(definition("a").span)
+        let old = table.intern(definition("a").span)!
         let new = table.renewed(old)
-        #expect(table.renewed(old) === new && table.intern(definition("a").span) === new)
+        #expect(table.renewed(old) === new && table.intern(definition("a").span)! === new)
         #expect(old.isRetired && !new.isRetired && new !== old && new.id != old.id && table.count == 1)
     }
 
@@ -138,7 +175,7 @@ func definition(_ text: String) -> [UInt8] { Array(text.utf8) + [0, 0, 0] }
                 group.addTask {
                     (0..<3000).map { index in
                         if index % 3 == 0 { _ = table.intern(definition("passing \(index)").span) }
-                        return table.intern(definition("held \(index % 200)").span)
+                        return table.intern(definition("held \(index % 200)").span)!
                     }
                 }
             }

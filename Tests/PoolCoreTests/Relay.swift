@@ -1,3 +1,4 @@
+import Bytes
 import PostgresWire
 import Testing
 
@@ -305,8 +306,8 @@ extension FrontendAction {
             return ahead(preparation) + [bind]
         case .describe(let serverName, let preparation):
             return ahead(preparation) + [PoolCoreTests.describe(String(decoding: serverName, as: UTF8.self))]
-        case .parse(let statement, let preparation):
-            return ahead(preparation) + [Self.parse(statement, name: statement.serverName)]
+        case .parse(let serverName, let tail, let preparation):
+            return ahead(preparation) + [PoolCoreTests.message { $0.parse(name: serverName, tail: Array(message[tail...])) }]
         case .parseUnnamed(let statement, let preparation):
             return ahead(preparation) + [Self.parse(statement, name: [])]
         case .forwardAfterUnnamed(let statement):
@@ -325,7 +326,7 @@ extension FrontendAction {
 
 extension Statement {
     /// The SQL.
-    var text: String { String(decoding: definition.prefix { $0 != 0 }, as: UTF8.self) }
+    var text: String { String(decoding: Array(copying: definition).prefix { $0 != 0 }, as: UTF8.self) }
 }
 
 extension ClientStatements {

@@ -186,7 +186,7 @@ import Testing
         #expect(StatementExcerpt.text(of: message("P", Array("s1\0select 2\0\0\0".utf8)), statements: none) == "select 2")
         #expect(StatementExcerpt.text(of: message("B", Array("\0s1\0".utf8)), statements: none) == nil)
         var some = ClientStatements()
-        some.set(Array("s1".utf8), to: StatementTable().intern(Array("select $1\0\0\0".utf8).span))
+        some.set(Array("s1".utf8), to: StatementTable().intern(Array("select $1\0\0\0".utf8).span)!)
         #expect(StatementExcerpt.text(of: message("B", Array("\0s1\0\0\0".utf8)), statements: some) == "select $1")
         for bytes in [[], [0x51], message("B", [1, 2, 3]), message("P", [1]), message("S", [])] {
             #expect(StatementExcerpt.text(of: bytes, statements: some) == nil)

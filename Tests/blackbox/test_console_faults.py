@@ -218,10 +218,10 @@ def test_memory_is_told_of_everything(make_pooler):
     client.send(wire.query("select pg_sleep(3600)"))
     wait_until(lambda: pooler.servers(where="query like '%3600%'"), "the query to run")
     rows = {r["name"]: {k: int(v) for k, v in r.items() if k != "name"} for r in table(admin, "SHOW MEM")}
-    assert len(rows) == 12
+    assert len(rows) == 13
     for name, row in rows.items():
         assert row["used"] > 0 and row["size"] > 0 and row["free"] == 0 and row["memtotal"] >= row["size"], (name, row)
-    assert rows["outstanding_request_cache"]["used"] == 1 and rows["server_prepared_statement_cache"]["used"] == 1
+    assert rows["outstanding_request_cache"]["used"] == 1 and rows["server_prepared_statement_cache"]["used"] == 1 and rows["statement_text_cache"]["used"] == 1
     assert rows["peer_cache"]["used"] == 2 and rows["client_cache"]["used"] == 2 and rows["server_cache"]["used"] == 1
     client.cancel()
     client.read_until("Z")
