@@ -39,7 +39,7 @@ public struct Settings: Sendable, Equatable {
 
     // MARK: The process
 
-    /// Threads that carry connections; 0 means one for each core. Sluice's own setting.
+    /// Threads that carry connections; 0 means one for each processor that affinity and control groups let it use. Sluice's own setting.
     public var workers: Int = 0
     /// System user to become after start.
     public var user: String?

@@ -3,7 +3,8 @@ extension SettingsTable {
     static let process: [SettingSpecification] = [
         .integer(
             "workers", \.workers, "0", in: 0...1024, live: false,
-            "Threads that carry connections; 0 means one for each core. Sluice's own setting."),
+            "Threads that carry connections; 0 means one for each processor that affinity and control groups let it use. Sluice's own setting."
+        ),
         .string("user", \.user, live: false, "System user to become after start."),
         .string(
             "pidfile", \.pidfile, "", live: false,

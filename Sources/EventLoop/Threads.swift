@@ -29,7 +29,4 @@ public enum Threads {
         pthread_setname_np(thread, String(name.prefix(15)))
         return nil
     }
-
-    /// How many processors this process may run on.
-    public static var processors: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
 }

@@ -38,7 +38,7 @@ public final class PoolerProcess {
         reload: @escaping (_ path: String?) throws(ConfigurationError) -> Configuration
     ) {
         var configuration = configuration
-        if configuration.settings.workers == 0 { configuration.settings.workers = Threads.processors }
+        if configuration.settings.workers == 0 { configuration.settings.workers = Processors.current.usable }
         self.configuration = configuration
         loadedSettings = configuration.settings
         self.options = options
@@ -83,6 +83,13 @@ public final class PoolerProcess {
             throw error
         }
         distribute(listening)
+        let processors = Processors.current
+        if processors.usable < processors.online {
+            let quota = processors.quota.map { ", quota of its control groups \($0)" } ?? ""
+            shared.log.info(
+                "processors: \(processors.online) in the machine, \(processors.allowed) allowed for this process\(quota); 'workers = 0' means \(processors.usable)"
+            )
+        }
         shared.log.info(
             "process up: \(Version.line), libevent \(EventLoop.libraryVersion) (\(workers[0].loop.method)), \(workers.count) worker\(workers.count == 1 ? "" : "s")"
         )

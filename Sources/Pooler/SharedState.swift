@@ -29,7 +29,7 @@ final class SharedState: Sendable {
     let processKey = Locked(SecureRandom.bytes(32))
     let credentials = CredentialStore()
     /// PBKDF2 on few threads: more would take the processors from those who run queries.
-    let hashing = ThreadGroup(name: "hashing", threads: max(1, Threads.processors / 2), capacity: 1000)
+    let hashing = ThreadGroup(name: "hashing", threads: max(1, Processors.current.usable / 2), capacity: 1000)
     let examiner = Examiner()
 
     private let pools = Locked<[CapacityLedger.PoolKey: SharedPool]>([:])

@@ -209,6 +209,22 @@ def test_whoever_connects_while_it_starts_is_served(make_pooler):
     assert pooler.connect().value("select 1") == "1"
 
 
+@pytest.mark.sluice_only("about several workers")
+def test_as_many_workers_as_processors_that_it_may_use(make_pooler):
+    """In a pod with one processor of 96, workers = 0 started 96 workers; they were throttled together."""
+    allowed = os.sched_getaffinity(0)
+    pooler = make_pooler(start=False, workers=0, admin_users="app")
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        pooler.start()
+    finally:
+        os.sched_setaffinity(0, allowed)
+    pooler.wait_log(r"(?m)process up: .*, 1 worker$")
+    assert pooler.connect(database="pgbouncer").rows("SHOW CONFIG WHERE key = workers")[0][1] == "1"
+    if len(allowed) > 1:
+        pooler.wait_log(r"processors: \d+ in the machine, 1 allowed for this process.*; 'workers = 0' means 1")
+
+
 def test_a_used_port_is_refused_with_several_workers_too(make_pooler):
     first = make_pooler(**({"workers": 2} if make_pooler.kind.is_sluice else {}))
     second = make_pooler(start=False, unix_socket_dir="", listen_port=first.port, **({"workers": 2} if make_pooler.kind.is_sluice else {}))
