@@ -4,6 +4,11 @@ public enum Version {
     public static let number = "0.1.0"
     /// The release of PgBouncer whose behaviour Sluice follows; what `pgbouncer.version` tells clients.
     public static let pgbouncer = "1.26.1"
-    /// The first line of `--version`, and the answer to SHOW VERSION. Tools take the first number for PgBouncer's.
-    public static let line = "PgBouncer \(pgbouncer) (Sluice \(number))"
+    /// The first line of `--version`, and the answer to SHOW VERSION. Tools split it and cast its parts to numbers, so it is PgBouncer's
+    /// to the last byte.
+    public static let compatible = "PgBouncer \(pgbouncer)"
+    /// Sluice's own name and number: the last line of `--version`, and the answer to SHOW SLUICE.
+    public static let own = "Sluice \(number)"
+    /// Both, for people: in the log and in the metrics.
+    public static let line = "\(compatible) (\(own))"
 }

@@ -11,6 +11,7 @@ public enum SessionParameters {
         ("TimeZone", "GMT"),
         ("standard_conforming_strings", "on"),
         ("is_superuser", "on"),
+        ("pgbouncer.version", Version.pgbouncer),
     ]
 
     /// What SHOW answers.

@@ -1,3 +1,5 @@
+import Configuration
+
 /// Everything known about one topic of SHOW.
 public struct ShowTopic: Sendable {
     /// What has to be collected from the workers before rows can be made.
@@ -67,7 +69,10 @@ public struct ShowTopic: Sendable {
             rows: dnsZones),
         ShowTopic("mem", "name:t size:i used:i free:i memtotal:i", "Memory of the objects there are most of.", rows: memory),
         ShowTopic("state", "key:t value:t", "Whether the pooler is active or paused.", rows: state),
-        ShowTopic("version", "version:t", "The version.") { [[.text($0.version)]] },
+        ShowTopic("version", "version:t", "The release of PgBouncer that Sluice stands in for; tools take it apart.") {
+            [[.text($0.version)]]
+        },
+        ShowTopic("sluice", "version:t", "Sluice's own version.") { _ in [[.text(Version.own)]] },
     ]
 
     private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })

@@ -39,7 +39,10 @@ struct TopSource {
     /// One sample; `view` tells whether all clients or all servers are wanted, `chosen` which pool shall be explained if somebody waits there.
     mutating func sample(_ view: TopModel.View, explaining chosen: TopSample.PoolName? = nil) throws(PostgresError) -> TopSample {
         var sample = TopSample(time: Self.clock())
-        sample.version = try ask("SHOW VERSION").rows.first?.first.flatMap { $0 } ?? ""
+        // PgBouncer does not know the first one.
+        var version = try askIfKnown("SHOW SLUICE")
+        if version == nil { version = try ask("SHOW VERSION") }
+        sample.version = version?.rows.first?.first.flatMap { $0 } ?? ""
         sample.isPaused = try askIfKnown("SHOW STATE")?.records.contains { $0["key"] == "paused" && $0["value"] == "yes" } ?? false
         for row in try ask("SHOW POOLS").records {
             func number(_ name: String) -> Int { Int(row[name] ?? "") ?? 0 }

@@ -54,8 +54,8 @@ def secret(user="app"):
 # shows
 
 
-TOPICS = ["pools", "clients", "servers", "databases", "users", "stats", "stats_totals", "stats_averages", "totals", "config", "lists", "sockets", "active_sockets", "mem", "dns_hosts", "dns_zones", "version", "state", "peers", "peer_pools", "histograms", "errors"]
-SLUICE_ONLY = {"histograms", "errors"}
+TOPICS = ["pools", "clients", "servers", "databases", "users", "stats", "stats_totals", "stats_averages", "totals", "config", "lists", "sockets", "active_sockets", "mem", "dns_hosts", "dns_zones", "version", "sluice", "state", "peers", "peer_pools", "histograms", "errors"]
+SLUICE_ONLY = {"histograms", "errors", "sluice"}
 SINCE = {"state": "1.20", "peers": "1.19", "peer_pools": "1.19"}
 
 
