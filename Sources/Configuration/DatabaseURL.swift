@@ -21,8 +21,14 @@ public struct DatabaseURL: Sendable, Equatable {
     public var sslNegotiation: SSLNegotiation
     /// `channel_binding`.
     public var channelBinding: ChannelBinding
-    /// `application_name`.
-    public var applicationName: String?
+    /// What every server connection starts with: `application_name`, `options`, and settings of PostgreSQL such as `statement_timeout`.
+    public var serverParameters: [ServerParameter]
+    /// `load_balance_hosts`. As with libpq, a list of hosts is gone through from failure to failure unless it says `random`.
+    public var loadBalanceHosts: LoadBalanceHosts
+    /// The pooler's settings that have a parameter of libpq: `connect_timeout`, `keepalives` and the like.
+    public var settings: Settings
+    /// What the URL says without effect, in a sentence each.
+    public var warnings: [String]
 
     /// Reads a URL. No message repeats the password or the URL that it stands in.
     public init(parsing text: String) throws(ConfigurationError) {
@@ -48,6 +54,10 @@ public struct DatabaseURL: Sendable, Equatable {
             if colon < login.endIndex { parts.password = try Self.decoded(login[colon...].dropFirst(), "password") }
             try parts.setHosts(authority[at...].dropFirst())
         } else {
+            // Half a password is not to be taken for a port: an error about that would repeat it.
+            guard Self.hasPorts(authority) || !rest.contains(UInt8(ascii: "@")) else {
+                throw Self.fault("password", "a \"/\" in it is written %2F, a \"?\" %3F")
+            }
             try parts.setHosts(authority)
         }
         parts.database = try Self.decoded(path, "dbname")
@@ -59,7 +69,7 @@ public struct DatabaseURL: Sendable, Equatable {
         hosts = parts.hosts
         port = parts.port ?? 5432
         database = parts.database.flatMap { $0.isEmpty ? nil : $0 } ?? user
-        sslMode = parts.sslMode
+        sslMode = parts.sslMode ?? parts.sslFlag
         authorityFile = parts.authorityFile
         certificateFile = parts.certificateFile
         keyFile = parts.keyFile
@@ -71,7 +81,10 @@ public struct DatabaseURL: Sendable, Equatable {
         guard channelBinding != .require || sslMode != .disable else {
             throw Self.fault("channel_binding", "require needs TLS, so sslmode must not be disable")
         }
-        applicationName = parts.applicationName
+        serverParameters = parts.serverParameters
+        loadBalanceHosts = parts.loadBalanceHosts
+        settings = parts.settings
+        warnings = parts.allWarnings
         do throws(InvalidValue) {
             try Names.checkUser(user)
             try Names.checkDatabase(database)
@@ -84,6 +97,7 @@ public struct DatabaseURL: Sendable, Equatable {
     /// every other database of the same server under its own name.
     public func configuration(listenAddress: String = "127.0.0.1", listenPort: Int = 6543) -> Configuration {
         var configuration = Configuration()
+        configuration.settings = settings
         configuration.settings.poolMode = .transaction
         configuration.settings.listenAddr = [listenAddress]
         configuration.settings.listenPort = listenPort
@@ -94,6 +108,7 @@ public struct DatabaseURL: Sendable, Equatable {
         configuration.settings.serverTlsCaFile = authorityFile
         configuration.settings.serverTlsCertFile = certificateFile
         configuration.settings.serverTlsKeyFile = keyFile
+        configuration.warnings += warnings.map { "\(Self.file): \($0)" }
         if password == nil {
             configuration.warnings.append("\(Self.file): password: the URL has none, so nobody can log in with scram-sha-256")
         }
@@ -109,18 +124,27 @@ public struct DatabaseURL: Sendable, Equatable {
         entry.port = port
         entry.sslNegotiation = sslNegotiation
         entry.channelBinding = channelBinding
-        if let applicationName { entry.serverParameters = [ServerParameter(name: "application_name", value: applicationName)] }
+        entry.loadBalanceHosts = loadBalanceHosts
+        entry.serverParameters = serverParameters
         return entry
+    }
+
+    /// Whether nothing but digits stands behind the colons of a list of hosts.
+    private static func hasPorts(_ authority: Substring.UTF8View) -> Bool {
+        authority.split(separator: UInt8(ascii: ",")).allSatisfy { part in
+            guard part.first != UInt8(ascii: "["), let colon = part.firstIndex(of: UInt8(ascii: ":")) else { return true }
+            return part[colon...].dropFirst().allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        }
     }
 
     /// What stands for the file name in messages.
     private static let file = "database URL"
 
-    private static func fault(_ part: String?, _ message: String) -> ConfigurationError {
+    static func fault(_ part: String?, _ message: String) -> ConfigurationError {
         ConfigurationError(file: file, key: part, message: message)
     }
 
-    private static func decoded(_ bytes: Substring.UTF8View, _ part: String) throws(ConfigurationError) -> String {
+    static func decoded(_ bytes: Substring.UTF8View, _ part: String) throws(ConfigurationError) -> String {
         var decoded: [UInt8] = []
         var rest = bytes
         while let byte = rest.popFirst() {
@@ -136,103 +160,5 @@ public struct DatabaseURL: Sendable, Equatable {
             throw fault(part, "the value is not text in UTF-8")
         }
         return text
-    }
-
-    /// The parts as they are met; parameters come last and win.
-    private struct Parts {
-        var user: String?
-        var password: String?
-        var hosts: [String] = []
-        var port: Int?
-        var database: String?
-        var sslMode: TLSMode?
-        var authorityFile = ""
-        var certificateFile = ""
-        var keyFile = ""
-        var sslNegotiation = SSLNegotiation.postgres
-        var channelBinding = ChannelBinding.prefer
-        var applicationName: String?
-
-        /// `host:port` once, or several times with commas.
-        mutating func setHosts(_ authority: Substring.UTF8View) throws(ConfigurationError) {
-            guard !authority.isEmpty else { return }
-            for part in authority.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) { try addHost(part) }
-        }
-
-        private mutating func addHost(_ part: Substring.UTF8View) throws(ConfigurationError) {
-            var host = part
-            var port = part[part.endIndex...]
-            if part.first == UInt8(ascii: "[") {
-                guard let close = part.firstIndex(of: UInt8(ascii: "]")) else {
-                    throw fault("host", "the IPv6 address has no closing \"]\"")
-                }
-                host = part[..<close].dropFirst()
-                port = part[close...].dropFirst()
-                guard port.isEmpty || port.first == UInt8(ascii: ":") else { throw fault("host", "expected \":\" and a port after \"]\"") }
-            } else if let colon = part.firstIndex(of: UInt8(ascii: ":")) {
-                host = part[..<colon]
-                port = part[colon...]
-            }
-            let name = try decoded(host, "host")
-            if !name.isEmpty {
-                hosts.append(name)
-            } else if part.first == UInt8(ascii: "[") {
-                throw fault("host", "the address in brackets is empty")
-            }
-            if !port.dropFirst().isEmpty { try setPort(decoded(port.dropFirst(), "port")) }
-        }
-
-        private mutating func setPort(_ text: String) throws(ConfigurationError) {
-            for part in ValueSyntax.list(text, blanksToo: false) {
-                let number: Int
-                do throws(InvalidValue) {
-                    number = try ValueSyntax.integer(part, in: 1...65535)
-                } catch {
-                    throw fault("port", error.message)
-                }
-                guard port == nil || port == number else { throw fault("port", "all hosts must have the same port") }
-                port = number
-            }
-        }
-
-        mutating func setParameter(_ pair: Substring.UTF8View) throws(ConfigurationError) {
-            let equals = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
-            let name = try decoded(pair[..<equals], "parameter")
-            let value = try decoded(pair[equals...].dropFirst(), name)
-            switch name {
-            case "host":
-                hosts = ValueSyntax.list(value, blanksToo: false)
-            case "port":
-                port = nil
-                try setPort(value)
-            case "user": user = value
-            case "password": password = value
-            case "dbname": database = value
-            case "application_name": applicationName = value.isEmpty ? nil : value
-            case "sslmode":
-                do throws(InvalidValue) {
-                    sslMode = try ValueSyntax.choice(value, of: TLSMode.self)
-                } catch {
-                    throw fault("sslmode", error.message)
-                }
-            case "sslnegotiation":
-                do throws(InvalidValue) {
-                    sslNegotiation = try ValueSyntax.choice(value, of: SSLNegotiation.self)
-                } catch {
-                    throw fault("sslnegotiation", error.message)
-                }
-            case "channel_binding":
-                do throws(InvalidValue) {
-                    channelBinding = try ValueSyntax.choice(value, of: ChannelBinding.self)
-                } catch {
-                    throw fault("channel_binding", error.message)
-                }
-            // What the system knows is taken without a file, too.
-            case "sslrootcert": authorityFile = value == "system" ? "" : value
-            case "sslcert": certificateFile = value
-            case "sslkey": keyFile = value
-            default: break
-            }
-        }
     }
 }

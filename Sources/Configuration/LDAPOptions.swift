@@ -145,13 +145,15 @@ public struct LDAPOptions: Sendable, Hashable {
         return result
     }
 
-    private static func pairs(_ text: String) throws(InvalidValue) -> [(name: String, value: String)] {
+    /// The pairs, and the bytes of the text that each stands in.
+    static func pairs(_ text: String) throws(InvalidValue) -> [(name: String, value: String, source: Range<Int>)] {
         guard text.utf8.count <= maximumBytes else { throw InvalidValue("the LDAP options are longer than \(maximumBytes) bytes") }
         var words: [[UInt8]] = []
+        var sources: [Range<Int>] = []
         var isInWord = false
         var isQuoted = false
         var afterQuote = false
-        for byte in text.utf8 {
+        for (offset, byte) in text.utf8.enumerated() {
             let isBlank = byte == 0x20 || (0x09...0x0D).contains(byte)
             if isBlank, !isQuoted {
                 isInWord = false
@@ -160,8 +162,10 @@ public struct LDAPOptions: Sendable, Hashable {
             }
             if !isInWord {
                 words.append([])
+                sources.append(offset..<offset)
                 isInWord = true
             }
+            sources[sources.count - 1] = sources[sources.count - 1].lowerBound..<offset + 1
             if byte == UInt8(ascii: "\"") {
                 // The second of two quotes inside quotes is one that is meant.
                 if !isQuoted, afterQuote { words[words.count - 1].append(byte) }
@@ -173,12 +177,14 @@ public struct LDAPOptions: Sendable, Hashable {
             words[words.count - 1].append(byte)
         }
         guard !isQuoted else { throw InvalidValue("a quote in the LDAP options is not closed") }
-        var pairs: [(name: String, value: String)] = []
-        for word in words {
+        var pairs: [(name: String, value: String, source: Range<Int>)] = []
+        for (word, source) in zip(words, sources) {
             guard let equals = word.firstIndex(of: UInt8(ascii: "=")), equals > 0, !word.contains(0) else {
-                throw InvalidValue("\"\(String(decoding: word, as: UTF8.self))\" is no LDAP option: expected name=value")
+                // Not repeated: it may be the rest of a password with a blank in it.
+                throw InvalidValue("what has no name is no LDAP option: expected name=value; a value with blanks needs double quotes")
             }
-            pairs.append((String(decoding: word[..<equals], as: UTF8.self), String(decoding: word[(equals + 1)...], as: UTF8.self)))
+            pairs.append(
+                (String(decoding: word[..<equals], as: UTF8.self), String(decoding: word[(equals + 1)...], as: UTF8.self), source))
         }
         return pairs
     }

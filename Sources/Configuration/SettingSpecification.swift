@@ -80,6 +80,8 @@ public struct SettingSpecification: Sendable {
     public let support: SettingSupport
     /// The meaning, in one line.
     public let doc: String
+    /// Leaves secrets out of a value; nil for a setting that holds none.
+    private var secretsRemover: (@Sendable (String) -> String)?
     private let store: @Sendable (String, inout Settings) throws(InvalidValue) -> Void
     private let show: @Sendable (Settings) -> String?
 
@@ -96,6 +98,11 @@ public struct SettingSpecification: Sendable {
         show(settings)
     }
 
+    /// A value for the log and for whoever may look but not change anything: without the secrets in it.
+    public func withoutSecrets(_ text: String) -> String {
+        secretsRemover?(text) ?? text
+    }
+
     /// What to tell somebody who uses a setting that does nothing; nil for one that works.
     public var warning: String? {
         switch support {
@@ -108,6 +115,13 @@ public struct SettingSpecification: Sendable {
 
 extension SettingSpecification {
     typealias Path<Value> = WritableKeyPath<Settings, Value> & Sendable
+
+    /// The same setting, whose values may hold secrets.
+    func hidingSecrets(_ remover: @escaping @Sendable (String) -> String) -> SettingSpecification {
+        var setting = self
+        setting.secretsRemover = remover
+        return setting
+    }
 
     static func string(
         _ name: String, _ path: Path<String>, _ defaultText: String, scopes: SettingScopes = .global, live: Bool = true,

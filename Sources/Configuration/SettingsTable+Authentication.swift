@@ -5,7 +5,7 @@ extension SettingsTable {
         .string("auth_file", \.authFile, "File of user names and secrets; read at start and reload."),
         .string("auth_hba_file", \.authHbaFile, "", "Rules for `auth_type = hba`; read at start and reload."),
         .string("auth_ident_file", \.authIdentFile, "Maps from system or certificate names to database users."),
-        .string("auth_ldap_options", \.authLdapOptions, "Options for `auth_type = ldap`."),
+        .string("auth_ldap_options", \.authLdapOptions, "Options for `auth_type = ldap`.").hidingSecrets(LDAPOptions.withoutPasswords),
         .string(
             "auth_query", \.authQuery, Settings().authQuery, scopes: [.global, .database],
             "Query that looks up a user's name and secret; the user name is its parameter."),

@@ -9,7 +9,7 @@ public struct ConsoleFacts: Sendable {
     /// The monotonic clock and the time of day when the picture was taken, in microseconds.
     public var now: Int64
     public var wallNow: Int64
-    /// Name and version, as `--version` begins.
+    /// Name and version of the PgBouncer that this is one of, as `--version` begins.
     public var version: String
     /// The configuration in force.
     public var configuration: Configuration
@@ -19,6 +19,8 @@ public struct ConsoleFacts: Sendable {
     public var connections: [ConnectionFacts] = []
     /// How many connections each database and each user has, over all pools.
     public var counts = ConnectionCounts()
+    /// Who asks: what is secret is shown to admins alone.
+    public var rights = Rights.stats
     /// What operators hold back.
     public var holds = Holds()
     /// Databases that clients made from `*`.

@@ -39,8 +39,9 @@ extension ShowTopic {
                 [
                     .text(consoleDatabase), .null, .number(configuration.settings.listenPort), .text(consoleDatabase),
                     .text(consoleDatabase), .number(2), .number(0), .number(0),
-                    .integer(configuration.settings.serverLifetime / 1_000_000), .text("statement"), .null, .number(0), .number(0),
-                    .number(0), .number(clients), .flag(false), .flag(false),
+                    .integer(configuration.settings.serverLifetime / 1_000_000), .text("statement"), .null,
+                    .number(configuration.settings.maxDbConnections), .number(0),
+                    .number(configuration.settings.maxDbClientConnections), .number(clients), .flag(false), .flag(false),
                 ]
             ))
         return rows.sorted { precedes($0.0, $1.0) }.map(\.1)

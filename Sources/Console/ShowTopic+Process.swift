@@ -5,9 +5,10 @@ import Statistics
 extension ShowTopic {
     @Sendable static func config(_ facts: ConsoleFacts) -> [[Cell]] {
         SettingsTable.all.map { setting in
-            [
-                .text(setting.name), .optional(setting.text(in: facts.configuration.settings)), .optional(setting.defaultText),
-                .text(setting.reloadable ? "yes" : "no"),
+            let value = setting.text(in: facts.configuration.settings)
+            return [
+                .text(setting.name), .optional(facts.rights == .admin ? value : value.map(setting.withoutSecrets)),
+                .optional(setting.defaultText), .text(setting.reloadable ? "yes" : "no"),
             ]
         }
     }

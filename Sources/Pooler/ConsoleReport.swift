@@ -35,6 +35,7 @@ enum ConsoleReport {
         case .show(let name, let selection):
             guard let topic = ShowTopic.named(name) else { return .failed(ConsoleError("no such topic: \(name)")) }
             var facts = facts
+            facts.rights = rights
             switch topic.need {
             case .little: facts.statistics = await statistics(workers)
             case .connections: facts.connections = await connections(workers)

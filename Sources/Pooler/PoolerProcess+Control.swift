@@ -303,8 +303,9 @@ extension PoolerProcess {
             answer?.resume(returning: .failed(error))
             return
         }
-        if let setting = SettingsTable.named(key), setting.defaultText == nil { setOnConsole.insert(key) }
-        shared.log.info("SET \(key)=\(value) command issued")
+        let setting = SettingsTable.named(key)
+        if let setting, setting.defaultText == nil { setOnConsole.insert(key) }
+        shared.log.info("SET \(key)=\(setting?.withoutSecrets(value) ?? value) command issued")
         takeOver(fresh, monitoring) { answer?.resume(returning: .done(tag: "SET \(key)=\(value)")) }
     }
 

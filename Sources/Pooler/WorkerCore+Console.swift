@@ -14,6 +14,8 @@ final class ConsoleClient {
     let applicationName: String?
     var session: ConsoleSession
     var commandStart: Int64 = 0
+    /// Whether it stands in the statistics.
+    var isCounted = false
 
     init(database: String, applicationName: String?, rights: Rights) {
         self.database = database
@@ -124,12 +126,13 @@ extension WorkerCore {
                 at += frame.length
                 switch action {
                 case .reply(let messages):
-                    if frame.type == Frontend.query || frame.type == Frontend.execute { countCommand(time: 0) }
+                    if frame.type == Frontend.query || frame.type == Frontend.execute { countCommand(of: console) }
                     replies += messages
                     if replies.count > Self.repliesLimit { break loop }
                 case .run(let command, let first):
                     replies += first
                     console.commandStart = now
+                    countCommand(of: console)
                     run(command, client)
                 case .terminate:
                     close(client, .clientEnded("client close request"))
@@ -141,7 +144,6 @@ extension WorkerCore {
                 }
             }
         }
-        consoleCounters.totals.bytesReceived &+= Int64(at - offset)
         reply(replies, to: client)
         return at
     }
@@ -151,14 +153,16 @@ extension WorkerCore {
 
     private func reply(_ messages: [UInt8], to client: ClientConnection) {
         guard !messages.isEmpty else { return }
-        consoleCounters.totals.bytesSent &+= Int64(messages.count)
         send(messages, to: client)
     }
 
-    /// Commands count as queries and transactions of database pgbouncer.
-    private func countCommand(time: Int64) {
-        consoleCounters.answered(after: time)
-        consoleCounters.ended(transactionOf: time)
+    /// A client of the console counts as one query and one transaction of database pgbouncer, without bytes and times, as in PgBouncer:
+    /// whoever watches the totals must not find himself in them.
+    private func countCommand(of console: ConsoleClient) {
+        guard !console.isCounted else { return }
+        console.isCounted = true
+        consoleCounters.totals.queries &+= 1
+        consoleCounters.totals.transactions &+= 1
     }
 
     // MARK: Commands
@@ -203,7 +207,6 @@ extension WorkerCore {
     /// A command has been carried out, unless the client has left meanwhile.
     func consoleDone(slot: UInt32, id: UInt64, _ outcome: ConsoleOutcome) {
         guard let client = clients[slot], client.id == id, let console = client.console else { return }
-        countCommand(time: now - console.commandStart)
         if case .failed(let error) = outcome, settings.logPoolerErrors {
             shared.log.warning("\(client.label) pooler error: \(error.message)")
         }
@@ -216,7 +219,8 @@ extension WorkerCore {
     /// What every SHOW may need and is at hand.
     private func facts() -> ConsoleFacts {
         var facts = ConsoleFacts(
-            now: now, wallNow: WallClock.now(), version: Version.line, configuration: configuration, statistics: ProcessStatistics([]))
+            now: now, wallNow: WallClock.now(), version: Version.compatible, configuration: configuration, statistics: ProcessStatistics([])
+        )
         let counts = shared.capacity.withLock { $0.counts }
         facts.counts.serversOfDatabase = counts.servers
         facts.counts.serversOfUser = counts.userServers

@@ -352,9 +352,10 @@ extension WorkerCore {
         if let statement = preparation.parse { writeParse(statement.serverName, statement, server) }
     }
 
-    /// What SHOW STATS says of Parse and Bind.
+    /// What SHOW STATS says of Parse and Bind: nothing where statements pass untouched, as in PgBouncer.
     @inline(__always)
     private func count(_ type: UInt8, _ action: FrontendAction, _ server: ServerConnection) {
+        guard server.rules.mapsStatements else { return }
         if type == Frontend.bind {
             server.shard.counters.totals.binds &+= 1
         } else if type == Frontend.parse {

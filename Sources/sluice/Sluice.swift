@@ -41,7 +41,7 @@ struct Sluice: ParsableCommand {
     @Option(help: ArgumentHelp("Server connections for each user and database. (default: 20)", valueName: "N"))
     var poolSize: Int?
 
-    @Option(help: ArgumentHelp("Threads that carry connections. (default: one for each core)", valueName: "N"))
+    @Option(help: ArgumentHelp("Threads that carry connections. (default: one for each processor that it may use)", valueName: "N"))
     var workers: Int?
 
     @Flag(name: .shortAndLong, help: "Run in the background; needs a pidfile in the configuration.")
@@ -75,8 +75,9 @@ struct Sluice: ParsableCommand {
     var printConfigurationReference: Reference?
 
     static func main() {
+        hidePasswords()
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(Array(ProcessTitle.arguments.dropFirst()))
             try command.run()
         } catch {
             if exitCode(for: error).isSuccess {
@@ -92,8 +93,17 @@ struct Sluice: ParsableCommand {
         ProcessControl.exit(0)
     }
 
+    /// Everybody on the machine can read the command line of every process.
+    private static func hidePasswords() {
+        for (index, argument) in ProcessTitle.arguments.enumerated() {
+            if let harmless = DatabaseURL.withoutPasswords(argument) { ProcessTitle.replace(argument: index, with: harmless) }
+        }
+    }
+
     mutating func validate() throws {
         if version || printConfigurationReference != nil { return }
+        // Not repeated, for it may hold a password.
+        if let file, file.contains("://") { throw ValidationError("expected a configuration file; a URL is given as --database-url URL") }
         if file == nil, check { throw ValidationError("--check: expected a configuration file") }
         if file == nil, databaseURL == nil, Environment.value("DATABASE_URL") == nil {
             throw ValidationError("nothing to pool: expected a configuration file, --database-url or DATABASE_URL")
@@ -111,11 +121,12 @@ struct Sluice: ParsableCommand {
         if version {
             ProcessControl.say(
                 """
-                \(Version.line)
+                \(Version.compatible)
                 libevent \(EventLoop.libraryVersion)
                 adns: evdns2
                 tls: \(TLSLibrary.version)
                 systemd: yes
+                \(Version.own)
 
                 """)
             return

@@ -42,6 +42,18 @@ import Testing
         ("postgres://u@[::1/d", "database URL: host: the IPv6 address has no closing \"]\""),
         ("postgres://u@[::1]5/d", "database URL: host: expected \":\" and a port after \"]\""),
         ("postgres://u@[]/d", "database URL: host: the address in brackets is empty"),
+        ("postgres://u:secret/x@h/d", "database URL: password: a \"/\" in it is written %2F, a \"?\" %3F"),
+        ("postgres://u:secret?x@h/d", "database URL: password: a \"/\" in it is written %2F, a \"?\" %3F"),
+        (
+            "postgres://u@h/d?target_session_attrs=master",
+            "database URL: target_session_attrs: \"master\" is not known: "
+                + "expected any, read-write, read-only, primary, standby or prefer-standby"
+        ),
+        ("postgres://u@h/d?load_balance_hosts=yes", "database URL: load_balance_hosts: \"yes\" is not known: expected disable or random"),
+        (
+            "postgres://u@h/d?connect_timeout=5s",
+            "database URL: connect_timeout: \"5s\" is not a number: expected an integer from -2147483647 to 1000000000"
+        ),
         ("postgres://u:secret%@h/d", "database URL: password: expected two hexadecimal digits after \"%\"; a percent sign is written %25"),
         ("postgres://u:secret%4@h/d", "database URL: password: expected two hexadecimal digits after \"%\"; a percent sign is written %25"),
         ("postgres://u:p@h/%00", "database URL: dbname: the value is not text in UTF-8"),
@@ -59,6 +71,86 @@ import Testing
         } catch {
             #expect(error.description == message)
             #expect(!error.description.contains("secret"))
+        }
+    }
+
+    /// Whatever a URL says takes effect, or is named: a misspelt sslmode was swallowed, and so was a timeout.
+    @Test(arguments: [
+        ("", "", ""), ("pgbouncer=true", "", ""),
+        ("options=-c%20statement_timeout%3D5s", "options=-c statement_timeout=5s", ""),
+        ("statement_timeout=5s&TimeZone=Asia/Tokyo", "statement_timeout=5s,timezone=Asia/Tokyo", ""),
+        ("client_encoding=LATIN1", "client_encoding=LATIN1", ""),
+        ("lock_timeout=1&lock_timeout=2&search_path=a,b&app.tenant=7", "lock_timeout=2,search_path=a,b,app.tenant=7", ""),
+        ("application_name=a&fallback_application_name=b", "application_name=a", ""),
+        ("fallback_application_name=b", "application_name=b", ""),
+        ("application_name=", "", ""), ("client_encoding=auto", "", "no effect here: client_encoding"),
+        ("target_session_attrs=any", "", ""),
+        (
+            "target_session_attrs=read-write", "",
+            "target_session_attrs: read-write has no effect: any server that answers is taken, so name none but the right ones"
+        ),
+        ("connection_limit=1&schema=x&&sslcrl=/x&schema=y", "", "no effect here: connection_limit, schema, sslcrl"),
+        ("sslmod=require", "", "sslmod: not known, so it has no effect (did you mean \"sslmode\"?)"),
+        ("statement_timout=1", "", "statement_timout: not known, so it has no effect (did you mean \"statement_timeout\"?)"),
+        ("zzz=1", "", "zzz: not known, so it has no effect"), ("flag", "", "flag: not known, so it has no effect"),
+        ("s%20ecret=x", "", "a parameter whose name is no name has no effect: expected letters, digits and underscores"),
+        ("=x", "", "a parameter whose name is no name has no effect: expected letters, digits and underscores"),
+    ])
+    func parametersTakeEffectOrAreNamed(query: String, parameters: String, warning: String) throws {
+        let configuration = try DatabaseURL(parsing: "postgres://u:p@h/d?\(query)").configuration()
+        for name in ["d", "other"] {
+            let database = try #require(configuration.database(named: name))
+            #expect(database.serverParameters.map { "\($0.name)=\($0.value)" }.joined(separator: ",") == parameters)
+        }
+        #expect(configuration.warnings == (warning.isEmpty ? [] : ["database URL: \(warning)"]))
+    }
+
+    @Test func settingsComeOfIt() throws {
+        func settings(_ query: String) throws -> Settings {
+            try DatabaseURL(parsing: "postgres://u:p@h/d?\(query)").configuration().settings
+        }
+        #expect(try settings("").serverConnectTimeout == Settings().serverConnectTimeout)
+        #expect(try settings("connect_timeout=7").serverConnectTimeout == 7_000_000)
+        #expect(try settings("connect_timeout=0").serverConnectTimeout == 0)
+        #expect(try settings("connect_timeout=-1").serverConnectTimeout == 0)
+        let sockets = try settings("keepalives=0&keepalives_idle=1&keepalives_interval=2&keepalives_count=3&tcp_user_timeout=4")
+        #expect([sockets.tcpKeepidle, sockets.tcpKeepintvl, sockets.tcpKeepcnt, sockets.tcpUserTimeout] == [1, 2, 3, 4])
+        #expect(!sockets.tcpKeepalive)
+        for (query, mode) in [
+            ("sslmode=no-verify", TLSMode.require), ("ssl=true", .require), ("ssl=true&sslmode=verify-full", .verifyFull),
+            ("sslmode=verify-ca&ssl=1", .verifyCA), ("", .prefer),
+        ] {
+            #expect(try settings(query).serverTlsSslmode == mode)
+        }
+        #expect(try DatabaseURL(parsing: "postgres://u@h?ssl=maybe").warnings == ["no effect here: ssl"])
+        // As with libpq, the first host that works, unless the URL says otherwise.
+        #expect(try DatabaseURL(parsing: "postgres://u@a,b").configuration().database(named: "u")?.loadBalanceHosts == .disable)
+        let balanced = try DatabaseURL(parsing: "postgres://u@a,b?load_balance_hosts=random").configuration()
+        #expect(balanced.database(named: "u")?.loadBalanceHosts == .roundRobin)
+    }
+
+    @Test(arguments: [
+        ("postgres://u:secret@h/d", "postgres://u:***@h/d"),
+        ("--database-url=postgres://u:secret@h/d", "--database-url=postgres://u:***@h/d"),
+        ("postgres://u:s@ec:ret@h:1,i:2/d", "postgres://u:***@h:1,i:2/d"), ("postgres://u:s@h", "postgres://u:*@h"),
+        ("postgres://h/d?user=u&password=secret&sslmode=require", "postgres://h/d?user=u&password=***&sslmode=require"),
+        ("postgres://u:secret@h/d?sslpassword=secret", "postgres://u:***@h/d?sslpassword=***"),
+        ("postgres://h/d?pass%77ord=secret", "postgres://h/d?pass%77ord=***"),
+        ("postgres://u:sec/ret@h/d", "postgres://u:***@h/d"),
+        ("postgres://u:sec?ret@h/d?password=secret", "postgres://u:***@h/d?password=***"),
+        ("x://:secret@", "x://:***@"),
+    ])
+    func passwordsAreLeftOut(text: String, shown: String) {
+        #expect(DatabaseURL.withoutPasswords(text) == shown)
+        #expect(shown.utf8.count <= text.utf8.count)
+    }
+
+    @Test func whatHoldsNoPasswordStays() {
+        for text in [
+            "", "-d", "sluice.ini", "://", "postgres://h", "postgres://u@h/d", "postgres://u:@h/d", "postgres://h:5432/d?sslmode=require",
+            "postgres://u@[::1]:5432/d", "postgres://h/d?password=", "?password=secret",
+        ] {
+            #expect(DatabaseURL.withoutPasswords(text) == nil, "\(text)")
         }
     }
 

@@ -45,6 +45,23 @@ import Testing
         #expect(try LDAPOptions(parsing: "ldapserver=::1 ldapprefix=x").uris == "ldap://[::1]:389")
     }
 
+    @Test func passwordsAreLeftOut() throws {
+        let setting = try #require(SettingsTable.named("auth_ldap_options"))
+        for (text, shown) in [
+            ("ldapserver=h ldapbindpasswd=secret ldapport=1", "ldapserver=h ldapbindpasswd=*** ldapport=1"),
+            ("ldapbindpasswd=\"se cret\" ldapserver=\"a b\"", "ldapbindpasswd=*** ldapserver=\"a b\""),
+            ("\"ldapbindpasswd=secret\" ldapsuffix=\"x\"\"y\"", "ldapbindpasswd=*** ldapsuffix=\"x\"\"y\""),
+            ("LDAPBINDPASSWD=secret ldapprefix=\"\"", "LDAPBINDPASSWD=*** ldapprefix=\"\""),
+            ("ldapbindpasswd=a secret", "***"), ("ldapbindpasswd=\"secret", "***"), ("secret", "***"),
+            ("ldapserver=h  ldapprefix=x", "ldapserver=h  ldapprefix=x"), ("", ""),
+        ] {
+            #expect(setting.withoutSecrets(text) == shown)
+            let error = #expect(throws: InvalidValue.self) { try LDAPOptions(parsing: text + " ldapport=x") }
+            #expect(error?.message.contains("secret") == false)
+        }
+        #expect(SettingsTable.named("auth_query")?.withoutSecrets("select 1") == "select 1")
+    }
+
     @Test(
         arguments: [
             ("", "ldapserver is missing"), ("ldapserver=h", "one of them tells how"), ("ldapserver", "is no LDAP option"),

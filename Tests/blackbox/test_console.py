@@ -49,6 +49,7 @@ TOPICS = {
     "DNS_ZONES": "zonename:t serial:q count:i",
     "STATE": "key:t value:t",
     "VERSION": "version:t",
+    "SLUICE": "version:t",
     "client_encoding": "client_encoding:t",
     "default_transaction_isolation": "default_transaction_isolation:t",
 }
@@ -120,8 +121,46 @@ def test_greeting(pooler):
     assert p["server_version"].endswith("/bouncer")
     assert {k: p[k] for k in ("client_encoding", "server_encoding", "DateStyle", "TimeZone", "standard_conforming_strings", "is_superuser")} == {
         "client_encoding": "UTF8", "server_encoding": "UTF8", "DateStyle": "ISO", "TimeZone": "GMT", "standard_conforming_strings": "on", "is_superuser": "on"}
-    version = subprocess.run([pooler.kind.path, "--version"], capture_output=True, text=True).stdout.splitlines()[0]
-    assert client.value("SHOW VERSION") == version
+    # PgBouncer 1.26 says its release here, too
+    assert p["pgbouncer.version"] + "/bouncer" == p["server_version"]
+
+
+def test_versions_stand_where_tools_look_for_them(pooler):
+    """pgbouncer_fdw splits SHOW VERSION at its dots and casts the parts, so nothing may follow the number; the own one stands apart."""
+    lines = subprocess.run([pooler.kind.path, "--version"], capture_output=True, text=True).stdout.splitlines()
+    client = console(pooler)
+    assert client.value("SHOW VERSION") == lines[0] == "PgBouncer 1.26.1"
+    assert re.fullmatch(r"Sluice \d+\.\d+\.\d+", client.value("SHOW SLUICE"))
+    assert client.value("SHOW SLUICE") == lines[-1]
+
+
+# The topics that pgbouncer_fdw has views of.
+VIEWS = ["CLIENTS", "CONFIG", "DATABASES", "DNS_HOSTS", "DNS_ZONES", "LISTS", "POOLS", "SERVERS", "SOCKETS", "STATS", "USERS"]
+# The types that its views cast to, where they are not the console's own.
+CASTS = {"connect_time": "timestamptz", "request_time": "timestamptz", "changeable": "boolean", "load_balance_hosts": "int", "serial": "text"}
+
+
+def test_the_views_of_pgbouncer_fdw_work(pooler, postgres):
+    """Each view reads a SHOW through dblink into typed columns, and casts the parts of SHOW VERSION to know which columns there are."""
+    if not postgres.sql("select from pg_available_extensions where name = 'dblink'"):
+        pytest.skip("this PostgreSQL comes without dblink")
+    user = pooler.connect()
+    user.rows("select 1")
+    host, port = pooler.address
+    target = f"host={host} port={port} dbname=pgbouncer user=app2 password={password_of('app2')}"
+    try:
+        postgres.sql("create extension dblink")
+        version = f"(select substring(version from '\\d.+') as number from dblink('{target}', 'show version') as x(version text)) v"
+        parts = ", ".join(f"split_part(number, '.', {part})::int" for part in (1, 2, 3))
+        assert postgres.sql(f"select {parts} from {version}") == [("1", "26", "1")]
+        for topic in VIEWS:
+            columns = [column.split(":") for column in TOPICS[topic].split()]
+            types = {"t": "text", "i": "int", "q": "bigint", "n": "bigint"}
+            definition = ", ".join(f'"{name}" {CASTS.get(name, types[kind])}' for name, kind in columns)
+            rows = postgres.sql(f"select x.* from dblink('{target}', 'show {topic.lower()}') as x({definition})")
+            assert rows or topic.startswith("DNS"), topic
+    finally:
+        postgres.sql("drop extension if exists dblink")
 
 
 def test_who_may_come_in(pooler):
@@ -156,7 +195,7 @@ def test_own_user_on_the_unix_socket(pooler):
     command = [f"{newest_bin()}/psql", "-XAtc", "SHOW VERSION", "-h", pooler.folder, "-p", str(pooler.port), "-U", "pgbouncer", "pgbouncer", "-w"]
     more = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []} if is_root() else {}
     done = subprocess.run(command, capture_output=True, text=True, **more)
-    assert done.returncode == 0 and "Sluice" in done.stdout, done.stderr
+    assert done.returncode == 0 and done.stdout == "PgBouncer 1.26.1\n", done.stderr
     if is_root():
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode != 0
@@ -170,6 +209,26 @@ def test_auth_type_any(make_pooler):
     stranger = console(pooler, user="somebody")
     assert stranger.query("SHOW STATS").check()
     assert stranger.query("RELOAD").error.message == "admin access needed"
+
+
+def test_secrets_are_for_admins_and_never_in_the_log(make_pooler):
+    """With auth_type = any everybody may look at SHOW CONFIG, and the password of the directory stood there; SET wrote it into the log."""
+    options = 'ldapserver=127.0.0.1 ldapbasedn="dc=example,dc=net" ldapbinddn=cn=admin ldapbindpasswd={}'
+    pooler = make_pooler(admin_users="app", stats_users="app2", auth_ldap_options=options.format("hidden-1"), verbose=2)
+    admin, looker = console(pooler), console(pooler, user="app2")
+
+    def value(client):
+        return one(client, "SHOW CONFIG WHERE key = auth_ldap_options")["value"]
+
+    assert value(admin) == options.format("hidden-1") and value(looker) == options.format("***")
+    admin.query("SET auth_ldap_options = '%s'" % options.format("hidden-2")).check()
+    assert value(admin) == options.format("hidden-2") and value(looker) == options.format("***")
+    assert not looker.rows("SHOW CONFIG WHERE value = '%s'" % options.format("hidden-2")), "no guessing"
+    assert "hidden" not in repr(looker.run(wire.parse("", "select config"), wire.bind(""), wire.execute(), wire.sync()).check().rows)
+    # a password with a blank and no quotes is no good, and is not repeated either
+    admin.query("SET auth_ldap_options = '%s'" % options.format("hidden-3 rest-of-it"))
+    pooler.wait_log(r"SET auth_ldap_options=.* command issued")
+    assert "hidden" not in pooler.log() and "rest-of-it" not in pooler.log()
 
 
 def test_limits_do_not_keep_admins_out(make_pooler):
@@ -206,6 +265,46 @@ def test_rows_follow_what_happens(pooler):
     assert one(admin, "SHOW DATABASES WHERE name = lab")["current_client_connections"] == "2"
     assert len(table(admin, "SHOW MEM")) == 12 and len(table(admin, "SHOW TOTALS")) == 24
     assert all(int(r["size"]) > 0 for r in table(admin, "SHOW MEM") if r["name"] in ("client_cache", "server_cache", "pool_cache"))
+
+
+def test_the_console_counts_as_with_pgbouncer(pooler):
+    """Whoever watches the totals must not find himself in them: a console client is one query, without bytes and times, and has no Parse."""
+    pooler.connect().rows("select 1")
+    admin = console(pooler)
+    for _ in range(3):
+        admin.extended("SHOW VERSION")
+        admin.query("SHOW STATS").check()
+    console(pooler).query("SHOW POOLS").check()
+    row = one(admin, "SHOW STATS_TOTALS WHERE database = pgbouncer")
+    login = row.pop("client_login_count")
+    assert row == dict.fromkeys(row, "0") | {"database": "pgbouncer", "xact_count": "2", "query_count": "2"} and login == "2"
+    lab = one(admin, "SHOW STATS_TOTALS WHERE database = lab")
+    totals = {r["name"].removeprefix("total_"): r["value"] for r in table(admin, "SHOW TOTALS")}
+    assert (totals["client_bytes"], totals["server_bytes"]) == (lab["bytes_received"], lab["bytes_sent"])
+    assert (totals["query_count"], totals["query_time"], totals["client_login_count"]) == ("3", lab["query_time"], "3")
+
+
+@pytest.mark.parametrize("settings", [{}, {"max_db_connections": 7, "max_db_client_connections": 9, "min_pool_size": 1, "reserve_pool_size": 4, "server_lifetime": 60}])
+def test_the_row_of_the_console_in_show_databases(make_pooler, settings):
+    """The limits that hold for every database stand in the console's own row, too."""
+    pooler = make_pooler(admin_users="app", **settings)
+    admin, _ = console(pooler), console(pooler)
+    of_all = {"max_connections": str(settings.get("max_db_connections", 0)), "max_client_connections": str(settings.get("max_db_client_connections", 0))}
+    assert one(admin, "SHOW DATABASES WHERE name = pgbouncer") == of_all | {
+        "name": "pgbouncer", "host": None, "port": str(pooler.port), "database": "pgbouncer", "force_user": "pgbouncer", "pool_size": "2",
+        "min_pool_size": "0", "reserve_pool_size": "0", "server_lifetime": str(settings.get("server_lifetime", 3600)), "pool_mode": "statement",
+        "load_balance_hosts": None, "current_connections": "0", "current_client_connections": "2", "paused": "0", "disabled": "0"}
+
+
+@pytest.mark.parametrize("mode,limit,counts", [("transaction", 200, ("2", "2", "2")), ("transaction", 0, ("0", "0", "0")), ("session", 200, ("0", "0", "0"))])
+def test_parse_and_bind_are_counted_where_statements_are_mapped(make_pooler, mode, limit, counts):
+    """PgBouncer counts what it looks into; where statements pass untouched, that is nothing."""
+    pooler = make_pooler(admin_users="app", pool_mode=mode, max_prepared_statements=limit)
+    client = pooler.connect()
+    for number in range(2):
+        client.run(wire.parse(f"s{number}", f"select {number}"), wire.bind(f"s{number}"), wire.execute(), wire.sync()).check()
+    stats = one(console(pooler), "SHOW STATS WHERE database = lab")
+    assert (stats["total_client_parse_count"], stats["total_server_parse_count"], stats["total_bind_count"]) == counts
 
 
 def test_totals_are_exact_over_all_workers(pooler):

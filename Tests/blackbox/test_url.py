@@ -1,0 +1,171 @@
+"""Sluice without a file: `--database-url` and DATABASE_URL."""
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import urllib.parse
+
+import pytest
+
+import wire
+from pooler import DISASTERS
+from postgres import password_of
+from processes import DEADLINE, UNPRIVILEGED, free_port, give, is_root, listening, start, wait_until
+
+pytestmark = pytest.mark.sluice_only("PgBouncer needs a file")
+
+
+class Started:
+    """A pooler that was started by a URL."""
+
+    def __init__(self, command, port, log_path, **env):
+        self.port, self.log_path, self.clients = port, log_path, []
+        with open(log_path, "w") as log:
+            give(log_path)
+            environment = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"} | env
+            self.process = start(command, env=environment, stdout=log, stderr=log)
+
+    def log(self):
+        with open(self.log_path, errors="replace") as f:
+            return f.read()
+
+    def wait_log(self, pattern):
+        wait_until(lambda: re.search(pattern, self.log()), lambda: f"{pattern!r} in the log:\n{self.log()}")
+
+    def connect(self, user="app", database="lab", **more):
+        client = wire.Client(("127.0.0.1", self.port), user=user, password=password_of(user), database=database, **more)
+        self.clients.append(client)
+        return client
+
+    def stop(self):
+        for client in self.clients:
+            client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGQUIT)
+        assert self.process.wait(DEADLINE) == 0, self.log()
+        assert not DISASTERS.search(self.log()), self.log()
+
+
+@pytest.fixture
+def by_url(kind, run_folder):
+    """by_url("postgres://...", "--more", arguments) starts one and waits until it listens."""
+    started = []
+
+    def begin(url, *more, joined=False, **env):
+        port = free_port()
+        argument = [] if url is None else [f"--database-url={url}"] if joined else ["--database-url", url]
+        pooler = Started([kind.path, *argument, "--listen-port", str(port), *more], port, f"{run_folder.folder('url')}/log", **env)
+        started.append(pooler)
+        wait_until(lambda: listening(port) or pooler.process.poll() is not None, lambda: f"it to listen:\n{pooler.log()}")
+        assert pooler.process.poll() is None, pooler.log()
+        return pooler
+
+    yield begin
+    for pooler in started:
+        pooler.stop()
+
+
+def url(postgres, user="app", place=None, database="lab", **parameters):
+    query = "&".join(f"{name}={urllib.parse.quote(value)}" for name, value in parameters.items())
+    return f"postgres://{user}:{password_of(user)}@{place or f'127.0.0.1:{postgres.port}'}/{database}?{query}"
+
+
+@contextlib.contextmanager
+def knocking(pooler):
+    """A client that logs in meanwhile, and is not expected to get anywhere."""
+
+    def knock():
+        with contextlib.suppress(wire.ServerError, wire.Closed, OSError):
+            pooler.connect()
+
+    thread = threading.Thread(target=knock)
+    thread.start()
+    try:
+        yield
+    finally:
+        pooler.process.send_signal(signal.SIGQUIT)
+        thread.join()
+
+
+def test_settings_in_the_url_hold_on_every_server(by_url, postgres):
+    """They were swallowed: an application that gave its statement_timeout in the URL ran without one."""
+    pooler = by_url(url(
+        postgres, options="-c lock_timeout=7s -c work_mem=5MB", statement_timeout="11s", timezone="Asia/Tokyo", client_encoding="LATIN1", application_name="by-url"))
+    first, second = pooler.connect(), pooler.connect(parameters={"statement_timeout": "3s"})
+    expected = {"lock_timeout": "7s", "work_mem": "5MB", "statement_timeout": "11s", "TimeZone": "Asia/Tokyo", "client_encoding": "LATIN1", "application_name": "by-url"}
+    for _ in range(2):
+        assert {name: first.value(f"show {name}") for name in expected} == expected
+        # what a client chooses for itself comes before, and is gone with it
+        assert second.value("show statement_timeout") == "3s" and second.value("show lock_timeout") == "7s"
+    assert (first.parameters["TimeZone"], first.parameters["client_encoding"]) == ("Asia/Tokyo", "LATIN1")
+    other = pooler.connect(database="lab2")
+    assert other.value("show statement_timeout") == "11s"
+    assert "WARNING" not in pooler.log(), pooler.log()
+
+
+def test_what_has_no_effect_is_named(by_url, postgres):
+    """Beware of sslmod=require, which was swallowed: the password travelled in the clear."""
+    pooler = by_url(url(postgres, sslmod="require", target_session_attrs="read-write", connection_limit="5", sslpassword="hidden", sslcrl="/x"))
+    for warning in (
+        r'sslmod: not known, so it has no effect \(did you mean "sslmode"\?\)', "target_session_attrs: read-write has no effect: ",
+        "no effect here: connection_limit, sslpassword, sslcrl",
+    ):
+        pooler.wait_log("WARNING database URL: " + warning)
+    assert "hidden" not in pooler.log()
+    assert pooler.connect().value("select 1") == "1"
+
+
+def test_connect_timeout_bounds_the_wait_for_a_server(by_url, postgres):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        pooler = by_url(url(postgres, place=f"127.0.0.1:{silent.getsockname()[1]}", connect_timeout="1"))
+        with knocking(pooler):
+            pooler.wait_log(r"closing because: connect timeout \(age=[1-4]s\)")
+
+
+def test_no_verify_means_tls_without_a_look_at_the_certificate(by_url, postgres):
+    """node-postgres' word was an error; the server of this run speaks no TLS, so it is refused and hears no password."""
+    pooler = by_url(url(postgres, sslmode="no-verify"))
+    with knocking(pooler):
+        pooler.wait_log("server does not support|server refused SSL")
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_the_password_is_in_no_process_title(by_url, postgres, joined):
+    """Everybody on the machine reads the command lines of all processes, and monitoring keeps them."""
+    secret = password_of("app")
+    pooler = by_url(url(postgres, sslmode="prefer"), "--pool-size", "3", joined=joined)
+    with open(f"/proc/{pooler.process.pid}/cmdline", "rb") as f:
+        title = f.read().decode()
+    assert secret not in title and "app:***@127.0.0.1" in title
+    assert title.rstrip("\0").split("\0")[-4:] == ["--listen-port", str(pooler.port), "--pool-size", "3"]
+    shown = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pooler.process.pid)], capture_output=True, text=True).stdout
+    assert secret not in shown and "sslmode=prefer" in shown
+    assert pooler.connect().value("select 1") == "1"
+    # the URL is read again at a reload, from memory
+    pooler.process.send_signal(signal.SIGHUP)
+    pooler.wait_log("RELOAD done")
+    assert pooler.connect().value("select 1") == "1"
+
+
+def test_a_password_among_the_parameters_is_hidden_too(by_url, postgres):
+    pooler = by_url(f"postgres://127.0.0.1:{postgres.port}/lab?user=app&password={password_of('app')}&sslmode=prefer")
+    with open(f"/proc/{pooler.process.pid}/cmdline", "rb") as f:
+        assert password_of("app") not in f.read().decode()
+    assert pooler.connect().value("select 1") == "1"
+
+
+def test_the_environment_variable_is_taken(by_url, postgres):
+    pooler = by_url(None, DATABASE_URL=url(postgres))
+    assert pooler.connect().value("select 1") == "1"
+
+
+@pytest.mark.parametrize("arguments", [["postgres://app:hidden@h/d"], ["--database-url", "postgres://app:hid/den@h/d"], ["--database-url", "postgres://app:hid?den@h/d"], ["--database-url", "jdbc:postgresql://app:hidden@h/d"]])
+def test_a_wrong_url_is_refused_without_repeating_its_password(kind, arguments):
+    who = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []} if is_root() else {}
+    done = subprocess.run([kind.path, *arguments], capture_output=True, text=True, timeout=DEADLINE, stdin=subprocess.DEVNULL, **who)
+    assert done.returncode == 1 and "hid" not in done.stdout + done.stderr and "den" not in done.stdout + done.stderr
