@@ -263,7 +263,7 @@ def test_rows_follow_what_happens(pooler):
     assert len(lists) == 14 and lists["used_clients"] == 3 and lists["databases"] == 3
     assert [r["name"] for r in table(admin, "SHOW DATABASES")] == ["lab", "lab2", "pgbouncer"]
     assert one(admin, "SHOW DATABASES WHERE name = lab")["current_client_connections"] == "2"
-    assert len(table(admin, "SHOW MEM")) == 12 and len(table(admin, "SHOW TOTALS")) == 24
+    assert len(table(admin, "SHOW MEM")) == 13 and len(table(admin, "SHOW TOTALS")) == 24
     assert all(int(r["size"]) > 0 for r in table(admin, "SHOW MEM") if r["name"] in ("client_cache", "server_cache", "pool_cache"))
 
 
