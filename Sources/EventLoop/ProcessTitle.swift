@@ -5,8 +5,15 @@ public enum ProcessTitle {
     /// The arguments, the program's name first, as they were before anything was replaced.
     public static let arguments: [String] = CommandLine.arguments
 
+    /// Puts other texts in place of the arguments for which there are some.
+    public static func replaceArguments(by harmless: (String) -> String?) {
+        for (index, argument) in arguments.enumerated() {
+            if let text = harmless(argument) { replace(argument: index, with: text) }
+        }
+    }
+
     /// Puts a text in place of an argument; it must not be longer. What comes after it moves up, so that no gap shows how long it was.
-    public static func replace(argument index: Int, with text: String) {
+    static func replace(argument index: Int, with text: String) {
         // They are copied before they change.
         _ = arguments
         let vector = CommandLine.unsafeArgv

@@ -75,7 +75,8 @@ struct Sluice: ParsableCommand {
     var printConfigurationReference: Reference?
 
     static func main() {
-        hidePasswords()
+        // Everybody on the machine can read the command line of every process.
+        ProcessTitle.replaceArguments(by: DatabaseURL.withoutPasswords)
         do {
             var command = try parseAsRoot(Array(ProcessTitle.arguments.dropFirst()))
             try command.run()
@@ -91,13 +92,6 @@ struct Sluice: ParsableCommand {
             ProcessControl.exit(1)
         }
         ProcessControl.exit(0)
-    }
-
-    /// Everybody on the machine can read the command line of every process.
-    private static func hidePasswords() {
-        for (index, argument) in ProcessTitle.arguments.enumerated() {
-            if let harmless = DatabaseURL.withoutPasswords(argument) { ProcessTitle.replace(argument: index, with: harmless) }
-        }
     }
 
     mutating func validate() throws {

@@ -5,7 +5,8 @@ import Terminal
 /// `sluicectl config`.
 struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "config", abstract: "Looks at configuration files.", subcommands: [ConfigCheck.self])
+        commandName: "config", abstract: "Looks at configuration files.",
+        discussion: "Without a subcommand: the settings in force, as `sluicectl show config`.", subcommands: [ConfigCheck.self])
 }
 
 /// `sluicectl config check FILE.ini`.

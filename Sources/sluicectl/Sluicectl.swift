@@ -1,4 +1,6 @@
 import ArgumentParser
+import Configuration
+import EventLoop
 import PostgresClient
 import Terminal
 
@@ -41,15 +43,19 @@ struct Sluicectl: ParsableCommand {
             moved += rest.prefix(length)
             rest = rest.dropFirst(length)
         }
+        // `help top` is `top --help`. The console's own help is `show help`, or `help` with nothing but options.
+        if rest.first == "help", let name = rest.dropFirst().first, !name.hasPrefix("-") { rest = rest.dropFirst() + ["--help"] }
         // `config check` is about a file; `config` alone is the topic.
-        let isFile = rest.first == "config" && rest.dropFirst().first == "check"
+        let isFile = rest.first == "config" && ["check", "--help"].contains(rest.dropFirst().first)
         if let first = rest.first, Topic(first) != nil, !isFile { rest = ["show"] + rest }
         let end = rest.firstIndex(of: "--") ?? rest.endIndex
         return Array(rest[..<end]) + moved + Array(rest[end...])
     }
 
     static func main() {
-        let arguments = expanded(Array(CommandLine.arguments.dropFirst()))
+        // libpq takes a URL for the name of a database, and `top` may run for days.
+        ProcessTitle.replaceArguments(by: DatabaseURL.withoutPasswords)
+        let arguments = expanded(Array(ProcessTitle.arguments.dropFirst()))
         if let page = TopicHelp.page(for: arguments) {
             Terminal.write(page)
             return

@@ -131,19 +131,26 @@ struct KillClient: Verb {
 /// `SET key = value`.
 struct SetCommand: Verb {
     static let configuration = CommandConfiguration(
-        commandName: "set", abstract: ConsoleDocs.abstract(.set), discussion: "`show config` lists the settings.")
+        commandName: "set", abstract: ConsoleDocs.abstract(.set),
+        discussion: "`show config` lists the settings. `set KEY=VALUE` means the same.")
 
     @Argument(help: ArgumentHelp("The setting.", valueName: "KEY"))
     var key: String
 
     @Argument(help: ArgumentHelp("The new value.", valueName: "VALUE"))
-    var value: String
+    var value: String?
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var answer: AnswerOptions
 
     func text() throws -> String {
-        "SET \(try ConsoleSyntax.setting(key)) = \(ConsoleSyntax.value(value))"
+        var (key, value) = (key, value)
+        if value == nil, let equals = key.firstIndex(of: "=") {
+            value = String(key[equals...].dropFirst())
+            key = String(key[..<equals])
+        }
+        guard let value else { throw ValidationError("expected a value: set KEY VALUE, or set KEY=VALUE") }
+        return "SET \(try ConsoleSyntax.setting(key)) = \(ConsoleSyntax.value(value))"
     }
 }
 

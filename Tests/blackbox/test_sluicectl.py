@@ -288,8 +288,34 @@ def test_every_subcommand_has_help(ctl):
     commands = re.findall(r"^  ([a-z-]+)(?:  |$)", ctl("--help").split("SUBCOMMANDS:")[1], re.M)
     assert {"show", "top", "doctor", "config", "reload", "pause", "resume", "disable", "enable", "reconnect", "kill", "kill-client", "wait-close", "set", "shutdown", "why", "run"} <= set(commands)
     for command in commands:
-        assert "USAGE: sluicectl" in ctl(command, "--help")
+        assert "USAGE: sluicectl" in ctl(command, "--help") == ctl("help", command)
     assert "sluicectl" in ctl("--version")
+
+
+def test_help_of_topics_and_of_what_has_two_meanings(ctl):
+    """`help top` was an unexpected argument, and `config --help` knew nothing of `config check`."""
+    assert "COLUMNS" in ctl("help", "pools") == ctl("pools", "--help")
+    assert "SUBCOMMANDS" in ctl("help", "config") and "check" in ctl("config", "--help")
+    assert "COLUMNS" in ctl("show", "config", "--help")
+    assert "FILE.ini" in ctl("help", "config", "check")
+
+
+def test_set_takes_an_equals_sign(ctl, pooler):
+    for arguments, value in ((["query_wait_notify=7"], "7"), (["query_wait_notify", "8"], "8"), (["login_notify_message=a=b c"], "a=b c")):
+        ctl("set", *arguments, *where(pooler), env=secret())
+        assert pooler.connect(database="pgbouncer").rows(f"SHOW CONFIG WHERE key = {arguments[0].split('=')[0]}")[0][1] == value
+    ctl("set", "query_wait_notify", *where(pooler), env=secret(), status=64)
+
+
+def test_a_password_on_the_command_line_is_in_no_process_title(binary, pooler):
+    """`-d` takes a URL, as psql's does; a watch runs for days, and everybody reads its command line."""
+    url = f"postgres://app:{password_of('app')}@127.0.0.1:{pooler.port}/pgbouncer"
+    with subprocess.Popen([binary, "state", "--watch", "1", *where(pooler), "-d", url], stdout=subprocess.PIPE, env=CLEAN, text=True) as watch:
+        assert watch.stdout.readline()
+        with open(f"/proc/{watch.pid}/cmdline") as f:
+            title = f.read()
+        watch.terminate()
+    assert password_of("app") not in title and "app:***@127.0.0.1" in title
 
 
 # where to connect
