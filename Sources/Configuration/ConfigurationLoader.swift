@@ -1,3 +1,5 @@
+import Bytes
+
 /// Turns the events of the files into a configuration.
 struct ConfigurationLoader {
     private enum Section: String, CaseIterable {
@@ -27,8 +29,12 @@ struct ConfigurationLoader {
     private var configuration = Configuration()
     private var section: Section?
     private var sawMainSection = false
-    /// The settings that lines of the files have set since the last return to defaults.
-    private var settingsGiven: Set<String> = []
+    /// The settings that lines of the files have set since the last return to defaults, and where.
+    private var settingsGiven: [String: Place] = [:]
+    /// Where databases, users and peers stand, by their section and name.
+    private var entriesGiven: [Section: NameTable<Place>] = [:]
+    /// The sections that the file has had, for each file that is being read.
+    private var sectionsGiven: [[Section: Place]] = []
 
     /// As in PgBouncer, and enough to end a file that includes itself.
     private static let maximumDepth = 10
@@ -81,6 +87,8 @@ struct ConfigurationLoader {
 
     private mutating func load(_ bytes: [UInt8], file: String, depth: Int) throws(ConfigurationError) {
         var parser = try IniParser(bytes, file: file)
+        sectionsGiven.append([:])
+        defer { sectionsGiven.removeLast() }
         while true {
             do throws(ConfigurationError) {
                 guard let event = try parser.next() else { return }
@@ -118,6 +126,9 @@ struct ConfigurationLoader {
                 nil, "unknown section [\(name)]: expected \(ValueSyntax.oneOf(Section.allCases.map { "[\($0.rawValue)]" }))")
         }
         self.section = section
+        if let before = sectionsGiven[sectionsGiven.count - 1].updateValue(place, forKey: section) {
+            warn("section [\(name)] stands in line \(before.line) already", at: place)
+        }
         if section.isMain { sawMainSection = true }
         if section == .pgbouncer { returnToDefaults(at: place) }
     }
@@ -125,7 +136,7 @@ struct ConfigurationLoader {
     /// PgBouncer puts every setting that has a default back to it at each `[pgbouncer]` line. Files may lean on that without
     /// their owners knowing, so it is kept, but said. `[sluice]` only adds.
     private mutating func returnToDefaults(at place: Place) {
-        let lost = SettingsTable.all.filter { $0.defaultText != nil && settingsGiven.contains($0.name) }
+        let lost = SettingsTable.all.filter { $0.defaultText != nil && settingsGiven[$0.name] != nil }
         guard !lost.isEmpty else { return }
         var settings = Settings()
         for specification in SettingsTable.all where specification.defaultText == nil {
@@ -153,12 +164,17 @@ struct ConfigurationLoader {
         guard let specification = SettingsTable.named(key) else {
             throw unknown(key, in: "section [\(section?.rawValue ?? "")]", among: SettingsTable.all.map(\.name), at: place)
         }
+        let holdsComment = Self.seemsToHoldComment(value)
         do throws(InvalidValue) {
             try specification.apply(value, to: &configuration.settings)
         } catch {
-            throw place.error(key, error.message)
+            throw place.error(key, error.message + (holdsComment ? Self.commentHint : ""))
         }
-        settingsGiven.insert(key)
+        // A query may well have a semicolon in it.
+        if holdsComment, !key.hasSuffix("_query") {
+            warn("\(key): what follows the semicolon is part of the value\(Self.commentHint)", at: place)
+        }
+        if let before = settingsGiven.updateValue(place, forKey: key) { warnAgain("setting \"\(key)\"", before: before, at: place) }
         if let warning = specification.warning { warn(warning, at: place) }
     }
 
@@ -167,6 +183,7 @@ struct ConfigurationLoader {
         var database = Database(name: name)
         try fill(&database, from: value, with: SettingsTable.databaseKeys, kind: "database", name: name, at: place)
         if let user = database.forcedUser { try check(user, Names.checkUser, at: place) }
+        noteEntry(name, of: .databases, kind: "database", at: place)
         if name == "*" {
             configuration.fallbackDatabase = database
         } else {
@@ -178,6 +195,7 @@ struct ConfigurationLoader {
         try check(name, Names.checkUser, at: place)
         var user = UserOverrides()
         try fill(&user, from: value, with: SettingsTable.userKeys, kind: "user", name: name, at: place)
+        noteEntry(name, of: .users, kind: "user", at: place)
         configuration.users[name] = user
     }
 
@@ -191,6 +209,7 @@ struct ConfigurationLoader {
         var peer = Peer()
         try fill(&peer, from: value, with: SettingsTable.peerKeys, kind: "peer", name: name, at: place)
         guard peer.host != nil else { throw place.error("host", "peer \(number) has no host") }
+        noteEntry(String(number), of: .peers, kind: "peer", at: place)
         configuration.peers[number] = peer
     }
 
@@ -209,8 +228,9 @@ struct ConfigurationLoader {
         do throws(InvalidValue) {
             pairs = try ConnectString.pairs(in: text)
         } catch {
-            throw place.error(nil, "\(kind) \"\(name)\": \(error.message)")
+            throw place.error(nil, "\(kind) \"\(name)\": \(error.message)\(Self.seemsToHoldComment(text) ? Self.commentHint : "")")
         }
+        var given: Set<String> = []
         for pair in pairs {
             guard let key = keys.first(where: { $0.name == pair.key }) else {
                 try report(unknown(pair.key, in: "\(kind) \"\(name)\"", among: keys.map(\.name), at: place))
@@ -221,6 +241,9 @@ struct ConfigurationLoader {
             } catch {
                 try report(place.error(pair.key, error.message))
             }
+            if !given.insert(key.name).inserted {
+                warn("\(kind) \"\(name)\": \(key.name) is given twice, and the last one counts", at: place)
+            }
             if !key.isBuilt { warn("setting \"\(key.name)\" is accepted but has no effect yet", at: place) }
         }
     }
@@ -229,6 +252,27 @@ struct ConfigurationLoader {
         let hint = Names.nearest(to: key, among: names).map { " (did you mean \"\($0)\"?)" } ?? ""
         return place.error(nil, "unknown setting \"\(key)\" in \(home)\(hint)")
     }
+
+    private mutating func noteEntry(_ name: String, of section: Section, kind: String, at place: Place) {
+        let before = entriesGiven[section, default: [:]][name]
+        entriesGiven[section, default: [:]][name] = place
+        if let before { warnAgain("\(kind) \"\(name)\"", before: before, at: place) }
+    }
+
+    private mutating func warnAgain(_ what: String, before: Place, at place: Place) {
+        let home = before.file.hasSameBytes(as: place.file) ? "line \(before.line)" : "\(before.file):\(before.line)"
+        warn("\(what) is given in \(home) already, and this one counts", at: place)
+    }
+
+    /// Comments fill whole lines, so whoever writes one behind a value makes it a part of that.
+    private static func seemsToHoldComment(_ value: String) -> Bool {
+        let bytes = Array(value.utf8)
+        return bytes.indices.dropFirst().contains { index in
+            bytes[index] == UInt8(ascii: ";") && (bytes[index - 1] == UInt8(ascii: " ") || bytes[index - 1] == UInt8(ascii: "\t"))
+        }
+    }
+
+    private static let commentHint = "; a comment needs a line of its own"
 
     private mutating func warn(_ message: String, at place: Place) {
         configuration.warnings.append("\(place.file):\(place.line): \(message)")

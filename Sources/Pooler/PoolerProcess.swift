@@ -139,6 +139,10 @@ public final class PoolerProcess {
             problems.append(
                 "unix_socket_group: \"\(settings.unixSocketGroup)\" is not known to the system: expected a group's name or number")
         }
+        let folder = settings.unixSocketDir
+        if !folder.isEmpty, !folder.hasPrefix("@"), !Files.exists(folder) {
+            problems.append("unix_socket_dir: \"\(folder)\" does not exist: expected a folder, @name or nothing")
+        }
         if settings.listenAddr.isEmpty, settings.unixSocketDir.isEmpty {
             problems.append("nowhere to listen on: expected listen_addr or unix_socket_dir")
         }
@@ -242,10 +246,18 @@ public final class PoolerProcess {
     }
 
     /// What takes effect at start only stays as it was.
-    private func keepStartOnly(_ settings: inout Settings) {
-        for setting in SettingsTable.all where !setting.reloadable {
-            if let text = setting.text(in: configuration.settings) { try? setting.apply(text, to: &settings) }
+    /// Returns the names of those that the file has changed.
+    private func keepStartOnly(_ settings: inout Settings) -> [String] {
+        if settings.workers == 0, configuration.settings.workers == Processors.current.usable {
+            settings.workers = configuration.settings.workers
         }
+        var changed: [String] = []
+        for setting in SettingsTable.all where !setting.reloadable {
+            let text = setting.text(in: configuration.settings)
+            if setting.text(in: settings) != text { changed.append(setting.name) }
+            if let text { try? setting.apply(text, to: &settings) }
+        }
+        return changed
     }
 
     /// `done` hears, once all workers know, whether the files were good.
@@ -253,9 +265,10 @@ public final class PoolerProcess {
         var fresh: Configuration
         let loaded: Settings
         let monitoring: MonitoringChange?
+        let needsRestart: [String]
         do throws(ConfigurationError) {
             fresh = try reload(configuration.settings.conffile)
-            keepStartOnly(&fresh.settings)
+            needsRestart = keepStartOnly(&fresh.settings)
             loaded = fresh.settings
             keepSetOnConsole(&fresh.settings)
             // At the start it is a warning, as in PgBouncer. Now it would lock out those who can log in.
@@ -277,6 +290,7 @@ public final class PoolerProcess {
             done(true)
         }
         for warning in fresh.warnings { shared.log.warning("\(warning)") }
+        if !needsRestart.isEmpty { shared.log.warning("only a restart puts these changes into force: \(needsRestart.joined(separator: ", "))") }
     }
 
     /// Tries what a configuration needs beyond itself (files, certificates, a port), so that nothing changes when it can't be had.

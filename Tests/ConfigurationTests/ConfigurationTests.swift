@@ -209,6 +209,56 @@ import Testing
         #expect(try settings("admin_users =").adminUsers == [])
     }
 
+    /// A comment behind a value is a part of it: a file of that name was looked for, and nobody saw why.
+    @Test func commentsBehindValuesGetAHint() throws {
+        let hint = "; a comment needs a line of its own"
+        #expect(loadError("[sluice]\npool_mode = session ; or statement").hasSuffix("expected session, transaction or statement\(hint)"))
+        #expect(loadError("[sluice]\nlisten_port = 1\t; mine").hasSuffix("from 0 to 65535\(hint)"))
+        #expect(loadError("[sluice]\n[databases]\na = host=b ; c").hasSuffix("needs single quotes\(hint)"))
+        let text = "[sluice]\nclient_tls_key_file = a ; b\nauth_query = select 1 ; select 2\nlogfile = a;b\nserver_reset_query = a ; b"
+        #expect(
+            try load(text).warnings == ["sluice.ini:2: client_tls_key_file: what follows the semicolon is part of the value\(hint)"])
+    }
+
+    /// The later one counts, as in PgBouncer; it is said, since the two may be pages apart.
+    @Test func whatIsGivenTwiceIsSaid() throws {
+        var files = Files([
+            "sluice.ini": """
+            [databases]
+            a = host=x host=y
+            a = host=z
+            %include more.ini
+            [users]
+            u = pool_size=1
+            u = pool_size=2
+            [databases]
+            b =
+            [sluice]
+            listen_port = 1
+            listen_port = 2
+            """,
+            "more.ini": "[databases]\na = host=w\nb = host=v",
+        ])
+        let configuration = try files.load()
+        #expect(
+            configuration.warnings == [
+                "sluice.ini:2: database \"a\": host is given twice, and the last one counts",
+                "sluice.ini:3: database \"a\" is given in line 2 already, and this one counts",
+                "more.ini:2: database \"a\" is given in sluice.ini:3 already, and this one counts",
+                "sluice.ini:7: user \"u\" is given in line 6 already, and this one counts",
+                "sluice.ini:8: section [databases] stands in line 1 already",
+                "sluice.ini:9: database \"b\" is given in more.ini:3 already, and this one counts",
+                "sluice.ini:12: setting \"listen_port\" is given in line 11 already, and this one counts",
+            ])
+        #expect(configuration.databases["a"]?.hosts == ["w"] && configuration.settings.listenPort == 2)
+        // One for all pieces, in a file of its own, is no repetition.
+        files = Files([
+            "sluice.ini": "[databases]\na =\n%include b.ini\n%include c.ini\n[sluice]", "b.ini": "[databases]\nb =",
+            "c.ini": "[databases]\nc =",
+        ])
+        #expect(try files.load().warnings == [])
+    }
+
     @Test func methodsThatCannotWorkAreRefused() {
         let certificates = "\"cert\" needs client_tls_sslmode = verify-full and a client_tls_ca_file"
         #expect(loadError("[sluice]\nauth_type = cert") == "sluice.ini: auth_type: \(certificates)")

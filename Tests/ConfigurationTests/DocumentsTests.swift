@@ -35,6 +35,23 @@ import Testing
         }
     }
 
+    /// The example for TLS had comments behind its values, so nobody could start with it.
+    @Test func everyExampleOfAFileLoads() throws {
+        var count = 0
+        let pages = ["README.md"] + allFiles(under: "docs", ending: ".md").map { "docs/\($0.lastPathComponent)" }
+        for path in pages {
+            for match in try text(path).matches(of: /```ini\n((?:.|\n)*?)```/) {
+                let example = String(match.1)
+                let isWhole = example.contains("[pgbouncer]")
+                let files = Files(["sluice.ini": isWhole ? example : "[pgbouncer]\n\(example)", "userlist.txt": "\"joe\" \"secret\"\n"])
+                let (configuration, faults) = Configuration.check(path: "sluice.ini", read: files.read)
+                #expect(faults == [] && configuration.warnings == [], "\(path): \(example)")
+                count += 1
+            }
+        }
+        #expect(count >= 2)
+    }
+
     private func allFiles(under folder: String, ending: String) -> [URL] {
         let found = FileManager.default.enumerator(at: Self.root.appending(path: folder), includingPropertiesForKeys: nil)
         return (found?.allObjects as? [URL] ?? []).filter { $0.lastPathComponent.hasSuffix(ending) }

@@ -16,7 +16,7 @@ struct Files {
         Configuration.check(path: "sluice.ini", read: read)
     }
 
-    private func read(_ path: String) throws(ConfigurationError) -> [UInt8] {
+    func read(_ path: String) throws(ConfigurationError) -> [UInt8] {
         guard let text = texts[path] else { throw ConfigurationError(file: path, message: "no such file") }
         return Array(text.utf8)
     }

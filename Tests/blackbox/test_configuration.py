@@ -1,5 +1,6 @@
 """What the files say takes effect: PgBouncer's own examples, included files, overrides, reloads, unused pools."""
 import os
+import re
 import signal
 import subprocess
 
@@ -205,6 +206,27 @@ def test_tcp_defer_accept_follows_a_reload(make_pooler):
     assert ("tcp_defer_accept", "0", "1", "yes") in admin.rows("show config")
     for s in (silent, silent_too):
         s.close()
+
+
+@pytest.mark.sluice_only("PgBouncer says nothing")
+def test_a_reload_names_what_only_a_restart_changes(make_pooler):
+    """Whoever changed the port in the file saw a good RELOAD, and nothing happened."""
+    pooler = make_pooler(workers=0, verbose=0)
+    pooler.reload(verbose=1)
+    assert not pooler.log_contains("only a restart")
+    pooler.reload(listen_backlog=7, workers=3, verbose=0)
+    pooler.wait_log("WARNING only a restart puts these changes into force: .*")
+    names = re.findall("into force: (.*)", pooler.log())[-1].split(", ")
+    assert sorted(names) == ["listen_backlog", "workers"]
+
+
+@pytest.mark.sluice_only("PgBouncer has no --check")
+def test_a_missing_folder_for_the_socket_is_named(kind, make_pooler):
+    pooler = make_pooler(start=False)
+    pooler.settings["unix_socket_dir"] = f"{pooler.folder}/gone"
+    pooler.write_ini()
+    answer = subprocess.run([kind.path, "--check", pooler.ini_path], capture_output=True, text=True)
+    assert answer.returncode == 1 and f'unix_socket_dir: "{pooler.folder}/gone" does not exist' in answer.stderr, answer
 
 
 def test_included_files_are_read_at_each_reload(make_pooler):
