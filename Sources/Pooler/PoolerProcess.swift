@@ -290,7 +290,9 @@ public final class PoolerProcess {
             done(true)
         }
         for warning in fresh.warnings { shared.log.warning("\(warning)") }
-        if !needsRestart.isEmpty { shared.log.warning("only a restart puts these changes into force: \(needsRestart.joined(separator: ", "))") }
+        if !needsRestart.isEmpty {
+            shared.log.warning("only a restart puts these changes into force: \(needsRestart.joined(separator: ", "))")
+        }
     }
 
     /// Tries what a configuration needs beyond itself (files, certificates, a port), so that nothing changes when it can't be had.

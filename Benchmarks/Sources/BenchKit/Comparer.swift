@@ -144,7 +144,9 @@ public final class Comparer {
         }
         for pooler in plan.poolers where pooler.kind != .direct && pooler.kind != .relay {
             let binary = Lab.path(of: pooler.binary) ?? pooler.binary
-            facts.append([pooler.name, Machine.firstLine(of: [binary, "--version"]) ?? "unknown"])
+            // Sluice's first line names the PgBouncer that it stands in for, the last one itself.
+            let lines = Machine.lines(of: [binary, "--version"])
+            facts.append([pooler.name, lines.first { $0.hasPrefix("Sluice ") } ?? lines.first ?? "unknown"])
         }
         return facts
     }

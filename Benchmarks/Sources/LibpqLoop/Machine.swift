@@ -288,14 +288,17 @@ extension Machine {
     }
 
     /// The first line that a program prints; nil where it cannot be run.
-    public static func firstLine(of command: [String]) -> String? {
-        guard let folder = try? temporaryFolder("sluicebench-says") else { return nil }
+    public static func firstLine(of command: [String]) -> String? { lines(of: command).first }
+
+    /// The lines that a program prints; none where it cannot be run.
+    public static func lines(of command: [String]) -> [String] {
+        guard let folder = try? temporaryFolder("sluicebench-says") else { return [] }
         defer { remove(folder) }
-        guard let child = try? Child(command, output: folder + "/out") else { return nil }
+        guard let child = try? Child(command, output: folder + "/out") else { return [] }
         guard child.wait(atMost: 5) else {
             child.stop(SIGKILL)
-            return nil
+            return []
         }
-        return read(folder + "/out")?.split(separator: "\n").first.map(String.init)
+        return (read(folder + "/out") ?? "").split(separator: "\n").map(String.init)
     }
 }
