@@ -8,7 +8,9 @@ extension SettingsTable {
         .time(
             "server_connect_timeout", \.serverConnectTimeout, "15",
             "Time for connecting and logging in to a server, and for each check or clean-up of one; 0 means no limit."),
-        .time("server_login_retry", \.serverLoginRetry, "15", "Pause after a failed connect or login to a server."),
+        .time(
+            "server_login_retry", \.serverLoginRetry, "15",
+            "Pause after a failed connect to a server. A login that the server refuses is tried again after 0.1 s, if a client waits."),
         .time("client_login_timeout", \.clientLoginTimeout, "60", "Time for a client to log in; 0 means no limit."),
         .time(
             "client_message_timeout", \.clientMessageTimeout, "60",

@@ -76,6 +76,16 @@ public struct CapacityLedger: Sendable {
 
     /// Counts one more server connection, if every limit has room. `mayUseReserve`: a client has waited long enough.
     public mutating func openServer(_ pool: PoolKey, limits: ServerLimits, mayUseReserve: Bool = false) -> ServerVerdict {
+        let verdict = verdict(on: pool, limits: limits, mayUseReserve: mayUseReserve)
+        guard verdict == .granted || verdict == .grantedFromReserve else { return verdict }
+        pools[pool, default: 0] += 1
+        databases[pool.database, default: 0] += 1
+        users[pool.user, default: 0] += 1
+        return verdict
+    }
+
+    /// What `openServer` would say.
+    public func verdict(on pool: PoolKey, limits: ServerLimits, mayUseReserve: Bool = false) -> ServerVerdict {
         let count = pools[pool, default: 0]
         var verdict = ServerVerdict.granted
         if limits.pool > 0, count >= limits.pool {
@@ -84,9 +94,6 @@ public struct CapacityLedger: Sendable {
         }
         if limits.database > 0, databases[pool.database, default: 0] >= limits.database { return .databaseFull }
         if limits.user > 0, users[pool.user, default: 0] >= limits.user { return .userFull }
-        pools[pool] = count + 1
-        databases[pool.database, default: 0] += 1
-        users[pool.user, default: 0] += 1
         return verdict
     }
 

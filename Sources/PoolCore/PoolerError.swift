@@ -17,8 +17,10 @@ public enum PoolerError: Error, Sendable, Equatable {
     /// Hashing threads, PAM or the directory have more to do than they get done.
     case tooManyLogins
     case shuttingDown
-    case loginTimeout
-    case loginTimeoutServerDown
+    /// With what the client waited for, where it had shown who it is.
+    case loginTimeout(detail: String? = nil, hint: String? = nil)
+    /// The same, where no server answered.
+    case loginTimeoutServerDown(detail: String? = nil, hint: String? = nil)
     case unexpectedMessageDuringLogin(String)
     case tlsRequired
 
@@ -127,7 +129,7 @@ public enum PoolerError: Error, Sendable, Equatable {
             if fields.code == nil { fields.code = SQLState.protocolViolation }
             if fields.message == nil { fields.message = message }
             return fields
-        case .queryWaitTimeout(let detail, let hint):
+        case .queryWaitTimeout(let detail, let hint), .loginTimeout(let detail, let hint), .loginTimeoutServerDown(let detail, let hint):
             return ErrorFields(severity: "FATAL", code: code, message: message, detail: detail, hint: hint)
         case .serverLost:
             return ErrorFields(

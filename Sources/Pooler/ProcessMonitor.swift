@@ -47,7 +47,7 @@ final class ProcessMonitor: MonitoringSource {
             // The pool that asks auth_query may have the name of another one.
             let other = snapshot.reach[name]
             snapshot.reach[name] = .init(
-                connected: pool.connected.load(ordering: .relaxed) + (other?.connected ?? 0),
+                connected: pool.connected + (other?.connected ?? 0),
                 failure: pool.failure.map(\.text) ?? other?.failure)
         }
         snapshot.version = Version.line

@@ -19,10 +19,19 @@ final class SharedPool: Sendable {
         }
     }
 
-    /// The last server login failed.
+    /// The last try to get a server failed.
     struct Failure: Sendable {
         let fields: ErrorFields
         let time: Int64
+        /// When that try began. It says nothing to those who came later.
+        let started: Int64
+        /// A server was reached, and the login failed. Else there was none to ask.
+        let isRefusal: Bool
+        /// How many tries in a row were refused.
+        let refusals: Int
+
+        /// The server will take logins by itself before long: it starts, or recovers from a crash.
+        var isTemporary: Bool { isRefusal && fields.code == SQLState.cannotConnectNow }
 
         /// What went wrong, for operators.
         var text: String { (fields.message ?? "connect failed") + (fields.detail.map { ": \($0)" } ?? "") }
@@ -47,7 +56,7 @@ final class SharedPool: Sendable {
     /// Workers that have a shard of this pool.
     let shards = Counter()
     /// Servers that are logged in, in all workers and on their way between two.
-    let connected = Atomic<Int>(0)
+    private let logins = Atomic<Int>(0)
     private let content = Locked(Content())
 
     private struct Content {
@@ -58,8 +67,11 @@ final class SharedPool: Sendable {
         /// The entry that the servers of the present generation were made for, once it has changed.
         var database: Database?
         var isRemoved = false
-        /// Servers that are connected to, by their generation.
+        /// Servers that are connected to, and those of them that are logged in, by their generation.
         var servers: [UInt32: Int] = [:]
+        var loggedIn: [UInt32: Int] = [:]
+        /// When a login was last tried after one that was refused.
+        var lastTry: Int64 = 0
         var credential: Credential?
     }
 
@@ -70,6 +82,25 @@ final class SharedPool: Sendable {
     }
 
     var greeting: Greeting? { content.withLock { $0.greeting } }
+
+    var connected: Int { logins.load(ordering: .relaxed) }
+
+    /// Servers that are logged in and will serve again. Those of a time before a RECONNECT serve nobody but their present clients.
+    var usable: Int {
+        let present = generation.load(ordering: .acquiring)
+        return content.withLock { $0.loggedIn[present] ?? 0 }
+    }
+
+    /// A server of this generation has logged in (1), or one that had is closed (-1). A dedicated one serves one client and no other.
+    func countLogin(_ generation: UInt32, _ change: Int, isDedicated: Bool = false) {
+        logins.add(change, ordering: .relaxed)
+        if !isDedicated { content.withLock { Self.count(change, &$0.loggedIn[generation]) } }
+    }
+
+    private static func count(_ change: Int, _ number: inout Int?) {
+        let count = (number ?? 0) + change
+        number = count > 0 ? count : nil
+    }
 
     /// A server has logged in. Its values become the greeting if there is none yet; not those of a server that is to be replaced.
     func loggedIn(_ parameters: [Parameter], generation: UInt32) -> Greeting {
@@ -91,8 +122,22 @@ final class SharedPool: Sendable {
 
     var failure: Failure? { content.withLock { $0.failure } }
 
-    func loginFailed(_ fields: ErrorFields, now: Int64) {
-        content.withLock { $0.failure = Failure(fields: fields, time: now) }
+    /// A server could not be reached, or (`isRefusal`) did not let us in.
+    func openingFailed(_ fields: ErrorFields, started: Int64, now: Int64, isRefusal: Bool) {
+        content.withLock { content in
+            let refusals = isRefusal ? (content.failure?.refusals ?? 0) + 1 : 0
+            content.failure = Failure(fields: fields, time: now, started: started, isRefusal: isRefusal, refusals: refusals)
+        }
+    }
+
+    /// Takes the right to the next login after one that was refused. False: another worker has it, or it is too soon.
+    func takeTry(after pause: Int64, now: Int64) -> Bool {
+        content.withLock { content in
+            guard let failure = content.failure, failure.isRefusal else { return true }
+            guard now >= max(failure.time, content.lastTry) + pause else { return false }
+            content.lastTry = now
+            return true
+        }
     }
 
     /// Several workers apply the same configuration; the first one that sees a changed database makes the servers obsolete.
@@ -119,10 +164,7 @@ final class SharedPool: Sendable {
 
     /// A server of this generation has come into being (1), or is closed (-1).
     func countServer(_ generation: UInt32, _ change: Int) {
-        content.withLock { content in
-            let count = content.servers[generation, default: 0] + change
-            content.servers[generation] = count > 0 ? count : nil
-        }
+        content.withLock { Self.count(change, &$0.servers[generation]) }
     }
 
     /// Servers that are not to be used any more, and are not closed yet.

@@ -28,6 +28,8 @@ final class SharedState: Sendable {
     /// What makes mock SCRAM salts the same for each try of an unknown user. Settled before the first client (`drawProcessKey`).
     let processKey = Locked(SecureRandom.bytes(32))
     let credentials = CredentialStore()
+    /// Logins of all pools that are tried after one that was refused. A server that recovers from a crash refuses every pool.
+    let loginTries = Locked(RateLimit(perSecond: 100))
     /// PBKDF2 on few threads: more would take the processors from those who run queries.
     let hashing = ThreadGroup(name: "hashing", threads: max(1, Processors.current.usable / 2), capacity: 1000)
     let examiner = Examiner()

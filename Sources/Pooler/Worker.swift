@@ -81,10 +81,13 @@ actor Worker {
     func lend(_ key: CapacityLedger.PoolKey, to borrower: Worker) { now().lend(key, to: borrower) }
     func nothingToLend(_ key: CapacityLedger.PoolKey, mayAskAgain: Bool) { now().nothingToLend(key, mayAskAgain: mayAskAgain) }
     func adopt(server: LentServer) { now().adopt(server) }
-    func evictIdle(database: String?, user: String?) { now().evictIdle(database: database, user: user) }
+    func makeRoom(for key: CapacityLedger.PoolKey, _ limits: CapacityLedger.ServerLimits, database: String?, user: String?) {
+        now().makeRoom(for: key, limits, database: database, user: user)
+    }
     func capacityChanged() { now().serveDemand() }
     func greetingArrived(_ key: CapacityLedger.PoolKey) { now().greetingArrived(key) }
     func loginFailed(_ key: CapacityLedger.PoolKey) { now().loginFailed(key) }
+    func tryLogins() { now().tryLogins() }
 
     /// How many connections the worker has.
     struct Census: Sendable {

@@ -36,7 +36,7 @@ extension WorkerCore {
     /// The database is not in the file any more.
     private func remove(_ shard: PoolShard) {
         shard.shared.forgetServersOnce(for: shard.database, isRemoved: true)
-        failLookups(shard, .databaseRemoved)
+        failLookups(shard) { _ in .databaseRemoved }
         // Those who wait first: they must not get the servers of those who leave.
         for waiter in shard.queue.allWaiting { clients[waiter.client].map { fail($0, .databaseRemoved) } }
         for client in clients.all where client.shard === shard { fail(client, .databaseRemoved) }

@@ -61,19 +61,20 @@ extension WorkerCore {
 
     func close(_ client: ClientConnection, _ reason: CloseReason) {
         guard client.isOpen else { return }
-        if case .error(let error) = reason {
-            if settings.logPoolerErrors { shared.log.warning("\(client.label) pooler error: \(error.message)") }
-            // In the middle of a server's message there is no place for another one.
-            if client.server?.isMidMessage != true {
-                var writer = MessageWriter()
-                writer.error(error.fields)
-                send(writer.bytes, to: client)
-                endTLS(client)
-            }
+        // Before the client hears of it: whoever has been told looks into the log.
+        if case .error(let error) = reason, settings.logPoolerErrors {
+            shared.log.warning("\(client.label) pooler error: \(error.message)")
         }
         if settings.logDisconnections {
             let age = (now - client.connectTime) / 1_000_000
             shared.log.info("\(client.label) closing because: \(reason.text) (age=\(age)s)")
+        }
+        // In the middle of a server's message there is no place for another one.
+        if case .error(let error) = reason, client.server?.isMidMessage != true {
+            var writer = MessageWriter()
+            writer.error(error.fields)
+            send(writer.bytes, to: client)
+            endTLS(client)
         }
         count(reason, of: client)
         sendPosted(for: client)
@@ -140,7 +141,7 @@ extension WorkerCore {
         servers.remove(server.slot)
         shard.servers -= 1
         if wasOpening { shard.opening -= 1 }
-        if wasLoggedIn { shard.shared.connected.subtract(1, ordering: .relaxed) }
+        if wasLoggedIn { shard.shared.countLogin(server.generation, -1, isDedicated: server.isDedicated) }
         shared.capacity.withLock { $0.closeServer(shard.shared.key) }
         shard.shared.countServer(server.generation, -1)
         tellThoseWhoAwaitCloses()

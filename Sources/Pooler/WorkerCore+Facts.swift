@@ -32,8 +32,7 @@ extension WorkerCore {
         facts.local = SocketAddress.local(of: client.socket.descriptor)
         if facts.peer?.isUnix == true { facts.remotePID = PeerIdentity(of: client.socket.descriptor).map { Int($0.processID) } ?? 0 }
         switch client.phase {
-        case .waiting: facts.queryStart = client.requestTime
-        case .awaitingGreeting: facts.queryStart = client.connectTime
+        case .waiting, .awaitingGreeting: facts.queryStart = client.requestTime
         case .console where client.console?.session.isBusy == true: facts.queryStart = client.console?.commandStart ?? 0
         default: facts.queryStart = client.server?.queryStart ?? 0
         }
@@ -122,7 +121,7 @@ extension WorkerCore {
         (facts.servers, facts.databaseServers, facts.userServers) = shared.capacity.withLock {
             ($0.servers(of: key), $0.servers(ofDatabase: key.database), $0.servers(ofUser: key.user))
         }
-        facts.connected = shard.shared.connected.load(ordering: .relaxed)
+        facts.connected = shard.shared.connected
         facts.isSessionMode = shard.settings.mode == .session
         facts.isPaused = shard.isPaused
         facts.isWholePaused = holds.isPaused
@@ -133,7 +132,7 @@ extension WorkerCore {
             facts.failureCode = failure.fields.code
         }
         facts.waiting = shard.queue.allWaiting.map(\.since)
-        facts.waiting += (shard.awaitingGreeting + shard.awaitingDedicated).compactMap { clients[$0]?.connectTime }
+        facts.waiting += (shard.awaitingGreeting + shard.awaitingDedicated).compactMap { clients[$0]?.requestTime }
         facts.waiting.sort()
         servers.visit { server in
             guard server.shard === shard else { return }
@@ -194,8 +193,7 @@ extension WorkerCore {
         guard let client = client(withID: id) else { return nil }
         var standing = ClientStanding(pool: client.shard?.shared.key)
         switch client.phase {
-        case .waiting: standing.since = client.requestTime
-        case .awaitingGreeting: standing.since = client.connectTime
+        case .waiting, .awaitingGreeting: standing.since = client.requestTime
         case .startup, .authenticating: standing.text = "it is logging in"
         case .idle: standing.text = "it has asked nothing for \(WaitDiagnosis.duration(now - client.requestTime))"
         case .linked: standing.text = "it has server \(client.server?.id ?? 0)"

@@ -62,69 +62,6 @@ extension WorkerCore {
 
     // MARK: Clients
 
-    func checkWaiting() {
-        for shard in shards.values where shard.queue.waiting > 0 { checkWaiting(shard) }
-    }
-
-    func checkWaiting(_ shard: PoolShard) {
-        let limits = shard.settings
-        let isStopping = shared.shutdown.load(ordering: .relaxed) == .waitForServers
-        let notifyAfter = Int64(settings.queryWaitNotify) * 1_000_000
-        // Who has waited less than this has nothing to fear, and those behind have waited less still.
-        let soonest = [limits.queryTimeout, limits.queryWaitTimeout, notifyAfter].filter { $0 > 0 }.min() ?? Int64.max
-        for waiter in shard.queue.allWaiting {
-            let waited = now - waiter.since
-            if waited <= soonest, !isStopping { break }
-            guard let client = clients[waiter.client] else { continue }
-            if isStopping {
-                fail(client, .serverShuttingDown)
-            } else if limits.queryTimeout > 0, waited > limits.queryTimeout {
-                fail(client, .queryTimeoutWaiting)
-            } else if limits.queryWaitTimeout > 0, waited > limits.queryWaitTimeout {
-                guard let words = words(on: shard, since: waiter.since) else { return }
-                fail(client, .queryWaitTimeout(detail: words.detail, hint: words.hint))
-            } else if notifyAfter > 0, waited > notifyAfter, !client.wasNotified {
-                guard let words = words(on: shard, since: waiter.since) else { return }
-                notifyOfWaiting(client, words)
-            }
-        }
-    }
-
-    private func notifyOfWaiting(_ client: ClientConnection, _ words: (detail: String, hint: String)) {
-        client.wasNotified = true
-        var writer = MessageWriter()
-        writer.notice(
-            ErrorFields(
-                severity: "NOTICE", code: SQLState.successfulCompletion,
-                message: "No server connection available in postgres backend, client being queued", detail: words.detail, hint: words.hint))
-        send(writer.bytes, to: client)
-    }
-
-    private func checkLogins() {
-        checkDedicated()
-        let limit = settings.clientLoginTimeout
-        guard limit > 0, loggingIn > 0 else { return }
-        for client in clients.all where now - client.connectTime > limit {
-            switch client.phase {
-            case .startup, .authenticating: fail(client, .loginTimeout)
-            case .awaitingGreeting: fail(client, .loginTimeoutServerDown)
-            default: break
-            }
-        }
-    }
-
-    /// Replication clients in the queue for a server of their own.
-    private func checkDedicated() {
-        for shard in shards.values where !shard.awaitingDedicated.isEmpty {
-            let limit = shard.settings.queryWaitTimeout
-            for slot in shard.awaitingDedicated {
-                if let client = clients[slot], limit > 0, now - client.connectTime > limit {
-                    fail(client, .queryWaitTimeout(detail: words(on: shard, since: client.connectTime)?.detail))
-                }
-            }
-        }
-    }
-
     private func checkIdleClients() {
         let isSet = settings.clientIdleTimeout > 0 || configuration.users.values.contains { ($0.clientIdleTimeout ?? 0) > 0 }
         guard isSet else { return }
@@ -163,6 +100,10 @@ extension WorkerCore {
                 probe(server)
                 if server.isOpen, isOverdue(server) {
                     close(server, .failed("\(server.phase) took too long"))
+                } else if server.phase == .lookingUp, case let limit = server.shard.settings.queryTimeout, limit > 0,
+                    now - server.lastActivity > limit
+                {
+                    close(server, .error(.queryTimeout))
                 }
             case .beingCanceled:
                 probe(server)

@@ -20,6 +20,8 @@ struct LentServer: Sendable {
     let listeners: Set<UInt64>
     let connectTime: Int64
     let lastActivity: Int64
+    /// It lay idle; else it comes straight from its last client.
+    let hasRested: Bool
 }
 
 /// Servers move between workers, so that limits hold for the whole process and nobody starves beside an idle server.
@@ -70,7 +72,7 @@ extension WorkerCore {
             }
             Connector.discard(lent.descriptor)
             shared.capacity.withLock { $0.closeServer(key) }
-            lent.pool.connected.subtract(1, ordering: .relaxed)
+            lent.pool.countLogin(lent.generation, -1)
             lent.pool.countServer(lent.generation, -1)
             tellThoseWhoAwaitCloses()
             return
@@ -91,7 +93,8 @@ extension WorkerCore {
         shard.servers += 1
         shard.serversLent -= 1
         shard.borrowing = max(0, shard.borrowing - 1)
-        free(server)
+        // Where it comes from nobody has tested it: a server that rests again after its test would be given away and tested for ever.
+        if lent.hasRested, needsCheck(server) { test(server) } else { free(server) }
         // Where it comes from there may be more.
         if shard.queue.waiting > 0 { serve(shard) }
     }
@@ -105,7 +108,7 @@ extension WorkerCore {
     func lend(_ key: CapacityLedger.PoolKey, to borrower: Worker) {
         // Nobody here may be made to wait for it; for each of those who do wait another server is tested.
         let isKept = shards[key].map { $0.queue.idleCount > 0 && $0.queue.waiting > $0.testing } ?? false
-        guard !isKept, let shard = shards[key], let server = takeIdle(shard) else {
+        guard !isKept, let shard = shards[key], let server = takeRested(shard) else {
             Task { await borrower.nothingToLend(key, mayAskAgain: !isKept) }
             return
         }
@@ -115,7 +118,7 @@ extension WorkerCore {
             Task { await borrower.nothingToLend(key, mayAskAgain: false) }
             return
         }
-        handOver(server, to: borrower)
+        handOver(server, to: borrower, hasRested: true)
     }
 
     /// Bytes that have been received, or not been sent, can't be taken along.
@@ -124,14 +127,15 @@ extension WorkerCore {
         return server.isClean && server.held.isEmpty && !server.isBroken
     }
 
-    private func handOver(_ server: ServerConnection, to borrower: Worker) {
+    private func handOver(_ server: ServerConnection, to borrower: Worker, hasRested: Bool) {
         let shard = server.shard
         shard.publish()
         let lent = LentServer(
             pool: shard.shared, id: server.id, descriptor: server.socket.detach(), address: server.address, host: server.host,
             tls: server.tls,
             parameters: server.session.parameters, statements: server.session.statements, cancelKey: server.cancelKey,
-            generation: server.generation, listeners: server.listeners, connectTime: server.connectTime, lastActivity: server.lastActivity)
+            generation: server.generation, listeners: server.listeners, connectTime: server.connectTime, lastActivity: server.lastActivity,
+            hasRested: hasRested)
         server.tls = nil
         server.phase = .closed
         servers.remove(server.slot)
@@ -150,7 +154,7 @@ extension WorkerCore {
             return false
         }
         shard.lastLending = now
-        give(server, to: borrower)
+        give(server, to: borrower, hasRested: false)
         return true
     }
 
@@ -169,10 +173,10 @@ extension WorkerCore {
         return worker
     }
 
-    private func give(_ server: ServerConnection, to borrower: Int) {
+    private func give(_ server: ServerConnection, to borrower: Int, hasRested: Bool) {
         let shard = server.shard
         shard.gifts[borrower] = (shard.shared.cells[borrower].oldestWaiter.load(ordering: .sequentiallyConsistent), now)
-        handOver(server, to: peers[borrower])
+        handOver(server, to: peers[borrower], hasRested: hasRested)
     }
 
     /// After parking a server: has `offerIdle` look at the end of the turn, since clients whose messages have come with it may want it.
@@ -187,13 +191,13 @@ extension WorkerCore {
     /// Gives an idle server to the worker where somebody has waited longest.
     private func offerIdle(_ shard: PoolShard) {
         guard shard.queue.waiting == 0, shard.queue.idleCount > 0, let borrower = workerThatWaits(shard, since: .max),
-            let server = takeIdle(shard)
+            let server = takeRested(shard)
         else { return }
         guard isPortable(server) else {
             shard.queue.parkLast(server.slot)
             shard.publish()
             return
         }
-        give(server, to: borrower)
+        give(server, to: borrower, hasRested: true)
     }
 }

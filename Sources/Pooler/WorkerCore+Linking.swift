@@ -23,10 +23,8 @@ extension WorkerCore {
             link(client, server)
             return
         }
-        if shard.shared.connected.load(ordering: .relaxed) == 0, let failure = shard.shared.failure,
-            now < failure.time + settings.serverLoginRetry
-        {
-            fail(client, .serverLoginFailing(String((failure.fields.message ?? "connect failed").prefix(99))))
+        if let failing = cachedFailure(shard) {
+            fail(client, failing)
             return
         }
         client.phase = .waiting(shard.queue.enqueue(client.slot, now: now))
@@ -42,19 +40,20 @@ extension WorkerCore {
     /// The next idle server that is fit for use. Those that rested long are tested first; those that are not to be used any more are
     /// closed.
     func takeIdle(_ shard: PoolShard) -> ServerConnection? {
+        guard let server = takeRested(shard) else { return nil }
+        guard needsCheck(server) else { return server }
+        // Those below it have rested longer still; whoever asks waits for this one, and more are opened if it hangs.
+        test(server)
+        return nil
+    }
+
+    /// The next idle server, however long it has rested.
+    func takeRested(_ shard: PoolShard) -> ServerConnection? {
         defer { shard.publish() }
         while let slot = shard.queue.takeIdle() {
             guard let server = servers[slot] else { continue }
-            if isObsolete(server) {
-                close(server, .obsolete("obsolete connection"))
-                continue
-            }
-            if needsCheck(server) {
-                // Those below it have rested longer still; whoever asks waits for this one, and more are opened if it hangs.
-                test(server)
-                return nil
-            }
-            return server
+            if !isObsolete(server) { return server }
+            close(server, .obsolete("obsolete connection"))
         }
         return nil
     }
@@ -63,11 +62,11 @@ extension WorkerCore {
         server.generation != server.shard.shared.generation.load(ordering: .relaxed)
     }
 
-    private func needsCheck(_ server: ServerConnection) -> Bool {
+    func needsCheck(_ server: ServerConnection) -> Bool {
         now - server.lastActivity >= settings.serverCheckDelay && !settings.serverCheckQuery.isEmpty
     }
 
-    private func test(_ server: ServerConnection) {
+    func test(_ server: ServerConnection) {
         server.phase = .testing
         server.shard.testing += 1
         let query = settings.serverCheckQuery == "<empty>" ? "" : settings.serverCheckQuery

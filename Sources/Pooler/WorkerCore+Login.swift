@@ -263,12 +263,11 @@ extension WorkerCore {
         }
         // Nobody knows yet what a server of this pool says of itself. AuthenticationOk goes out with it, or an error does.
         client.phase = .awaitingGreeting
+        client.requestTime = now
         login.answer = answer.bytes
         shard.awaitingGreeting.append(client.slot)
-        if let failure = shard.shared.failure, shard.shared.connected.load(ordering: .relaxed) == 0,
-            now < failure.time + settings.serverLoginRetry
-        {
-            fail(client, .serverLoginFailing(String((failure.fields.message ?? "connect failed").prefix(99))))
+        if let failing = cachedFailure(shard) {
+            fail(client, failing)
             return
         }
         serve(shard)

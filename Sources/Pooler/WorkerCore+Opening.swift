@@ -29,7 +29,7 @@ extension WorkerCore {
         while shard.queue.waiting + shard.lookups.count + (shard.awaitingGreeting.isEmpty ? 0 : 1) > shard.opening + shard.borrowing
             + testing
         {
-            guard openServer(shard) else { return }
+            guard openServer(shard, isWanted: true) else { return }
         }
     }
 
@@ -63,7 +63,7 @@ extension WorkerCore {
     func keepMinimum(_ shard: PoolShard) {
         guard shard.settings.minPoolSize > 0, shard.opening == 0, !shard.isOrphaned, !shard.shared.key.isForLookups else { return }
         guard shard.clients > 0 || shard.database.forcedUser != nil else { return }
-        if totalServers(shard) < shard.settings.minPoolSize { openServer(shard) }
+        if totalServers(shard) < shard.settings.minPoolSize { openServer(shard, isWanted: false) }
     }
 
     /// Pools that are to be warm before anybody comes.
@@ -75,16 +75,23 @@ extension WorkerCore {
     }
 
     /// Starts one server connection. False: a limit, the pause after a failure, or an address that fails at once stands in the way.
+    /// `isWanted`: somebody waits for it. No server is closed, and no login that was refused tried again, where nobody does.
     @discardableResult
-    private func openServer(_ shard: PoolShard) -> Bool {
+    private func openServer(_ shard: PoolShard, isWanted: Bool) -> Bool {
         guard shared.shutdown.load(ordering: .relaxed) != .waitForServers, !shard.isPaused else { return false }
         let mayUseReserve =
             shard.settings.limits.reserve > 0 && settings.reservePoolTimeout > 0
             && now - (shard.queue.head?.since ?? now) >= settings.reservePoolTimeout
         if shard.isFull, !mayUseReserve { return false }
-        if let failure = shard.shared.failure {
-            // While the server can't be reached, one try at a time, and a pause after each.
-            guard now >= failure.time + settings.serverLoginRetry, shard.opening == 0 else { return false }
+        let failure = shard.shared.failure
+        let pause = failure.map { self.pause(after: $0, shard, isWanted: isWanted) } ?? 0
+        if let failure {
+            // One try at a time, and a pause after each.
+            guard shard.opening == 0 else { return false }
+            guard now >= failure.time + pause else {
+                if failure.isRefusal, isWanted { wakeForLogins(at: failure.time + pause) }
+                return false
+            }
         }
         let verdict = shared.capacity.withLock {
             $0.openServer(shard.shared.key, limits: shard.settings.limits, mayUseReserve: mayUseReserve)
@@ -96,10 +103,15 @@ extension WorkerCore {
             shard.isFull = true
             return false
         case .databaseFull:
-            makeRoom(database: shard.shared.key.database, user: nil)
+            if isWanted { makeRoom(for: shard, database: shard.shared.key.database, user: nil) }
             return false
         case .userFull:
-            makeRoom(database: nil, user: shard.shared.key.user)
+            if isWanted { makeRoom(for: shard, database: nil, user: shard.shared.key.user) }
+            return false
+        }
+        if failure?.isRefusal == true, !takeTry(shard, after: pause) {
+            shared.capacity.withLock { $0.closeServer(shard.shared.key) }
+            if isWanted { wakeForLogins(at: now + Self.refusalPause) }
             return false
         }
         shard.opening += 1
@@ -213,11 +225,12 @@ extension WorkerCore {
             server.login = nil
             server.lastActivity = now
             server.phase = .freed
-            shard.shared.connected.add(1, ordering: .relaxed)
+            shard.shared.countLogin(server.generation, 1, isDedicated: true)
             dedicatedIsReady(server, dedication, login)
             return
         }
         let isFirst = shard.shared.greeting == nil
+        let wasFailing = shard.shared.failure != nil
         let greeting = shard.shared.loggedIn(login.parameters, generation: server.generation)
         let tracked = login.parameters.filter { ParameterTable.isTracked($0.name) }
         server.session.parameters =
@@ -226,7 +239,7 @@ extension WorkerCore {
         server.cancelKey = login.cancelKey
         server.login = nil
         server.lastActivity = now
-        shard.shared.connected.add(1, ordering: .relaxed)
+        shard.shared.countLogin(server.generation, 1)
         shard.counters.serversOpened &+= 1
         if let query = shard.database.connectQuery, !query.isEmpty {
             server.phase = .settingUp
@@ -235,6 +248,8 @@ extension WorkerCore {
             opened(server)
         }
         if isFirst || !shard.awaitingGreeting.isEmpty { announceGreeting(shard) }
+        // One login was tried for all.
+        if wasFailing { capacityFreed(shard) }
     }
 
     /// A new server is fit for use.
@@ -304,11 +319,11 @@ extension WorkerCore {
         shard.opening -= 1
         shard.servers -= 1
         shared.capacity.withLock { $0.closeServer(shard.shared.key) }
-        shard.shared.loginFailed(fields, now: now)
+        shard.shared.openingFailed(fields, started: opening.started, now: now, isRefusal: isLogin)
         shard.counters.serversFailed &+= 1
-        defer { shard.isFull = false }
-        // A server that is starting up will be there soon: those who wait go on waiting.
-        guard isLogin, fields.code != SQLState.cannotConnectNow else { return }
+        shard.isFull = false
+        // Where no server answers, those who wait go on waiting.
+        guard isLogin else { return }
         loginFailed(shard.shared.key)
         guard shared.parallel else { return }
         let key = shard.shared.key
@@ -317,33 +332,24 @@ extension WorkerCore {
         }
     }
 
-    /// The server refuses this pool: with no server left that could serve them, waiting clients hear why at once.
-    func loginFailed(_ key: CapacityLedger.PoolKey) {
-        guard let shard = shards[key], let failure = shard.shared.failure, shard.shared.connected.load(ordering: .relaxed) == 0 else {
-            return
-        }
-        for waiter in shard.queue.allWaiting {
-            if let client = clients[waiter.client] { fail(client, .serverLoginFailed(failure.fields)) }
-        }
-        for slot in shard.awaitingGreeting {
-            if let client = clients[slot] { fail(client, .serverLoginFailed(failure.fields)) }
-        }
-        failLookups(shard, .serverLoginFailed(failure.fields))
-    }
-
     // MARK: Room
 
     /// A limit across pools is reached: the server that has been idle longest makes room. With none here, one other worker is asked, a
     /// different one each time.
-    func makeRoom(database: String?, user: String?) {
+    func makeRoom(for shard: PoolShard, database: String?, user: String?) {
         // A worker that has just been made does not know the others yet.
         if evictIdle(database: database, user: user) || peers.count < 2 { return }
         guard now - lastPlea > 50_000 else { return }
         lastPlea = now
         nextPlea = (nextPlea + 1) % peers.count
         if nextPlea == index { nextPlea = (nextPlea + 1) % peers.count }
-        let peer = peers[nextPlea]
-        Task { await peer.evictIdle(database: database, user: user) }
+        let (peer, key, limits) = (peers[nextPlea], shard.shared.key, shard.settings.limits)
+        Task { await peer.makeRoom(for: key, limits, database: database, user: user) }
+    }
+
+    /// Another worker has no room for a server of that pool. By now it may have some.
+    func makeRoom(for key: CapacityLedger.PoolKey, _ limits: CapacityLedger.ServerLimits, database: String?, user: String?) {
+        if shared.capacity.withLock({ $0.verdict(on: key, limits: limits) }) != .granted { evictIdle(database: database, user: user) }
     }
 
     /// Closes the server of a database, of a user or (both named) of a pool that has been idle longest.

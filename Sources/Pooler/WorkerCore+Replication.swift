@@ -31,6 +31,7 @@ extension WorkerCore {
     /// The client has shown who it is. Its login goes on when its server has logged in; AuthenticationOk goes out with the greeting.
     func requestDedicated(_ client: ClientConnection) {
         client.phase = .awaitingGreeting
+        client.requestTime = now
         client.shard?.awaitingDedicated.append(client.slot)
         client.shard.map(serveDedicated)
     }
@@ -56,9 +57,9 @@ extension WorkerCore {
         let key = shard.shared.key
         switch shared.capacity.withLock({ $0.openServer(key, limits: shard.settings.limits) }) {
         case .granted, .grantedFromReserve: return true
-        case .poolFull: makeRoom(database: key.database, user: key.user)
-        case .databaseFull: makeRoom(database: key.database, user: nil)
-        case .userFull: makeRoom(database: nil, user: key.user)
+        case .poolFull: makeRoom(for: shard, database: key.database, user: key.user)
+        case .databaseFull: makeRoom(for: shard, database: key.database, user: nil)
+        case .userFull: makeRoom(for: shard, database: nil, user: key.user)
         }
         return false
     }

@@ -14,6 +14,8 @@ struct PendingLookup: Sendable {
     let worker: Int
     let client: UInt32
     let clientID: UInt64
+    /// Since when the client waits for it.
+    let since: Int64
     /// The first server died before it answered.
     var isRepeated = false
 }
@@ -65,7 +67,8 @@ extension WorkerCore {
             return refuse(client, text, text)
         }
         let pending = PendingLookup(
-            lookup: UserLookup(user: client.user), query: plan.query, worker: index, client: client.slot, clientID: client.id)
+            lookup: UserLookup(user: client.user), query: plan.query, worker: index, client: client.slot, clientID: client.id,
+            since: now)
         let name = Array(plan.database.utf8)
         let home = Int(BytesHash.of(name.span) % UInt64(peers.count))
         if home == index {
@@ -86,10 +89,8 @@ extension WorkerCore {
             run(pending, on: server)
             return
         }
-        if let failure = shard.shared.failure, shard.shared.connected.load(ordering: .relaxed) == 0,
-            now < failure.time + settings.serverLoginRetry
-        {
-            answer(pending, .unavailable(.serverLoginFailing(String((failure.fields.message ?? "connect failed").prefix(99)))))
+        if let failing = cachedFailure(shard) {
+            answer(pending, .unavailable(failing))
             return
         }
         shard.lookups.append(pending)
@@ -151,11 +152,13 @@ extension WorkerCore {
         }
     }
 
-    /// No server can be had: those who wait hear why.
-    func failLookups(_ shard: PoolShard, _ error: PoolerError) {
+    /// Those who wait for a server hear of an error, if there is one for them.
+    func failLookups(_ shard: PoolShard, _ error: (PendingLookup) -> PoolerError?) {
         let waiting = shard.lookups
         shard.lookups = []
-        for pending in waiting { answer(pending, .unavailable(error)) }
+        for pending in waiting {
+            if let error = error(pending) { answer(pending, .unavailable(error)) } else { shard.lookups.append(pending) }
+        }
     }
 
     /// The server that was asked is gone. An idle one that had died unnoticed is no reason to refuse anybody: another one is asked, once.

@@ -13,10 +13,10 @@ extension WorkerCore {
     private static let explanationLife: Int64 = 1_000_000
 
     /// The text for a client that waits since that moment; nil when the other workers have been asked first: `explained` goes on.
-    func words(on shard: PoolShard, since moment: Int64) -> (detail: String, hint: String)? {
+    func words(on shard: PoolShard, since moment: Int64) -> (detail: String, hint: String, limit: WaitDiagnosis.Limit)? {
         guard let explanation = explanation(of: shard) else { return nil }
         let before = explanation.diagnosis.place(since: moment)
-        return (explanation.diagnosis.reason(behind: before), explanation.diagnosis.advice)
+        return (explanation.diagnosis.reason(behind: before), explanation.diagnosis.advice, explanation.diagnosis.limit)
     }
 
     private func explanation(of shard: PoolShard) -> WaitExplanation? {

@@ -55,6 +55,8 @@ final class WorkerCore {
     var configurationNumber = 0
     /// When another worker was last asked to evict an idle server, and which one is next.
     var lastPlea: Int64 = 0
+    /// `tryLogins` will come.
+    var isWakingForLogins = false
     var nextPlea = 0
     private(set) var isInTurn = false
     /// There is more than one socket to handle, and an end of the turn at which what is posted leaves.

@@ -100,6 +100,7 @@ import Testing
         #expect(ledger.openServer(a, limits: byDatabase) == .granted)
         #expect(ledger.openServer(b, limits: byDatabase) == .granted)
         for _ in 0..<3 { #expect(ledger.openServer(a, limits: byDatabase) == .databaseFull) }
+        #expect(ledger.verdict(on: b, limits: byDatabase) == .databaseFull && ledger.verdict(on: other, limits: byDatabase) == .granted)
         let byUser = CapacityLedger.ServerLimits(pool: 0, user: 2)
         #expect(ledger.openServer(other, limits: byUser) == .granted)
         #expect(ledger.openServer(other, limits: byUser) == .userFull)
@@ -135,6 +136,21 @@ import Testing
     }
 }
 
+@Suite struct RateLimitTests {
+    @Test("in no second more than the limit, wherever it begins, and all of it again after a silence")
+    func limit() {
+        var limit = RateLimit(perSecond: 30)
+        var taken: [Int64] = []
+        for now in stride(from: Int64(7_654_321), to: 17_654_321, by: 777) where limit.take(now: now) { taken.append(now) }
+        for (place, moment) in taken.enumerated() {
+            #expect(taken[place...].prefix { $0 < moment + 900_000 }.count <= 30)
+        }
+        #expect((290...330).contains(taken.count))
+        let later = (0..<100).count { _ in limit.take(now: 99_000_000) }
+        #expect(later == 30)
+    }
+}
+
 @Suite struct PoolerErrorTests {
     static let fields = ErrorFields(severity: "ERROR", code: "42704", message: "unrecognized")
     static let texts: [(PoolerError, String)] = [
@@ -145,8 +161,8 @@ import Testing
         (.tooManyClients, "no more connections allowed (max_client_conn)"),
         (.tooManyDatabaseClients, "client connections exceeded (max_db_client_connections)"),
         (.tooManyUserClients, "client connections exceeded (max_user_client_connections)"),
-        (.shuttingDown, "pooler is shutting down"), (.loginTimeout, "client_login_timeout"),
-        (.loginTimeoutServerDown, "client_login_timeout (server down)"), (.unexpectedMessageDuringLogin("u"), "u"),
+        (.shuttingDown, "pooler is shutting down"), (.loginTimeout(), "client_login_timeout"),
+        (.loginTimeoutServerDown(), "client_login_timeout (server down)"), (.unexpectedMessageDuringLogin("u"), "u"),
         (.unknownMessage, "unknown pkt"), (.badHeader("00"), "bad packet header: '00'"), (.brokenMessage("Parse"), "broken Parse packet"),
         (.messageTooLarge(5), "message of 5 bytes is too large"),
         (.stalledMessage, "unfinished message: the rest did not arrive in time"), (.simpleQueryDisallowed, "PQexec disallowed"),

@@ -83,5 +83,8 @@ import Testing
         core.apply(configuration, number: 1)
         #expect(core.peers.isEmpty)
         #expect(core.servers.count == 1)
+        let shard = try #require(core.shards.values.first)
+        core.makeRoom(for: shard, database: nil, user: "app")
+        #expect(core.servers.count == 1)
     }
 }

@@ -306,12 +306,17 @@ def test_a_client_that_waits_is_told_so(make_pooler):
 
 
 def test_a_login_that_the_server_refuses(make_pooler):
-    """The server's own words and SQLSTATE, and the cached ones for whoever comes next."""
+    """The server's own words and SQLSTATE, for the first one and for whoever comes next; see test_refusals.py."""
     pooler = make_pooler(databases={"gone": {"dbname": "gone"}}, server_login_retry=3600)
-    first, second = login(pooler, database="gone"), login(pooler, database="gone")
-    assert (first.code, first.message) == ("3D000", 'database "gone" does not exist')
-    assert (second.code, second.message) == ("08P01", 'server login has been failing, cached error: database "gone" does not exist (server_login_retry)')
+    for error in (login(pooler, database="gone"), login(pooler, database="gone")):
+        assert (error.code, error.message) == ("3D000", 'database "gone" does not exist')
     assert pooler.log_contains('server login failed: FATAL database "gone" does not exist')
+
+
+def test_a_server_that_could_not_be_reached_is_remembered(make_pooler):
+    pooler = make_pooler(databases={"dead": {"port": free_port()}}, server_login_retry=3600, query_wait_timeout=1)
+    login(pooler, database="dead")
+    is_said(pooler, lambda p: login(p, database="dead"), "server login has been failing, cached error: connect failed (server_login_retry)")
 
 
 def test_a_server_that_is_down(make_pooler, own_postgres):

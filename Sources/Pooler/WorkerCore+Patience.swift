@@ -1,0 +1,117 @@
+import PoolCore
+import PostgresWire
+import Synchronization
+
+/// How long clients wait for a server: with a query, for the greeting at the end of a login, or for the answer of `auth_query`.
+extension WorkerCore {
+    /// What ends the waiting for servers of one pool.
+    private struct Patience {
+        let isStopping: Bool
+        /// The server's own words, where it lets nobody in.
+        let refusal: (error: PoolerError, after: Int64)?
+        let queryTimeout: Int64
+        let queryWaitTimeout: Int64
+
+        /// Who has waited for less has nothing to fear.
+        var soonest: Int64 {
+            isStopping ? -1 : min(refusal?.after ?? .max, limit(queryTimeout), limit(queryWaitTimeout))
+        }
+
+        private func limit(_ time: Int64) -> Int64 { time > 0 ? time : .max }
+
+        /// What ends the waiting of somebody who has waited that long; nil if nothing does.
+        func end(after waited: Int64) -> PoolerError? {
+            if isStopping { return .serverShuttingDown }
+            guard waited > soonest else { return nil }
+            return refusal?.error ?? (waited > limit(queryTimeout) ? .queryTimeoutWaiting : .queryWaitTimeout())
+        }
+    }
+
+    private func patience(_ shard: PoolShard) -> Patience {
+        Patience(
+            isStopping: shared.shutdown.load(ordering: .relaxed) == .waitForServers, refusal: standingRefusal(shard),
+            queryTimeout: shard.settings.queryTimeout, queryWaitTimeout: shard.settings.queryWaitTimeout)
+    }
+
+    /// The error with the reason of the waiting, for a client that has shown who it is; nil when other workers have been asked first.
+    private func withReason(_ error: PoolerError, _ shard: PoolShard, since: Int64) -> PoolerError? {
+        switch error {
+        case .queryWaitTimeout:
+            guard let words = words(on: shard, since: since) else { return nil }
+            return .queryWaitTimeout(detail: words.detail, hint: words.hint)
+        case .loginTimeout:
+            guard let words = words(on: shard, since: since) else { return nil }
+            switch words.limit {
+            case .unreachable, .opening: return .loginTimeoutServerDown(detail: words.detail, hint: words.hint)
+            default: return .loginTimeout(detail: words.detail, hint: words.hint)
+            }
+        default:
+            return error
+        }
+    }
+
+    // MARK: With a query
+
+    func checkWaiting() {
+        for shard in shards.values where shard.queue.waiting > 0 { checkWaiting(shard) }
+    }
+
+    func checkWaiting(_ shard: PoolShard) {
+        let patience = patience(shard)
+        let notifyAfter = settings.queryWaitNotify > 0 ? Int64(settings.queryWaitNotify) * 1_000_000 : .max
+        let soonest = min(patience.soonest, notifyAfter)
+        for waiter in shard.queue.allWaiting {
+            let waited = now - waiter.since
+            // Those behind have waited less still.
+            if waited <= soonest { break }
+            guard let client = clients[waiter.client] else { continue }
+            if let end = patience.end(after: waited) {
+                guard let error = withReason(end, shard, since: waiter.since) else { return }
+                fail(client, error)
+            } else if waited > notifyAfter, !client.wasNotified {
+                guard let words = words(on: shard, since: waiter.since) else { return }
+                notifyOfWaiting(client, words.detail, words.hint)
+            }
+        }
+    }
+
+    private func notifyOfWaiting(_ client: ClientConnection, _ detail: String, _ hint: String) {
+        client.wasNotified = true
+        var writer = MessageWriter()
+        writer.notice(
+            ErrorFields(
+                severity: "NOTICE", code: SQLState.successfulCompletion,
+                message: "No server connection available in postgres backend, client being queued", detail: detail, hint: hint))
+        send(writer.bytes, to: client)
+    }
+
+    // MARK: In the login
+
+    func checkLogins() {
+        checkLookups()
+        guard loggingIn > 0 else { return }
+        let limit = settings.clientLoginTimeout > 0 ? settings.clientLoginTimeout : .max
+        for client in clients.all {
+            switch client.phase {
+            case .startup, .authenticating:
+                if now - client.connectTime > limit { fail(client, .loginTimeout()) }
+            case .awaitingGreeting:
+                guard let shard = client.shard else { continue }
+                let patience = patience(shard)
+                var end = patience.end(after: now - client.requestTime)
+                if end == nil, now - client.connectTime > limit { end = patience.refusal?.error ?? .loginTimeout() }
+                if let end, let error = withReason(end, shard, since: client.requestTime) { fail(client, error) }
+            default:
+                break
+            }
+        }
+    }
+
+    /// Questions of `auth_query` that wait for a server. Nobody has shown yet who he is, so nothing is explained.
+    private func checkLookups() {
+        for shard in shards.values where !shard.lookups.isEmpty {
+            let patience = patience(shard)
+            failLookups(shard) { patience.end(after: now - $0.since) }
+        }
+    }
+}
