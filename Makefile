@@ -23,6 +23,7 @@ test: ## Build, unit tests, fuzzers and random pipelines for a minute, black-box
 differential: ## Random pipelines to PostgreSQL and through the pooler, for SECONDS=60, with SEED=... (random)
 	@scripts/install.sh build postgres test
 	swift build -c release --product sluice
+	swift build -c release --product model-postgres
 	Tests/differential/run.py --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 test-drivers: ## Drivers in other languages through the pooler (ONLY="pgx jdbc" picks some)

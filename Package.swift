@@ -115,13 +115,17 @@ let package = Package(
             path: "Benchmarks/Workloads", swiftSettings: strict),
         .executableTarget(name: "instructions", dependencies: ["Workloads"], path: "Benchmarks/Instructions", swiftSettings: strict),
 
+        // A PostgreSQL for tests of decisions, and the same as a program, which Tests/differential compares with the real one.
+        .target(name: "ModelPostgres", dependencies: ["PostgresWire"], path: "Tests/ModelPostgres", swiftSettings: strict),
+        .executableTarget(name: "model-postgres", dependencies: ["ModelPostgres"], path: "Tests/ModelServer", swiftSettings: strict),
+
         .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),
         .testTarget(name: "TLSTests", dependencies: ["TLS"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "AuthenticationTests", dependencies: ["Authentication"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Bytes"], swiftSettings: strict),
         .testTarget(name: "StatisticsTests", dependencies: ["Statistics"], swiftSettings: strict),
         .testTarget(name: "ConsoleTests", dependencies: ["Console"], cSettings: gnu, swiftSettings: strict),
-        .testTarget(name: "PoolCoreTests", dependencies: ["PoolCore"], cSettings: gnu, swiftSettings: strict),
+        .testTarget(name: "PoolCoreTests", dependencies: ["PoolCore", "ModelPostgres"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], cSettings: gnu, swiftSettings: strict),
         .testTarget(
             name: "MonitoringTests", dependencies: ["Monitoring", "Statistics", "EventLoop"], cSettings: gnu, swiftSettings: strict),

@@ -1,4 +1,5 @@
 import Bytes
+import ModelPostgres
 import PostgresWire
 import Testing
 

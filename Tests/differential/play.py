@@ -144,6 +144,26 @@ def letters_of(step):
     return step[1] if step[1] in ("Z", "G") else None
 
 
+def pump_direct(peer, done, quiet=True):
+    """Until `done`, the end of the stream, or (with `quiet`) until nothing more will come."""
+    end = time.monotonic() + 60
+    pause = 0.0002
+    while True:
+        peer.flush()
+        got = peer.feed()
+        if done() or peer.closed:
+            return
+        if got:
+            pause = 0.0002
+            continue
+        if quiet and not peer.out and peer.is_quiet():
+            return
+        if time.monotonic() > end:
+            raise AssertionError("PostgreSQL itself does not answer")
+        select.select([peer], [peer] if peer.out else [], [], pause)
+        pause = min(pause * 1.5, 0.005)
+
+
 class Player:
     """The two connections of a lane, kept as long as nothing has ended them."""
 
@@ -210,14 +230,14 @@ class Player:
         counts = {}
         for step in steps_of(pipeline):
             if step[0] == "message":
-                self.put(peer, step, lambda: self.pump_direct(peer, lambda: not peer.out))
+                self.put(peer, step, lambda: pump_direct(peer, lambda: not peer.out))
             elif step[0] in ("cut", "pause"):
                 pass
             elif step[0] == "wait":
                 letter = letters_of(step)
                 if letter:
                     before = counts.get(letter, 0)
-                    self.pump_direct(peer, lambda: peer.counts.get(letter, 0) > before)
+                    pump_direct(peer, lambda: peer.counts.get(letter, 0) > before)
                     seen = 0
                     for index, frame in enumerate(peer.frames):
                         if frame[0] == ord(letter):
@@ -229,7 +249,7 @@ class Player:
                     else:
                         transcript.marks.append(len(peer.frames))
                 else:
-                    self.pump_direct(peer, lambda: False)
+                    pump_direct(peer, lambda: False)
                     transcript.marks.append(len(peer.frames))
             elif step[0] == "cancel":
                 self.wait_running(self.reference_admin, step, lambda: time.sleep(0.001) or peer.feed())
@@ -244,15 +264,15 @@ class Player:
             self.direct = None
             self.wait_gone(peer)
         elif pipeline.end == "half-close":
-            self.pump_direct(peer, lambda: not peer.out, quiet=False)
+            pump_direct(peer, lambda: not peer.out, quiet=False)
             try:
                 peer.socket.shutdown(socket.SHUT_WR)
             except OSError:
                 pass
         if pipeline.end in ("half-close", "terminate"):
-            self.pump_direct(peer, lambda: False, quiet=False)
+            pump_direct(peer, lambda: False, quiet=False)
         elif pipeline.end == "go on":
-            self.pump_direct(peer, lambda: False)
+            pump_direct(peer, lambda: False)
         if pipeline.end not in ("close", "reset"):
             transcript.frames, transcript.closed = peer.frames, peer.closed
             transcript.tail = bytes(peer.buffer)
@@ -271,27 +291,6 @@ class Player:
         end = time.monotonic() + 30
         while not peer.is_gone() and time.monotonic() < end:
             time.sleep(0.0005)
-
-    def pump_direct(self, peer, done, quiet=True):
-        """Until `done`, the end of the stream, or (with `quiet`) until nothing more will come."""
-        end = time.monotonic() + 60
-        pause = 0.0002
-        while True:
-            peer.flush()
-            got = peer.feed()
-            if done() or peer.closed:
-                return
-            if got:
-                pause = 0.0002
-                continue
-            if quiet and not peer.out and peer.is_quiet():
-                if peer.frames and not done():
-                    peer.feed()
-                return
-            if time.monotonic() > end:
-                raise AssertionError("PostgreSQL itself does not answer")
-            select.select([peer], [peer] if peer.out else [], [], pause)
-            pause = min(pause * 1.5, 0.005)
 
     # the pooler
 

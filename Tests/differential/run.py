@@ -18,6 +18,7 @@ from environment import LANES, DirectTarget, Environment, PoolerTarget  # noqa: 
 
 import lane as lanes_  # noqa: E402
 from grammar import generate  # noqa: E402
+from model import ModelComparison  # noqa: E402
 from pipeline import Pipeline  # noqa: E402
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
@@ -26,6 +27,7 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pooler", default=os.path.join(ROOT, ".build/release/sluice"), help="the binary under test")
+    parser.add_argument("--model", default=os.path.join(ROOT, ".build/release/model-postgres"), help="the model PostgreSQL; '' leaves it out")
     parser.add_argument("--direct", action="store_true", help="PostgreSQL in the pooler's place: nothing may differ")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", default=str(time.time_ns() % 1_000_000), help="of the run; a random one unless given")
@@ -53,6 +55,17 @@ def work(options, environment, lane, queue):
         queue.put((lane.name, traceback.format_exc()))
 
 
+def compare_model(options, environment, queue):
+    """The model PostgreSQL of the unit tests with the real one, for a quarter of the time."""
+    try:
+        comparison = ModelComparison(environment, options.model)
+        reports = comparison.run(max(5, options.seconds / 4), options.seed)
+        comparison.close()
+        queue.put(("model", reports, comparison.walks, comparison.messages))
+    except BaseException:
+        queue.put(("model", traceback.format_exc()))
+
+
 def main():
     options = arguments()
     if options.only or options.play:
@@ -64,6 +77,11 @@ def main():
     try:
         queue = multiprocessing.Queue()
         workers = [multiprocessing.Process(target=work, args=(options, environment, lane, queue)) for lane in lanes]
+        if options.model and not os.access(options.model, os.X_OK):
+            print(f"no model at {options.model}: swift build -c release --product model-postgres", flush=True)
+            options.model = ""
+        if options.model:
+            workers.append(multiprocessing.Process(target=compare_model, args=(options, environment, queue)))
         for worker in workers:
             worker.start()
         results = [queue.get() for _ in workers]
@@ -79,12 +97,17 @@ def summary(options, results):
     for name, trace in broken:
         print(f"\nlane {name} broke:\n{trace}")
     findings, allowed, played, messages, answers = [], {}, 0, 0, 0
+    models = ("model", [], 0, 0)
     for result in results:
-        if len(result) > 2:
+        if len(result) == 4:
+            models = result
+        if len(result) > 4:
             findings += result[1]
             for name, count in result[2].items():
                 allowed[name] = allowed.get(name, 0) + count
             played, messages, answers = played + result[3], messages + result[4], answers + result[5]
+    for report in models[1]:
+        print("\n" + report)
     for number, (kind, group) in enumerate(lanes_.group(findings).items()):
         smallest = min(group, key=lambda f: f.size)
         print(f"\n{len(group)} x {smallest.report()}")
@@ -93,9 +116,11 @@ def summary(options, results):
             with open(os.path.join(options.out, f"{number:03d}.json"), "w") as f:
                 f.write((smallest.shrunk or smallest.pipeline).to_json())
     print(f"\nseed {options.seed}: {played} pipelines, {messages} messages, {answers} answers to bystanders, {len(findings)} findings of {len(lanes_.group(findings))} kinds")
+    if options.model:
+        print(f"  {models[2]} walks of {models[3]} messages to the model and to PostgreSQL, {len(models[1])} differences")
     for name, count in sorted(allowed.items(), key=lambda item: -item[1]):
         print(f"  allowed {count} x {name}")
-    return 1 if findings or broken else 0
+    return 1 if findings or broken or models[1] else 0
 
 
 def one(options):

@@ -1,4 +1,6 @@
 """The test of the test: PostgreSQL compared with itself shows nothing, and whoever lies in a pooler's place is found out."""
+import os
+
 import pytest
 
 from allowed import ALLOWED
@@ -6,7 +8,9 @@ from environment import LANES, DirectTarget, Environment
 from grammar import generate
 from lane import LaneRunner, group
 from liar import Liar
+from model import ModelComparison, both
 from pipeline import Pipeline
+from run import ROOT
 from shrink import shrink
 from wire import query
 
@@ -64,3 +68,25 @@ def test_findings_of_one_kind_are_one_group():
 def test_every_allowed_difference_has_a_name_and_a_reason():
     assert len({name for name, _, _ in ALLOWED}) == len(ALLOWED)
     assert all(len(reason) > 60 for _, _, reason in ALLOWED)
+
+
+@pytest.fixture
+def comparison(environment):
+    path = f"{ROOT}/.build/release/model-postgres"
+    if not os.access(path, os.X_OK):
+        pytest.skip("swift build -c release --product model-postgres")
+    comparison = ModelComparison(environment, path, f"walk{os.urandom(4).hex()}")
+    yield comparison
+    comparison.close()
+
+
+def test_the_model_agrees_with_postgresql(comparison):
+    assert comparison.run(5, "self") == []
+    assert comparison.walks > 50
+
+
+def test_a_model_that_is_wrong_is_found_out(comparison):
+    for one, other in [("select 1", "select 2"), ("begin", "commit"), ("insert 1", "insert 2"), ("fail 1", "syntax 1")]:
+        ours, theirs = both(query, one), both(query, other)
+        assert comparison.compare([ours, theirs]) is None
+        assert comparison.compare([(ours[0], theirs[1])]) is not None

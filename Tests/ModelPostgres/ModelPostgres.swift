@@ -1,0 +1,564 @@
+import PostgresWire
+
+/// A PostgreSQL as far as a session's state goes: it answers each message the way postgres.c does, errors included.
+/// `Tests/differential/model.py` plays random walks to it and to the real one.
+///
+/// Its SQL: `select x`, `rows x` (three rows), `insert x`, `insert deferred` (fails when
+/// the transaction commits), `fail x`, `syntax x`, `begin`, `commit`, `rollback`, `savepoint x`, `release x`, `prepare x`, `deallocate x`,
+/// `deallocate all`, `discard all`, and nothing at all. COPY from the client: `copyin x`, `copyview x` (refused after CopyInResponse, before
+/// any data is read), `copyunique x` (rows fail at CopyDone), `copydeferred x` (rows fail when the transaction commits). `copyout x`.
+public struct ModelPostgres {
+    public struct Failure: Error {
+        let code: String
+        init(_ code: String) { self.code = code }
+        static let protocolViolation = Failure(SQLState.protocolViolation)
+    }
+
+    private struct Portal {
+        let text: String
+        let values: [String]
+        var sent = 0
+        /// Ran to its end, and can't be run again.
+        var isDone = false
+        /// Its transaction failed.
+        var isDead = false
+    }
+
+    private struct Copy {
+        let text: String
+        /// What follows in the same Query; nil in the extended protocol.
+        let rest: [String]?
+        let portal: String
+        var hasRows = false
+        var hasEnded = false
+    }
+
+    public private(set) var named: [String: String] = [:]
+    public private(set) var unnamed: String?
+    public private(set) var status = TransactionStatus.idle
+    /// After an error in the extended protocol.
+    public private(set) var isSkipping = false
+    /// An implicit transaction waits for its Sync.
+    public private(set) var hasOpenBatch = false
+    /// The connection was ended, by Terminate or with a FATAL; what else arrives is not read.
+    public private(set) var isClosed = false
+    /// What was committed.
+    public private(set) var committed: [String] = []
+    private var pending: [String] = []
+    private var portals: [String: Portal] = [:]
+    private var savepoints: [String] = []
+    private var copy: Copy?
+    /// Several statements in one Query are a transaction block.
+    private var isInImplicitBlock = false
+    /// Something was executed in this implicit transaction (XACT_FLAGS_PIPELINING).
+    private var isPipelining = false
+    private var out = MessageWriter()
+    private var frames: [[UInt8]] = []
+
+    /// Bind must bring a value for each parameter of the text, and no more, and there are notices. Else any number of values will do, each
+    /// becomes a column, and nobody is warned.
+    public let isExact: Bool
+
+    public init(isExact: Bool = false) { self.isExact = isExact }
+
+    public var isAtRest: Bool { status == .idle && !isSkipping && !hasOpenBatch && copy == nil && pending.isEmpty }
+    public var isCopyingIn: Bool { copy != nil }
+
+    /// Handles one message and returns what it answers, a message each.
+    public mutating func receive(_ message: [UInt8]) -> [[UInt8]] {
+        frames = []
+        if isClosed { return [] }
+        if copy != nil {
+            inCopy(message)
+            return frames
+        }
+        let type = message[0]
+        guard Self.types.contains(type) else {
+            fatal()
+            return frames
+        }
+        guard message.count <= Frontend.maximumLength(type) else {
+            // Said to the log alone.
+            isClosed = true
+            return frames
+        }
+        if type == Frontend.terminate {
+            isClosed = true
+        } else if isSkipping, type != Frontend.sync {
+            // postgres.c: ignore_till_sync
+        } else {
+            handle(type, message[5...])
+        }
+        return frames
+    }
+
+    private static let types: [UInt8] = [
+        Frontend.bind, Frontend.close, Frontend.copyData, Frontend.copyDone, Frontend.copyFail, Frontend.describe, Frontend.execute,
+        Frontend.flush, Frontend.functionCall, Frontend.parse, Frontend.query, Frontend.sync, Frontend.terminate,
+    ]
+
+    private mutating func reply(_ write: (inout MessageWriter) -> Void) {
+        out.removeAll()
+        write(&out)
+        frames.append(out.bytes)
+    }
+
+    private mutating func ready() {
+        let status = status
+        reply { $0.readyForQuery(status) }
+    }
+
+    private mutating func handle(_ type: UInt8, _ body: ArraySlice<UInt8>) {
+        var reader = MessageReader(body)
+        switch type {
+        case Frontend.query:
+            do throws(Failure) {
+                let written = try reader.text()
+                try reader.end()
+                unnamed = nil
+                // Quoted names keep their case; whoever quotes here writes the rest in capitals too.
+                let texts = (written.contains("\"") ? written : written.lowercased()).split(separator: ";").map(String.init)
+                for text in texts {
+                    if text.hasPrefix("syntax") { throw Failure(SQLState.syntaxError) }
+                    scan(text)
+                }
+                isInImplicitBlock = texts.count > 1
+                try simple(texts)
+            } catch { failSimple(error) }
+        case Frontend.functionCall:
+            do throws(Failure) {
+                if status == .failed { throw Failure(SQLState.failedTransaction) }
+                try call(&reader)
+                frames.append([Backend.functionCallResponse, 0, 0, 0, 8, 255, 255, 255, 255])
+                try finish()
+                ready()
+            } catch { failSimple(error) }
+        case Frontend.sync:
+            isSkipping = false
+            do throws(Failure) {
+                try reader.end()
+                try finish()
+            } catch { fail(error) }
+            ready()
+        case Frontend.flush:
+            do throws(Failure) { try reader.end() } catch { failExtended(error) }
+        case Frontend.parse, Frontend.bind, Frontend.describe, Frontend.execute, Frontend.close:
+            do throws(Failure) { try extended(type, &reader) } catch { failExtended(error) }
+        default:
+            // Data of a COPY that is no more.
+            break
+        }
+    }
+
+    private func call(_ reader: inout MessageReader) throws(Failure) {
+        _ = try reader.integer(bytes: 4)
+        for _ in 0..<(try reader.integer(bytes: 2)) { _ = try reader.integer(bytes: 2) }
+        for _ in 0..<(try reader.integer(bytes: 2)) { _ = try reader.value() }
+        _ = try reader.integer(bytes: 2)
+        try reader.end()
+    }
+
+    private mutating func notice(_ severity: String, _ code: String) {
+        guard isExact else { return }
+        reply { $0.notice(ErrorFields(severity: severity, code: code, message: "notice \(code)")) }
+    }
+
+    /// What the scanner says of names that are too long.
+    private mutating func scan(_ text: String) {
+        for word in text.split(separator: " ") where word.utf8.count > 63 { notice("NOTICE", "42622") }
+    }
+
+    // MARK: Transactions
+
+    /// finish_xact_command
+    private mutating func finish() throws(Failure) {
+        hasOpenBatch = false
+        isPipelining = false
+        isInImplicitBlock = false
+        if status == .idle {
+            portals = [:]
+            try commit()
+        }
+    }
+
+    private mutating func commit() throws(Failure) {
+        savepoints = []
+        defer { pending = [] }
+        if pending.contains("insert deferred") { throw Failure("23503") }
+        committed += pending
+    }
+
+    private mutating func fail(_ failure: Failure) {
+        switch status {
+        case .idle: portals = [:]
+        case .inTransaction:
+            status = .failed
+            for name in portals.keys { portals[name]?.isDead = true }
+        case .failed: break  // What was bound since then, a COMMIT or ROLLBACK, can be run.
+        }
+        pending = []
+        hasOpenBatch = false
+        isPipelining = false
+        isInImplicitBlock = false
+        reply { $0.error(ErrorFields(severity: "ERROR", code: failure.code, message: "error \(failure.code)")) }
+    }
+
+    private mutating func failSimple(_ failure: Failure) {
+        fail(failure)
+        ready()
+    }
+
+    private mutating func failExtended(_ failure: Failure) {
+        fail(failure)
+        isSkipping = true
+    }
+
+    private mutating func fatal() {
+        reply { $0.error(ErrorFields(severity: "FATAL", code: SQLState.protocolViolation, message: "error")) }
+        isClosed = true
+    }
+
+    // MARK: Statements
+
+    private enum Outcome {
+        case empty
+        case rows([[String]])
+        case done(String)
+        case copyIn
+        case copyView
+        case copyOut
+    }
+
+    private static func endsTransaction(_ text: String) -> Bool { text == "commit" || text == "rollback" }
+
+    private static func returnsRows(_ text: String) -> Bool { text.hasPrefix("select") || text.hasPrefix("rows") }
+
+    /// NAMEDATALEN
+    private static func cut(_ name: String) -> String {
+        name.utf8.count > 63 ? String(decoding: name.utf8.prefix(63), as: UTF8.self) : name
+    }
+
+    private mutating func run(_ text: String, _ values: [String]) throws(Failure) -> Outcome {
+        let words = text.split(separator: " ").map(String.init)
+        guard let verb = words.first else { return .empty }
+        if status == .failed, !Self.endsTransaction(text) { throw Failure(SQLState.failedTransaction) }
+        switch verb.lowercased() {
+        case "select": return .rows([[text] + values])
+        case "rows": return .rows((1...3).map { [text, String($0)] + values })
+        case "insert":
+            pending.append(text)
+            return .done("INSERT 0 1")
+        case "begin":
+            if status == .inTransaction { notice("WARNING", SQLState.activeTransaction) }
+            status = .inTransaction
+            return .done("BEGIN")
+        case "commit":
+            let failed = status == .failed
+            if status == .idle { notice("WARNING", SQLState.noActiveTransaction) }
+            status = .idle
+            portals = [:]
+            if failed {
+                savepoints = []
+                return .done("ROLLBACK")
+            }
+            try commit()
+            return .done("COMMIT")
+        case "rollback":
+            if status == .idle { notice("WARNING", SQLState.noActiveTransaction) }
+            status = .idle
+            portals = [:]
+            savepoints = []
+            pending = []
+            return .done("ROLLBACK")
+        case "savepoint":
+            if status == .idle { throw Failure(SQLState.noActiveTransaction) }
+            savepoints.append(words[1])
+            return .done("SAVEPOINT")
+        case "release":
+            if status == .idle { throw Failure(SQLState.noActiveTransaction) }
+            guard let index = savepoints.lastIndex(of: words[1]) else { throw Failure("3B001") }
+            savepoints.removeSubrange(index...)
+            return .done("RELEASE")
+        case "prepare":
+            if named[Self.cut(words[1])] != nil { throw Failure(SQLState.duplicateStatement) }
+            named[Self.cut(words[1])] = "select 1"
+            return .done("PREPARE")
+        case "deallocate":
+            if words[1].lowercased() == "all" {
+                named = [:]
+                return .done("DEALLOCATE ALL")
+            }
+            let name = Self.cut(words[1].filter { $0 != "\"" })
+            guard named.removeValue(forKey: name) != nil else { throw Failure(SQLState.invalidStatementName) }
+            return .done("DEALLOCATE")
+        case "discard":
+            if status != .idle || isInImplicitBlock || isPipelining { throw Failure(SQLState.activeTransaction) }
+            named = [:]
+            portals = [:]
+            return .done("DISCARD ALL")
+        case "copyin", "copyunique", "copydeferred": return .copyIn
+        case "copyview": return .copyView
+        case "copyout": return .copyOut
+        default: throw Failure("22012")
+        }
+    }
+
+    private mutating func simple(_ texts: [String]) throws(Failure) {
+        var rest = texts
+        while !rest.isEmpty {
+            let text = rest.removeFirst()
+            try refuseWhenFailed(text)
+            // A statement that fails leaves its portal behind, until the transaction is over.
+            portals[""] = Portal(text: text, values: [])
+            switch try run(text, []) {
+            case .empty:
+                break
+            case .rows(let rows):
+                reply { $0.rowDescription([.text(text)]) }
+                for row in rows { reply { $0.dataRow(row) } }
+                try endSimple("SELECT \(rows.count)", text, isLast: rest.isEmpty)
+            case .done(let tag):
+                try endSimple(tag, text, isLast: rest.isEmpty)
+            case .copyIn:
+                beginCopy(Copy(text: text, rest: rest, portal: ""))
+                return
+            case .copyView:
+                answerCopyIn()
+                throw Failure("42809")
+            case .copyOut:
+                copyOut(text)
+                try endSimple("COPY 1", text, isLast: rest.isEmpty)
+            }
+        }
+        try finish()
+        if texts.isEmpty { reply { $0.emptyQueryResponse() } }
+        ready()
+    }
+
+    private mutating func endSimple(_ tag: String, _ text: String, isLast: Bool) throws(Failure) {
+        portals[""] = nil
+        if isLast { try finish() }
+        reply { $0.commandComplete(tag) }
+    }
+
+    private mutating func copyOut(_ text: String) {
+        frames.append([Backend.copyOutResponse, 0, 0, 0, 7, 0, 0, 0])
+        reply { $0.copyData(Array(text.utf8)) }
+        reply { $0.copyDone() }
+    }
+
+    // MARK: COPY from the client
+
+    private mutating func answerCopyIn() { frames.append([Backend.copyInResponse, 0, 0, 0, 7, 0, 0, 0]) }
+
+    private mutating func beginCopy(_ copy: Copy) {
+        answerCopyIn()
+        self.copy = copy
+    }
+
+    /// CopyGetData
+    private mutating func inCopy(_ message: [UInt8]) {
+        guard var copy else { return }
+        let type = message[0]
+        let body = message[5...]
+        do throws(Failure) {
+            switch type {
+            case Frontend.copyData, Frontend.sync, Frontend.flush, Frontend.copyDone, Frontend.copyFail:
+                if message.count > Frontend.maximumLength(type) { throw Failure(SQLState.connectionFailure) }
+            default:
+                throw .protocolViolation
+            }
+        } catch {
+            // The message is not read to its end, so nobody knows where the next one begins.
+            self.copy = nil
+            fail(error)
+            fatal()
+            return
+        }
+        do throws(Failure) {
+            switch type {
+            case Frontend.copyData:
+                if body.starts(with: Array("bad".utf8)) { throw Failure("22P02") }
+                if body.contains(0) { throw Failure("22021") }
+                if !body.isEmpty {
+                    copy.hasRows = true
+                    self.copy = copy
+                }
+            case Frontend.copyDone:
+                self.copy = nil
+                try endCopy(copy)
+            case Frontend.copyFail:
+                var reader = MessageReader(body)
+                _ = try reader.text()
+                throw Failure(SQLState.queryCanceled)
+            default:
+                // A driver may have sent Flush or Sync before it knew of the COPY.
+                break
+            }
+        } catch {
+            self.copy = nil
+            if copy.rest == nil { failExtended(error) } else { failSimple(error) }
+        }
+    }
+
+    private mutating func endCopy(_ copy: Copy) throws(Failure) {
+        if copy.hasRows {
+            if copy.text.hasPrefix("copyunique") { throw Failure("23505") }
+            if copy.text.hasPrefix("copydeferred") { pending.append("insert deferred") }
+        }
+        if let rest = copy.rest {
+            try endSimple("COPY 1", copy.text, isLast: rest.isEmpty)
+            if rest.isEmpty { ready() } else { try simple(rest) }
+        } else {
+            portals[copy.portal]?.isDone = true
+            isPipelining = true
+            reply { $0.commandComplete("COPY 1") }
+        }
+    }
+
+    // MARK: Extended query
+
+    private mutating func extended(_ type: UInt8, _ reader: inout MessageReader) throws(Failure) {
+        switch type {
+        case Frontend.parse: try parse(&reader)
+        case Frontend.bind: try bind(&reader)
+        case Frontend.describe: try describe(&reader)
+        case Frontend.execute:
+            let name = Self.cut(try reader.text())
+            let limit = try reader.integer(bytes: 4)
+            try reader.end()
+            hasOpenBatch = true
+            try execute(name, limit: limit > 0x7FFF_FFFF ? 0 : limit)
+        default:
+            let what = try reader.byte()
+            let name = Self.cut(try reader.text())
+            try reader.end()
+            guard what == Target.portal.rawValue || what == Target.statement.rawValue else { throw .protocolViolation }
+            hasOpenBatch = true
+            if what == Target.portal.rawValue {
+                portals[name] = nil
+            } else if name.isEmpty {
+                unnamed = nil
+            } else {
+                named[name] = nil
+            }
+            reply { $0.closeComplete() }
+        }
+    }
+
+    private mutating func parse(_ reader: inout MessageReader) throws(Failure) {
+        let name = Self.cut(try reader.text())
+        let text = try reader.text()
+        for _ in 0..<(try reader.integer(bytes: 2)) { _ = try reader.integer(bytes: 4) }
+        try reader.end()
+        hasOpenBatch = true
+        if name.isEmpty { unnamed = nil }
+        scan(text)
+        if text.hasPrefix("syntax") { throw Failure(SQLState.syntaxError) }
+        let statements = text.split(separator: ";")
+        if statements.count > 1 { throw Failure(SQLState.syntaxError) }
+        if !statements.isEmpty { try refuseWhenFailed(text) }
+        if name.isEmpty {
+            unnamed = text
+        } else {
+            if named[name] != nil { throw Failure(SQLState.duplicateStatement) }
+            named[name] = text
+        }
+        reply { $0.parseComplete() }
+    }
+
+    private mutating func bind(_ reader: inout MessageReader) throws(Failure) {
+        let portal = Self.cut(try reader.text())
+        let text = try statement(Self.cut(try reader.text()))
+        hasOpenBatch = true
+        let formats = try reader.integer(bytes: 2)
+        for _ in 0..<formats { _ = try reader.integer(bytes: 2) }
+        let count = try reader.integer(bytes: 2)
+        if formats > 1, formats != count { throw .protocolViolation }
+        if isExact, count != (text.contains("$1") ? 1 : 0) { throw .protocolViolation }
+        try refuseWhenFailed(text)
+        if !portal.isEmpty, portals[portal] != nil { throw Failure("42P03") }
+        var values: [String] = []
+        for _ in 0..<count {
+            guard let value = try reader.value() else { continue }
+            guard let text = String(validating: value, as: UTF8.self) else { throw Failure("22021") }
+            values.append(text)
+        }
+        for _ in 0..<(try reader.integer(bytes: 2)) { _ = try reader.integer(bytes: 2) }
+        try reader.end()
+        portals[portal] = Portal(text: text, values: values)
+        reply { $0.bindComplete() }
+    }
+
+    private mutating func describe(_ reader: inout MessageReader) throws(Failure) {
+        let what = try reader.byte()
+        let name = Self.cut(try reader.text())
+        try reader.end()
+        let text: String
+        switch what {
+        case Target.statement.rawValue:
+            hasOpenBatch = true
+            text = try statement(name)
+            if Self.returnsRows(text) { try refuseWhenFailed(text) }
+            let types: [UInt8] = text.contains("$1") ? [0, 0, 0, 25] : []
+            frames.append([Backend.parameterDescription, 0, 0, 0, UInt8(6 + types.count), 0, UInt8(types.count / 4)] + types)
+        case Target.portal.rawValue:
+            hasOpenBatch = true
+            guard let portal = portals[name] else { throw Failure(SQLState.invalidCursorName) }
+            text = portal.text
+            if Self.returnsRows(text) { try refuseWhenFailed(text) }
+        default:
+            throw .protocolViolation
+        }
+        if Self.returnsRows(text) { reply { $0.rowDescription([.text(text)]) } } else { reply { $0.noData() } }
+    }
+
+    private mutating func execute(_ name: String, limit: Int) throws(Failure) {
+        guard var portal = portals[name] else { throw Failure(SQLState.invalidCursorName) }
+        if portal.text.isEmpty {
+            reply { $0.emptyQueryResponse() }
+            return
+        }
+        if portal.isDead { throw Failure(SQLState.failedTransaction) }
+        try refuseWhenFailed(portal.text)
+        if portal.isDone { throw Failure("55000") }
+        if !Self.returnsRows(portal.text) { portals[name]?.isDone = true }
+        switch try run(portal.text, portal.values) {
+        case .empty: reply { $0.emptyQueryResponse() }
+        case .done(let tag):
+            isPipelining = true
+            if Self.endsTransaction(portal.text) { isPipelining = false }
+            reply { $0.commandComplete(tag) }
+        case .rows(let rows):
+            let due = rows.dropFirst(portal.sent)
+            let part = limit > 0 ? due.prefix(limit) : due
+            for row in part { reply { $0.dataRow(row) } }
+            portal.sent += part.count
+            portals[name] = portal
+            isPipelining = true
+            if limit > 0, part.count == limit {
+                reply { $0.portalSuspended() }
+            } else {
+                reply { $0.commandComplete("SELECT \(part.count)") }
+            }
+        case .copyIn:
+            beginCopy(Copy(text: portal.text, rest: nil, portal: name))
+        case .copyView:
+            answerCopyIn()
+            throw Failure("42809")
+        case .copyOut:
+            copyOut(portal.text)
+            isPipelining = true
+            reply { $0.commandComplete("COPY 1") }
+        }
+    }
+
+    private func refuseWhenFailed(_ text: String) throws(Failure) {
+        if status == .failed, !Self.endsTransaction(text) { throw Failure(SQLState.failedTransaction) }
+    }
+
+    private func statement(_ name: String) throws(Failure) -> String {
+        guard let text = name.isEmpty ? unnamed : named[name] else { throw Failure(SQLState.invalidStatementName) }
+        return text
+    }
+}
