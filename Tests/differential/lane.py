@@ -97,7 +97,7 @@ class LaneRunner:
         self.findings, self.allowed = [], collections.Counter()
         self.seen = collections.Counter()
         self.played = self.messages = 0
-        self.history = collections.deque(maxlen=12)
+        self.history, self.last = collections.deque(maxlen=12), None
 
     # a run
 
@@ -122,7 +122,20 @@ class LaneRunner:
         if trouble:
             self.findings.append(Finding("the process", self.lane.name, self.history[-1], None, None, [trouble[-3000:]]))
 
+    def look_for_late_writes(self):
+        """What the last pipeline left in the tables is still the same, though its client has gone since."""
+        if not self.last:
+            return
+        pipeline, direct, pooled = self.last
+        self.last = None
+        late = self.player.content(self.player.pooled_admin, pipeline.number)
+        if late != pooled.content:
+            pooled.content = late
+            if not explained(Case(pipeline, direct, pooled, self.replay)):
+                self.add(Finding(f"late: {kind_of(direct, pooled, pipeline.end)}", self.lane.name, pipeline, direct, pooled))
+
     def examine(self, pipeline):
+        self.look_for_late_writes()
         self.played += 1
         self.messages += len(pipeline.messages)
         self.history.append(pipeline)
@@ -134,6 +147,7 @@ class LaneRunner:
         if problems:
             return self.bystander_finding(problems)
         if pooled.same_as(direct):
+            self.last = (pipeline, direct, pooled) if pipeline.end != "go on" else None
             return
         name = explained(Case(pipeline, direct, pooled, self.replay))
         if name:

@@ -383,7 +383,7 @@ class Player:
             "select 1 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and state = 'active'"
             f" and wait_event = '{step[2]}' and query like '%{step[1]}%'"
         )
-        end = time.monotonic() + 1
+        end = time.monotonic() + 1.8  # it sleeps for 2 s
         while not admin.rows(running) and time.monotonic() < end:
             meanwhile()
 
@@ -411,7 +411,7 @@ class Player:
 
     def content_settled(self, number, wanted):
         """What is in the tables, once nobody works for that client any more, or as soon as it is what is wanted."""
-        end = time.monotonic() + 1.5
+        end = time.monotonic() + 3
         while True:
             content = self.content(self.pooled_admin, number)
             if content == wanted or time.monotonic() > end:
