@@ -35,7 +35,7 @@ extension ShowTopic {
     }
 
     @Sendable static func stats(_ facts: ConsoleFacts) -> [[Cell]] {
-        facts.statistics.databases.map { [.text($0.name)] + totals($0.totals) + averages($0.period) }
+        facts.statistics.databases.map { [.text($0.name)] + totals($0.totals) + averages($0.recent) }
     }
 
     @Sendable static func statsTotals(_ facts: ConsoleFacts) -> [[Cell]] {
@@ -43,7 +43,7 @@ extension ShowTopic {
     }
 
     @Sendable static func statsAverages(_ facts: ConsoleFacts) -> [[Cell]] {
-        facts.statistics.databases.map { [.text($0.name)] + averages($0.period) }
+        facts.statistics.databases.map { [.text($0.name)] + averages($0.recent) }
     }
 
     @Sendable static func totals(_ facts: ConsoleFacts) -> [[Cell]] {
@@ -53,7 +53,7 @@ extension ShowTopic {
         ]
         let total = facts.statistics.total
         return zip(names, totals(total.totals)).map { [.text("total_\($0)"), $1] }
-            + zip(names, averages(total.period)).map { [.text("avg_\($0)"), $1] }
+            + zip(names, averages(total.recent)).map { [.text("avg_\($0)"), $1] }
     }
 
     /// The line that the log gets once a `stats_period`.

@@ -49,7 +49,9 @@ public struct ShowTopic: Sendable {
         },
         ShowTopic("stats", statsColumns, "Totals and averages of each database.", rows: stats),
         ShowTopic("stats_totals", totalsColumns, "Totals of each database.", rows: statsTotals),
-        ShowTopic("stats_averages", averagesColumns, "Averages of each database over the last `stats_period`.", rows: statsAverages),
+        ShowTopic(
+            "stats_averages", averagesColumns, "Averages of each database over the last whole `stats_period` and the time since.",
+            rows: statsAverages),
         ShowTopic("totals", "name:t value:n", "Totals and averages of the whole process.", rows: totals),
         ShowTopic(
             "histograms", histogramColumns, "How long clients waited, queries and transactions took: what percentiles are made of.",

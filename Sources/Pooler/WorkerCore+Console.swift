@@ -251,6 +251,7 @@ extension WorkerCore {
         gauges.clientsLinked = consoleClients
         return PoolStatistics(
             database: ShowTopic.consoleDatabase, user: ShowTopic.consoleDatabase, counters: consoleCounters, period: consolePeriod,
+            recent: recent(consoleCounters.totals, last: consolePeriod, countedBefore: consoleCountedBefore),
             gauges: gauges, poolSize: 2, poolMode: PoolMode.statement.rawValue)
     }
 }

@@ -12,6 +12,7 @@ extension WorkerCore {
             let limits = shard.settings.limits
             return PoolStatistics(
                 database: shard.databaseName, user: shard.shared.key.user, counters: shard.counters, period: shard.period,
+                recent: recent(shard.counters.totals, last: shard.period, countedBefore: shard.countedBefore),
                 gauges: gauges[ObjectIdentifier(shard)] ?? PoolGauges(), poolSize: limits.pool, reserveSize: limits.reserve,
                 poolMode: shard.settings.mode.rawValue, isPaused: shard.isPaused)
         }
@@ -99,12 +100,20 @@ extension WorkerCore {
 
     // MARK: Periods
 
+    /// What was counted in the last whole period and since.
+    func recent(_ totals: PoolTotals, last: PeriodTotals, countedBefore: PoolTotals) -> PeriodTotals {
+        var sum = totals - countedBefore
+        sum += last.totals
+        return PeriodTotals(totals: sum, duration: periodStart == 0 ? 0 : lastPeriodLength + now - periodStart)
+    }
+
     /// Ends a `stats_period` when it is over.
     func rollPeriod() {
         if periodStart == 0 { periodStart = now }
         let length = now - periodStart
         guard length >= Int64(settings.statsPeriod) * 1_000_000 else { return }
         periodStart = now
+        lastPeriodLength = length
         for shard in shards.values {
             shard.period = PeriodTotals(totals: shard.counters.totals - shard.countedBefore, duration: length)
             shard.countedBefore = shard.counters.totals

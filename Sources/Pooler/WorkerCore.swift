@@ -107,8 +107,9 @@ final class WorkerCore {
     var statisticsDue: Int?
     /// Statements that took longer, with their waiting, are logged.
     private(set) var slowLimit: Int64
-    /// When the present `stats_period` began.
+    /// When the present `stats_period` began, and how long the one before was; 0 for the first.
     var periodStart: Int64 = 0
+    var lastPeriodLength: Int64 = 0
 
     /// One `recv`. Larger than what the kernel usually has, so that a short read means drained.
     static let receiveSize = 128 * 1024

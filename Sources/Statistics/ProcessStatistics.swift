@@ -85,6 +85,8 @@ public struct PoolStatistics: Sendable {
     public var counters: PoolCounters
     /// What was counted in the last whole `stats_period`.
     public var period: PeriodTotals
+    /// What was counted in it and since: averages that are there from the first moment on, as in PgBouncer.
+    public var recent: PeriodTotals
     /// How things stand now.
     public var gauges: PoolGauges
     /// Limit on servers (`pool_size`); 0 means none.
@@ -98,13 +100,14 @@ public struct PoolStatistics: Sendable {
 
     /// Puts the parts together.
     public init(
-        database: String, user: String, counters: PoolCounters, period: PeriodTotals, gauges: PoolGauges, poolSize: Int = 0,
-        reserveSize: Int = 0, poolMode: String = "session", isPaused: Bool = false
+        database: String, user: String, counters: PoolCounters, period: PeriodTotals, recent: PeriodTotals = PeriodTotals(),
+        gauges: PoolGauges, poolSize: Int = 0, reserveSize: Int = 0, poolMode: String = "session", isPaused: Bool = false
     ) {
         self.database = database
         self.user = user
         self.counters = counters
         self.period = period
+        self.recent = recent
         self.gauges = gauges
         self.poolSize = poolSize
         self.reserveSize = reserveSize
@@ -116,6 +119,7 @@ public struct PoolStatistics: Sendable {
     public static func += (sum: inout PoolStatistics, other: PoolStatistics) {
         sum.counters += other.counters
         sum.period += other.period
+        sum.recent += other.recent
         sum.gauges += other.gauges
     }
 }
@@ -246,22 +250,23 @@ public struct ProcessStatistics: Sendable {
     }
 
     /// The pools of each database added up, in order of the databases' names.
-    public var databases: [(name: String, totals: PoolTotals, period: PeriodTotals)] {
-        var result: [(name: String, totals: PoolTotals, period: PeriodTotals)] = []
+    public var databases: [(name: String, totals: PoolTotals, recent: PeriodTotals)] {
+        var result: [(name: String, totals: PoolTotals, recent: PeriodTotals)] = []
         for pool in pools {
             if result.last?.name.hasSameBytes(as: pool.database) != true { result.append((pool.database, PoolTotals(), PeriodTotals())) }
             result[result.count - 1].totals += pool.counters.totals
-            result[result.count - 1].period += pool.period
+            result[result.count - 1].recent += pool.recent
         }
         return result
     }
 
     /// All pools added up.
-    public var total: (totals: PoolTotals, period: PeriodTotals) {
-        var result = (totals: PoolTotals(), period: PeriodTotals())
+    public var total: (totals: PoolTotals, period: PeriodTotals, recent: PeriodTotals) {
+        var result = (totals: PoolTotals(), period: PeriodTotals(), recent: PeriodTotals())
         for pool in pools {
             result.totals += pool.counters.totals
             result.period += pool.period
+            result.recent += pool.recent
         }
         return result
     }

@@ -20,7 +20,8 @@ import Testing
         var gauges = PoolGauges()
         gauges.longestWait = 3_000_007
         let pool = PoolStatistics(
-            database: "lab", user: "app", counters: counters, period: PeriodTotals(totals: counters.totals, duration: 2_000_000),
+            database: "lab", user: "app", counters: counters, period: PeriodTotals(),
+            recent: PeriodTotals(totals: counters.totals, duration: 2_000_000),
             gauges: gauges)
         var facts = ConsoleFacts(
             now: 10_000_000, wallNow: 1_700_000_000_000_000, version: "v", configuration: configuration,

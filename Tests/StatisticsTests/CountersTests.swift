@@ -60,7 +60,8 @@ struct CountersTests {
             gauges.longestWait = waited
             return PoolStatistics(
                 database: database, user: user, counters: counters,
-                period: PeriodTotals(totals: counters.totals, duration: 2_000_000), gauges: gauges)
+                period: PeriodTotals(totals: counters.totals, duration: 2_000_000),
+                recent: PeriodTotals(totals: counters.totals, duration: 1_000_000), gauges: gauges)
         }
         let process = ProcessStatistics([
             WorkerStatistics(
@@ -75,6 +76,8 @@ struct CountersTests {
         #expect(a.counters.errors["42601"] == 2)
         #expect(a.gauges.clientsIdle == 2 && a.gauges.longestWait == 9)
         #expect(a.period.rate(a.period.totals.assignments) == 2)
+        #expect(a.recent.rate(a.recent.totals.assignments) == 5)
+        #expect(process.databases.map { $0.recent.rate($0.recent.totals.assignments) } == [1, 5, 2])
         #expect(process.clients == 4 && process.servers == 2 && process.clientsLoggingIn == 1)
         #expect(process.databases.map(\.totals.queries) == [1, 2, 1])
         #expect(process.total.totals.transactionTime == 80)

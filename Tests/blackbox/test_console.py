@@ -12,7 +12,7 @@ import pytest
 
 import wire
 from postgres import newest_bin, password_of
-from processes import DEADLINE, UNPRIVILEGED, is_root
+from processes import DEADLINE, UNPRIVILEGED, is_root, wait_until
 
 pytestmark = pytest.mark.sluice_only("the console's 1.26 columns, extended protocol and WHERE")
 
@@ -282,6 +282,22 @@ def test_the_console_counts_as_with_pgbouncer(pooler):
     totals = {r["name"].removeprefix("total_"): r["value"] for r in table(admin, "SHOW TOTALS")}
     assert (totals["client_bytes"], totals["server_bytes"]) == (lab["bytes_received"], lab["bytes_sent"])
     assert (totals["query_count"], totals["query_time"], totals["client_login_count"]) == ("3", lab["query_time"], "3")
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_averages_are_there_before_the_first_period_ends(make_pooler, workers):
+    """PgBouncer's cover the last whole period and the time since; ours were 0 for the first minute."""
+    pooler = make_pooler(workers=workers, admin_users="app")
+    client, admin = pooler.connect(), console(pooler)
+    client.rows("select pg_sleep(0.01)")
+    for topic in ("SHOW STATS WHERE database = lab", "SHOW STATS_AVERAGES WHERE database = lab"):
+        row = one(admin, topic)
+        assert int(row.get("avg_query_time", row.get("query_time"))) >= 10_000
+    totals = {r["name"]: int(r["value"]) for r in table(admin, "SHOW TOTALS")}
+    assert totals["avg_xact_time"] == totals["total_xact_time"] // totals["total_xact_count"] > 0
+    # and they go back to nothing when nothing happens
+    admin.query("SET stats_period = 1").check()
+    wait_until(lambda: one(admin, "SHOW STATS WHERE database = lab")["avg_query_time"] == "0", "two periods without a query")
 
 
 @pytest.mark.parametrize("settings", [{}, {"max_db_connections": 7, "max_db_client_connections": 9, "min_pool_size": 1, "reserve_pool_size": 4, "server_lifetime": 60}])
