@@ -35,11 +35,7 @@ public enum BlockMemory {
         if size >= large {
             return gate.withLock { _ in isThere(reserve + size) ? map(size) : nil }
         }
-        if unchecked.add(size, ordering: .relaxed).newValue >= interval {
-            guard gate.withLock({ _ in isThere(reserve) }) else { return nil }
-            unchecked.store(0, ordering: .relaxed)
-        }
-        return malloc(size)
+        return admits(size) ? malloc(size) : nil
     }
 
     /// A block of another size with the same bytes, as far as they fit. Nil where there is not enough memory; then the old one is as it was.
@@ -63,6 +59,13 @@ public enum BlockMemory {
         if size < large { free(memory) } else { unmap(memory, size) }
     }
 
+    /// Gives the memory of a part of a large block back, of which nobody needs what is in it; nor what else is in the page where the
+    /// part starts.
+    public static func discard(_ memory: UnsafeMutableRawPointer, from start: Int, to end: Int) {
+        let (first, last) = (start & ~4095, end & ~4095)
+        if last > first { madvise(memory + first, last - first, Int32(MADV_DONTNEED)) }
+    }
+
     @usableFromInline
     static func unmap(_ memory: UnsafeMutableRawPointer, _ size: Int) { munmap(memory, pages(size)) }
 
@@ -80,8 +83,13 @@ public enum BlockMemory {
         return true
     }
 
-    /// Whether there is memory for one more who comes in.
-    public static var hasReserve: Bool { gate.withLock { _ in isThere(reserve) } }
+    /// Whether a table may grow by so many bytes in Swift's memory, which can't be refused later on.
+    public static func admits(_ size: Int) -> Bool {
+        guard unchecked.add(size, ordering: .relaxed).newValue >= interval else { return true }
+        guard gate.withLock({ _ in isThere(reserve) }) else { return false }
+        unchecked.store(0, ordering: .relaxed)
+        return true
+    }
 }
 
 /// `mremap` of glibc, which Swift does not import because it takes a varying number of arguments: addresses as numbers, all

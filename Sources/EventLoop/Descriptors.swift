@@ -1,9 +1,11 @@
+import CLibevent
 import Glibc
 
 /// Who may have which descriptors. The kernel gives the lowest number that is free, so the number of a new one tells how many are left.
 enum Descriptors {
     /// Asked once, after the limit was raised.
     private static let limit = Int32(clamping: ProcessFigures.maximumDescriptors)
+    static var total: Int { Int(limit) }
 
     /// From here on clients get none: what is left serves those who are there. Connections to servers, cancel requests, look-ups,
     /// scrapes and files need some.
@@ -12,4 +14,11 @@ enum Descriptors {
     /// From here on servers get none, either. libdispatch, which runs Swift's tasks, looks once a second into files of /proc if tasks
     /// wait for its threads, and ends the process when it cannot open one.
     static let endForServers = limit - min(8, limit / 16)
+
+    /// Whether there is a descriptor for one more HTTP connection.
+    static var hasOneForScrape: Bool {
+        let next = eventfd(0, Int32(EFD_CLOEXEC))
+        if next >= 0 { close(next) }
+        return next >= 0 && next < endForServers
+    }
 }

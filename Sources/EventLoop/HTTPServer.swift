@@ -59,7 +59,7 @@ public struct HTTPResponse: Sendable {
 ///
 /// Everything is bounded. So many connections at once (`maximumConnections`), the rest waits in the kernel's backlog; each carries one
 /// request and is closed after it; headers, bodies, silence and the life of a connection have limits. While all places are taken, a
-/// connection that has not said what it wants for a second gives up its place.
+/// connection that has not said what it wants for a quarter of a second gives up its place.
 public final class HTTPServer: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): after `start` all members are touched by the loop's thread only; what other threads do goes through
     // `door`, an actor on that loop.
@@ -67,8 +67,8 @@ public final class HTTPServer: @unchecked Sendable {
     /// Answers a request. Runs on no loop.
     public typealias Handler = @Sendable (HTTPRequest) async -> HTTPResponse
 
-    /// Connections that are served at the same time.
-    public static let maximumConnections = 128
+    /// Connections that are served at the same time. Where descriptors are few, most are for clients and servers.
+    static let maximumConnections = max(4, min(128, Descriptors.total / 8))
     private static let headerLimit = 16 * 1024
     private static let bodyLimit = 1024
     /// Seconds without a byte, and seconds in all, after which a connection is closed.
@@ -76,7 +76,7 @@ public final class HTTPServer: @unchecked Sendable {
     private static let lifeLimit: Int64 = 30_000_000
     /// Microseconds that an answer may take, and that a connection may take to ask while others wait for its place.
     private static let answerLimit: Int64 = 5_000_000
-    private static let patience: Int64 = 1_000_000
+    private static let patience: Int64 = 250_000
 
     private let loop: EventLoop
     private let handler: Handler
@@ -188,9 +188,11 @@ public final class HTTPServer: @unchecked Sendable {
 
     /// evhttp asks for the buffers of a connection that it has accepted, and then gives them the socket: `register` looks which.
     private func connected() -> OpaquePointer? {
-        guard let buffers = bufferevent_socket_new(loop.base, -1, Int32(BEV_OPT_CLOSE_ON_FREE.rawValue)) else { return nil }
-        fresh.append(buffers)
+        let buffers = bufferevent_socket_new(loop.base, -1, Int32(BEV_OPT_CLOSE_ON_FREE.rawValue))
+        if let buffers { fresh.append(buffers) }
         loop.wakeSoon()
+        // evhttp accepts until nobody waits any more, or until its listener is disabled: it looks at that behind each connection.
+        if connections.count + fresh.count >= Self.maximumConnections || !Descriptors.hasOneForScrape { prune() }
         return buffers
     }
 
@@ -202,13 +204,12 @@ public final class HTTPServer: @unchecked Sendable {
             if let inode = Self.inode(descriptor) { connections[descriptor] = Connection(inode: inode, since: now) }
         }
         fresh = []
-        if connections.count >= Self.maximumConnections { prune() }
     }
 
     /// Forgets the connections that evhttp has closed, of which it gives no word: their descriptors are closed or somebody else's now.
     private func prune() {
         for (descriptor, connection) in connections where Self.inode(descriptor) != connection.inode { connections[descriptor] = nil }
-        let mustWait = connections.count >= Self.maximumConnections
+        let mustWait = connections.count + fresh.count >= Self.maximumConnections || !Descriptors.hasOneForScrape
         guard mustWait != isFull else { return }
         isFull = mustWait
         for entry in listeners { _ = mustWait ? evconnlistener_disable(entry.listener) : evconnlistener_enable(entry.listener) }

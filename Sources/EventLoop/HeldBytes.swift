@@ -1,3 +1,4 @@
+import Bytes
 import Glibc
 
 /// Pieces of memory of one size for `HeldBytes`, which are used again and again instead of being allocated.
@@ -17,7 +18,7 @@ public final class ChunkPool {
     deinit {
         while let chunk = spare {
             spare = chunk.pointee.next
-            free(chunk)
+            HeldBytes.release(chunk)
         }
     }
 
@@ -30,8 +31,8 @@ public final class ChunkPool {
 
     private func make() -> UnsafeMutablePointer<HeldBytes.Header>? {
         guard made < limit else { return nil }
+        guard let chunk = HeldBytes.allocate(capacity: Self.chunkSize) else { return nil }
         made += 1
-        let chunk = HeldBytes.allocate(capacity: Self.chunkSize)
         chunk.pointee.isLent = true
         return chunk
     }
@@ -43,32 +44,46 @@ public final class ChunkPool {
     }
 }
 
-/// Bytes that were received and can't go on yet: an unfinished message, or messages that wait for a server.
+/// Bytes that were received and can't go on yet: an unfinished message, or messages that wait for a server or for room in a socket.
 ///
 /// Owns nothing while it is empty, as nearly all are at any time. What it needs comes from a pool where it is short, and goes back with
-/// `clear`.
+/// `clear`. There is one copy of the bytes at any time, also while they become more, and what has been used of a long one is given back.
 public struct HeldBytes: ~Copyable {
     struct Header {
         var next: UnsafeMutablePointer<Header>?
-        var count: UInt32
+        /// Where the first byte is, and the end of the last one: behind the header.
+        var start: UInt32
+        var end: UInt32
         /// Of the bytes behind the header.
         var capacity: UInt32
         /// It is a piece of the pool's.
         var isLent: Bool
+
+        @inline(__always)
+        var count: Int { Int(end &- start) }
     }
+
+    /// Below this it is not worth to give back what has been used.
+    private static let long = 1 << 20
+    /// So large it gets more by a quarter, else as much again: not all of what is asked for may come.
+    private static let huge = 16 << 20
 
     /// nil while empty.
     private var header: UnsafeMutablePointer<Header>?
 
     public init() {}
 
-    deinit { if let header { free(header) } }
+    deinit { if let header { Self.release(header) } }
 
-    fileprivate static func allocate(capacity: Int) -> UnsafeMutablePointer<Header> {
-        guard let memory = malloc(MemoryLayout<Header>.stride + capacity) else { fatalError("out of memory") }
+    fileprivate static func allocate(capacity: Int) -> UnsafeMutablePointer<Header>? {
+        guard let memory = BlockMemory.allocate(MemoryLayout<Header>.stride + capacity) else { return nil }
         let header = memory.bindMemory(to: Header.self, capacity: 1)
-        header.initialize(to: Header(next: nil, count: 0, capacity: UInt32(capacity), isLent: false))
+        header.initialize(to: Header(next: nil, start: 0, end: 0, capacity: UInt32(capacity), isLent: false))
         return header
+    }
+
+    fileprivate static func release(_ header: UnsafeMutablePointer<Header>) {
+        BlockMemory.release(header, MemoryLayout<Header>.stride + Int(header.pointee.capacity))
     }
 
     @inline(__always)
@@ -79,55 +94,93 @@ public struct HeldBytes: ~Copyable {
     public var isEmpty: Bool { header == nil }
 
     /// How many bytes there are.
-    public var count: Int { header.map { Int($0.pointee.count) } ?? 0 }
+    public var count: Int { header.map { $0.pointee.count } ?? 0 }
 
     /// All of them.
     public var bytes: Span<UInt8> {
         @_lifetime(borrow self)
         get {
             guard let header else { return Span() }
-            let span = Span<UInt8>(_unsafeStart: Self.bytes(behind: header), count: Int(header.pointee.count))
+            let first = Self.bytes(behind: header) + Int(header.pointee.start)
+            let span = Span<UInt8>(_unsafeStart: first, count: header.pointee.count)
             return _overrideLifetime(span, borrowing: self)
         }
     }
 
-    /// Adds a copy of these bytes at the end. There may be 4 GiB in all.
-    public mutating func append(_ more: Span<UInt8>, from pool: ChunkPool) {
+    /// Adds a copy of these bytes at the end. There may be 4 GiB in all. False where there is not enough memory: nothing was added, and
+    /// what was there is as it was.
+    public mutating func append(_ more: Span<UInt8>, from pool: ChunkPool? = nil) -> Bool {
         more.withUnsafeBufferPointer { more in
-            guard let source = more.baseAddress, !more.isEmpty else { return }
-            let header = room(for: more.count, from: pool)
-            memcpy(Self.bytes(behind: header) + Int(header.pointee.count), source, more.count)
-            header.pointee.count += UInt32(more.count)
+            guard let source = more.baseAddress, !more.isEmpty else { return true }
+            guard let header = room(for: more.count, from: pool) else { return false }
+            memcpy(Self.bytes(behind: header) + Int(header.pointee.end), source, more.count)
+            header.pointee.end += UInt32(more.count)
+            return true
         }
     }
 
     @inline(__always)
-    private mutating func room(for more: Int, from pool: ChunkPool) -> UnsafeMutablePointer<Header> {
+    private mutating func room(for more: Int, from pool: ChunkPool?) -> UnsafeMutablePointer<Header>? {
         if let header {
-            if more <= Int(header.pointee.capacity - header.pointee.count) { return header }
-        } else if more <= ChunkPool.chunkSize, let chunk = pool.lend() {
-            chunk.pointee.count = 0
+            if more <= Int(header.pointee.capacity - header.pointee.end) { return header }
+        } else if more <= ChunkPool.chunkSize, let chunk = pool?.lend() {
+            chunk.pointee.start = 0
+            chunk.pointee.end = 0
             header = chunk
             return chunk
         }
         return grow(by: more, from: pool)
     }
 
-    private mutating func grow(by more: Int, from pool: ChunkPool) -> UnsafeMutablePointer<Header> {
-        // Memory for a first message is just as large as that: nobody knows whether more comes.
-        let capacity = header.map { max(2 * Int($0.pointee.capacity), Int($0.pointee.count) + more) } ?? more
-        return move(to: Self.allocate(capacity: capacity), from: 0, pool)
+    private mutating func grow(by more: Int, from pool: ChunkPool?) -> UnsafeMutablePointer<Header>? {
+        guard let old = header else {
+            // Memory for a first message is just as large as that: nobody knows whether more comes.
+            header = Self.allocate(capacity: more)
+            return header
+        }
+        let (capacity, used) = (Int(old.pointee.capacity), Int(old.pointee.start))
+        if used > 0 {
+            // Not for the sake of a few bytes each time.
+            let isWorthIt = used >= capacity / 2 || capacity <= ChunkPool.chunkSize
+            compact(old)
+            if isWorthIt, more <= capacity - Int(old.pointee.end) { return old }
+        }
+        let needed = Int(old.pointee.end) + more
+        guard needed <= Int(UInt32.max) - 4096 else { return nil }
+        let generous = min(capacity < Self.huge ? 2 * capacity : capacity / 4 * 5, Int(UInt32.max) - 4096)
+        if let grown = resize(old, to: max(generous, needed), pool) { return grown }
+        return generous > needed ? resize(old, to: needed, pool) : nil
     }
 
-    /// Copies what there is from `start` on, and gives the memory back in which it was.
+    private func compact(_ header: UnsafeMutablePointer<Header>) {
+        let bytes = Self.bytes(behind: header)
+        memmove(bytes, bytes + Int(header.pointee.start), header.pointee.count)
+        header.pointee.end -= header.pointee.start
+        header.pointee.start = 0
+    }
+
+    private mutating func resize(
+        _ old: UnsafeMutablePointer<Header>, to capacity: Int, _ pool: ChunkPool?
+    ) -> UnsafeMutablePointer<Header>? {
+        if old.pointee.isLent {
+            guard let fresh = Self.allocate(capacity: capacity) else { return nil }
+            return move(to: fresh, pool)
+        }
+        let frame = MemoryLayout<Header>.stride
+        guard let memory = BlockMemory.resize(old, from: frame + Int(old.pointee.capacity), to: frame + capacity) else { return nil }
+        let moved = memory.assumingMemoryBound(to: Header.self)
+        moved.pointee.capacity = UInt32(capacity)
+        header = moved
+        return moved
+    }
+
+    /// Copies what there is, and gives the memory back in which it was.
     @discardableResult
-    private mutating func move(
-        to fresh: UnsafeMutablePointer<Header>, from start: Int, _ pool: ChunkPool
-    ) -> UnsafeMutablePointer<Header> {
+    private mutating func move(to fresh: UnsafeMutablePointer<Header>, _ pool: ChunkPool?) -> UnsafeMutablePointer<Header> {
         if let old = header {
-            let rest = Int(old.pointee.count) - start
-            memcpy(Self.bytes(behind: fresh), Self.bytes(behind: old) + start, rest)
-            fresh.pointee.count = UInt32(rest)
+            memcpy(Self.bytes(behind: fresh), Self.bytes(behind: old) + Int(old.pointee.start), old.pointee.count)
+            fresh.pointee.start = 0
+            fresh.pointee.end = UInt32(old.pointee.count)
             clear(to: pool)
         }
         header = fresh
@@ -135,18 +188,19 @@ public struct HeldBytes: ~Copyable {
     }
 
     /// Takes the first bytes away.
-    public mutating func removeFirst(_ used: Int, _ pool: ChunkPool) {
+    public mutating func removeFirst(_ used: Int, _ pool: ChunkPool? = nil) {
         guard let header, used > 0 else { return }
         precondition(used <= header.pointee.count)
-        let rest = Int(header.pointee.count) - used
+        header.pointee.start += UInt32(used)
+        let rest = header.pointee.count
         if rest == 0 {
             clear(to: pool)
-        } else if header.pointee.capacity > ChunkPool.chunkSize, rest <= header.pointee.capacity / 2 {
+        } else if header.pointee.capacity > ChunkPool.chunkSize, rest <= min(Int(header.pointee.capacity) / 2, Self.long / 4) {
             // The memory of a large message is not kept for the sake of a small one behind it.
-            move(to: (rest <= ChunkPool.chunkSize ? pool.lend() : nil) ?? Self.allocate(capacity: rest), from: used, pool)
-        } else {
-            memmove(Self.bytes(behind: header), Self.bytes(behind: header) + used, rest)
-            header.pointee.count = UInt32(rest)
+            if let fresh = (rest <= ChunkPool.chunkSize ? pool?.lend() : nil) ?? Self.allocate(capacity: rest) { move(to: fresh, pool) }
+        } else if header.pointee.capacity >= Self.long {
+            let end = MemoryLayout<Header>.stride + Int(header.pointee.start)
+            BlockMemory.discard(header, from: max(4096, end - used), to: end)
         }
     }
 
@@ -162,9 +216,9 @@ public struct HeldBytes: ~Copyable {
 
     /// Forgets everything.
     @inline(__always)
-    public mutating func clear(to pool: ChunkPool) {
+    public mutating func clear(to pool: ChunkPool?) {
         guard let header else { return }
         self.header = nil
-        if header.pointee.isLent { pool.takeBack(header) } else { free(header) }
+        if let pool, header.pointee.isLent { pool.takeBack(header) } else { Self.release(header) }
     }
 }

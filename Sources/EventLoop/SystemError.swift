@@ -10,6 +10,9 @@ public struct SystemError: Error, Sendable, CustomStringConvertible {
         self.number = number
     }
 
+    /// There is no memory for what the call would bring.
+    public static func outOfMemory(_ call: String) -> SystemError { SystemError(call: call, number: ENOMEM) }
+
     /// The kernel's words, such as `Connection refused`.
     public var reason: String { ErrorNumber(number).reason }
     public var description: String { "\(call): \(reason)" }

@@ -37,6 +37,8 @@ public final class StatementTable: Sendable {
     /// The definition with just these bytes, new or shared with everybody who has prepared it in this epoch. Nil where there is no memory
     /// for one more: its client is to be refused.
     public func intern(_ definition: Span<UInt8>) -> Statement? {
+        // Whoever asks keeps a name for it, and there may be any number of names.
+        guard BlockMemory.admits(Self.costOfName) else { return nil }
         let hash = BytesHash.of(definition)
         let epoch = epoch
         let candidates = content.withLock { $0.buckets[hash] }
@@ -57,6 +59,8 @@ public final class StatementTable: Sendable {
             return statement
         }
     }
+
+    private static let costOfName = 256
 
     private static func known(_ definition: Span<UInt8>, _ epoch: UInt32, _ candidates: [Statement]?) -> Statement? {
         guard let candidates else { return nil }

@@ -64,6 +64,8 @@ final class ClientConnection {
     /// Bytes may be waiting in the kernel, and no event will tell.
     var hasUnread = false
     var isQueuedForReading = false
+    /// There was no memory for what it did not take: it is closed as soon as nothing else is being handled.
+    var lacksMemory = false
     /// A NOTICE has told this client that it waits.
     var wasNotified = false
 

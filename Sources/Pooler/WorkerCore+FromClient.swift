@@ -37,6 +37,7 @@ extension WorkerCore {
         for _ in 0..<Self.readsPerTurn {
             guard mayRead(client) else {
                 client.hasUnread = true
+                if client.lacksMemory { fail(client, .outOfMemory) }
                 return
             }
             switch client.socket.receive(into: input) {
@@ -68,10 +69,12 @@ extension WorkerCore {
     func received(_ client: ClientConnection, _ bytes: Span<UInt8>) {
         if client.held.isEmpty {
             let used = consume(client, bytes)
-            if used < bytes.count, client.isOpen { client.held.append(bytes.extracting(used...), from: chunks) }
-        } else {
-            client.held.append(bytes, from: chunks)
+            guard used < bytes.count, client.isOpen else { return }
+            if !client.held.append(bytes.extracting(used...), from: chunks) { fail(client, .outOfMemory) }
+        } else if client.held.append(bytes, from: chunks) {
             consumeHeld(client)
+        } else {
+            fail(client, .outOfMemory)
         }
     }
 
@@ -198,7 +201,8 @@ extension WorkerCore {
     /// Messages about which there is nothing to decide.
     @inline(__always)
     private func passRun(_ client: ClientConnection, _ server: ServerConnection, _ bytes: Span<UInt8>, from at: inout Int) {
-        let ordinary = server.session.passRun(bytes, from: at, limit: messageLimit, client: &client.session, rules: server.rules)
+        let limit = min(messageLimit, Self.longestBurst)
+        let ordinary = server.session.passRun(bytes, from: at, limit: limit, client: &client.session, rules: server.rules)
         at = ordinary.end
         if ordinary.binds > 0 { server.shard.counters.totals.binds &+= Int64(ordinary.binds) }
         if ordinary.parses > 0 {
@@ -212,8 +216,11 @@ extension WorkerCore {
         _ client: ClientConnection, _ server: ServerConnection, _ bytes: Span<UInt8>, from at: inout Int, run: inout Int
     ) -> Bool {
         messages: while at < bytes.count {
+            // What a full socket does not take stays where it is, in place of being copied.
+            if at - run + toServer.count >= Self.longestBurst || !server.outgoing.isEmpty { break }
             if client.passThrough > 0 {
-                let take = min(client.passThrough, bytes.count - at)
+                var take = min(client.passThrough, bytes.count - at)
+                if !client.dropsPassThrough { take = min(take, Self.longestBurst) }
                 if client.dropsPassThrough { keep(bytes, run..<at) }
                 client.passThrough -= take
                 at += take
@@ -243,7 +250,8 @@ extension WorkerCore {
             if available < frame.length {
                 guard isComplete(frame, available) || frame.type == Frontend.copyData else { break }
             }
-            let take = min(frame.length, available)
+            var take = min(frame.length, available)
+            let piece = min(take, Self.longestBurst)
             if frame.type == Frontend.bind,
                 let bind = server.session.passesBind(frame, bytes, at: at, client: &client.session, rules: server.rules)
             {
@@ -251,14 +259,14 @@ extension WorkerCore {
                 writeBind(bytes, bind.portal, bind.statement.serverName, restLength: frame.length - (bind.rest - at))
                 run = bind.rest
                 server.shard.counters.totals.binds &+= 1
-                sent(take, of: frame, &at, client, drops: false)
+                sent(max(piece, bind.rest - at), of: frame, &at, client, drops: false)
                 continue
             }
             let action = server.session.judge(
                 frame, bytes, at: at, client: &client.session, rules: server.rules, table: server.shard.statements)
             switch action {
             case .forward:
-                break
+                take = piece
             case .query(let text, let preparation):
                 keep(bytes, run..<at)
                 write(preparation, server)
@@ -279,6 +287,7 @@ extension WorkerCore {
                 write(preparation, server)
                 writeBind(bytes, portal, serverName, restLength: frame.length - (rest - at))
                 run = rest
+                take = max(piece, rest - at)
             case .describe(let serverName, let preparation):
                 keep(bytes, run..<at)
                 write(preparation, server)
@@ -293,6 +302,7 @@ extension WorkerCore {
                 toServer.append(type: Frontend.parse, length: 4 + serverName.count + 1 + frame.length - (tail - at))
                 toServer.append(terminated: serverName.span)
                 run = tail
+                take = max(piece, tail - at)
             case .parseUnnamed(let statement, let preparation):
                 keep(bytes, run..<at)
                 write(preparation, server)
@@ -302,6 +312,7 @@ extension WorkerCore {
                 keep(bytes, run..<at)
                 writeParse([], statement, server)
                 run = at
+                take = piece
             case .terminate:
                 sendBurst(client, server, bytes, run..<at)
                 close(client, .clientEnded("client close request"))
@@ -381,8 +392,20 @@ extension WorkerCore {
         server.shard.counters.totals.serverParses &+= 1
         toServer.append(type: Frontend.parse, length: 4 + name.count + 1 + statement.definition.count)
         toServer.append(terminated: name.span)
-        toServer.append(statement.definition)
+        if statement.definition.count <= Self.longText {
+            toServer.append(statement.definition)
+            return
+        }
+        let scratch = toServer
+        send(scratch.bytes, to: server)
+        toServer.clear()
+        send(statement, to: server)
     }
+
+    /// A burst is not made longer than this: what a full socket has not taken is copied.
+    private static let longestBurst = 256 * 1024
+    /// A definition that the pooler sends on its own account is not copied when it is longer.
+    private static let longText = 16 * 1024
 
     /// Sends what is in `toServer`, then the run; in one call.
     private func sendBurst(_ client: ClientConnection, _ server: ServerConnection, _ bytes: Span<UInt8>, _ run: Range<Int>) {

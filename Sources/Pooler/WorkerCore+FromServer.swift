@@ -56,10 +56,16 @@ extension WorkerCore {
     func received(_ server: ServerConnection, _ bytes: Span<UInt8>) {
         if server.held.isEmpty {
             let used = handle(server, bytes)
-            if used < bytes.count, server.isOpen { server.held.append(bytes.extracting(used...), from: chunks) }
+            if used < bytes.count, server.isOpen, !server.held.append(bytes.extracting(used...), from: chunks) {
+                close(server, .error(.outOfMemory))
+            }
         } else {
             var held = server.held.take()
-            held.append(bytes, from: chunks)
+            guard held.append(bytes, from: chunks) else {
+                held.clear(to: chunks)
+                close(server, .error(.outOfMemory))
+                return
+            }
             let used = handle(server, held.bytes)
             held.removeFirst(server.isOpen ? used : held.count, chunks)
             server.held = held

@@ -1,3 +1,4 @@
+import Bytes
 import EventLoop
 import PoolCore
 import PostgresWire
@@ -28,6 +29,10 @@ extension WorkerCore {
 
     func accept(_ slot: UInt32) {
         guard let box = listeners[slot] else { return }
+        guard BlockMemory.admits(Self.costOfClient) else {
+            pauseListening(.outOfMemory("accept"))
+            return
+        }
         switch box.listener.accept() {
         case .connection(let descriptor):
             accepted(descriptor, mayHandOver: true, isUnix: box.listener.address.isUnix)
@@ -41,6 +46,9 @@ extension WorkerCore {
         }
     }
 
+    /// About what a client takes of Swift's memory and of OpenSSL's.
+    private static let costOfClient = 32 * 1024
+
     /// Connections wait in the kernel until a descriptor is free. It is tried again three times a second.
     private func pauseListening(_ error: SystemError) {
         if shortageLogged.map({ now - $0 > 60_000_000 }) ?? true {
@@ -52,7 +60,7 @@ extension WorkerCore {
     }
 
     func resumeListening() {
-        guard listeners.values.first?.listener.hasRoom() ?? true else { return }
+        guard listeners.values.first?.listener.hasRoom() ?? true, BlockMemory.admits(Self.costOfClient) else { return }
         isShortOfDescriptors = false
         for box in listeners.values { box.listener.setListening(true) }
     }

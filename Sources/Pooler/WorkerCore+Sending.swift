@@ -26,14 +26,24 @@ extension WorkerCore {
             if client.socket.hasPosted || isOverdue(bytes) { sendPosted() }
         }
         guard client.outgoing.isEmpty else {
-            client.outgoing.append(bytes)
+            keep(bytes, for: client)
             return
         }
         switch client.socket.send(bytes) {
         case .bytes(let count):
-            if count < bytes.count { client.outgoing.append(bytes.extracting(count...)) }
+            if count < bytes.count { keep(bytes.extracting(count...), for: client) }
         case .failed:
             sendFailed(client)
+        }
+    }
+
+    /// The socket is full.
+    private func keep(_ bytes: Span<UInt8>, for client: ClientConnection) {
+        guard !client.lacksMemory else { return }
+        if !client.outgoing.append(bytes) {
+            // What follows would be read as something else. It is closed by the next read.
+            client.lacksMemory = true
+            postponeReading(client)
         }
     }
 
@@ -41,6 +51,10 @@ extension WorkerCore {
     private func sendFailed(_ client: ClientConnection) { postponeReading(client) }
 
     func flush(_ client: ClientConnection) {
+        if client.lacksMemory {
+            fail(client, .outOfMemory)
+            return
+        }
         if let error = client.outgoing.flush(to: client.socket) {
             close(client, .clientEnded("client \(error.reason.lowercased())"))
             return
@@ -58,6 +72,14 @@ extension WorkerCore {
 
     func send(_ bytes: Span<UInt8>, to server: ServerConnection) {
         if server.queryStart == 0 { server.queryStart = now }
+        if server.outgoing.hasLater {
+            if !server.outgoing.appendLater(bytes) { breakOff(server) }
+        } else {
+            sendNow(bytes, to: server)
+        }
+    }
+
+    private func sendNow(_ bytes: Span<UInt8>, to server: ServerConnection) {
         if server.tls != nil { sendEncrypted(bytes, to: server) } else { transmit(bytes, to: server) }
     }
 
@@ -68,7 +90,7 @@ extension WorkerCore {
             if server.socket.hasPosted || isOverdue(bytes) { sendPosted() }
         }
         guard server.outgoing.isEmpty else {
-            server.outgoing.append(bytes)
+            if !server.outgoing.append(bytes) { breakOff(server) }
             return
         }
         switch server.socket.send(bytes) {
@@ -81,8 +103,47 @@ extension WorkerCore {
 
     /// The socket is full.
     private func keep(_ bytes: Span<UInt8>, for server: ServerConnection) {
-        server.outgoing.append(bytes)
+        guard server.outgoing.append(bytes) else {
+            breakOff(server)
+            return
+        }
         server.client?.hasUnread = true
+    }
+
+    /// How much of a statement's definition is made ready at a time.
+    private static let pieceOfText = 256 * 1024
+
+    /// Sends a statement's definition, as part of a message, without a copy of the whole.
+    func send(_ statement: Statement, to server: ServerConnection) {
+        if server.outgoing.hasLater || !server.outgoing.isEmpty {
+            server.outgoing.appendLater(statement, from: 0)
+        } else {
+            send(statement, from: 0, to: server)
+        }
+    }
+
+    private func send(_ statement: Statement, from start: Int, to server: ServerConnection) {
+        let text = statement.definition
+        var at = start
+        while at < text.count, server.isOpen, !server.isBroken {
+            guard server.outgoing.isEmpty else {
+                server.outgoing.putBack(statement, from: at)
+                return
+            }
+            let end = min(text.count, at + Self.pieceOfText)
+            sendNow(text.extracting(at..<end), to: server)
+            at = end
+        }
+    }
+
+    /// What was ready has left: what waited behind it is next.
+    private func sendLater(_ server: ServerConnection) {
+        while server.outgoing.isEmpty, server.isOpen, !server.isBroken, let next = server.outgoing.takeLater() {
+            switch consume next {
+            case .bytes(let held): sendNow(held.bytes, to: server)
+            case .text(let statement, let start): send(statement, from: start, to: server)
+            }
+        }
     }
 
     /// A send failed. The server's last words may be waiting to be read; they say more than the error of a send.
@@ -97,6 +158,7 @@ extension WorkerCore {
             breakOff(server)
             return
         }
+        if server.outgoing.hasLater { sendLater(server) }
         if !server.outgoing.isEmpty { return }
         settle(server)
         if let client = server.client {
@@ -113,7 +175,7 @@ extension WorkerCore {
         loop.outbox.flush { token, rest, error in
             if token & 3 == TokenKind.client.rawValue {
                 guard let client = clients[token >> 2] else { return }
-                if error != nil { sendFailed(client) } else { client.outgoing.append(rest) }
+                if error != nil { sendFailed(client) } else { keep(rest, for: client) }
             } else if let server = servers[token >> 2] {
                 if error != nil { breakOff(server) } else { keep(rest, for: server) }
             }

@@ -59,6 +59,7 @@ extension WorkerCore {
         for _ in 0..<Self.readsPerTurn {
             guard mayRead(client) else {
                 client.hasUnread = true
+                if client.lacksMemory { fail(client, .outOfMemory) }
                 return
             }
             if !session.isEstablished {

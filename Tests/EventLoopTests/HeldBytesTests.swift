@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import EventLoop
@@ -22,7 +23,7 @@ import Testing
             if random.next() % 3 > 0 {
                 let size = [0, 1, 13, 400, 512, 513, 5000, 70_000][Int(random.next() % 8)]
                 let more = (0..<size).map { UInt8(truncatingIfNeeded: $0 &+ step) }
-                all.append(more.span, from: pool)
+                _ = all.append(more.span, from: pool)
                 expected += more
             } else {
                 let used = expected.isEmpty ? 0 : Int(random.next() % UInt64(expected.count + 1))
@@ -55,19 +56,50 @@ import Testing
         let pool = ChunkPool(limit: 1)
         var one = HeldBytes()
         var two = HeldBytes()
-        one.append([1].span, from: pool)
+        _ = one.append([1].span, from: pool)
         let first = Self.address(one)
-        two.append([2].span, from: pool)
+        _ = two.append([2].span, from: pool)
         let separate = [Self.array(one), Self.array(two)]
         #expect(separate == [[1], [2]])
         one.clear(to: pool)
-        two.append([3].span, from: pool)
+        _ = two.append([3].span, from: pool)
         let grown = Self.array(two)
         #expect(grown == [2, 3])
-        one.append([4].span, from: pool)
+        _ = one.append([4].span, from: pool)
         let (again, content) = (Self.address(one), Self.array(one))
         #expect(again == first && content == [4])
         one.clear(to: pool)
         two.clear(to: pool)
+    }
+
+    @Test("a long message lies in memory once, however it grows, and what has left is given back")
+    func long() {
+        let pool = ChunkPool(limit: 1)
+        let piece = (0..<128 * 1024).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+        var all = HeldBytes()
+        for _ in 0..<400 { _ = all.append(piece.span, from: pool) }
+        let count = all.count
+        #expect(count == 400 * piece.count)
+        let full = Self.resident()
+        var isWhole = true
+        for step in 0..<400 {
+            if step % 50 == 0 {
+                let bytes = all.bytes
+                for index in 0..<piece.count where bytes[index] != piece[index] { isWhole = false }
+            }
+            all.removeFirst(piece.count, pool)
+            if step == 350 {
+                let left = Self.resident()
+                #expect(left < full - 40 << 20)
+            }
+        }
+        let isEmpty = all.isEmpty
+        #expect(isWhole && isEmpty)
+    }
+
+    /// Bytes that the process has in memory.
+    private static func resident() -> Int {
+        let text = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
+        return (Int(text.split(separator: " ").dropFirst().first ?? "") ?? 0) * 4096
     }
 }

@@ -119,7 +119,8 @@ import Testing
         let stage = try Stage()
         let filling = [UInt8](repeating: 0, count: 1 << 20)
         stage.core.send(filling, to: stage.client)
-        try #require(!stage.client.outgoing.isEmpty)
+        let isFull = !stage.client.outgoing.isEmpty
+        try #require(isFull)
         // The rest of it goes, and the socket is full to the brim or nearly so.
         var expected = filling
         while !stage.client.outgoing.isEmpty {

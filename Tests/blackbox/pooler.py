@@ -45,6 +45,7 @@ class Pooler:
     """
 
     open_files = None  # how many descriptors it may have, if a test wants them to be few
+    address_space = None  # how many bytes of memory it may have, if a test wants them to be few
     preloaded = None  # a library whose functions it gets in place of the system's
 
     def __init__(self, kind, run_folder, postgres, databases=None, users=None, sections=None, start=True, ini=None, **settings):
@@ -112,6 +113,8 @@ class Pooler:
         command = [self.kind.path, self.ini_path]
         if self.open_files:
             command = ["sh", "-c", f'ulimit -n {self.open_files} && exec "$0" "$@"'] + command
+        if self.address_space:
+            command = ["prlimit", f"--as={self.address_space}"] + command
         env = dict(os.environ, LD_PRELOAD=self.preloaded) if self.preloaded else None
         self.process = start(command, env=env, stdout=log, stderr=log)
         log.close()

@@ -1,4 +1,9 @@
 """What either side can make grow, driven to its bound: docs/invariants.md has the table of all of them."""
+import os
+import socket
+import struct
+import threading
+
 import pytest
 
 import wire
@@ -60,3 +65,117 @@ def test_a_lower_budget_takes_effect_at_once(make_pooler):
     assert used(admin, "statement_text_cache")[1] > 6 * MB
     admin.query("SET max_statement_memory = 1000000").check()
     wait_until(lambda: used(admin, "statement_text_cache")[1] <= 1000000, "the texts to be dropped")
+
+
+# What is received
+
+
+class Peak:
+    """The most memory that a process has while something is done."""
+
+    def __init__(self, pooler):
+        self.pooler, self.before, self.most = pooler, pooler.memory(), 0
+
+    def __enter__(self):
+        self.done = threading.Event()
+        self.watcher = threading.Thread(target=self.watch)
+        self.watcher.start()
+        return self
+
+    def watch(self):
+        while not self.done.wait(0.005):
+            self.most = max(self.most, self.pooler.memory())
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.watcher.join()
+
+    @property
+    def rise(self):
+        return max(self.most, self.pooler.memory()) - self.before
+
+
+def send_parse(client, name, size, number=1):
+    """A Parse of so many bytes of SQL, without as many in this process."""
+    head = f"select {number} /*".encode()
+    client.send(b"P" + struct.pack("!I", 4 + len(name) + 1 + size + 1 + 2) + wire.text(name) + head)
+    left, piece = size - len(head) - 2, b"x" * MB
+    while left:
+        part = piece[: min(left, MB)]
+        client.send(part)
+        left -= len(part)
+    client.send(b"*/\0\0\0")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_large_parse_is_held_once_and_interned_once(make_pooler, workers):
+    """200 MB took 823 MB: grown by copying, copied for the table, for the burst and for a full socket."""
+    pooler = make_pooler(admin_users="app", workers=workers)
+    with pooler.connect() as client, Peak(pooler) as peak:
+        for name in ("", "a"):
+            send_parse(client, name, 200 * MB)
+            assert client.run(wire.bind(name), wire.execute(), wire.sync()).check().values == ["1"]
+        client.query("select 1").check()
+    assert peak.rise < 430 * MB
+    wait_until(lambda: pooler.memory() - peak.before < 20 * MB, lambda: f"{pooler.memory() - peak.before} bytes to be given back")
+
+
+def test_a_large_text_is_parsed_elsewhere_without_a_copy(make_pooler):
+    """A server that lacks the statement is sent its text from the table; that went through two buffers more."""
+    pooler = make_pooler(default_pool_size=2)
+    client, holders = pooler.connect(), [pooler.connect(), pooler.connect()]
+    send_parse(client, "large", 100 * MB)
+    client.run(wire.sync()).check()
+    first = client.pid()
+    for holder in holders:
+        holder.rows("begin")
+    assert first in [holder.pid() for holder in holders]
+    with Peak(pooler) as peak:
+        for holder in holders:
+            if holder.pid() != first:
+                holder.rows("rollback")
+        # Something behind the text has to keep its place.
+        reply = client.run(wire.bind("large"), wire.execute(), wire.ask("select 2"), wire.sync(), wire.query("select 3"), ready=2).check()
+        assert reply.values == ["1", "2", "3"] and client.pid() != first
+    assert peak.rise < 20 * MB
+
+
+def test_a_message_that_finds_no_memory_refuses_its_client_alone(make_pooler):
+    """A Parse of 400 MB ended the process with SIGILL where it may have 700 MB."""
+    pooler = make_pooler(start=False)
+    pooler.address_space = 700 * MB
+    pooler.start()
+    other = pooler.connect()
+    for name in ("", "a"):
+        with pooler.connect() as client:
+            try:
+                send_parse(client, name, 400 * MB)
+                client.send(wire.sync())
+            except wire.Closed:
+                pass
+            error = client.read_to_end().error
+            assert (error.severity, error.code) == ("FATAL", "53200"), error
+        assert other.value("select 1") == "1"
+        assert pooler.connect().extended("select 2").check().values == ["2"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_many_messages_that_find_no_memory_refuse_their_clients(make_pooler, workers):
+    """Each of them is small enough; all of them are not."""
+    pooler = make_pooler(start=False, workers=workers, default_pool_size=1, client_message_timeout=0)
+    pooler.address_space = 700 * MB
+    pooler.start()
+    other = pooler.connect()
+    clients = [pooler.connect() for _ in range(30)]
+    refused = 0
+    for number, client in enumerate(clients):
+        # All but the last byte of 30 MB.
+        try:
+            client.send(b"P" + struct.pack("!I", 30 * MB) + wire.text(f"s{number}") + b"x" * (30 * MB - 100))
+        except wire.Closed:
+            refused += 1
+    wait_until(lambda: pooler.log_count("pooler error: out of memory") >= 10, "those who found none to be refused")
+    assert other.value("select 1") == "1" and pooler.connect().value("select 2") == "2"
+    for client in clients:
+        client.close()
+    assert other.value("select 3") == "3"

@@ -285,6 +285,35 @@ def test_slow_clients_hold_nobody_up(monitored):
             s.close()
 
 
+@pytest.mark.parametrize("open_files", [256, 1024])
+def test_a_flood_of_scrapers_never_takes_the_last_descriptors(make_pooler, open_files):
+    """The limit was looked at once a turn, and a turn accepts all who wait: libdispatch ended the process when none was left, without
+    a login. They wait in the backlog while the process stands still, so that one turn meets them all."""
+    pooler = make_pooler(start=False, metrics_listen=f"127.0.0.1:{free_port()}")
+    pooler.metrics_port = int(pooler.settings["metrics_listen"].split(":")[1])
+    pooler.open_files = open_files
+    pooler.start()
+    wait_until(lambda: listening(pooler.metrics_port), "the HTTP port to be open")
+    client = pooler.connect()
+    for sends in (b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", b""):
+        pooler.signal(signal.SIGSTOP)
+        flood = []
+        for _ in range(open_files + 200):
+            s = socket.socket()
+            s.settimeout(DEADLINE)
+            s.connect(("127.0.0.1", pooler.metrics_port))
+            s.send(sends)
+            flood.append(s)
+        pooler.signal(signal.SIGCONT)
+        for _ in range(20):
+            assert client.value("select 1") == "1" and pooler.connect().value("select 2") == "2"
+            assert len(os.listdir(f"/proc/{pooler.pid}/fd")) < open_files - 8
+        assert get(pooler, "/healthz")[0] == 200
+        for s in flood:
+            s.close()
+    assert value(pooler, "process_open_fds") < open_files / 2
+
+
 def test_a_reader_that_never_reads(monitored):
     pooler = monitored()
     before = pooler.memory()
