@@ -12,6 +12,9 @@ public struct Parameter: Sendable, Hashable {
         self.value = value
     }
 
+    /// Bytes of both.
+    public var size: Int { name.utf8.count + value.utf8.count }
+
     /// By bytes: a search_path that only looks like another one leads to other tables.
     public static func == (left: Parameter, right: Parameter) -> Bool {
         left.value.hasSameBytes(as: right.value) && left.name.hasSameBytes(as: right.name)
@@ -29,6 +32,12 @@ public final class ParameterSet: Sendable, Hashable {
     /// The lower-cased names of `reported`, in its order.
     private let keys: [String]
     private let proven: Atomic<Bool>
+    /// Bytes of all names and values.
+    let size: Int
+
+    /// What a server may report at most, in number and in bytes of names and values: it may not be PostgreSQL.
+    public static let mostParameters = 1000
+    public static let mostBytes = 256 * 1024
 
     /// A value that no client can ask for (startup packets end values with a NUL): what the server has is not known.
     static let unknown = "\0"
@@ -38,6 +47,7 @@ public final class ParameterSet: Sendable, Hashable {
         keys = reported.map { $0.name.lowercased() }
         self.unreported = unreported
         proven = Atomic(isProven)
+        size = reported.reduce(0) { $0 + $1.size } + unreported.reduce(0) { $0 + $1.size }
     }
 
     /// A server of this pool has accepted every value, so that a SET may travel with the query that needs it. A value that none has
@@ -148,7 +158,11 @@ public enum ParameterChange: Sendable, Hashable {
 public final class ParameterTable: Sendable {
     private struct Content {
         var sets: Set<ParameterSet> = []
+        /// Bytes of `sets`, and from how many on it is looked which of them nobody uses.
+        var bytes = 0
+        var sweepAtBytes = ParameterTable.fewBytes
         var accepted: Set<Parameter> = []
+        var acceptedBytes = 0
         /// Names that the server does not know: leftovers of a connection string, not to be tried again.
         var refusedNames: Set<String> = []
         var sweepAt = 256
@@ -160,6 +174,9 @@ public final class ParameterTable: Sendable {
     ]
     private static let acceptedLimit = 10_000
     private static let refusedLimit = 1_000
+    /// No name of PostgreSQL's is as long.
+    private static let longestRefused = 256
+    private static let fewBytes = 4 << 20
 
     private let content = Locked(Content())
 
@@ -187,17 +204,24 @@ public final class ParameterTable: Sendable {
                 if isProven { known.prove() }
                 return known
             }
-            if content.sets.count >= content.sweepAt {
-                var all = Array(content.sets)
-                content.sets = []
-                while var set = all.popLast() {
-                    if !isKnownUniquelyReferenced(&set) { content.sets.insert(set) }
-                }
-                content.sweepAt = max(256, content.sets.count * 2)
-            }
+            if content.sets.count >= content.sweepAt || content.bytes >= content.sweepAtBytes { Self.sweep(&content) }
             content.sets.insert(candidate)
+            content.bytes += candidate.size
             return candidate
         }
+    }
+
+    private static func sweep(_ content: inout Content) {
+        var all = Array(content.sets)
+        content.sets = []
+        content.bytes = 0
+        while var set = all.popLast() {
+            if isKnownUniquelyReferenced(&set) { continue }
+            content.sets.insert(set)
+            content.bytes += set.size
+        }
+        content.sweepAt = max(256, content.sets.count * 2)
+        content.sweepAtBytes = max(fewBytes, content.bytes * 2)
     }
 
     /// PostgreSQL takes any application_name.
@@ -206,8 +230,11 @@ public final class ParameterTable: Sendable {
     }
 
     private static func accept(_ parameters: [Parameter], _ content: inout Content) {
-        if content.accepted.count > acceptedLimit { content.accepted = [] }
-        content.accepted.formUnion(parameters)
+        if content.accepted.count > acceptedLimit || content.acceptedBytes > fewBytes {
+            content.accepted = []
+            content.acceptedBytes = 0
+        }
+        for parameter in parameters where content.accepted.insert(parameter).inserted { content.acceptedBytes += parameter.size }
     }
 
     /// A server has accepted these values.
@@ -217,6 +244,7 @@ public final class ParameterTable: Sendable {
     }
 
     public func refuse(name: String) {
+        guard name.utf8.count <= Self.longestRefused else { return }
         content.withLock { content in
             if content.refusedNames.count >= Self.refusedLimit { content.refusedNames = [] }
             content.refusedNames.insert(name.lowercased())
@@ -225,8 +253,9 @@ public final class ParameterTable: Sendable {
 
     public func isRefused(_ name: String) -> Bool { content.withLock { $0.refusedNames.contains(name.lowercased()) } }
 
-    /// `set` with one reported value replaced, as a ParameterStatus message tells.
-    public func replacing(_ parameter: Parameter, in set: ParameterSet) -> ParameterSet {
+    /// `set` with one reported value replaced, as a ParameterStatus message tells; nil where that would make it too large.
+    public func replacing(_ parameter: Parameter, in set: ParameterSet) -> ParameterSet? {
+        guard set.reported.count < ParameterSet.mostParameters, set.size + parameter.size <= ParameterSet.mostBytes else { return nil }
         let key = parameter.name.lowercased()
         var reported = set.reported.filter { $0.name.lowercased() != key }
         reported.append(parameter)

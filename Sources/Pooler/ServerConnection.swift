@@ -69,6 +69,8 @@ final class ServerConnection {
     var isMidMessage: Bool { passThrough > 0 && !dropsPassThrough }
     var hasUnread = false
     var isQueuedForReading = false
+    /// It has reported more than is kept: what its settings are is not known, and it is closed as soon as it is free.
+    var reportsTooMuch = false
     /// A send failed: once what it has still said is read, it is at an end.
     var isBroken = false
     /// Parts of the client's parameters are still being tried.

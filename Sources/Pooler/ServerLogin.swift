@@ -21,6 +21,7 @@ struct ServerLogin {
     private let requiresBinding: Bool
     private var scram: SCRAMClientExchange?
     private(set) var parameters: [Parameter] = []
+    private var parameterBytes = 0
     private(set) var cancelKey: CancelKey?
     private var isAuthenticated = false
 
@@ -44,9 +45,13 @@ struct ServerLogin {
             return answer(message, bytes, &cache)
         case Backend.parameterStatus:
             guard let (name, value) = ParameterStatusMessage.read(bytes, body: body) else { return Self.broken }
-            parameters.append(Parameter(name: String(decoding: bytes, in: name), value: String(decoding: bytes, in: value)))
             // A server that never stops telling is not one.
-            return parameters.count <= 1000 ? .wait : Self.broken
+            parameterBytes += name.count + value.count
+            guard parameterBytes <= ParameterSet.mostBytes, parameters.count < ParameterSet.mostParameters else {
+                return .failed(Self.error("server login failed: the server reports too many parameters"))
+            }
+            parameters.append(Parameter(name: String(decoding: bytes, in: name), value: String(decoding: bytes, in: value)))
+            return .wait
         case Backend.backendKeyData:
             cancelKey = BackendKeyDataMessage.read(bytes, body: body)
             return .wait

@@ -314,12 +314,20 @@ extension WorkerCore {
 
     /// Keeps both sides' settings up to date. Returns whether the client is to see it.
     private func parameterStatus(_ server: ServerConnection, _ bytes: Span<UInt8>, _ body: Range<Int>) -> Bool {
-        guard let (name, value) = ParameterStatusMessage.read(bytes, body: body) else { return true }
+        guard let (name, value) = ParameterStatusMessage.read(bytes, body: body) else {
+            // Too long to be looked at.
+            server.reportsTooMuch = true
+            return true
+        }
         let parameter = Parameter(name: String(decoding: bytes, in: name), value: String(decoding: bytes, in: value))
         let isErrand = server.session.ledger.head?.disposition == .swallow
         let table = server.shard.shared.parameters
         if ParameterTable.isTracked(parameter.name), server.session.parameters[parameter.name] != parameter.value {
-            server.session.parameters = table.replacing(parameter, in: server.session.parameters)
+            if let changed = table.replacing(parameter, in: server.session.parameters) {
+                server.session.parameters = changed
+            } else {
+                server.reportsTooMuch = true
+            }
         }
         guard let client = server.client else { return false }
         if server.phase == .trying { return true }
@@ -328,12 +336,12 @@ extension WorkerCore {
         {
             // The server goes back to its own default, the client to what its startup packet said: the next link sees to it.
             if wanted[parameter.name] != value {
-                client.session.parameters = table.replacing(Parameter(name: parameter.name, value: value), in: wanted)
+                client.session.parameters = table.replacing(Parameter(name: parameter.name, value: value), in: wanted) ?? wanted
             }
             return value == parameter.value
         }
         if ParameterTable.isTracked(parameter.name), let wanted = client.session.parameters, wanted[parameter.name] != parameter.value {
-            client.session.parameters = table.replacing(parameter, in: wanted)
+            client.session.parameters = table.replacing(parameter, in: wanted) ?? wanted
             // The server spells the client's own value in another way: let it know.
             return true
         }

@@ -349,6 +349,7 @@ extension WorkerCore {
         if server.mayBeHit { return "cancel_wait_timeout" }
         if server.shard.isPaused { return "pause mode" }
         if isObsolete(server) { return "database configuration changed" }
+        if server.reportsTooMuch { return "it reports too many parameters" }
         if isOverAge(server) { return "server lifetime over" }
         if shared.shutdown.load(ordering: .relaxed) == .waitForServers { return "server shutting down" }
         return nil

@@ -88,7 +88,7 @@ import Testing
     @Test("one reported value is replaced, in the server's spelling")
     func replacing() {
         let one = set(parameters("DateStyle=ISO", "TimeZone=UTC"), parameters("lock_timeout=1"))
-        let two = table.replacing(Parameter(name: "datestyle", value: "ISO, MDY"), in: one)
+        let two = table.replacing(Parameter(name: "datestyle", value: "ISO, MDY"), in: one)!
         #expect(two["DateStyle"] == "ISO, MDY" && two.reported.count == 2 && two.unreported == one.unreported)
     }
 

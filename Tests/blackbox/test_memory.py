@@ -1,6 +1,4 @@
 """What either side can make grow, driven to its bound: docs/invariants.md has the table of all of them."""
-import os
-import socket
 import struct
 import threading
 
@@ -9,6 +7,7 @@ import pytest
 import wire
 from processes import wait_until
 from test_console import console, table
+from test_hostile_server import behind  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.sluice_only("memory is bounded")
 
@@ -179,3 +178,73 @@ def test_many_messages_that_find_no_memory_refuse_their_clients(make_pooler, wor
     for client in clients:
         client.close()
     assert other.value("select 3") == "3"
+
+
+# What a server tells
+
+
+def status(name, value):
+    return wire.message("S", wire.text(name) + wire.text(value))
+
+
+WELCOME = wire.message("R", struct.pack("!I", 0)) + status("server_version", "15.0") + status("client_encoding", "UTF8") + wire.message("K", struct.pack("!II", 1, 2)) + wire.message("Z", b"I")
+
+
+def test_a_server_that_never_stops_telling_at_its_login(behind):
+    """1,000 parameters of 1 MB were kept: 960 MB."""
+
+    def talk(s):
+        s.sendall(wire.message("R", struct.pack("!I", 0)))
+        for number in range(1000):
+            s.sendall(status(f"p{number}", "x" * (MB - 100)))
+        s.sendall(WELCOME)
+
+    pooler = behind(talk)
+    with Peak(pooler) as peak:
+        with pytest.raises(wire.ServerError, match="the server reports too many parameters"):
+            pooler.connect(database="fake")
+    assert peak.rise < 16 * MB
+    assert pooler.connect(database="lab").value("select 1") == "1"
+
+
+def test_a_server_that_never_stops_telling_between_answers(behind):
+    """Each value made a set of its own, all of them larger than the one before."""
+
+    def talk(s):
+        s.sendall(WELCOME)
+        while s.recv(100_000):
+            for number in range(3000):
+                s.sendall(status(f"p{number}", "x" * 50_000))
+            s.sendall(wire.message("I") + wire.message("Z", b"I"))
+
+    pooler = behind(talk)
+    client = pooler.connect(database="fake")
+    with Peak(pooler) as peak:
+        reply = client.query("select 1")
+    assert len(reply.parameters) == 3000 and reply.status == "I"
+    assert peak.rise < 16 * MB
+    pooler.wait_log("closing because: it reports too many parameters")
+
+
+def test_a_parameter_too_long_to_be_looked_at_ends_its_server(behind):
+    """Nobody knew its value, so the next client ran its query under it."""
+
+    def talk(s):
+        s.sendall(WELCOME)
+        while s.recv(100_000):
+            s.sendall(status("search_path", "x" * 300_000) + wire.message("I") + wire.message("Z", b"I"))
+
+    pooler = behind(talk)
+    client = pooler.connect(database="fake")
+    assert len(client.query("select 1").parameters["search_path"]) == 300_000
+    pooler.wait_log("closing because: it reports too many parameters")
+
+
+def test_values_that_clients_made_up_are_not_kept(make_pooler):
+    """Each search_path that a server had once accepted was remembered: 10,000 of 9 KB for each pool."""
+    pooler = make_pooler(auth_type="trust", max_client_conn=3000)
+    before = pooler.memory()
+    for number in range(1500):
+        with pooler.connect(parameters={"search_path": f"s{number}" + "x" * 9000}) as client:
+            client.query("select 1").check()
+    assert pooler.memory() - before < 24 * MB
