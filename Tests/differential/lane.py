@@ -63,7 +63,7 @@ def kind_of(direct, pooled, end):
     """What differs first."""
     if pooled.hung and pooled.hung == "a login":
         return "no login"
-    for a, b in zip(direct.frames, pooled.frames):
+    for a, b in () if pooled.unseen else zip(direct.frames, pooled.frames):
         if comparable(a) != comparable(b):
             one, other = short(a), short(b)
             if one != other:
@@ -74,6 +74,8 @@ def kind_of(direct, pooled, end):
             return f"{one} with other contents"
     if pooled.hung:
         return "no answer: the rest is missing" if len(pooled.frames) < len(direct.frames) else "no answer: the end is missing"
+    if pooled.unseen:
+        return written(direct, pooled, end)
     if len(pooled.frames) < len(direct.frames):
         return "the rest is missing" + (", closed" if pooled.closed else "") + (f" after {end}" if end != "go on" else "")
     if len(pooled.frames) > len(direct.frames):
@@ -82,10 +84,14 @@ def kind_of(direct, pooled, end):
         return "closed" if pooled.closed else "not closed"
     if direct.tail != pooled.tail:
         return "an unfinished message"
-    if direct.content != pooled.content:
-        more = [r for r in pooled.content if r not in direct.content]
-        return ("a write that should not be" if more else "a write is missing") + (f" after {end}" if end != "go on" else "")
-    return "nothing"
+    return written(direct, pooled, end)
+
+
+def written(direct, pooled, end):
+    if direct.content == pooled.content:
+        return "nothing"
+    more = [row for row in pooled.content or [] if row not in direct.content]
+    return ("a write that should not be" if more else "a write is missing") + (f" after {end}" if end != "go on" else "")
 
 
 class LaneRunner:
@@ -95,14 +101,14 @@ class LaneRunner:
         self.bystanders = Bystanders(target, lane, f"{seed}/{lane.name}")
         self.player = Player(environment, lane, target, self.bystanders)
         self.findings, self.allowed = [], collections.Counter()
-        self.seen = collections.Counter()
+        self.seen, self.until = collections.Counter(), float("inf")
         self.played = self.messages = 0
         self.history, self.last = collections.deque(maxlen=12), None
 
     # a run
 
     def run(self, seconds, first=0, until=lambda: False):
-        end = time.monotonic() + seconds
+        self.until = end = time.monotonic() + seconds
         number = first
         while time.monotonic() < end and not until():
             pipeline = generate(f"{self.seed}/{self.lane.name}/{number}", number)
@@ -245,7 +251,8 @@ class LaneRunner:
             return False
 
         last["dirty"] = True
-        finding.shrunk = shrink(pipeline, still_differs, seconds)
+        late = time.monotonic() > self.until - seconds
+        finding.shrunk = shrink(pipeline, still_differs, seconds / 2 if late else seconds)
         finding.kind, finding.direct, finding.pooled, problems = last["result"]
         finding.problems = [str(p) for p in problems]
         self.start_over()

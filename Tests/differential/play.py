@@ -31,10 +31,11 @@ class Transcript:
         self.hung = None  # what it was waited for in vain
         self.content = None
         self.tail = b""  # a message that was begun and never ended
+        self.unseen = False  # the client closed; how far its answers came by then is a matter of speed
 
     def answers(self):
         """What is compared."""
-        return [comparable(frame) for frame in self.frames], self.closed, self.tail
+        return None if self.unseen else ([comparable(frame) for frame in self.frames], self.closed, self.tail)
 
     def same_as(self, other):
         return not self.hung and self.answers() == other.answers() and self.content == other.content
@@ -261,7 +262,7 @@ class Player:
     def end_direct(self, peer, pipeline, transcript):
         if pipeline.end in ("close", "reset"):
             peer.close()
-            self.direct = None
+            self.direct, transcript.unseen, transcript.frames = None, True, peer.frames
             self.wait_gone(peer)
         elif pipeline.end == "half-close":
             pump_direct(peer, lambda: not peer.out, quiet=False)
@@ -347,8 +348,9 @@ class Player:
 
     def end_pooled(self, peer, pipeline, direct, transcript, hang):
         if pipeline.end in ("close", "reset"):
+            peer.feed()
             peer.close(reset=pipeline.end == "reset")
-            self.pooled = None
+            self.pooled, transcript.unseen, transcript.frames = None, True, peer.frames
         else:
             if pipeline.end == "half-close":
                 self.pump(peer, lambda: not peer.out, hang)
