@@ -8,22 +8,29 @@ extension WorkerCore {
     private struct Patience {
         let isStopping: Bool
         /// The server's own words, where it lets nobody in.
-        let refusal: (error: PoolerError, after: Int64)?
+        let refusal: StandingRefusal?
         let queryTimeout: Int64
         let queryWaitTimeout: Int64
 
         /// Who has waited for less has nothing to fear.
         var soonest: Int64 {
-            isStopping ? -1 : min(refusal?.after ?? .max, limit(queryTimeout), limit(queryWaitTimeout))
+            isStopping ? -1 : min(refusal?.patience ?? .max, limit(queryTimeout), limit(queryWaitTimeout))
         }
 
         private func limit(_ time: Int64) -> Int64 { time > 0 ? time : .max }
 
-        /// What ends the waiting of somebody who has waited that long; nil if nothing does.
-        func end(after waited: Int64) -> PoolerError? {
+        /// What ends the waiting of somebody who began to wait then; nil if nothing does.
+        func end(since: Int64, now: Int64) -> PoolerError? {
             if isStopping { return .serverShuttingDown }
+            let waited = now - since
             guard waited > soonest else { return nil }
-            return refusal?.error ?? (waited > limit(queryTimeout) ? .queryTimeoutWaiting : .queryWaitTimeout())
+            if let words = words(since: since) { return words }
+            if waited > limit(queryTimeout) { return .queryTimeoutWaiting }
+            return waited > limit(queryWaitTimeout) ? .queryWaitTimeout() : nil
+        }
+
+        func words(since: Int64) -> PoolerError? {
+            refusal.flatMap { $0.started >= since ? $0.error : nil }
         }
     }
 
@@ -65,7 +72,7 @@ extension WorkerCore {
             // Those behind have waited less still.
             if waited <= soonest { break }
             guard let client = clients[waiter.client] else { continue }
-            if let end = patience.end(after: waited) {
+            if let end = patience.end(since: waiter.since, now: now) {
                 guard let error = withReason(end, shard, since: waiter.since) else { return }
                 fail(client, error)
             } else if waited > notifyAfter, !client.wasNotified {
@@ -98,8 +105,8 @@ extension WorkerCore {
             case .awaitingGreeting:
                 guard let shard = client.shard else { continue }
                 let patience = patience(shard)
-                var end = patience.end(after: now - client.requestTime)
-                if end == nil, now - client.connectTime > limit { end = patience.refusal?.error ?? .loginTimeout() }
+                var end = patience.end(since: client.requestTime, now: now)
+                if end == nil, now - client.connectTime > limit { end = patience.words(since: client.requestTime) ?? .loginTimeout() }
                 if let end, let error = withReason(end, shard, since: client.requestTime) { fail(client, error) }
             default:
                 break
@@ -111,7 +118,7 @@ extension WorkerCore {
     private func checkLookups() {
         for shard in shards.values where !shard.lookups.isEmpty {
             let patience = patience(shard)
-            failLookups(shard) { patience.end(after: now - $0.since) }
+            failLookups(shard) { patience.end(since: $0.since, now: now) }
         }
     }
 }

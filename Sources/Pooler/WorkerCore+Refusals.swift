@@ -3,6 +3,15 @@ import PoolCore
 import PostgresWire
 import Synchronization
 
+/// The last login of a pool was refused, and it has no server.
+struct StandingRefusal {
+    let error: PoolerError
+    /// When that login began.
+    let started: Int64
+    /// Who has waited for so long hears of it.
+    let patience: Int64
+}
+
 /// Logins that the server refuses: who hears of it, and when the next one is tried.
 ///
 /// A refusal is about one login. The database may be there a moment later, the password may be changed, a connection may be free again.
@@ -41,11 +50,12 @@ extension WorkerCore {
         if shard.hasDemand { serve(shard) }
     }
 
-    /// What somebody hears whose time is up: the server's own words, if it has some. And after how long that time is up for those who
-    /// wait for a server that starts up.
-    func standingRefusal(_ shard: PoolShard) -> (error: PoolerError, after: Int64)? {
+    /// What somebody hears whose time is up: the server's own words, if a login was refused that began while he waited.
+    func standingRefusal(_ shard: PoolShard) -> StandingRefusal? {
         guard let failure = shard.shared.failure, failure.isRefusal, shard.shared.usable == 0 else { return nil }
-        return (.serverLoginFailed(failure.fields), failure.isTemporary ? Self.startupPatience : .max)
+        return StandingRefusal(
+            error: .serverLoginFailed(failure.fields), started: failure.started,
+            patience: failure.isTemporary ? Self.startupPatience : .max)
     }
 
     // MARK: The next try

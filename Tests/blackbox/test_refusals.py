@@ -184,6 +184,14 @@ def test_who_has_servers_is_not_told(make_pooler, own_postgres):
     holder.rows("commit")
 
 
+def test_an_old_refusal_is_not_what_ends_a_wait(refusing):
+    # a server that does not answer now is not the one that refused somebody else before
+    server, pooler = refusing(fatal("28P01", "no"), query_wait_timeout=1, server_connect_timeout=3600)
+    assert refused(pooler, database="fake").code == "28P01"
+    server.gate = threading.Event()
+    assert refused(pooler, database="fake").message == "query_wait_timeout"
+
+
 # --- a server that starts up ----------------------------------------------------------------------------------------------
 
 
