@@ -50,6 +50,11 @@ public struct Configuration: Sendable, Equatable {
         }
     }
 
+    /// A rule may want a certificate of a client that has not been asked for one otherwise, and there is somebody to verify it by.
+    public var asksForCertificates: Bool {
+        settings.authType == .hba && !settings.clientTlsCaFile.isEmpty && hostRules.rules.contains { $0.method == .cert }
+    }
+
     /// The database that a client means: an entry of its own, or an instance of `*`.
     public func database(named name: String) -> Database? {
         databases[name] ?? fallbackDatabase?.instance(named: name)

@@ -183,6 +183,7 @@ struct ConfigurationLoader {
         var database = Database(name: name)
         try fill(&database, from: value, with: SettingsTable.databaseKeys, kind: "database", name: name, at: place)
         if let user = database.forcedUser { try check(user, Names.checkUser, at: place) }
+        if let problem = database.problem { try report(place.error("port", "database \"\(name)\": \(problem)")) }
         noteEntry(name, of: .databases, kind: "database", at: place)
         if name == "*" {
             configuration.fallbackDatabase = database
@@ -308,6 +309,13 @@ struct ConfigurationLoader {
         let rules = try read(settings.authHbaFile)
         configuration.hostRules = HostRules(parsing: rules, file: settings.authHbaFile, read: read)
         configuration.warnings += configuration.hostRules.warnings
+        if settings.clientTlsSslmode == .disable || settings.clientTlsCaFile.isEmpty,
+            let rule = configuration.hostRules.rules.first(where: { $0.method == .cert })
+        {
+            configuration.warnings.append(
+                "\(settings.authHbaFile):\(rule.line): hba: nobody can show a certificate: cert needs client_tls_ca_file, "
+                    + "and a client_tls_sslmode other than disable")
+        }
         guard let file = settings.authIdentFile, !file.isEmpty else { return }
         configuration.identMaps = IdentMaps(parsing: try read(file), file: file)
         configuration.warnings += configuration.identMaps.warnings

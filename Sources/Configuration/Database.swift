@@ -23,8 +23,10 @@ public struct Database: Sendable, Equatable {
     public var explicitServerName: String?
     /// Names, addresses, `/directory` or `@abstract`; empty means the Unix socket in `unix_socket_dir`.
     public var hosts: [String] = []
-    /// Port on every host.
+    /// Port on every host, or on the first one where each has its own.
     public var port = 5432
+    /// `port` as a list: one for each host. Empty where all have the same.
+    public var ports: [Int] = []
     /// Server user for all clients; nil means that each client's own user logs in.
     public var forcedUser: String?
     /// Password of the forced user.
@@ -67,6 +69,22 @@ public struct Database: Sendable, Equatable {
         self.name = name
     }
 
+    /// Where its server may be: each host and the port there.
+    ///
+    /// - Parameter unixDirectory: the directory of the Unix socket that an empty list means.
+    public func places(unixDirectory: String) -> [(host: String, port: Int)] {
+        (hosts.isEmpty ? [unixDirectory] : hosts).indices.map { (hosts.isEmpty ? unixDirectory : hosts[$0], port(ofHost: $0)) }
+    }
+
+    /// The port on a host, by its place in the list.
+    public func port(ofHost index: Int) -> Int { ports.indices.contains(index) ? ports[index] : port }
+
+    /// What is wrong with the entry as a whole; nil for nothing.
+    var problem: String? {
+        guard !ports.isEmpty, ports.count != hosts.count else { return nil }
+        return "port has \(ports.count) entries and host \(hosts.count): expected one port, or one for each host"
+    }
+
     /// The database's name on the server.
     public var serverName: String { explicitServerName ?? name }
 
@@ -84,7 +102,8 @@ public struct Database: Sendable, Equatable {
         let others = [other.serverName, other.forcedUser, other.connectQuery, other.authDatabase, other.authQuery].map {
             $0.map { Name($0) }
         }
-        return names != others || hosts != other.hosts || port != other.port || loadBalanceHosts != other.loadBalanceHosts
+        return names != others || hosts != other.hosts || port != other.port || ports != other.ports
+            || loadBalanceHosts != other.loadBalanceHosts
             || sslNegotiation != other.sslNegotiation || channelBinding != other.channelBinding
     }
 
@@ -109,7 +128,13 @@ extension SettingsTable {
             guard !hosts.contains("") else { throw InvalidValue("\"\(text)\" has an empty entry: expected names or addresses with commas") }
             database.hosts = hosts
         },
-        .port("port", \.port, "5432", "Port of the server."),
+        .custom("port", .list, "5432", "Port of the server; several with commas, one for each host.") {
+            text, database throws(InvalidValue) in
+            let entries = text.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false).map { String($0) ?? "" }
+            let ports = try entries.map { (entry) throws(InvalidValue) -> Int in try ValueSyntax.integer(entry, in: 1...65535) }
+            database.port = ports[0]
+            database.ports = ports.count > 1 ? ports : []
+        },
         .string("user", \.forcedUser, "the client's user", "Server user for all clients of this database, in one pool."),
         .string("password", \.password, "secret of that user in `auth_file`", "Password of `user`."),
         .string("auth_user", \.authUser, "`auth_user`", "User that runs `auth_query`."),

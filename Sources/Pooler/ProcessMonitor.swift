@@ -86,9 +86,9 @@ final class ProcessMonitor: MonitoringSource {
             var hosts: [(host: String, port: Int)] = []
             let entries = configuration.databases.sorted { $0.key < $1.key }.map(\.value)
             for database in entries + (configuration.fallbackDatabase.map { [$0] } ?? []) {
-                for host in database.hosts.isEmpty ? [configuration.settings.unixSocketDir] : database.hosts {
-                    guard hosts.count < Self.probeLimit, seen.insert("\(host):\(database.port)").inserted else { continue }
-                    hosts.append((host, database.port))
+                for place in database.places(unixDirectory: configuration.settings.unixSocketDir) {
+                    guard hosts.count < Self.probeLimit, seen.insert("\(place.host):\(place.port)").inserted else { continue }
+                    hosts.append(place)
                 }
             }
             return hosts

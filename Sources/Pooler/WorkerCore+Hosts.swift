@@ -10,10 +10,13 @@ struct Opening {
     let started: Int64
     /// What of the database's list of hosts is tried; nil for the Unix socket that stands for an empty list.
     var host: String?
-    /// The list, from the entry that is tried first.
-    var hosts: [String] = []
-    /// How many of them have been tried.
+    /// The list as it was when this began: each host and the port there.
+    var hosts: [(host: String, port: Int)] = []
+    /// Which of them is tried first, and how many have been tried.
+    var firstHost = 0
     var hostsTried = 0
+    /// The place in the list of the one that is tried; nil for none.
+    var hostIndex: Int? { hosts.isEmpty || hostsTried == 0 ? nil : (firstHost + hostsTried - 1) % hosts.count }
     /// The replication client that the server is for, if it is for one.
     var dedication: Dedication?
     /// Addresses of `host` that have not been tried.
@@ -35,12 +38,12 @@ extension WorkerCore {
     func start(_ opening: Opening) -> Bool {
         var opening = opening
         let shard = opening.shard
-        let hosts = shard.database.hosts
-        guard !hosts.isEmpty else {
-            return connect(opening, unixDirectory: settings.unixSocketDir.isEmpty ? "/tmp" : settings.unixSocketDir)
+        guard !shard.database.hosts.isEmpty else {
+            let directory = settings.unixSocketDir.isEmpty ? "/tmp" : settings.unixSocketDir
+            return connect(opening, unixDirectory: directory, port: shard.database.port)
         }
-        let first = shard.shared.hostIndex(of: hosts.count, isSticky: shard.database.loadBalanceHosts == .disable)
-        opening.hosts = Array(hosts[first...] + hosts[..<first])
+        opening.hosts = shard.database.places(unixDirectory: "")
+        opening.firstHost = shard.shared.hostIndex(of: opening.hosts.count, isSticky: shard.database.loadBalanceHosts == .disable)
         return nextHost(opening)
     }
 
@@ -50,14 +53,13 @@ extension WorkerCore {
     private func nextHost(_ opening: Opening) -> Bool {
         var opening = opening
         leaveHost(opening)
-        let shard = opening.shard
-        let host = opening.hosts[opening.hostsTried]
+        let (host, port) = opening.hosts[(opening.firstHost + opening.hostsTried) % opening.hosts.count]
         opening.host = host
         opening.hostsTried += 1
-        if host.hasPrefix("/") || host.hasPrefix("@") { return connect(opening, unixDirectory: host) }
+        if host.hasPrefix("/") || host.hasPrefix("@") { return connect(opening, unixDirectory: host, port: port) }
         var isImmediate = true
         var didStart = true
-        find(host, port: UInt16(clamping: shard.database.port)) { [unowned self] finding in
+        find(host, port: UInt16(clamping: port)) { [unowned self] finding in
             var opening = opening
             let succeeded: Bool
             switch finding {
@@ -77,11 +79,8 @@ extension WorkerCore {
 
     /// A list that is not balanced is gone through from failure to failure.
     func leaveHost(_ opening: Opening) {
-        let database = opening.shard.database
-        guard database.loadBalanceHosts == .disable, let host = opening.host, let index = database.hosts.firstIndex(of: host) else {
-            return
-        }
-        opening.shard.shared.leaveHost(index, of: database.hosts.count)
+        guard opening.shard.database.loadBalanceHosts == .disable, let index = opening.hostIndex else { return }
+        opening.shard.shared.leaveHost(index, of: opening.hosts.count)
     }
 
     // MARK: Names
@@ -159,8 +158,8 @@ extension WorkerCore {
 
     // MARK: Connecting
 
-    private func connect(_ opening: Opening, unixDirectory: String) -> Bool {
-        guard let address = SocketAddress(unixPath: "\(unixDirectory)/.s.PGSQL.\(opening.shard.database.port)") else {
+    private func connect(_ opening: Opening, unixDirectory: String, port: Int) -> Bool {
+        guard let address = SocketAddress(unixPath: "\(unixDirectory)/.s.PGSQL.\(port)") else {
             openingFailed(opening, ServerLogin.error("Unix socket path is too long: \(unixDirectory)"))
             return false
         }

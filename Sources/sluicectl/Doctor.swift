@@ -51,10 +51,11 @@ struct Doctor: ParsableCommand {
         var findings: [Finding] = []
         var servers: [String: ServerFacts] = [:]
         for (name, database) in configuration.databases.sorted(by: { $0.key < $1.key }) {
-            for (host, place) in zip(hosts(database, configuration), DoctorRules.places(of: database, configuration.settings)) {
+            let addresses = database.places(unixDirectory: configuration.settings.unixSocketDir)
+            for (address, place) in zip(addresses, DoctorRules.places(of: database, configuration.settings)) {
                 if servers[place] != nil { continue }
                 do throws(PostgresError) {
-                    let connection = try connect(host, database, configuration, signals.descriptor)
+                    let connection = try connect(address, database, configuration, signals.descriptor)
                     servers[place] = try ServerFacts(place: place, connection, timeout: timeout, interrupt: signals.descriptor)
                 } catch .interrupted {
                     throw CommandFailure(.interrupted)
@@ -75,10 +76,6 @@ struct Doctor: ParsableCommand {
         if findings.contains(where: { $0.level == .error }) { throw ExitCode(1) }
     }
 
-    private func hosts(_ database: Database, _ configuration: Configuration) -> [String] {
-        database.hosts.isEmpty ? [configuration.settings.unixSocketDir] : database.hosts
-    }
-
     /// As the pooler would: the forced user, else a user of the list whose password is known.
     private func login(_ database: Database, _ configuration: Configuration) -> (user: String?, password: String?) {
         if let serverUser { return (serverUser, nil) }
@@ -95,12 +92,12 @@ struct Doctor: ParsableCommand {
     }
 
     private func connect(
-        _ host: String, _ database: Database, _ configuration: Configuration, _ interrupt: Int32
+        _ place: (host: String, port: Int), _ database: Database, _ configuration: Configuration, _ interrupt: Int32
     ) throws(PostgresError) -> PostgresConnection {
         let settings = configuration.settings
         let login = login(database, configuration)
         var parameters = [
-            (name: "host", value: host), ("port", String(database.port)), ("application_name", "sluicectl doctor"),
+            (name: "host", value: place.host), ("port", String(place.port)), ("application_name", "sluicectl doctor"),
             ("sslmode", settings.serverTlsSslmode.rawValue),
         ]
         if let user = login.user { parameters.append(("user", user)) }

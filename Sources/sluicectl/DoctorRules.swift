@@ -50,8 +50,7 @@ struct DoctorRules {
 
     /// `host:port` of each host of a database.
     static func places(of database: Database, _ settings: Settings) -> [String] {
-        let hosts = database.hosts.isEmpty ? [settings.unixSocketDir] : database.hosts
-        return hosts.map { "\($0):\(database.port)" }
+        database.places(unixDirectory: settings.unixSocketDir).map { "\($0.host):\($0.port)" }
     }
 
     private mutating func add(_ level: Finding.Level, _ subject: String, _ text: String, _ remedy: String = "") {

@@ -165,6 +165,14 @@ import Testing
             "[databases]\na = host=b,,c",
             "sluice.ini:2: host: \"b,,c\" has an empty entry: expected names or addresses with commas"
         ),
+        (
+            "[databases]\na = host=x,y port=1,2,3",
+            "sluice.ini:2: port: database \"a\": port has 3 entries and host 2: expected one port, or one for each host"
+        ),
+        (
+            "[databases]\na = port=1,2",
+            "sluice.ini:2: port: database \"a\": port has 2 entries and host 0: expected one port, or one for each host"
+        ),
         ("[databases]\na = port=0", "sluice.ini:2: port: \"0\" is out of range: expected an integer from 1 to 65535"),
         ("[databases]\na = pool_size=-2", "sluice.ini:2: pool_size: \"-2\" is out of range: expected an integer from -1 to 2147483647"),
         (

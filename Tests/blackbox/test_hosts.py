@@ -311,3 +311,39 @@ def test_a_crowd_leaves_descriptors_for_servers(make_pooler, names):
     assert first.rows("select 1") == [("1",)]
     for client in crowd:
         client.close()
+
+
+# --- ports -----------------------------------------------------------------------------------------------------------------
+
+
+def test_each_host_has_its_own_port(make_pooler, postgres):
+    """`host=a,b port=1,2`, as libpq reads it: two servers on one machine, or behind one tunnel."""
+    dead = free_port()
+    for hosts, ports, sticky in (("127.0.0.1,127.0.0.1", f"{dead},{postgres.port}", "disable"), (f"127.0.0.1,{postgres.socket_dir}", f"{dead},{postgres.port}", "round-robin"),
+                                 (f"{postgres.socket_dir},127.0.0.1", f"{postgres.port},{postgres.port}", "round-robin")):
+        pooler = make_pooler(databases={"lab": {"host": hosts, "port": ports, "load_balance_hosts": sticky}}, admin_users="app", users={"app": "app-pw"}, server_login_retry=1)
+        holders = [pooler.connect() for _ in range(4)]
+        for c in holders:
+            assert c.rows("begin") == []
+        assert len(pooler.servers()) == 4
+        assert pooler.log_contains(f"127.0.0.1:{dead}") == (str(dead) in ports)
+        console = pooler.connect(database="pgbouncer")
+        assert console.query("show databases").check().rows
+        pooler.stop()
+
+
+def test_a_changed_port_of_one_host_replaces_the_servers(make_pooler, postgres):
+    pooler = make_pooler(databases={"lab": {"host": "127.0.0.1,127.0.0.1", "port": f"{postgres.port},{postgres.port}"}})
+    pid = pooler.connect().pid()
+    pooler.databases["lab"]["port"] = f"{postgres.port},{free_port()}"
+    pooler.reload()
+    wait_until(lambda: pid not in pooler.servers(), "the old server to go")
+
+
+@pytest.mark.parametrize("host, port, fault", [("a,b", "1,2,3", "port has 3 entries and host 2"), ("a", "1,2", "port has 2 entries and host 1"), (None, "1,2", "port has 2 entries and host 0"),
+                                               ("a,b", "1,", "not a number"), ("a,b", "1,70000", "out of range"), ("a,b", "1,x", "not a number")])
+def test_ports_that_fit_no_hosts_are_refused(make_pooler, host, port, fault):
+    pooler = make_pooler(start=False, databases={"lab": {"host": host, "port": port}})
+    assert pooler.launch().wait(wire.HANG) == 1
+    pooler.process = None
+    assert fault in pooler.stderr()
