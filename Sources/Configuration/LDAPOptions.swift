@@ -31,7 +31,7 @@ public struct LDAPOptions: Sendable, Hashable {
     /// The scope of `ldapurl`.
     public var scope = Scope.sub
 
-    /// Reads `name=value` pairs that are separated by blanks. A value, or a pair, may stand in double quotes, where two of them mean
+    /// Reads `name=value` pairs that are separated by blanks or commas. A value, or a pair, may stand in double quotes, where two of them mean
     /// one.
     public init(parsing text: String) throws(InvalidValue) {
         for pair in try Self.pairs(text) { try apply(pair.name, pair.value) }
@@ -153,9 +153,10 @@ public struct LDAPOptions: Sendable, Hashable {
         var isInWord = false
         var isQuoted = false
         var afterQuote = false
-        for (offset, byte) in text.utf8.enumerated() {
-            let isBlank = byte == 0x20 || (0x09...0x0D).contains(byte)
-            if isBlank, !isQuoted {
+        let bytes = Array(text.utf8)
+        for (offset, byte) in bytes.enumerated() {
+            let isBetween = isBlank(byte) || (byte == UInt8(ascii: ",") && beginsOption(bytes[(offset + 1)...]))
+            if isBetween, !isQuoted {
                 isInWord = false
                 afterQuote = false
                 continue
@@ -188,6 +189,21 @@ public struct LDAPOptions: Sendable, Hashable {
         }
         return pairs
     }
+
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
+
+    /// A comma stands in most values. One with the name of an option behind it stands between two, as PostgreSQL takes them.
+    private static func beginsOption(_ bytes: ArraySlice<UInt8>) -> Bool {
+        var left = bytes.drop(while: isBlank)
+        if left.first == UInt8(ascii: "\"") { left = left.dropFirst() }
+        guard let equals = left.prefix(32).firstIndex(of: UInt8(ascii: "=")) else { return false }
+        return names.contains(String(decoding: left[..<equals], as: UTF8.self))
+    }
+
+    private static let names: Set<String> = [
+        "ldapserver", "ldapport", "ldapscheme", "ldaptls", "ldapprefix", "ldapsuffix", "ldapbasedn", "ldapbinddn", "ldapbindpasswd",
+        "ldapsearchattribute", "ldapsearchfilter", "ldapurl",
+    ]
 
     /// PgBouncer's limit is 1023; an HBA line is not limited there.
     private static let maximumBytes = 8192

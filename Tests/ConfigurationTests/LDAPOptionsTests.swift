@@ -20,6 +20,22 @@ import Testing
         #expect(options.filter(user: "joe") == "(mail=joe)")
     }
 
+    /// PostgreSQL takes commas between options, and most values have some of their own.
+    @Test(arguments: [
+        #"ldapserver=h,ldapprefix="uid=",ldapsuffix=",dc=x, dc=y""#, #"ldapserver=h , ldapprefix=uid=, "ldapsuffix=,dc=x, dc=y""#,
+        #"ldapserver=h ldapprefix=uid=,ldapsuffix=",dc=x, dc=y""#,
+    ])
+    func commasBetweenOptions(_ text: String) throws {
+        let options = try LDAPOptions(parsing: text)
+        #expect(options.servers == ["h"] && options.bindName(user: "joe") == "uid=joe,dc=x, dc=y")
+    }
+
+    @Test func commasInValues() throws {
+        let options = try LDAPOptions(parsing: #"ldapserver=h ldapbasedn=dc=x,ldap=y,o="a,ldapport=1",ldapport=2"#)
+        #expect(options.baseDN == "dc=x,ldap=y,o=a,ldapport=1" && options.port == 2)
+        #expect(throws: InvalidValue.self) { try LDAPOptions(parsing: "ldapserver=h ldapbasedn=dc=x, dc=y") }
+    }
+
     @Test func namesCannotChangeTheFilter() throws {
         let plain = try LDAPOptions(parsing: "ldapserver=h ldapbasedn=dc=x")
         #expect(plain.filter(user: "*)(uid=\\") == #"(uid=\2a\29\28uid=\5c)"#)

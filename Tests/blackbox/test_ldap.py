@@ -110,6 +110,24 @@ def test_options_of_an_hba_rule(make_pooler, directory, run_folder):
     assert "LDAP authentication failed" in refused(pooler, user="app", password="wrong").message
 
 
+@pytest.mark.parametrize("options", [
+    'ldapserver=127.0.0.1,ldapport=PORT,ldapprefix="uid=",ldapsuffix=",{PEOPLE}"',
+    'ldapserver=127.0.0.1, ldapport=PORT , ldapprefix=uid=,"ldapsuffix=,{PEOPLE}"',
+    'ldapserver=127.0.0.1 ldapport=PORT ldapbasedn={PEOPLE},ldapbinddn="{ADMIN}",ldapbindpasswd={ADMIN_PASSWORD}',
+    'ldapserver=127.0.0.1 ldapport=PORT "ldapbasedn={PEOPLE}" ldapbinddn={ADMIN} ldapbindpasswd={ADMIN_PASSWORD}',
+])
+def test_options_with_commas(make_pooler, directory, run_folder, options):
+    """Commas stand in names of entries; PostgreSQL takes them between options, too."""
+    text = options.format(PEOPLE=PEOPLE, ADMIN=ADMIN, ADMIN_PASSWORD=ADMIN_PASSWORD).replace("PORT", str(directory.port))
+    path = f"{run_folder.folder('hba')}/rules"
+    with open(path, "w") as f:
+        f.write(f"host all app all ldap {text}\n")
+    give(path)
+    pooler = make_pooler(auth_type="hba", auth_hba_file=path)
+    assert pooler.connect().value("select 1") == "1"
+    assert refused(pooler, password="wrong").message == "LDAP authentication failed"
+
+
 def test_without_options(make_pooler):
     pooler = make_pooler(auth_type="ldap", users={})
     assert refused(pooler).message == "auth_ldap_options is null"
