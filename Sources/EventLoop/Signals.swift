@@ -36,6 +36,14 @@ public enum Signals {
         }
     }
 
+    /// Waits for the next signal, but not longer than this: nil then.
+    public static func wait(microseconds: Int64) -> Name? {
+        guard microseconds > 0 else { return nil }
+        var set = set
+        var time = timespec(tv_sec: Int(microseconds / 1_000_000), tv_nsec: Int(microseconds % 1_000_000) * 1000)
+        return Name(rawValue: sigtimedwait(&set, nil, &time))
+    }
+
     /// Sends a signal to this process, for another of its threads to take from `wait`.
     public static func raise(_ name: Name) { kill(getpid(), name.rawValue) }
 }

@@ -3,6 +3,7 @@ import Console
 import EventLoop
 import Logging
 import PoolCore
+import PostgresWire
 import Synchronization
 
 /// A console command that is answered when servers have been closed.
@@ -294,11 +295,11 @@ extension PoolerProcess {
 
     private func set(_ key: String, _ value: String, _ answer: CheckedContinuation<ConsoleOutcome, Never>?) {
         var fresh = configuration
-        let monitoring: MonitoringChange?
+        let preparation: Preparation
         do throws(ConsoleError) {
             try change(key, to: value, in: &fresh)
             if let problem = Self.missingPart(fresh) { throw ConsoleError("SET failed", detail: problem) }
-            monitoring = try prepare(fresh, changed: key, for: "SET")
+            preparation = try prepare(fresh, changed: key, for: "SET")
         } catch {
             answer?.resume(returning: .failed(error))
             return
@@ -306,13 +307,18 @@ extension PoolerProcess {
         let setting = SettingsTable.named(key)
         if let setting, setting.defaultText == nil { setOnConsole.insert(key) }
         shared.log.info("SET \(key)=\(setting?.withoutSecrets(value) ?? value) command issued")
-        takeOver(fresh, monitoring) { answer?.resume(returning: .done(tag: "SET \(key)=\(value)")) }
+        if let notice = preparation.notice { shared.log.warning("SET \(key): \(notice)") }
+        let notices = preparation.notice.map {
+            [ErrorFields(severity: "NOTICE", code: SQLState.successfulCompletion, message: "SET \(key): \($0)")]
+        }
+        takeOver(fresh, preparation.monitoring) { answer?.resume(returning: .done(tag: "SET \(key)=\(value)", notices: notices ?? [])) }
     }
 
-    private func prepare(_ fresh: Configuration, changed key: String?, for verb: String) throws(ConsoleError) -> MonitoringChange? {
+    private func prepare(_ fresh: Configuration, changed key: String?, for verb: String) throws(ConsoleError) -> Preparation {
         do throws(ConfigurationError) {
             return try prepare(fresh, changed: key)
         } catch {
+            shared.log.warning("\(verb) failed: \(error.message)")
             throw ConsoleError("\(verb) failed", detail: error.message)
         }
     }
@@ -347,7 +353,7 @@ extension PoolerProcess {
         }
         let monitoring: MonitoringChange?
         do throws(ConsoleError) {
-            monitoring = try prepare(fresh, changed: key, for: "RESET")
+            monitoring = try prepare(fresh, changed: key, for: "RESET").monitoring
         } catch {
             answer?.resume(returning: .failed(error))
             return

@@ -6,7 +6,7 @@ extension PoolerProcess {
     /// Before another user is taken on: a private key is often root's.
     func setUpTLS() throws(StartError) {
         do throws(TLSConfigurationError) {
-            let contexts = try TLSContexts(configuration.settings)
+            let contexts = try TLSContexts(configuration)
             // Better an old certificate, which many clients do not look at, than no pooler at all.
             for problem in contexts.untimeliness() { shared.log.warning("\(problem.description)") }
             shared.tls.withLock { $0 = contexts }
@@ -16,25 +16,26 @@ extension PoolerProcess {
     }
 
     /// Takes over the TLS of a new configuration. Fails before anything has changed; those who are connected keep what they have.
-    func reloadTLS(_ fresh: Configuration) throws(ConfigurationError) {
+    ///
+    /// - Parameter key: the one setting that was changed, if it was one. A certificate and its key can be changed one after the other:
+    ///   until both are, the old pair stays in force.
+    /// - Returns: what an operator should know.
+    func reloadTLS(_ fresh: Configuration, changed key: String? = nil) throws(ConfigurationError) -> String? {
         let previous = shared.tls.withLock { $0 }
         let contexts: TLSContexts
         do throws(TLSConfigurationError) {
-            contexts = try TLSContexts(fresh.settings, previous: previous)
+            contexts = try TLSContexts(fresh, previous: previous)
             if let problem = contexts.untimeliness(since: previous).first { throw problem }
         } catch {
+            if let key, error.isAboutPair, Self.halvesOfPairs.contains(key) { return "not in force yet: \(error.description)" }
             throw ConfigurationError(file: fresh.sourceFile ?? "configuration", message: error.description)
         }
         shared.tls.withLock { $0 = contexts }
         if contexts.serversDiffer(from: previous) { shared.forgetAllServers() }
+        return nil
     }
 
-    /// What is wrong with the TLS of a configuration, today.
-    static func tlsProblems(_ settings: Settings) -> [String] {
-        do throws(TLSConfigurationError) {
-            return try TLSContexts(settings).untimeliness().map(\.description)
-        } catch {
-            return [error.description]
-        }
-    }
+    private static let halvesOfPairs: Set<String> = [
+        "client_tls_cert_file", "client_tls_key_file", "server_tls_cert_file", "server_tls_key_file",
+    ]
 }

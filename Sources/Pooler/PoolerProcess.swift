@@ -130,7 +130,7 @@ public final class PoolerProcess {
     public static func problems(with configuration: Configuration) -> [String] {
         let settings = configuration.settings
         var problems: [String] = []
-        problems += tlsProblems(settings)
+        problems += TLSContexts.problems(configuration)
         problems += [missingPart(configuration)].compactMap { $0 }
         if let user = settings.user, !user.isEmpty, !ProcessControl.isKnown(user: user) {
             problems.append("user: \"\(user)\" is not known to the system: expected the name of a user")
@@ -242,8 +242,26 @@ public final class PoolerProcess {
 
     func end() -> Never {
         removeFiles()
+        endTLS()
         ProcessControl.exit(0)
     }
+
+    /// Whoever is still connected with TLS hears that this is no cut line. A worker that does not come to it in time holds nothing up.
+    private func endTLS() {
+        let left = Counter()
+        left.add(workers.count)
+        for worker in workers {
+            Task {
+                await worker.endAllTLS()
+                left.add(-1)
+                Signals.raise(.attention)
+            }
+        }
+        let deadline = MonotonicClock.now() + Self.patienceAtTheEnd
+        while left.load() > 0, Signals.wait(microseconds: deadline - MonotonicClock.now()) != nil {}
+    }
+
+    private static let patienceAtTheEnd: Int64 = 500_000
 
     /// What takes effect at start only stays as it was.
     /// Returns the names of those that the file has changed.
@@ -276,7 +294,7 @@ public final class PoolerProcess {
             if let problem = Self.missingPart(fresh) {
                 throw ConfigurationError(file: fresh.sourceFile ?? "configuration", message: problem)
             }
-            monitoring = try prepare(fresh)
+            monitoring = try prepare(fresh).monitoring
         } catch {
             shared.log.error("\(error.description)")
             shared.log.error("RELOAD failed: the running configuration stays as it is")
@@ -297,7 +315,7 @@ public final class PoolerProcess {
 
     /// Tries what a configuration needs beyond itself (files, certificates, a port), so that nothing changes when it can't be had.
     /// - Parameter key: the one setting that differs from the configuration in force; nil: any may.
-    func prepare(_ fresh: Configuration, changed key: String? = nil) throws(ConfigurationError) -> MonitoringChange? {
+    func prepare(_ fresh: Configuration, changed key: String? = nil) throws(ConfigurationError) -> Preparation {
         func fault(_ key: String, _ message: String) -> ConfigurationError {
             ConfigurationError(file: configuration.settings.conffile ?? "configuration", key: key, message: message)
         }
@@ -310,14 +328,20 @@ public final class PoolerProcess {
                 throw fault("metrics_listen", error.message)
             }
         }
-        guard key == nil || key?.contains("tls") == true || key == "auth_type" else { return monitoring }
+        guard key == nil || key?.contains("tls") == true || key == "auth_type" else { return Preparation(monitoring: monitoring) }
         do throws(ConfigurationError) {
-            try reloadTLS(fresh)
+            return Preparation(monitoring: monitoring, notice: try reloadTLS(fresh, changed: key))
         } catch {
             monitoring?.discard()
             throw error
         }
-        return monitoring
+    }
+
+    /// What has been made ready for a new configuration.
+    struct Preparation {
+        var monitoring: MonitoringChange?
+        /// What an operator should know.
+        var notice: String?
     }
 
     /// Puts a configuration that has been found good (`prepare`) in force. `done` hears when all workers know.

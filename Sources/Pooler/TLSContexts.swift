@@ -21,7 +21,8 @@ struct TLSContexts: Sendable {
 
     /// Builds what the settings ask for, and reads the files that they name. What has not changed stays the same object, so that sessions
     /// go on being resumed.
-    init(_ settings: Settings, previous: TLSContexts = .none) throws(TLSConfigurationError) {
+    init(_ configuration: Configuration, previous: TLSContexts = .none) throws(TLSConfigurationError) {
+        let settings = configuration.settings
         if settings.authType == .cert {
             guard settings.clientTlsSslmode == .verifyFull else {
                 throw TLSConfigurationError(
@@ -32,7 +33,7 @@ struct TLSContexts: Sendable {
                 throw TLSConfigurationError(setting: "auth_type", reason: "cert needs client_tls_ca_file")
             }
         }
-        client = try Self.context(Self.client(settings), previous.client)
+        client = try Self.context(Self.client(configuration), previous.client)
         server = try Self.context(Self.server(settings), previous.server)
         serverMode = settings.serverTlsSslmode
     }
@@ -45,10 +46,15 @@ struct TLSContexts: Sendable {
         return try TLSContext(configuration)
     }
 
-    private static func client(_ settings: Settings) throws(TLSConfigurationError) -> TLSConfiguration? {
+    private static func client(_ configuration: Configuration) throws(TLSConfigurationError) -> TLSConfiguration? {
+        let settings = configuration.settings
         guard settings.clientTlsSslmode != .disable else { return nil }
         var result = TLSConfiguration(side: .client)
-        result.verification = settings.clientTlsSslmode.verifiesPeer ? .authority : .none
+        if settings.clientTlsSslmode.verifiesPeer {
+            result.verification = .authority
+        } else if configuration.asksForCertificates {
+            result.verification = .authorityIfShown
+        }
         result.certificate = try file("client_tls_cert_file", settings.clientTlsCertFile)
         result.key = try file("client_tls_key_file", settings.clientTlsKeyFile)
         result.authorities = try file("client_tls_ca_file", settings.clientTlsCaFile)
@@ -84,6 +90,42 @@ struct TLSContexts: Sendable {
         } catch {
             throw TLSConfigurationError(setting: setting, file: path, reason: "cannot be read: \(error.reason)")
         }
+    }
+
+    /// Everything that stands against these settings, not only the first: each file that can't be read, and on a side where all can be,
+    /// what is wrong with them.
+    static func problems(_ configuration: Configuration) -> [String] {
+        let settings = configuration.settings
+        var problems: [String] = []
+        var isUnreadable: [TLSSide: Bool] = [:]
+        let files: [(TLSSide, TLSMode, String, String)] = [
+            (.client, settings.clientTlsSslmode, "client_tls_cert_file", settings.clientTlsCertFile),
+            (.client, settings.clientTlsSslmode, "client_tls_key_file", settings.clientTlsKeyFile),
+            (.client, settings.clientTlsSslmode, "client_tls_ca_file", settings.clientTlsCaFile),
+            (.server, settings.serverTlsSslmode, "server_tls_cert_file", settings.serverTlsCertFile),
+            (.server, settings.serverTlsSslmode, "server_tls_key_file", settings.serverTlsKeyFile),
+            (.server, settings.serverTlsSslmode, "server_tls_ca_file", settings.serverTlsCaFile),
+        ]
+        for (side, mode, setting, path) in files where mode != .disable {
+            do throws(TLSConfigurationError) {
+                _ = try file(setting, path)
+            } catch {
+                isUnreadable[side] = true
+                problems.append(error.description)
+            }
+        }
+        for side in [TLSSide.client, .server] where isUnreadable[side] != true {
+            // The other side's faults are its own.
+            var alone = configuration
+            if side == .client { alone.settings.serverTlsSslmode = .disable } else { alone.settings.clientTlsSslmode = .disable }
+            if side == .server { alone.settings.authType = .trust }
+            do throws(TLSConfigurationError) {
+                problems += try TLSContexts(alone).untimeliness().map(\.description)
+            } catch {
+                problems.append(error.description)
+            }
+        }
+        return problems
     }
 
     /// Files that have expired or are not valid yet, of contexts that `previous` did not have already.

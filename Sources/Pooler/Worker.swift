@@ -48,6 +48,7 @@ actor Worker {
     func warmUp() { now().openMinimum() }
     func beginShutdown(_ mode: ShutdownMode) { now().beginShutdown(mode) }
     func census() -> Census { core.census() }
+    func endAllTLS() { now().endAllTLS() }
     func statistics() -> WorkerStatistics { now().statistics() }
     func consoleStatistics() -> PoolStatistics { now().consoleStatistics() }
 

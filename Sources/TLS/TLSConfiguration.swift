@@ -10,6 +10,8 @@ public enum TLSSide: String, Sendable, Equatable {
 public enum TLSVerification: Sendable, Equatable {
     /// Nothing; clients are not asked for one.
     case none
+    /// Clients are asked for one and may have none; one that is shown must come from a known authority.
+    case authorityIfShown
     /// It must come from a known authority.
     case authority
     /// A server's must also be made out to the host that was meant. For clients this is the same as `authority`.
@@ -74,11 +76,14 @@ public struct TLSConfigurationError: Error, Sendable, Equatable, CustomStringCon
     public let file: String?
     /// What is wrong with it, and what was expected.
     public let reason: String
+    /// A certificate and a key that do not belong together, or one without the other: half of a change, perhaps.
+    public let isAboutPair: Bool
 
-    public init(setting: String, file: String? = nil, reason: String) {
+    public init(setting: String, file: String? = nil, reason: String, isAboutPair: Bool = false) {
         self.setting = setting
         self.file = file
         self.reason = reason
+        self.isAboutPair = isAboutPair
     }
 
     public var description: String { "\(setting): \(file.map { "\($0): " } ?? "")\(reason)" }

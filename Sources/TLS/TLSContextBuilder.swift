@@ -7,8 +7,10 @@ struct TLSContextBuilder {
 
     private func name(_ rest: String) -> String { "\(configuration.side.rawValue)_tls\(rest)" }
 
-    private func fault(_ setting: String, _ file: TLSConfiguration.File? = nil, _ reason: String) -> TLSConfigurationError {
-        TLSConfigurationError(setting: name(setting), file: file?.path, reason: reason)
+    private func fault(
+        _ setting: String, _ file: TLSConfiguration.File? = nil, _ reason: String, isAboutPair: Bool = false
+    ) -> TLSConfigurationError {
+        TLSConfigurationError(setting: name(setting), file: file?.path, reason: reason, isAboutPair: isAboutPair)
     }
 
     // MARK: What is spoken
@@ -77,10 +79,13 @@ struct TLSContextBuilder {
             if configuration.side == .client {
                 throw TLSConfigurationError(
                     setting: "client_tls_sslmode",
-                    reason: "To allow TLS connections from clients, client_tls_key_file and client_tls_cert_file must be set.")
+                    reason: "To allow TLS connections from clients, client_tls_key_file and client_tls_cert_file must be set.",
+                    isAboutPair: true)
             }
-            if configuration.certificate != nil { throw fault("_key_file", nil, "missing: server_tls_cert_file needs it") }
-            if configuration.key != nil { throw fault("_cert_file", nil, "missing: server_tls_key_file needs it") }
+            if configuration.certificate != nil {
+                throw fault("_key_file", nil, "missing: server_tls_cert_file needs it", isAboutPair: true)
+            }
+            if configuration.key != nil { throw fault("_cert_file", nil, "missing: server_tls_key_file needs it", isAboutPair: true) }
             return nil
         }
         let chain = try file.certificates(of: name("_cert_file"))
@@ -98,7 +103,7 @@ struct TLSContextBuilder {
         defer { EVP_PKEY_free(key) }
         guard X509_check_private_key(own.pointer, key) == 1 else {
             ERR_clear_error()
-            throw fault("_key_file", keyFile, "the key does not belong to the certificate in \(file.path)")
+            throw fault("_key_file", keyFile, "the key does not belong to the certificate in \(file.path)", isAboutPair: true)
         }
         guard SSL_CTX_use_PrivateKey(context, key) == 1 else { throw fault("_key_file", keyFile, TLSError.taken().reason) }
         return own
@@ -146,7 +151,8 @@ struct TLSContextBuilder {
         let isVerified = configuration.verification != .none
         switch configuration.side {
         case .client:
-            SSL_CTX_set_verify(context, isVerified ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE, nil)
+            let demand = configuration.verification == .authorityIfShown ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT
+            SSL_CTX_set_verify(context, isVerified ? SSL_VERIFY_PEER | demand : SSL_VERIFY_NONE, nil)
             // Sessions are resumed by tickets, which every worker can read; nothing is kept here.
             SSL_CTX_ctrl(context, SSL_CTRL_SET_SESS_CACHE_MODE, Int(SSL_SESS_CACHE_OFF), nil)
             SSL_CTX_set_session_id_context(context, "sluice", 6)

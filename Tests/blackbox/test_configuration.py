@@ -358,3 +358,19 @@ def test_what_was_removed_is_taken_with_a_warning(make_pooler):
     pooler = make_pooler(suspend_timeout=10)
     assert pooler.log_contains(r'WARNING .*:\d+: setting "suspend_timeout" is accepted but has no effect: PgBouncer 1.26 removed it')
     assert pooler.connect().rows("select 1") == [("1",)]
+
+
+@pytest.mark.sluice_only("PgBouncer has no --check")
+def test_check_names_every_tls_file_that_cannot_be_read(make_pooler, kind):
+    settings = {f"{side}_tls_{what}_file": f"/nonexistent/{side}.{what}" for side in ("client", "server") for what in ("cert", "key", "ca")}
+    pooler = make_pooler(start=False, client_tls_sslmode="verify-full", **{**settings, "server_tls_sslmode": "verify-full"})
+    answer = subprocess.run([kind.path, "--check", pooler.ini_path], capture_output=True, text=True)
+    assert answer.returncode == 1
+    for name, path in settings.items():
+        assert answer.stderr.count(f"{name}: {path}: cannot be read: ") == 1, answer.stderr
+    # what is not used is not looked at, and each side is told about for itself
+    pooler.settings.update({"client_tls_sslmode": "disable", "server_tls_cert_file": None, "server_tls_ca_file": None, "server_tls_ciphers": "nonsense"})
+    pooler.settings["server_tls_key_file"] = pooler.ini_path
+    pooler.write_ini()
+    answer = subprocess.run([kind.path, "--check", pooler.ini_path], capture_output=True, text=True)
+    assert answer.returncode == 1 and "client_tls" not in answer.stderr and "server_tls_ciphers: no cipher" in answer.stderr, answer.stderr
