@@ -132,13 +132,56 @@ public enum ParameterChange: Sendable, Hashable {
         switch self {
         case .set(let parameter):
             let value = Self.quoted(parameter.value)
-            return Self.words.contains(parameter.name.lowercased())
-                ? "SET \(parameter.name)=\(value)"
-                : "SELECT pg_catalog.set_config(\(Self.quoted(parameter.name)),\(value),false)"
+            if Self.words.contains(parameter.name.lowercased()) { return "SET \(parameter.name)=\(value)" }
+            let change = "SELECT pg_catalog.set_config(\(Self.quoted(parameter.name)),\(value),false)"
+            return ([change] + Self.libraries(of: parameter).map { "LOAD \(Self.quoted($0))" }).joined(separator: ";")
         case .reset(let name):
             return "RESET \"\(name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\""))\""
         }
     }
+
+    /// The libraries that a server loads when a session begins with this value. The session has begun long ago: they are loaded now.
+    private static func libraries(of parameter: Parameter) -> [String] {
+        let isLocal = parameter.name == "local_preload_libraries"
+        guard isLocal || parameter.name == "session_preload_libraries" else { return [] }
+        return elements(of: parameter.value).map { isLocal && !$0.utf8.contains(UInt8(ascii: "/")) ? "$libdir/plugins/\($0)" : $0 }
+    }
+
+    /// The elements of a list with commas, some of them in double quotes; none of one that is broken, which PostgreSQL passes over.
+    private static func elements(of list: String) -> [String] {
+        var elements: [String] = []
+        var left = list.utf8[...]
+        while true {
+            left = left.drop(while: isBlank)
+            var element: [UInt8] = []
+            if left.first == UInt8(ascii: "\"") {
+                var isClosed = false
+                left = left.dropFirst()
+                while let byte = left.popFirst() {
+                    if byte == UInt8(ascii: "\"") {
+                        guard left.first == byte else {
+                            isClosed = true
+                            break
+                        }
+                        left = left.dropFirst()
+                    }
+                    element.append(byte)
+                }
+                guard isClosed else { return [] }
+            } else {
+                element = Array(left.prefix { $0 != UInt8(ascii: ",") })
+                left = left.dropFirst(element.count)
+                while let last = element.last, isBlank(last) { element.removeLast() }
+                if element.isEmpty { return left.isEmpty && elements.isEmpty ? elements : [] }
+            }
+            elements.append(String(decoding: element, as: UTF8.self))
+            left = left.drop(while: isBlank)
+            guard let next = left.popFirst() else { return elements }
+            guard next == UInt8(ascii: ",") else { return [] }
+        }
+    }
+
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
 
     /// A literal that means the same whatever standard_conforming_strings says.
     static func quoted(_ text: String) -> String {

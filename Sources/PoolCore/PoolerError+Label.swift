@@ -3,7 +3,11 @@ extension PoolerError {
     public var label: String {
         switch self {
         case .malformedStartup: "malformed startup packet"
+        case .unknownProtocol: "unsupported frontend protocol"
         case .invalidOptions: "invalid startup options"
+        case .invalidReplication: "invalid replication"
+        case .fixedParameter: "parameter cannot be changed"
+        case .foreignAuthorization: "permission denied to set session authorization"
         case .nameTooLong(let what): "\(what) too long"
         case .noSuchDatabase: "no such database"
         case .databaseDisabled: "database is disabled"

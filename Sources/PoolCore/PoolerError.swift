@@ -4,8 +4,13 @@ import PostgresWire
 public enum PoolerError: Error, Sendable, Equatable {
     // Startup
     case unsupportedProtocol
+    case unknownProtocol(major: UInt16, minor: UInt16)
     case malformedStartup(String)
-    case invalidOptions(String)
+    case invalidOptions(StartupOptions.Failure)
+    case invalidReplication(String)
+    /// A parameter that tells of the server, and that nobody can set.
+    case fixedParameter(String)
+    case foreignAuthorization(String)
     case missingUser
     case nameTooLong(String)
     case noSuchDatabase(String)
@@ -62,11 +67,18 @@ public enum PoolerError: Error, Sendable, Equatable {
     /// There is no memory for what the client sent.
     case outOfMemory
 
-    /// SQLSTATE. PgBouncer answers 08P01 for nearly everything and tools match on it; the exceptions say more and hurt nobody.
+    /// SQLSTATE. PgBouncer answers 08P01 for nearly everything and tools match on it; the exceptions say more and hurt nobody. What is
+    /// wrong with a startup packet, PostgreSQL's own code tells.
     public var code: String {
         switch self {
         case .serverLost, .replyViolation: SQLState.connectionFailure
         case .outOfMemory: SQLState.outOfMemory
+        case .unknownProtocol: SQLState.featureNotSupported
+        case .invalidOptions(let failure): failure.code
+        case .invalidReplication: SQLState.invalidParameterValue
+        case .fixedParameter: SQLState.cannotChangeParameterNow
+        case .foreignAuthorization: SQLState.insufficientPrivilege
+        case .missingUser: SQLState.invalidAuthorization
         case .serverLoginFailed(let fields), .invalidServerParameter(let fields), .serverSaid(let fields):
             fields.code ?? SQLState.protocolViolation
         default: SQLState.protocolViolation
@@ -77,8 +89,13 @@ public enum PoolerError: Error, Sendable, Equatable {
     public var message: String {
         switch self {
         case .unsupportedProtocol: "old V2 protocol not supported"
-        case .malformedStartup(let text), .invalidOptions(let text), .unexpectedMessageDuringLogin(let text): text
-        case .missingUser: "no username supplied"
+        case .unknownProtocol(let major, let minor): "unsupported frontend protocol \(major).\(minor): server supports 3.0 to 3.0"
+        case .malformedStartup(let text), .unexpectedMessageDuringLogin(let text): text
+        case .invalidOptions(let failure): failure.message
+        case .invalidReplication(let text): "invalid value for parameter \"replication\": \"\(text)\""
+        case .fixedParameter(let name): "parameter \"\(name)\" cannot be changed"
+        case .foreignAuthorization(let name): "permission denied to set session authorization \"\(name)\""
+        case .missingUser: "no PostgreSQL user name specified in startup packet"
         case .nameTooLong(let what): "\(what) too long"
         case .noSuchDatabase(let name): "no such database: \(name)"
         case .databaseDisabled(let name): "database \"\(name)\" is disabled"
@@ -131,6 +148,12 @@ public enum PoolerError: Error, Sendable, Equatable {
             return fields
         case .queryWaitTimeout(let detail, let hint), .loginTimeout(let detail, let hint), .loginTimeoutServerDown(let detail, let hint):
             return ErrorFields(severity: "FATAL", code: code, message: message, detail: detail, hint: hint)
+        case .invalidOptions(let failure):
+            return ErrorFields(severity: "FATAL", code: code, message: message, hint: failure.hint)
+        case .invalidReplication:
+            return ErrorFields(
+                severity: "FATAL", code: code, message: message,
+                hint: "Valid values are: \"false\", 0, \"true\", 1, \"database\".")
         case .serverLost:
             return ErrorFields(
                 severity: "FATAL", code: code, message: message,

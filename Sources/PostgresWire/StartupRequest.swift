@@ -9,6 +9,8 @@ public enum StartupRequest: Sendable {
     case startup(StartupPacket)
     /// A StartupPacket of protocol 2, which PostgreSQL spoke until version 13.
     case oldProtocol
+    /// One of a protocol that nobody speaks, or a request that means nothing.
+    case unknownProtocol(major: UInt16, minor: UInt16)
     /// The first byte of a TLS handshake without an SSLRequest before it. Nothing is consumed: the bytes are for TLS.
     case directTLS
 
@@ -28,16 +30,16 @@ public enum StartupRequest: Sendable {
             guard length == 8 else { return badHeader(bytes) }
             return .complete(code == StartupCode.sslRequest ? .ssl : .gssEncryption, length: length)
         case StartupCode.cancelRequest:
-            guard CancelKey.secretLengths.contains(length - 12) else { return badHeader(bytes) }
+            guard CancelKey.secretLengths.contains(length - 12) else { return .brokenCancel }
             guard bytes.count >= length else { return .needMore }
-            guard let key = CancelKey(bytes, in: 8..<length) else { return badHeader(bytes) }
+            guard let key = CancelKey(bytes, in: 8..<length) else { return .brokenCancel }
             return .complete(.cancel(key), length: length)
         default:
-            let major = UInt16(truncatingIfNeeded: code >> 16)
-            guard major == 2 || major == 3 else { return badHeader(bytes) }
+            let (major, minor) = (UInt16(truncatingIfNeeded: code >> 16), UInt16(truncatingIfNeeded: code))
+            guard major == 2 || major == 3 else { return .complete(.unknownProtocol(major: major, minor: minor), length: 8) }
             guard bytes.count >= length else { return .needMore }
             if major == 2 { return .complete(.oldProtocol, length: length) }
-            guard let packet = StartupPacket(bytes, parameters: 8..<length, minor: UInt16(truncatingIfNeeded: code)) else {
+            guard let packet = StartupPacket(bytes, parameters: 8..<length, minor: minor) else {
                 return .malformed(reason: "invalid startup packet layout: expected terminator as last byte")
             }
             return .complete(.startup(packet), length: length)
@@ -60,6 +62,8 @@ public enum StartupParse: Sendable {
     case needMore
     /// The text is meant for the client and for the log.
     case malformed(reason: String)
+    /// A CancelRequest of a length that it can't have. Nobody is told anything.
+    case brokenCancel
     /// A request and how many bytes it took.
     case complete(StartupRequest, length: Int)
 }

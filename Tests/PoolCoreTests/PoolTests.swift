@@ -1,7 +1,7 @@
-import PostgresWire
 import Testing
 
 @testable import PoolCore
+@testable import PostgresWire
 
 @Suite struct PoolQueueTests {
     @Test("clients are served in the order in which they came, with tickets that go up")
@@ -154,8 +154,13 @@ import Testing
 @Suite struct PoolerErrorTests {
     static let fields = ErrorFields(severity: "ERROR", code: "42704", message: "unrecognized")
     static let texts: [(PoolerError, String)] = [
-        (.unsupportedProtocol, "old V2 protocol not supported"), (.malformedStartup("m"), "m"), (.invalidOptions("o"), "o"),
-        (.missingUser, "no username supplied"), (.nameTooLong("username"), "username too long"),
+        (.unsupportedProtocol, "old V2 protocol not supported"), (.malformedStartup("m"), "m"),
+        (.unknownProtocol(major: 4, minor: 1), "unsupported frontend protocol 4.1: server supports 3.0 to 3.0"),
+        (.invalidOptions(StartupOptions.Failure(code: "42601", message: "o", hint: nil)), "o"),
+        (.invalidReplication("x"), "invalid value for parameter \"replication\": \"x\""),
+        (.fixedParameter("x"), "parameter \"x\" cannot be changed"),
+        (.foreignAuthorization("x"), "permission denied to set session authorization \"x\""),
+        (.missingUser, "no PostgreSQL user name specified in startup packet"), (.nameTooLong("username"), "username too long"),
         (.noSuchDatabase("x"), "no such database: x"), (.databaseDisabled("x"), "database \"x\" is disabled"),
         (.authenticationFailed("password authentication failed"), "password authentication failed"),
         (.tooManyClients, "no more connections allowed (max_client_conn)"),

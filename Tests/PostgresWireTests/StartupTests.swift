@@ -97,11 +97,28 @@ import Testing
             ([255, 255, 255, 255, 0, 3, 0, 0], "ffffffff00030000"),
             ([0x80, 0, 0, 8], "80000008"), (Array("GET / HTTP/1.1\r\n".utf8), "474554202f204854"),
             ([0, 0, 0, 9, 4, 210, 22, 47], "0000000904d2162f"),
-            ([0, 0, 0, 8, 0, 4, 0, 0], "0000000800040000"), ([0, 0, 0, 15, 4, 210, 22, 46], "0000000f04d2162e"),
-            ([0, 0, 1, 13, 4, 210, 22, 46], "0000010d04d2162e"), ([0, 0, 0, 8, 0, 0, 0, 0], "0000000800000000"),
         ] as [([UInt8], String)])
     func headerIsRefused(_ bytes: [UInt8], _ digits: String) {
         #expect(reason(bytes) == "bad packet header: '\(digits)'")
+    }
+
+    /// Before more of it is waited for.
+    @Test(
+        arguments: [([0, 4, 0, 0], 4, 0), ([0, 0, 0, 0], 0, 0), ([4, 210, 0, 1], 1234, 1), ([255, 255, 255, 254], 65535, 65534)]
+            as [([UInt8], UInt16, UInt16)])
+    func protocolsThatNobodySpeaks(_ version: [UInt8], _ major: UInt16, _ minor: UInt16) {
+        guard case .complete(.unknownProtocol(major, minor), 8) = parse([0, 0, 1, 0] + version) else {
+            Issue.record("\(version)")
+            return
+        }
+    }
+
+    @Test(arguments: [8, 15, 269, 9_999] as [UInt16])
+    func cancelRequestsOfAWrongLengthAreRefusedInSilence(_ length: UInt16) {
+        guard case .brokenCancel = parse([0, 0, UInt8(length >> 8), UInt8(length & 255), 4, 210, 22, 46]) else {
+            Issue.record("\(length)")
+            return
+        }
     }
 
     @Test func limitIsKept() {
