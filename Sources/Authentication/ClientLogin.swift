@@ -103,6 +103,8 @@ public struct ClientLogin: Sendable {
 
     /// The name this login is for.
     public let user: String
+    /// What the client calls itself, and has hashed with its password where MD5 is asked for.
+    private let nameOfClient: String
     /// The SCRAM secret of a plain password, present after the exchange needed one; a pretended one for a user who can't log in. Deriving
     /// it costs PBKDF2: keep it beside the password, or under the name, and hand it to the next login of that user.
     public private(set) var derivedSecret: SCRAMSecret?
@@ -121,7 +123,8 @@ public struct ClientLogin: Sendable {
 
     /// - Parameters:
     ///   - method: what the settings or the HBA file say.
-    ///   - user: the name in the startup packet.
+    ///   - user: whose password it is.
+    ///   - nameOfClient: the name in the startup packet, where that is another.
     ///   - secret: what is known of the user's password; nil for a user who does not exist.
     ///   - derivedSecret: ``derivedSecret`` of an earlier login with the same plain password in this process.
     ///   - randomness: fresh for each login.
@@ -130,13 +133,15 @@ public struct ClientLogin: Sendable {
     ///   - pretendsToDerive: a user who can't log in costs what one with a plain password costs, so that the time tells nothing about
     ///     who exists. To be left out where most users have SCRAM secrets, whose first login costs nothing.
     public init(
-        method: LoginMethod, user: String, secret: StoredSecret?, derivedSecret: SCRAMSecret? = nil, randomness: LoginRandomness,
+        method: LoginMethod, user: String, nameOfClient: String? = nil, secret: StoredSecret?, derivedSecret: SCRAMSecret? = nil,
+        randomness: LoginRandomness,
         iterations: Int = SCRAMSecret.defaultIterations, endPoint: [UInt8]? = nil, pretendsToDerive: Bool = true
     ) {
         self.endPoint = endPoint
         self.pretendsToDerive = pretendsToDerive
         if method == .md5, case .scram = secret { self.method = .scramSHA256 } else { self.method = method }
         self.user = user
+        self.nameOfClient = nameOfClient ?? user
         if case .plain(let password) = secret, password.isEmpty { self.secret = StoredSecret.none } else { self.secret = secret }
         // One of another count would tell who has logged in since the count was changed.
         self.derivedSecret = derivedSecret.flatMap { $0.iterations == iterations ? $0 : nil }
@@ -191,7 +196,7 @@ public struct ClientLogin: Sendable {
         }
         guard let secret else { return reject("no such user") }
         if case .awaitingMD5 = state {
-            let isRight = MD5Password.verify(answer: password, user: user, secret: secret, salt: randomness.md5Salt)
+            let isRight = MD5Password.verify(answer: password, user: nameOfClient, secret: secret, salt: randomness.md5Salt)
             return isRight ? accept() : reject(wrongPasswordReason)
         }
         switch secret {
@@ -300,7 +305,7 @@ public struct ClientLogin: Sendable {
             guard case .scram = secret else { return accept(saslFinal: success.serverFinal) }
             return accept(saslFinal: success.serverFinal, keys: success.keys)
         } catch {
-            return reject(error.reason)
+            return reject(error == .nothingToProve ? reasonAgainstSCRAM ?? error.reason : error.reason)
         }
     }
 
@@ -335,5 +340,15 @@ public struct ClientLogin: Sendable {
 
     private var wrongPasswordReason: String {
         secret == StoredSecret.none ? "user has no password" : "password does not match"
+    }
+
+    /// Why no proof could have been right, where that is so.
+    private var reasonAgainstSCRAM: String? {
+        switch secret {
+        case .md5: "the user has an MD5 secret, which SCRAM can't be checked against: expected a SCRAM secret or a plain password"
+        case .none?: "user has no password"
+        case nil: "no such user"
+        case .plain, .scram: nil
+        }
     }
 }

@@ -63,6 +63,10 @@ public struct HostRule: Sendable, Equatable {
 
     /// Whether the rule is about this connection.
     public func matches(_ request: HostRequest) -> Bool {
+        isAboutPlace(of: request) && matchesDatabase(request) && (users.isAll || users.names.contains(request.user))
+    }
+
+    fileprivate func isAboutPlace(of request: HostRequest) -> Bool {
         switch (connection, request.origin) {
         case (.local, .unixSocket): break
         case (.host, .network(let address, _)), (.hostssl, .network(let address, isEncrypted: true)),
@@ -70,10 +74,10 @@ public struct HostRule: Sendable, Equatable {
             if let range, !range.contains(address) { return false }
         default: return false
         }
-        return matchesDatabase(request) && (users.isAll || users.names.contains(request.user))
+        return true
     }
 
-    private func matchesDatabase(_ request: HostRequest) -> Bool {
+    fileprivate func matchesDatabase(_ request: HostRequest) -> Bool {
         // As in PostgreSQL, `all` does not mean the stream of the whole server.
         if request.isPhysicalReplication { return databases.isReplication }
         return databases.isAll || databases.names.contains(request.database)
@@ -90,6 +94,11 @@ public struct HostRules: Sendable, Equatable {
 
     /// No rule: nobody is let in.
     public init() {}
+
+    /// Whether somebody, whatever the name, might be let in over a connection like this one.
+    public func mayAdmitSomebody(_ request: HostRequest) -> Bool {
+        rules.contains { $0.method != .reject && $0.isAboutPlace(of: request) && ($0.databases.isSameUser || $0.matchesDatabase(request)) }
+    }
 
     /// The rule that decides; nil when none is about this connection.
     public func rule(for request: HostRequest) -> HostRule? {

@@ -6,8 +6,9 @@ import PostgresWire
 public struct UserLookup: Sendable {
     /// What came of it.
     public enum Outcome: Sendable, Equatable {
-        /// The user exists. Nil: there is no password that could be right (none is set, or it has expired).
-        case found(secret: String?)
+        /// The user exists, by this name, which may be another than the question's. Without a secret there is no password that could be
+        /// right (none is set, or it has expired).
+        case found(user: String, secret: String?)
         case noSuchUser
         /// The query failed, or what it returned makes no sense; the text is for the log.
         case failed(String)
@@ -17,9 +18,10 @@ public struct UserLookup: Sendable {
     public let user: String
     private var columns: Int?
     private var result: Outcome = .noSuchUser
-    private var hasRow = false
     private var failure: String?
 
+    /// The longest name, in bytes.
+    private static let longestName = 127
     /// The longest secret that is taken, in bytes.
     private static let longestSecret = 65_535
     /// No message of an answer that makes sense is longer.
@@ -74,8 +76,6 @@ public struct UserLookup: Sendable {
     }
 
     private mutating func row(_ bytes: Span<UInt8>, _ body: Range<Int>) {
-        if hasRow { fail("the query returns more than one row") }
-        hasRow = true
         guard failure == nil else { return }
         guard readUInt16(bytes, at: body.lowerBound) == 2 else {
             fail("a row has the wrong number of columns")
@@ -88,8 +88,8 @@ public struct UserLookup: Sendable {
         }
         // A NULL name counts as no row.
         guard case .some(let found) = name else { return }
-        guard found.hasSameBytes(as: user) else {
-            fail("the row is about another user")
+        guard !found.isEmpty, found.utf8.count <= Self.longestName, !found.utf8.contains(0) else {
+            fail("the row is about nobody: expected a name of 1 to \(Self.longestName) bytes")
             return
         }
         if let text = secret, text.utf8.count > Self.longestSecret {
@@ -101,7 +101,19 @@ public struct UserLookup: Sendable {
             fail("the secret has a NUL in it")
             return
         }
-        result = .found(secret: secret)
+        // Views that join, and UNIONs, return the same row more than once.
+        if case .found(let before, let secretBefore) = result {
+            guard before.hasSameBytes(as: found), Self.areSame(secretBefore, secret) else {
+                fail("the query returns several rows that differ")
+                return
+            }
+        }
+        result = .found(user: found, secret: secret)
+    }
+
+    private static func areSame(_ one: String?, _ other: String?) -> Bool {
+        guard let one, let other else { return one == nil && other == nil }
+        return one.hasSameBytes(as: other)
     }
 
     /// The next value of a row: `.some(nil)` for NULL, nil when the row is malformed.

@@ -1,9 +1,18 @@
 import Authentication
+import Bytes
 import PostgresWire
 
 /// What a login carries from message to message; gone once the client is in.
 final class ClientLoginState {
     let template: LoginTemplate
+    /// Who logs in: the name in the packet, or the one that `auth_query` has returned in its place.
+    private(set) var user: String
+    /// `auth_query` has answered, and what comes next then.
+    var isLookedUp = false
+    var afterLookup = Step.exchange
+    enum Step {
+        case rules, certificate, exchange
+    }
     /// The exchange with the client; nil before it is known what the client is judged by.
     var exchange: ClientLogin?
     /// What the password is judged by; nil for a user who does not exist.
@@ -17,5 +26,13 @@ final class ClientLoginState {
     /// The options of the HBA rule, or the global ones.
     var ldapOptions: String?
 
-    init(template: LoginTemplate) { self.template = template }
+    init(template: LoginTemplate) {
+        self.template = template
+        user = template.user
+    }
+
+    /// What the template knows of the pool and the limits is not about this user.
+    var isRenamed: Bool { !user.hasSameBytes(as: template.user) }
+
+    func rename(_ name: String) { user = name }
 }

@@ -31,6 +31,7 @@ final class Credential: Sendable {
         secret = .plain(plain)
     }
 
+    var isForSCRAM: Bool { if case .scram = secret { true } else { false } }
     var derivedSecret: SCRAMSecret? { learnt.withLock { $0.derived } }
     var keys: SCRAMKeys? { learnt.withLock { $0.keys } }
 

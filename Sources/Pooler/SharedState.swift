@@ -30,6 +30,8 @@ final class SharedState: Sendable {
     let credentials = CredentialStore()
     /// Logins of all pools that are tried after one that was refused. A server that recovers from a crash refuses every pool.
     let loginTries = Locked(RateLimit(perSecond: 100))
+    /// Whether the last secret that `auth_query` returned was one for SCRAM: so are, in all likelihood, those of users whom it does not know.
+    let lookupsFindSCRAM = Atomic<Bool>(true)
     /// PBKDF2 on few threads: more would take the processors from those who run queries.
     let hashing = ThreadGroup(name: "hashing", threads: max(1, Processors.current.usable / 2), capacity: 1000)
     let examiner = Examiner()

@@ -22,11 +22,14 @@ extension WorkerCore {
         case .hba: judgeByRules(client, login)
         case .any:
             guard template.database?.forcedUser != nil || isConsole(template.databaseName) else {
-                return refuse(client, "bouncer config error", "auth_type any needs a forced user")
+                guard template.database != nil else { return fail(client, .noSuchDatabase(template.databaseName)) }
+                let reason = "auth_type any needs a forced user: expected user= in the entry of database \"\(template.databaseName)\""
+                return refuse(client, "bouncer config error", reason)
             }
             login.method = .any
             examine(client, login)
-        case .cert: judgeByCertificate(client, login, map: nil)
+        case .cert:
+            if !isLookedUpFirst(client, login, .certificate) { judgeByCertificate(client, login, map: nil) }
         case .ldap:
             login.ldapOptions = settings.authLdapOptions
             judgeByDirectory(client, login)
@@ -42,10 +45,11 @@ extension WorkerCore {
     }
 
     private func judgeByRules(_ client: ClientConnection, _ login: ClientLoginState) {
-        let template = login.template
-        guard let request = hostRequest(client, template), let rule = configuration.hostRules.rule(for: request) else {
-            return refuse(client, "no authentication method is found", "no rule of the HBA file matches")
-        }
+        guard let request = hostRequest(client, login) else { return refuseWithoutRule(client) }
+        let rule = configuration.hostRules.rule(for: request)
+        // Nobody is looked up for a connection that no rule would let in under any name.
+        if rule?.method != .ldap, configuration.hostRules.mayAdmitSomebody(request), isLookedUpFirst(client, login, .rules) { return }
+        guard let rule else { return refuseWithoutRule(client) }
         switch rule.method {
         case .reject: refuse(client, "login rejected", "the HBA file rejects it in line \(rule.line)")
         case .trust: identify(client, login, .trust)
@@ -60,7 +64,12 @@ extension WorkerCore {
         }
     }
 
-    private func hostRequest(_ client: ClientConnection, _ template: LoginTemplate) -> HostRequest? {
+    private func refuseWithoutRule(_ client: ClientConnection) {
+        refuse(client, "no authentication method is found", "no rule of the HBA file matches")
+    }
+
+    private func hostRequest(_ client: ClientConnection, _ login: ClientLoginState) -> HostRequest? {
+        let template = login.template
         guard let address = SocketAddress.peer(of: client.socket.descriptor) else { return nil }
         let origin: HostRequest.Origin
         if address.isUnix {
@@ -71,7 +80,7 @@ extension WorkerCore {
             return nil
         }
         return HostRequest(
-            database: template.databaseName, user: template.user, origin: origin,
+            database: template.databaseName, user: login.user, origin: origin,
             isPhysicalReplication: template.replication == .physical)
     }
 
@@ -93,8 +102,8 @@ extension WorkerCore {
 
     private func peerNamed(_ name: String?, _ client: ClientConnection, _ login: ClientLoginState, map: String?) {
         guard let name else { return refuse(client, "unix socket login rejected", "the other side is no user of this system") }
-        guard isAllowed(client, [name], as: login.template.user, map: map) else {
-            return refuse(client, "unix socket login rejected", "system user \"\(name)\" is not \"\(login.template.user)\"")
+        guard isAllowed(client, [name], as: login.user, map: map) else {
+            return refuse(client, "unix socket login rejected", "system user \"\(name)\" is not \"\(login.user)\"")
         }
         identify(client, login, .trust)
     }
@@ -103,7 +112,7 @@ extension WorkerCore {
         guard let names = certificateNames(client) else {
             return refuse(client, "certificate authentication failed", "the client has shown no certificate")
         }
-        guard isAllowed(client, names, as: login.template.user, map: map) else {
+        guard isAllowed(client, names, as: login.user, map: map) else {
             let shown = names.map { "\"\($0)\"" }.joined(separator: ", ")
             return refuse(client, "certificate authentication failed", "the certificate is for \(shown)")
         }
@@ -139,6 +148,8 @@ extension WorkerCore {
         if let known = login.template.credential {
             login.credential = known
             examine(client, login)
+        } else if login.isLookedUp {
+            examineLookedUp(client, login)
         } else if let plan = lookupPlan(login.template) {
             login.isSuspended = true
             lookUp(client, plan)
@@ -149,11 +160,45 @@ extension WorkerCore {
         }
     }
 
+    /// `auth_query` has answered: with a name and a secret, or (nil) that there is no such user, who is asked for a password all the same.
+    func lookedUp(_ client: ClientConnection, _ login: ClientLoginState, _ found: (user: String, secret: String?)?) {
+        login.isLookedUp = true
+        if let found {
+            login.rename(found.user)
+            client.user = found.user
+            let credential = shared.credentials.credential(of: found.user, text: found.secret ?? "")
+            login.credential = credential
+            if found.secret != nil { shared.lookupsFindSCRAM.store(credential.isForSCRAM, ordering: .relaxed) }
+        } else {
+            shared.log.info("\(client.label) auth_query knows no such user")
+        }
+        switch login.afterLookup {
+        case .rules: judgeByRules(client, login)
+        case .certificate: judgeByCertificate(client, login, map: nil)
+        case .exchange: examineLookedUp(client, login)
+        }
+    }
+
+    /// The name that `auth_query` returns is the one that a rule has to allow and a certificate to show, or whoever knows another spelling
+    /// gets around them. True: it is asked, and the login goes on with `next` when it has answered.
+    private func isLookedUpFirst(_ client: ClientConnection, _ login: ClientLoginState, _ next: ClientLoginState.Step) -> Bool {
+        guard login.template.credential == nil, !login.isLookedUp, let plan = lookupPlan(login.template) else { return false }
+        login.isSuspended = true
+        login.afterLookup = next
+        lookUp(client, plan)
+        return true
+    }
+
+    private func examineLookedUp(_ client: ClientConnection, _ login: ClientLoginState) {
+        if login.credential == nil, login.method == .md5, shared.lookupsFindSCRAM.load(ordering: .relaxed) { login.method = .scramSHA256 }
+        examine(client, login)
+    }
+
     // MARK: The exchange
 
     /// Begins to ask the client.
     func examine(_ client: ClientConnection, _ login: ClientLoginState) {
-        let user = login.template.user
+        let user = login.user
         let derived: SCRAMSecret?
         if case .plain = login.credential?.secret {
             derived = login.credential?.derivedSecret
@@ -161,7 +206,7 @@ extension WorkerCore {
             derived = shared.credentials.pretendedSecret(of: user)
         }
         login.exchange = ClientLogin(
-            method: login.method, user: user, secret: login.credential?.secret,
+            method: login.method, user: user, nameOfClient: login.template.user, secret: login.credential?.secret,
             derivedSecret: derived, randomness: .fresh(for: login.method, processKey: shared.processKey.withLock { $0 }),
             iterations: settings.scramIterations, endPoint: client.tls?.endPoint, pretendsToDerive: pretendsToDerive)
         if let step = login.exchange?.start() { take(step, client, login) }

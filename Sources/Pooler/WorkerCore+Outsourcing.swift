@@ -76,7 +76,7 @@ extension WorkerCore {
         let (slot, id) = (client.slot, client.id)
         // Afterwards nobody waits for the answer any more.
         let deadline = settings.clientLoginTimeout > 0 ? client.connectTime + settings.clientLoginTimeout : now + 60_000_000
-        let isTaken = shared.examiner.ask(question, user: login.template.user, password: password, deadline: deadline) { failure in
+        let isTaken = shared.examiner.ask(question, user: login.user, password: password, deadline: deadline) { failure in
             Task { await me.checked(slot, id, password, failure) }
         }
         if !isTaken { fail(client, .tooManyLogins) }

@@ -176,10 +176,8 @@ extension WorkerCore {
             switch answer {
             case .unavailable(let error): fail(client, error)
             case .outcome(.failed(let reason)): refuse(client, "bouncer config error", reason)
-            case .outcome(.noSuchUser): refuse(client, "no such user", "auth_query knows no such user")
-            case .outcome(.found(let secret)):
-                login.credential = shared.credentials.credential(of: client.user, text: secret ?? "")
-                examine(client, login)
+            case .outcome(.noSuchUser): lookedUp(client, login, nil)
+            case .outcome(.found(let user, let secret)): lookedUp(client, login, (user, secret))
             }
         }
     }

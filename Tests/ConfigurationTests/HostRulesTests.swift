@@ -66,6 +66,20 @@ import Testing
         #expect((rules.rule(for: Self.request(database, user, origin)) != nil) == isMatch)
     }
 
+    /// Before a name is looked up: whoever it turns out to be, some rules are about other places.
+    @Test(
+        arguments: [
+            ("host db other all trust", "db", "10.1.1.1", true), ("host db other all reject", "db", "10.1.1.1", false),
+            ("host db2 all all trust", "db", "10.1.1.1", false), ("host sameuser all all trust", "db", "10.1.1.1", true),
+            ("host all all 10.2.0.0/16 trust", "db", "10.1.1.1", false), ("hostssl all all all trust", "db", "10.1.1.1", false),
+            ("hostssl all all all trust", "db", "10.1.1.1s", true), ("local all all trust", "db", "10.1.1.1", false),
+            ("", "db", "local", false),
+            ("local all all reject\nlocal all x trust", "db", "local", true),
+        ] as [(String, String, String, Bool)])
+    func mayAdmitSomebody(text: String, database: String, origin: String, expected: Bool) {
+        #expect(Self.rules(text).mayAdmitSomebody(Self.request(database, "stranger", origin)) == expected)
+    }
+
     @Test func theFirstMatchWins() {
         let text = "host all bad all reject\nhost db all 10.0.0.0/8 trust\nhost all all all scram-sha-256\nlocal all all peer map=m\n"
         let rules = Self.rules(text)

@@ -92,6 +92,60 @@ def test_without_a_certificate(make_cert):
     pooler.wait_log("login failed: the client has shown no certificate")
 
 
+RULES = "hostssl all app all cert\nhostssl all app2 all cert map=people\nhostssl all trust_user all trust\nhostnossl all plain_user all scram-sha-256\nhost all all all scram-sha-256\n"
+
+
+@pytest.mark.parametrize("mode", ["allow", "prefer", "require"])
+def test_certificates_and_passwords_share_a_port(make_cert, authority, run_folder, mode):
+    """A certificate is asked for where a rule may want one, and nobody has to show it for the other rules."""
+    pooler = make_cert(RULES, "people alice app2\n", client_tls_sslmode=mode, databases={"lab": {"user": "app"}})
+    alice = authority.sign("alice", names=())
+    c = connect(pooler, authority.sign("app", names=()))
+    assert c.value("select 1") == "1" and [m[1] for m in c.greeting if m[0] == "R"] == [0]
+    assert connect(pooler, alice, user="app2").value("select 1") == "1"
+    for certificate in (None, alice):
+        c = connect(pooler, certificate, user="plain_user", password="plain_user-pw")
+        assert [m[1] for m in c.greeting if m[0] == "R"] == [10, 11, 12, 0]
+        assert connect(pooler, certificate, user="trust_user").value("select 1") == "1"
+        assert refused(pooler, certificate).message == "certificate authentication failed"
+    pooler.wait_log("login failed: the client has shown no certificate")
+    if mode != "require":
+        assert pooler.connect("plain_user").value("select 1") == "1"
+
+
+def test_a_certificate_that_is_shown_must_be_good(make_cert, authority, run_folder):
+    """As in PostgreSQL: one of another authority ends the handshake, whatever the rule would have been."""
+    pooler = make_cert(RULES, "", client_tls_sslmode="require")
+    stranger = Authority(run_folder.folder("certificates"), "Stranger")
+    with pytest.raises((wire.Closed, OSError)):
+        connect(pooler, stranger.sign("app", names=()), user="trust_user")
+    pooler.wait_log("TLS handshake failed: certificate verify failed")
+    with pytest.raises((wire.Closed, OSError)):
+        connect(pooler, authority.sign("app", names=(), start="20200101000000Z", end="20200102000000Z"))
+    pooler.wait_log("certificate has expired")
+
+
+def test_a_reload_of_the_rules_begins_and_ends_to_ask_for_certificates(make_cert, authority):
+    pooler = make_cert("hostssl all all all scram-sha-256\n", "", client_tls_sslmode="require")
+    app = authority.sign("app", names=())
+    assert [m[1] for m in connect(pooler, app, password="app-pw").greeting if m[0] == "R"] == [10, 11, 12, 0]
+    with open(pooler.settings["auth_hba_file"], "w") as f:
+        f.write(RULES)
+    pooler.reload()
+    assert [m[1] for m in connect(pooler, app).greeting if m[0] == "R"] == [0]
+    with open(pooler.settings["auth_hba_file"], "w") as f:
+        f.write("hostssl all app all scram-sha-256\n")
+    pooler.reload()
+    assert [m[1] for m in connect(pooler, app, password="app-pw").greeting if m[0] == "R"] == [10, 11, 12, 0]
+
+
+def test_a_rule_that_no_certificate_can_fit_is_told(make_cert):
+    pooler = make_cert("hostssl all app all cert\nhost all all all scram-sha-256\n", client_tls_sslmode="require", client_tls_ca_file=None)
+    pooler.wait_log(":1: hba: nobody can show a certificate: cert needs client_tls_ca_file")
+    assert refused(pooler).message == "certificate authentication failed"
+    assert connect(pooler, user="app2", password="app2-pw").value("select 1") == "1"
+
+
 def test_hostssl_and_hostnossl_look_at_the_encryption(make_cert, authority):
     pooler = make_cert("hostssl all app all trust\nhostnossl all app2 all trust\n", client_tls_sslmode="prefer", client_tls_ca_file=None)
     assert connect(pooler).value("select 1") == "1"
@@ -108,3 +162,14 @@ def test_cert_without_verification_is_refused_at_start(make_cert, settings):
     assert pooler.launch().wait(wire.HANG) == 1
     pooler.process = None
     assert "auth_type" in pooler.stderr() or "client_tls_ca_file" in pooler.stderr()
+
+
+def test_a_certificate_is_for_the_name_that_auth_query_returns(make_cert, authority, postgres):
+    """Not for the one that the client has typed: somebody of the same authority, with a name like root@evil, would be root."""
+    lookup = {"auth_user": "postgres", "auth_query": "select rolname, rolpassword from pg_authid where rolname = split_part($1, '@', 1)"}
+    for rules in (None, "hostssl all all all cert\n"):
+        pooler = make_cert(rules, users={"postgres": "x"}, databases={"lab": {"host": postgres.socket_dir, "user": "postgres"}}, **lookup)
+        evil = authority.sign("app@evil", names=())
+        assert refused(pooler, evil, user="app@evil").message == "certificate authentication failed"
+        assert connect(pooler, authority.sign("app", names=()), user="app@home").value("select 1") == "1"
+        assert refused(pooler, authority.sign("stranger", names=()), user="stranger").message == '"trust" authentication failed'
