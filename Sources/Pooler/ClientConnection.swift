@@ -32,6 +32,16 @@ final class ClientConnection {
     var tls: TLSSession?
     /// The client began with a handshake, without asking.
     var isDirectTLS = false
+    /// What has come before the startup packet.
+    struct Preliminaries: OptionSet {
+        let rawValue: UInt8
+        /// Any byte at all.
+        static let anything = Preliminaries(rawValue: 1)
+        /// A request for TLS, or for GSSAPI encryption. Each is answered once.
+        static let tls = Preliminaries(rawValue: 2)
+        static let gssEncryption = Preliminaries(rawValue: 4)
+    }
+    var preliminaries: Preliminaries = []
     var phase = Phase.startup
     var session = ClientSession()
     var shard: PoolShard?
@@ -84,6 +94,8 @@ final class ClientConnection {
 
     var isOpen: Bool { if case .closed = phase { false } else { true } }
     var isLoggedIn: Bool { cancelKey != 0 }
+    /// It has said nothing: a balancer that looks whether somebody listens. There are many of these, and nothing to tell about them.
+    var isProbe: Bool { preliminaries.isEmpty }
 
     /// `C-0x…: db/user@addr:port`, the mark of log lines about this client.
     var label: String {

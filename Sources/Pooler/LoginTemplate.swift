@@ -19,6 +19,8 @@ final class LoginTemplate {
     let replication: ReplicationMode?
     /// Run-time parameters of the packet, those of `options` included, in order.
     let parameters: [Parameter]
+    /// What is wrong with the parameters.
+    let refusal: PoolerError?
     /// NegotiateProtocolVersion, if one is due.
     let negotiation: [UInt8]
     let limits: CapacityLedger.ClientLimits
@@ -40,13 +42,14 @@ final class LoginTemplate {
 
     init(
         user: String, databaseName: String, database: Database?, replication: ReplicationMode?, parameters: [Parameter],
-        negotiation: [UInt8], limits: CapacityLedger.ClientLimits, configurationNumber: Int, credential: Credential?
+        refusal: PoolerError?, negotiation: [UInt8], limits: CapacityLedger.ClientLimits, configurationNumber: Int, credential: Credential?
     ) {
         self.user = user
         self.databaseName = databaseName
         self.database = database
         self.replication = replication
         self.parameters = parameters
+        self.refusal = refusal
         self.negotiation = negotiation
         self.limits = limits
         self.configurationNumber = configurationNumber

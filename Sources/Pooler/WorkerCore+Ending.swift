@@ -1,4 +1,5 @@
 import EventLoop
+import Logging
 import PoolCore
 import PostgresWire
 import Synchronization
@@ -67,15 +68,16 @@ extension WorkerCore {
         }
         if settings.logDisconnections {
             let age = (now - client.connectTime) / 1_000_000
-            shared.log.info("\(client.label) closing because: \(reason.text) (age=\(age)s)")
+            let line: Logger.Message = "\(client.label) closing because: \(reason.text) (age=\(age)s)"
+            if client.isProbe, case .clientEnded = reason { shared.log.debug(line) } else { shared.log.info(line) }
         }
         // In the middle of a server's message there is no place for another one.
         if case .error(let error) = reason, client.server?.isMidMessage != true {
             var writer = MessageWriter()
             writer.error(error.fields)
             send(writer.bytes, to: client)
-            endTLS(client)
         }
+        endTLS(client)
         count(reason, of: client)
         sendPosted(for: client)
         let server = client.server
@@ -126,6 +128,8 @@ extension WorkerCore {
             var writer = MessageWriter()
             writer.terminate()
             sendLast(writer.bytes.span, to: server)
+        } else {
+            endTLS(server)
         }
         let lookup = server.lookup
         server.lookup = nil

@@ -1,4 +1,5 @@
 import Authentication
+import Bytes
 import Configuration
 import EventLoop
 import PoolCore
@@ -16,6 +17,7 @@ extension WorkerCore {
 
     /// Handles bytes of a client that is not logged in; returns up to where.
     func login(_ client: ClientConnection, _ bytes: Span<UInt8>, from offset: Int) -> Int {
+        client.preliminaries.insert(.anything)
         if case .startup = client.phase { return startup(client, bytes, from: offset) }
         // Somebody else is asked about this client; what it sends meanwhile waits.
         if client.login?.isSuspended == true { return offset }
@@ -59,8 +61,13 @@ extension WorkerCore {
             let isPassword = bytes[offset] == Frontend.password
             fail(client, .malformedStartup(isPassword ? "client password pkt before startup packet" : reason))
             return bytes.count
+        case .brokenCancel:
+            close(client, .quiet("cancel request: it has the wrong length"))
+            return bytes.count
         case .complete(let request, let length):
             switch request {
+            case .ssl where !mayAsk(client, for: .tls): return bytes.count
+            case .gssEncryption where !mayAsk(client, for: .gssEncryption): return bytes.count
             case .ssl:
                 // Whoever sends on without waiting for the answer may have had bytes put in by somebody in between.
                 guard offset + length == bytes.count else {
@@ -82,6 +89,9 @@ extension WorkerCore {
             case .oldProtocol:
                 fail(client, .unsupportedProtocol)
                 return bytes.count
+            case .unknownProtocol(let major, let minor):
+                fail(client, .unknownProtocol(major: major, minor: minor))
+                return bytes.count
             case .cancel(let key):
                 cancelRequested(client, key)
                 return bytes.count
@@ -94,6 +104,15 @@ extension WorkerCore {
             }
             return offset + length
         }
+    }
+
+    /// As in PostgreSQL each kind of encryption is asked for once, and none inside TLS; beyond that, the request is a protocol unheard of.
+    private func mayAsk(_ client: ClientConnection, for request: ClientConnection.Preliminaries) -> Bool {
+        guard client.tls == nil, client.preliminaries.insert(request).inserted else {
+            fail(client, .unknownProtocol(major: 1234, minor: request == .tls ? 5679 : 5680))
+            return false
+        }
+        return true
     }
 
     // MARK: Startup packet
@@ -109,18 +128,16 @@ extension WorkerCore {
             return nil
         }
         client.user = user
-        let database = packet["database"].flatMap { $0.isEmpty ? nil : $0 } ?? user
-        guard database.utf8.count < 64 else {
-            fail(client, .noSuchDatabase(String(database.prefix(63))))
-            return nil
-        }
+        let database = Self.cut(packet["database"].flatMap { $0.isEmpty ? nil : $0 } ?? user)
         switch ReplicationMode.read(packet["replication"]) {
         case .value(let mode): client.replication = mode
         case .invalid:
-            fail(client, .malformedStartup("invalid value for parameter \"replication\": \"\(packet["replication"] ?? "")\""))
+            fail(client, .invalidReplication(packet["replication"] ?? ""))
             return nil
         }
-        guard let parameters = startupParameters(client, packet) else { return nil }
+        var parameters: [Parameter] = []
+        var refusal: PoolerError?
+        do throws(PoolerError) { parameters = try startupParameters(client, packet) } catch { refusal = error }
         var negotiation = MessageWriter()
         if packet.minor > 0 || !packet.protocolOptions.isEmpty {
             negotiation.negotiateProtocolVersion(newestMinor: 0, unrecognized: packet.protocolOptions.map(\.name))
@@ -128,8 +145,13 @@ extension WorkerCore {
         let entry = configuration.database(named: database)
         return LoginTemplate(
             user: user, databaseName: database, database: entry, replication: client.replication, parameters: parameters,
-            negotiation: negotiation.bytes, limits: limits(entry, user: user), configurationNumber: configurationNumber,
+            refusal: refusal, negotiation: negotiation.bytes, limits: limits(entry, user: user), configurationNumber: configurationNumber,
             credential: configuration.userList.secrets[user].map { shared.credentials.credential(of: user, text: $0) })
+    }
+
+    /// Names end where PostgreSQL's end, in the middle of a character if need be.
+    private static func cut(_ name: String) -> String {
+        name.utf8.count < 64 ? name : String(decoding: Array(name.utf8.prefix(63)), as: UTF8.self)
     }
 
     private func limits(_ database: Database?, user: String) -> CapacityLedger.ClientLimits {
@@ -165,8 +187,8 @@ extension WorkerCore {
         judge(client, template)
     }
 
-    /// Everything of the startup packet that is a run-time parameter; nil when the client was refused.
-    private func startupParameters(_ client: ClientConnection, _ packet: StartupPacket) -> [Parameter]? {
+    /// Everything of the startup packet that is a run-time parameter. What is wrong with it is told after the password, as in PostgreSQL.
+    private func startupParameters(_ client: ClientConnection, _ packet: StartupPacket) throws(PoolerError) -> [Parameter] {
         var pairs = packet.parameters
         let ignored = settings.ignoreStartupParameters.map { $0.lowercased() }
         if client.replication != nil {
@@ -177,22 +199,28 @@ extension WorkerCore {
             return parameters
         }
         if let options = packet.options {
-            do {
+            do throws(StartupOptions.Failure) {
                 // A parameter in its own right beats one in options, as with PostgreSQL.
                 pairs = try StartupOptions.parse(options) + pairs
             } catch {
-                fail(client, .invalidOptions(error.message))
-                return nil
+                throw .invalidOptions(error)
             }
         }
         var parameters: [Parameter] = []
-        for (name, value) in pairs {
+        let fromOptions = pairs.count - packet.parameters.count
+        for (index, (name, value)) in pairs.enumerated() {
             let key = name.lowercased()
             switch key {
             case "user", "database", "replication": continue
             default: break
             }
-            if ignored.contains(key) || StartupLeftovers.contains(key) { continue }
+            // Whoever wrote a command line meant PostgreSQL.
+            if ignored.contains(key) || (index >= fromOptions && StartupLeftovers.contains(key)) { continue }
+            if key == "session_authorization" {
+                guard value.hasSameBytes(as: client.user) else { throw .foreignAuthorization(value) }
+                continue
+            }
+            if !ParameterTable.isTracked(key) { throw .fixedParameter(name) }
             parameters.append(Parameter(name: key, value: key == "client_encoding" ? Self.encoding(value) : value))
         }
         if settings.applicationNameAddHost { addHost(client, &parameters) }
@@ -208,7 +236,7 @@ extension WorkerCore {
     private func addHost(_ client: ClientConnection, _ parameters: inout [Parameter]) {
         let index = parameters.lastIndex { $0.name == "application_name" }
         let name = index.map { parameters[$0].value } ?? "app"
-        let address = SocketAddress.peer(of: client.socket.descriptor)?.description ?? "?"
+        let address = SocketAddress.fullName(ofPeerOf: client.socket.descriptor)
         let parameter = Parameter(name: "application_name", value: "\(name) - \(address)")
         if let index { parameters[index] = parameter } else { parameters.append(parameter) }
     }
@@ -229,20 +257,24 @@ extension WorkerCore {
         // What a reload has changed meanwhile counts, or the client would get into a pool of the time before, which nobody looks after.
         let isCurrent = template.configurationNumber == configurationNumber
         // Where somebody with the same packet has got in before, the pool is known, and its database's entry need not be copied.
-        let known = template.shard.flatMap { isCurrent && !$0.isForgotten ? $0 : nil }
+        let known = login.isRenamed ? nil : template.shard.flatMap { isCurrent && !$0.isForgotten ? $0 : nil }
         let database = known != nil ? nil : isCurrent ? template.database : configuration.database(named: template.databaseName)
         guard let name = known?.databaseName ?? database?.name else {
             fail(client, .noSuchDatabase(template.databaseName))
             return
         }
-        let limits = isCurrent ? template.limits : limits(database, user: client.user)
+        if let refusal = template.refusal {
+            fail(client, refusal)
+            return
+        }
+        let limits = isCurrent && !login.isRenamed ? template.limits : limits(database, user: client.user)
         let refusal = shared.capacity.withLock { $0.admitClient(database: name, user: client.user, limits: limits) }
         if let refusal {
             fail(client, refusal)
             return
         }
         guard let shard = known ?? database.map({ shard(of: $0, user: $0.forcedUser ?? client.user) }) else { return }
-        template.shard = shard
+        if !login.isRenamed { template.shard = shard }
         // Users whom the user list does not know bring the pool's credential with them, and so do those whom PAM or a directory knows.
         if shard.database.forcedUser == nil, let credential = login.credential { shard.shared.learn(credential) }
         client.shard = shard

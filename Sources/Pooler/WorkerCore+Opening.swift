@@ -279,7 +279,9 @@ extension WorkerCore {
 
     /// The connection could not be made, or broke before the login was done. If the address can't be reached, the host may have another
     /// one, or the list another host.
-    func openingFailed(_ server: ServerConnection, _ reason: String, detail: String? = nil) {
+    ///
+    /// - Parameter isFinal: another try would come to the same end, so those who wait are told.
+    func openingFailed(_ server: ServerConnection, _ reason: String, detail: String? = nil, isFinal: Bool = false) {
         let opening = server.opening
         let text = detail.map { "\(reason): \($0)" } ?? reason
         if server.phase == .connecting {
@@ -294,7 +296,7 @@ extension WorkerCore {
         if detail != nil { shared.log.warning("\(server.label) \(text)") }
         leaveHost(opening)
         discard(server, reason)
-        openingFailed(opening, ServerLogin.error(reason, detail: detail))
+        openingFailed(opening, ServerLogin.error(reason, detail: detail), isLogin: isFinal)
     }
 
     /// Takes a server out that never served; the counters are `openingFailed`'s.
@@ -303,6 +305,7 @@ extension WorkerCore {
             shared.log.info("\(server.label) closing because: \(reason) (age=\((now - server.connectTime) / 1_000_000)s)")
         }
         server.phase = .closed
+        endTLS(server)
         server.socket.close()
         server.held.clear(to: chunks)
         servers.remove(server.slot)

@@ -36,7 +36,7 @@ extension WorkerCore {
         case UInt8(ascii: "S"):
             openingFailed(server, "server sent unencrypted data after SSL request")
         case UInt8(ascii: "N") where server.requiresTLS:
-            openingFailed(server, "server refused SSL")
+            handshakeFailed(server, "server refused SSL")
         case UInt8(ascii: "N") where bytes.count == 1:
             server.tlsContext = nil
             logIn(server)
@@ -85,9 +85,11 @@ extension WorkerCore {
                 if server.isBroken { serverEnded(server, "server conn crashed?") }
                 return
             case .endOfStream:
+                if isRefusingDirectTLS(server, session) { return refusedDirectTLS(server) }
                 serverEnded(server, "server conn crashed?")
                 return
             case .failed(let error):
+                if isRefusingDirectTLS(server, session) { return refusedDirectTLS(server) }
                 serverEnded(server, error.reason)
                 return
             }
@@ -111,16 +113,32 @@ extension WorkerCore {
             if wasEstablished {
                 serverEnded(server, "TLS error: \(error.reason)")
             } else {
-                let reason = "TLS handshake failed: \(error.reason)"
-                shared.log.warning("\(server.label) \(reason)")
-                openingFailed(server, reason)
+                handshakeFailed(server, "TLS handshake failed: \(error.reason)")
             }
         }
     }
 
+    // MARK: Refusals
+
+    /// The other side's certificate, or its TLS, will be no better next time: those who wait hear why, and not that their time is up.
+    private func handshakeFailed(_ server: ServerConnection, _ reason: String) {
+        shared.log.warning("\(server.label) \(reason)")
+        openingFailed(server, reason, isFinal: true)
+    }
+
+    /// A server before PostgreSQL 17 takes the beginning of a handshake for a packet of a senseless length, and hangs up.
+    private func isRefusingDirectTLS(_ server: ServerConnection, _ session: TLSSession) -> Bool {
+        server.shard.database.sslNegotiation == .direct && !session.isEstablished && server.phase == .encrypting
+    }
+
+    private func refusedDirectTLS(_ server: ServerConnection) {
+        handshakeFailed(
+            server, "direct TLS: the server hung up in the handshake: expected PostgreSQL 17 or later (sslnegotiation = direct)")
+    }
+
     private func established(_ server: ServerConnection, _ session: TLSSession) {
         if server.shard.database.sslNegotiation == .direct, !session.hasAgreedOnProtocol {
-            openingFailed(server, "direct TLS: the server did not agree on the protocol \"postgresql\"")
+            handshakeFailed(server, "direct TLS: the server did not agree on the protocol \"postgresql\"")
             return
         }
         if settings.logConnections {
@@ -158,6 +176,15 @@ extension WorkerCore {
             session.shutdown()
             _ = server.socket.send(buffers.ciphertext)
         }
+        buffers.clear()
+    }
+
+    /// Tells a server that is closed without a word that this was no cut line, if it can be told.
+    func endTLS(_ server: ServerConnection) {
+        guard let session = server.tls, server.outgoing.isEmpty, !server.isBroken else { return }
+        let buffers = tlsBuffers
+        session.shutdown()
+        if !buffers.isEmpty { _ = server.socket.send(buffers.ciphertext) }
         buffers.clear()
     }
 }

@@ -12,10 +12,6 @@ extension WorkerCore {
 
     /// A client asked for TLS. Answers, and from a yes on takes nothing that is not TLS.
     func tlsRequested(_ client: ClientConnection) {
-        guard client.tls == nil else {
-            fail(client, .unexpectedMessageDuringLogin("SSL req inside SSL"))
-            return
-        }
         guard let context = clientContext(client) else {
             send([UInt8(ascii: "N")], to: client)
             return
@@ -144,11 +140,24 @@ extension WorkerCore {
         if client.isOpen { transmit(buffers.ciphertext, to: client) }
     }
 
-    /// Tells a client that is closed on purpose that this was no cut line.
+    /// Tells a client that is closed that this was no cut line: libpq from 17 on takes a cancel for failed that ends without it. Where the
+    /// socket is full or TLS has failed, the line is cut indeed.
     func endTLS(_ client: ClientConnection) {
         guard let session = client.tls, client.outgoing.isEmpty else { return }
         session.shutdown()
         sendCiphertext(to: client)
+    }
+
+    /// The process ends at once, under all who are connected.
+    func endAllTLS() {
+        for client in clients.all {
+            endTLS(client)
+            sendPosted(for: client)
+        }
+        for server in servers.all {
+            sendPosted(for: server)
+            endTLS(server)
+        }
     }
 
     // MARK: Handshakes take turns

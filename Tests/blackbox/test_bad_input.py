@@ -115,7 +115,7 @@ def test_old_v2_clients_are_told(pooler, bystander):
 def test_no_user_is_told(pooler, bystander):
     c = pooler.raw()
     c.send(wire.startup_packet({"database": "lab"}))
-    assert ends(pooler, c).message in ("no username supplied", "No username supplied")
+    assert ends(pooler, c).message in ("no PostgreSQL user name specified in startup packet", "no username supplied", "No username supplied")
 
 
 def test_a_login_that_never_ends_is_closed(pooler, bystander):

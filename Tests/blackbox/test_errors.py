@@ -76,18 +76,20 @@ LOGIN = {
     "password too long": ({"auth_type": "plain"}, lambda p: login(p, password="x" * 65536), "password too long"),
     "mechanism": ({}, lambda p: first_password(p, wire.message("p", b"SCRAM-SHA-1\0" + struct.pack("!I", 0))), "client selected an invalid SASL authentication mechanism"),
     "max_client_conn": ({"max_client_conn": 0}, lambda p: login(p), "no more connections allowed (max_client_conn)"),
-    "no user": ({}, lambda p: raw(p, wire.startup_packet({"database": "lab"})), "no username supplied"),
+    "no user": ({}, lambda p: raw(p, wire.startup_packet({"database": "lab"})), "no PostgreSQL user name specified in startup packet", "28000"),
     "user too long": ({}, lambda p: login(p, user="u" * 128), "username too long"),
     "layout": ({}, lambda p: raw(p, wire.request_packet(wire.PROTOCOL_3_0, b"user\0app\0\0more")), "invalid startup packet layout: expected terminator as last byte"),
     "options": (
         {},
         lambda p: login(p, parameters={"options": "--nonsense"}),
-        "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed",
+        "--nonsense requires a value",
+        "42601",
     ),
     "options with an empty name": (
         {},
         lambda p: login(p, parameters={"options": "-c="}),
-        "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed",
+        'unrecognized configuration parameter ""',
+        "42704",
     ),
     "protocol 2": ({}, lambda p: raw(p, struct.pack("!II", 296, 2 << 16) + b"\0" * 288), "old V2 protocol not supported"),
     "a header": ({}, lambda p: raw(p, b"\0\0\0\7\0\3\0\0"), "bad packet header: '0000000700030000'"),
@@ -96,7 +98,10 @@ LOGIN = {
     "startup twice": ({}, lambda p: first_password(p, wire.startup_packet(GOOD)), "client re-sent startup pkt"),
     "a query instead of a password": ({}, lambda p: first_password(p, wire.query("select 1")), "unknown pkt"),
     "client_login_timeout": ({"client_login_timeout": 1}, lambda p: raw(p, b""), "client_login_timeout"),
-    "replication": ({}, lambda p: login(p, parameters={"replication": "x"}), 'invalid value for parameter "replication": "x"'),
+    "replication": ({}, lambda p: login(p, parameters={"replication": "x"}), 'invalid value for parameter "replication": "x"', "22023"),
+    "a fixed parameter": ({}, lambda p: login(p, parameters={"is_superuser": "on"}), 'parameter "is_superuser" cannot be changed', "55P02"),
+    "session_authorization": ({}, lambda p: login(p, parameters={"session_authorization": "postgres"}), 'permission denied to set session authorization "postgres"', "42501"),
+    "protocol 4": ({}, lambda p: raw(p, wire.startup_packet(GOOD, 4 << 16)), "unsupported frontend protocol 4.0: server supports 3.0 to 3.0", "0A000"),
 }
 
 SERVICE = {
@@ -119,13 +124,13 @@ SERVICE = {
 }
 
 
-def check(make_pooler, settings, provoke, message):
-    is_said(make_pooler(**settings), provoke, message)
+def check(make_pooler, settings, provoke, message, code="08P01"):
+    is_said(make_pooler(**settings), provoke, message, code)
 
 
-def is_said(pooler, provoke, message):
+def is_said(pooler, provoke, message, code="08P01"):
     error = provoke(pooler)
-    assert (error.severity, error.code, error.message) == ("FATAL", "08P01", message)
+    assert (error.severity, error.code, error.message) == ("FATAL", code, message)
     pooler.wait_log("closing because: " + re.escape(message) + r" \(age")
 
 
@@ -198,7 +203,7 @@ OTHERS = {
     "not allowed on the console": (lambda place: {}, lambda p: login(p, database="pgbouncer"), "not allowed"),
     "an unknown user on the console": (lambda place: ADMIN, lambda p: login(p, user="stranger", database="pgbouncer"), "SASL authentication failed"),
     "KILL_CLIENT": (lambda place: ADMIN, killed, "admin forced disconnect"),
-    "auth_query knows nobody": (lambda place: LOOKUPS, lambda p: login(p, user="stranger"), "no such user"),
+    "auth_query knows nobody": (lambda place: LOOKUPS, lambda p: login(p, user="stranger"), "SASL authentication failed"),
     "auth_query that fails": (lambda place: {**LOOKUPS, "auth_query": "nonsense"}, lambda p: login(p, user="stranger"), "bouncer config error"),
     "auth_query in no database": (lambda place: {**LOOKUPS, "auth_dbname": "missing"}, lambda p: login(p, user="stranger"), "bouncer config error"),
     "auth_query on the console": (lambda place: LOOKUPS, lambda p: login(p, user="stranger", database="pgbouncer"), "bouncer config error"),

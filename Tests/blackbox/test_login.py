@@ -1,5 +1,6 @@
 """Who gets in, how, and with which words the others are turned away; what a startup packet may carry."""
 import os
+import socket
 import struct
 
 import pytest
@@ -652,6 +653,72 @@ def test_application_name_add_host(make_pooler):
     pooler = make_pooler(application_name_add_host=1)
     assert pooler.connect(parameters={"application_name": "me"}).value("show application_name").startswith("me - 127.0.0.1:")
     assert pooler.connect().value("show application_name").startswith("app - 127.0.0.1:")
+
+
+def test_application_name_add_host_on_a_unix_socket(make_pooler):
+    """A process id says little without its machine, where several poolers share a server."""
+    pooler = make_pooler(application_name_add_host=1)
+    expected = f"me - unix({os.getpid()}@{socket.gethostname()}):{pooler.port}"
+    assert pooler.connect(address=pooler.socket_path, parameters={"application_name": "me"}).value("show application_name") == expected[:63]
+    assert pooler.log_contains(rf"@unix\({os.getpid()}\):{pooler.port} login attempt")
+
+
+# --- reasons in the log ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.sluice_only("the log says why")
+def test_the_log_says_why_nobody_can_prove_a_password(make_pooler):
+    users = {"app": wire.md5_secret("app", "app-pw"), "app2": "", "trust_user": "x"}
+    pooler = make_pooler(users=users)
+    for user, reason in (("app", "the user has an MD5 secret, which SCRAM can't be checked against"), ("app2", "user has no password"), ("stranger", "no such user"),
+                         ("trust_user", "password does not match")):
+        with pytest.raises(wire.ServerError) as e:
+            pooler.connect(user, "app-pw")
+        assert e.value.message == "SASL authentication failed"
+        pooler.wait_log(rf"/{user}@.*login failed: {reason}")
+
+
+@pytest.mark.sluice_only("the log says why")
+def test_the_log_says_why_auth_type_any_lets_nobody_in(make_pooler):
+    pooler = make_pooler(auth_type="any", databases={"lab": {}, "lab2": {"user": "app"}})
+    for database, text in (("lab", "bouncer config error"), ("nowhere", "no such database: nowhere")):
+        with pytest.raises(wire.ServerError) as e:
+            pooler.connect("stranger", "x", database=database)
+        assert e.value.message == text
+    pooler.wait_log('login failed: auth_type any needs a forced user: expected user= in the entry of database "lab"')
+    assert pooler.connect("stranger", "x", database="lab2").value("select current_user") == "app"
+
+
+# --- probes ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.sluice_only("PgBouncer logs each of them")
+@pytest.mark.parametrize("unix", [False, True], ids=["TCP", "Unix"])
+def test_a_probe_that_says_nothing_is_not_logged(make_pooler, unix):
+    """Balancers and kubelets connect every second or so to see whether somebody listens: half of a log was about them."""
+    pooler = make_pooler(admin_users="app")
+    address = pooler.socket_path if unix else pooler.address
+    for end in ("close", "half_close") if unix else ("close", "reset", "half_close"):
+        c = wire.Client(address, login=False)
+        getattr(c, end)()
+        if end == "half_close":
+            with pytest.raises(wire.Closed):
+                c.read_byte()
+            c.close()
+    # whoever has said something is told about
+    for said in (b"\0", wire.request_packet(wire.SSL)):
+        c = pooler.raw(address)
+        c.send(said)
+        if said != b"\0":
+            assert c.read_byte() == b"N"
+        c.close()
+    pooler.wait_log(r"\(nodb\)/\(nouser\)@.*closing because: client unexpected eof", 2)
+    assert pooler.connect(address=address).value("select 1") == "1"
+    assert pooler.log_count("closing because: client") == 2
+    pooler.connect(database="pgbouncer").query("set verbose = 1").check()
+    c = pooler.raw(address)
+    c.close()
+    pooler.wait_log(r"DEBUG .*\(nodb\)/\(nouser\)@.*closing because: client unexpected eof")
 
 
 def test_the_greeting_shows_the_clients_own_values(make_pooler):

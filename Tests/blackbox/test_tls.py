@@ -302,10 +302,15 @@ def test_plaintext_in_place_of_a_handshake_is_refused(tls_pooler):
     assert not pooler.log_contains("login attempt")
 
 
-def test_tls_inside_tls_is_refused(tls_pooler):
-    client = connect(tls_pooler(), login=False)
-    client.send(wire.request_packet(wire.SSL))
-    assert client.read_until("E")[-1][1]["M"] == "SSL req inside SSL"
+@pytest.mark.parametrize("direct", [False, True], ids=["asked", "direct"])
+@pytest.mark.parametrize("code", [wire.SSL, wire.GSSENC], ids=["TLS", "GSSAPI"])
+def test_encryption_inside_tls_is_no_protocol(tls_pooler, code, direct):
+    """As in PostgreSQL. An N without end would be an endless loop with a client that asks until it hears something else."""
+    client = connect(tls_pooler(), login=False, direct=direct)
+    client.send(wire.request_packet(code))
+    error = client.read_until("E")[-1][1]
+    assert (error["S"], error["C"]) == ("FATAL", "0A000")
+    assert error["M"] == f"unsupported frontend protocol 1234.{code & 0xFFFF}: server supports 3.0 to 3.0"
 
 
 GARBAGE = [b"GET / HTTP/1.1\r\n\r\n", b"\0" * 500, bytes([0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0]), bytes([0x16, 3, 1, 0xFF, 0xFF]) + b"x" * 70000,
@@ -620,3 +625,70 @@ def test_an_expired_certificate_is_a_warning_at_the_start(tls_pooler, authority)
     assert connect(pooler).value("select 1") == "1"
     pooler.reload(query_wait_timeout=99)
     assert not pooler.log_contains("RELOAD failed")
+
+
+# --- SET -------------------------------------------------------------------------------------------------------
+
+
+def console(pooler):
+    pooler.wait_log("process up")  # the Unix socket is the last one to be opened
+    return pooler.connect("app2", database="pgbouncer", address=pooler.socket_path)
+
+
+def test_certificate_and_key_are_changed_one_after_the_other(tls_pooler, authority):
+    """There is no SET of both at once. In between, the old pair stays in force."""
+    pooler = tls_pooler(admin_users="app2")
+    context, operator = client_context(authority), console(pooler)
+    before = serial(connect(pooler, context=context))
+    for order in (("cert", "key"), ("key", "cert")):
+        fresh = authority.sign()
+        path = {"cert": fresh.certificate, "key": fresh.key}
+        half = operator.query(f"SET client_tls_{order[0]}_file = '{path[order[0]]}'").check()
+        assert "not in force yet: client_tls_key_file: " in half.notices[0]["M"] and "does not belong to the certificate" in half.notices[0]["M"]
+        assert serial(connect(pooler, context=context)) == before
+        # nothing else can be built meanwhile, and nothing else is disturbed
+        assert operator.query("SET client_tls_protocols = secure").error.message == "SET failed"
+        operator.query("SET query_wait_timeout = 77").check()
+        whole = operator.query(f"SET client_tls_{order[1]}_file = '{path[order[1]]}'").check()
+        assert not whole.notices
+        after = serial(connect(pooler, context=context))
+        assert after != before
+        before = after
+    assert operator.query("SET client_tls_cert_file = '/nonexistent'").error.message == "SET failed"
+    assert serial(connect(pooler, context=context)) == before
+
+
+def test_a_pair_towards_servers_is_set_in_two_steps(tls_pooler, authority):
+    pooler = tls_pooler(admin_users="app2", server_tls_sslmode="prefer")
+    own, operator = authority.sign("app", names=()), console(pooler)
+    assert "server_tls_key_file: missing" in operator.query(f"SET server_tls_cert_file = '{own.certificate}'").check().notices[0]["M"]
+    assert connect(pooler).value("select 1") == "1"
+    assert not operator.query(f"SET server_tls_key_file = '{own.key}'").check().notices
+    assert connect(pooler).value("select 1") == "1"
+
+
+def test_tls_is_turned_on_by_set(make_pooler, certificate):
+    pooler = make_pooler(admin_users="app2")
+    operator = console(pooler)
+    operator.query(f"SET client_tls_cert_file = '{certificate.certificate}'").check()
+    operator.query(f"SET client_tls_key_file = '{certificate.key}'").check()
+    operator.query("SET client_tls_sslmode = require").check()
+    assert connect(pooler).value("select 1") == "1"
+
+
+@pytest.mark.parametrize("suite", ["TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256"])
+def test_the_suites_of_tls_1_3_are_changed_by_set(tls_pooler, suite):
+    pooler = tls_pooler(admin_users="app2")
+    operator = console(pooler)
+    kept = connect(pooler)
+    usual = kept.socket.cipher()[0]
+    operator.query(f"SET client_tls13_ciphers = '{suite}'").check()
+    assert connect(pooler).socket.cipher()[0] == suite != usual
+    pooler.wait_log(f"tls=TLSv1.3/{suite}")
+    # a session that began before is not taken up again with what it had
+    assert connect(pooler, session=kept.socket.session, context=kept.context).socket.cipher()[0] == suite
+    assert operator.query("SET client_tls13_ciphers = 'nonsense'").error.fields["D"].startswith("client_tls13_ciphers: failed to set the TLSv1.3 cipher suites")
+    pooler.wait_log("SET failed: client_tls13_ciphers: failed to set the TLSv1.3 cipher suites")
+    assert connect(pooler).socket.cipher()[0] == suite
+    operator.query("SET client_tls13_ciphers = ''").check()
+    assert connect(pooler).socket.cipher()[0] == usual

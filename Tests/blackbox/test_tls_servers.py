@@ -1,4 +1,5 @@
 """TLS with servers: modes, verification, client certificates, channel binding, cancels, lending, reloads."""
+import re
 import socket
 import ssl
 import struct
@@ -122,6 +123,53 @@ def test_a_server_without_tls(make_pooler, authority, mode, works):
 def test_unix_sockets_need_no_tls(make_pooler, postgres):
     pooler = make_pooler(databases={"lab": {"host": postgres.socket_dir}}, server_tls_sslmode="verify-full")
     assert pooler.connect().value("select 1") == "1"
+
+
+# --- the reason reaches the client -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("fault, reason", [
+    ("expired", "certificate has expired"), ("another name", "hostname mismatch"), ("unknown authority", "(unable to get local issuer certificate|self-signed certificate in certificate chain)"),
+    ("no TLS", None), ("direct", None)])
+def test_clients_hear_why_the_server_is_refused(make_pooler, postgres, to_server, fake_server, authority, stranger, fault, reason, workers):
+    """And not, a minute later, that their time is up."""
+    signer = stranger if fault == "unknown authority" else authority
+    own = {"expired": dict(start=LONG_AGO, end=PAST), "another name": dict(common_name="other", names=("DNS:other.example",))}.get(fault, {})
+    context = server_side(signer.sign(**own))
+
+    def behave(s):
+        assert s.recv(100) == wire.request_packet(wire.SSL)
+        s.sendall(b"S")
+        with context.wrap_socket(s, server_side=True) as tls:
+            tls.recv(1000)
+
+    settings = {"server_tls_ca_file": authority.certificate, "workers": workers, "client_login_timeout": 0, "query_wait_timeout": 0}
+    if fault in ("no TLS", "direct"):
+        keys = {"lab": {"sslnegotiation": "direct"} if fault == "direct" else {}}
+        pooler = make_pooler(databases=keys, server_tls_sslmode="require", **settings)
+        text = "server refused SSL" if fault == "no TLS" else "direct TLS: the server hung up in the handshake: expected PostgreSQL 17 or later"
+    else:
+        pooler = to_server("verify-full", "localhost", fake_server(behave).port, **settings)
+        text = f"TLS handshake failed: certificate verify failed: {reason}"
+    with pytest.raises(ServerError) as first:
+        pooler.connect()
+    assert re.match(text, first.value.message), first.value.message
+    # who comes later hears it, too
+    with pytest.raises(ServerError) as second:
+        pooler.connect()
+    assert re.search(text, second.value.message), second.value.message
+    pooler.wait_log(f"S-0x.*{text}")
+
+
+def test_clients_that_wait_for_a_server_hear_why_the_next_one_is_refused(to_server, encrypted, authority, stranger):
+    pooler = to_server("verify-ca", server_tls_ca_file=authority.certificate, client_login_timeout=0, query_wait_timeout=0)
+    client = pooler.connect()
+    assert client.value("select 1") == "1"
+    pooler.reload(server_tls_ca_file=stranger.certificate)
+    wait_until(lambda: not encrypted.postgres.backends("lab"), "the old server to go")
+    client.send(query("select 2"))
+    assert "TLS handshake failed: certificate verify failed" in client.read_to_end().error.message
 
 
 # --- servers that are not what they should be ------------------------------------------------------------------

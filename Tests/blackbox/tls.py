@@ -50,7 +50,8 @@ class TLSClient(wire.Client):
             self.socket.sendall(wire.request_packet(wire.SSL))
             answer = self.socket.recv(100)
             assert answer == b"S", f"answer to SSLRequest: {answer!r}"
-        self.socket = self.context.wrap_socket(self.socket, server_hostname=self.server_hostname, session=self.session)
+        # an end without close_notify is an error, as it is to libpq from 17 on
+        self.socket = self.context.wrap_socket(self.socket, server_hostname=self.server_hostname, session=self.session, suppress_ragged_eofs=False)
 
     def send(self, *parts):
         try:
@@ -63,6 +64,15 @@ class TLSClient(wire.Client):
             super()._receive()
         except ssl.SSLError as e:
             raise wire.Closed(str(e)) from e
+
+
+def end_of(client):
+    """How the other side ends the connection: "end of stream" is the polite way, anything else a cut line."""
+    while True:
+        try:
+            client.read_raw()
+        except wire.Closed as e:
+            return str(e)
 
 
 class PlusScram(wire.Scram):
