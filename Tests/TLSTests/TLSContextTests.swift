@@ -60,9 +60,9 @@ import Testing
         var configuration = TLSConfiguration.connecting()
         #expect(throws: Never.self) { try TLSContext(configuration) }
         configuration.certificate = TLSConfiguration.File(path: "c", content: Self.own.certificate)
-        #expect(throws: TLSConfigurationError(setting: "server_tls_key_file", reason: "missing: server_tls_cert_file needs it")) {
-            try TLSContext(configuration)
-        }
+        let fault = TLSConfigurationError(
+            setting: "server_tls_key_file", reason: "missing: server_tls_cert_file needs it", isAboutPair: true)
+        #expect(throws: fault) { try TLSContext(configuration) }
     }
 
     @Test func untimeliness() throws {
