@@ -71,7 +71,7 @@ class Environment:
         self.run_folder = RunFolder()
         self.postgres = Postgres(self.run_folder)
         with open(f"{self.postgres.data}/postgresql.conf", "a") as f:
-            f.write("autovacuum = off\nshared_buffers = 128MB\nlog_min_messages = panic\nmax_connections = 100\n")
+            f.write("autovacuum = off\nshared_buffers = 128MB\nlog_min_messages = log\nmax_connections = 100\n")
         self.postgres.start()
         self.postgres.sql("create database twin")
         with self.postgres.connect("twin") as c:
@@ -79,6 +79,32 @@ class Environment:
         for lane in lanes:
             for name in (lane.reference, lane.pooled):
                 self.postgres.sql(f"create database {name} template twin")
+
+    def has_crashed(self, since):
+        """Whether a backend has ended PostgreSQL since `since` crashes were counted; returns when it takes logins again."""
+        end = time.monotonic() + 3
+        while self.crashes() <= since:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.05)
+
+        def takes_logins():
+            try:
+                self.postgres.connect().close()
+                return True
+            except (OSError, wire.Closed, wire.ServerError):
+                return False
+
+        wait_until(takes_logins, "PostgreSQL to recover")
+        return True
+
+    def crashes(self):
+        return self.postgres.log().count("terminated by signal")
+
+    def troubles(self):
+        """What PostgreSQL's log says of its own end, or of one of its processes'."""
+        words = ("terminated by signal", "Failed process was running", "PANIC", "shutdown request", "exited with exit code")
+        return "\n".join(line for line in self.postgres.log().splitlines() if any(word in line for word in words))[-3000:]
 
     def close(self):
         self.postgres.stop()

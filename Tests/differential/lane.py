@@ -2,6 +2,7 @@
 import collections
 import time
 
+import wire
 from allowed import Case, comparable, error_of, explained
 from bystanders import Bystanders
 from environment import TABLES
@@ -101,6 +102,7 @@ class LaneRunner:
         self.bystanders = Bystanders(target, lane, f"{seed}/{lane.name}")
         self.player = Player(environment, lane, target, self.bystanders)
         self.findings, self.allowed = [], collections.Counter()
+        self.crashes = environment.crashes()
         self.seen, self.until = collections.Counter(), float("inf")
         self.played = self.messages = 0
         self.history, self.last = collections.deque(maxlen=12), None
@@ -114,8 +116,24 @@ class LaneRunner:
             pipeline = generate(f"{self.seed}/{self.lane.name}/{number}", number)
             number += 1
             if not self.ends or pipeline.end in self.ends:
-                self.examine(pipeline)
+                self.survive(pipeline)
         self.finish()
+
+    def survive(self, pipeline):
+        """Some of this crashes PostgreSQL itself, and with it all lanes: that is no finding about the pooler."""
+        try:
+            self.examine(pipeline)
+        except (wire.Closed, wire.ServerError, OSError, AssertionError):
+            if not self.environment.has_crashed(self.crashes):
+                raise
+            self.crashes = self.environment.crashes()
+            self.allowed["PostgreSQL itself crashed meanwhile"] += 1
+            print(f"PostgreSQL crashed while lane {self.lane.name} played {pipeline.origin}", flush=True)
+            self.player.forget_connections()
+            self.bystanders.forget_connections()
+            self.target.restart()
+            self.bystanders.take_problems()
+            self.player = Player(self.environment, self.lane, self.target, self.bystanders)
 
     def finish(self):
         self.bystanders.round()

@@ -87,6 +87,8 @@ def main():
         results = [queue.get() for _ in workers]
         for worker in workers:
             worker.join()
+        if environment.troubles():
+            print("\nPostgreSQL's log:\n" + environment.troubles())
     finally:
         environment.close()
     return summary(options, results)
