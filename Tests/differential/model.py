@@ -291,6 +291,7 @@ class ModelComparison:
         self.oid = int(self.admin.value("select 'nothing()'::regprocedure::oid"))
         self.peer = None
         self.walks = self.messages = 0
+        self.crashes = environment.crashes()
 
     def close(self):
         self.model.close()
@@ -360,7 +361,15 @@ class ModelComparison:
         """Reports of all differences."""
         end, number, reports = time.monotonic() + seconds, 0, []
         while time.monotonic() < end and len(reports) < 20 and not until():
-            report = self.walk(seed, number)
+            try:
+                report = self.walk(seed, number)
+            except (wire.Closed, wire.ServerError, OSError):
+                # Some walk, or some pipeline beside it, has crashed PostgreSQL itself.
+                if not self.environment.has_crashed(self.crashes):
+                    raise
+                self.crashes, report, self.peer = self.environment.crashes(), None, None
+                self.admin = self.environment.postgres.connect(self.name)
+                self.admin.rows("delete from ins returning a")
             number += 1
             if report:
                 reports.append(report)
