@@ -123,6 +123,20 @@ def broken_frame(case):
     return ended_at(case, has_a_broken_frame)
 
 
+def not_flushed(case):
+    """More than PostgreSQL sent, and no more than it would have sent at the next Sync."""
+    direct, pooled = case.direct, case.pooled
+    if direct.unseen or pooled.hung or not (direct.closed and pooled.closed) or direct.content != pooled.content:
+        return False
+    ours, theirs = [comparable(f) for f in pooled.frames], [comparable(f) for f in direct.frames]
+    if ours[: len(theirs)] != theirs or pooled.tail or direct.tail:
+        return False
+    steps = reframed(case.pipeline.steps)
+    last = next((i for i, step in enumerate(steps) if step[0] == "message" and step[1][:1] == b"X"), len(steps))
+    due = case.replay(case.pipeline.replace(steps[:last], "go on")).frames
+    return [comparable(f) for f in due[: len(ours)]] == ours
+
+
 def cut_off_by_client(case):
     """PostgreSQL notices that its client is gone when an answer can't be sent, and stops before the next message."""
     if case.pipeline.end not in ("close", "reset") or case.pooled.hung:
@@ -159,6 +173,12 @@ ALLOWED = [
         "A length below 4 or above 1 GB, or a type that does not exist: PostgreSQL ends the connection, with FATAL 08P01 or without a word."
         " The pooler ends it with FATAL 08P01 in its own words, before the message reaches a server, so also where a COPY would have failed"
         " first.",
+    ),
+    (
+        "answers that nobody had asked for yet",
+        not_flushed,
+        "PostgreSQL keeps the answers of the extended protocol back until a Sync or a Flush, and loses them when the client ends without one. A"
+        " pooler that answers by itself, or gets them together with others, sends them.",
     ),
     (
         "cut off by the client",
