@@ -4,7 +4,10 @@ extension DatabaseURL {
         var user: String?
         var password: String?
         var hosts: [String] = []
-        var port: Int?
+        /// Of the list of hosts; nil where a host has none.
+        private var hostPorts: [Int?] = []
+        /// Of the parameter `port`.
+        private var ports: [Int]?
         var database: String?
         var sslMode: TLSMode?
         var authorityFile = ""
@@ -46,18 +49,25 @@ extension DatabaseURL {
             } else if part.first == UInt8(ascii: "[") {
                 throw fault("host", "the address in brackets is empty")
             }
-            if !port.dropFirst().isEmpty {
-                let text = try decoded(port.dropFirst(), "port")
-                do throws(InvalidValue) { try setPort(text) } catch { throw fault("port", error.message) }
+            guard !port.dropFirst().isEmpty else {
+                hostPorts.append(nil)
+                return
             }
+            let text = try decoded(port.dropFirst(), "port")
+            do throws(InvalidValue) { hostPorts.append(try Self.port(text)) } catch { throw fault("port", error.message) }
         }
 
-        private mutating func setPort(_ text: String) throws(InvalidValue) {
-            for part in ValueSyntax.list(text, blanksToo: false) {
-                let number = try ValueSyntax.integer(part, in: 1...65535)
-                guard port == nil || port == number else { throw InvalidValue("all hosts must have the same port") }
-                port = number
+        private static func port(_ text: String) throws(InvalidValue) -> Int { try ValueSyntax.integer(text, in: 1...65535) }
+
+        /// The port of each host, or one for all of them.
+        func resolvedPorts() throws(ConfigurationError) -> [Int] {
+            let all = ports ?? hostPorts.map { $0 ?? 5432 }
+            guard let first = all.first else { return [5432] }
+            if all.allSatisfy({ $0 == first }) { return [first] }
+            guard all.count == hosts.count else {
+                throw fault("port", "there are \(all.count) ports and \(hosts.count) hosts: expected one port, or one for each host")
             }
+            return all
         }
 
         mutating func setParameter(_ pair: Substring.UTF8View) throws(ConfigurationError) {
@@ -94,8 +104,8 @@ extension DatabaseURL {
             switch name {
             case "host": hosts = ValueSyntax.list(value, blanksToo: false)
             case "port":
-                port = nil
-                try setPort(value)
+                let all = try ValueSyntax.list(value, blanksToo: false).map { (text) throws(InvalidValue) in try Self.port(text) }
+                ports = all.isEmpty ? nil : all
             case "user": user = value
             case "password": password = value
             case "dbname": database = value

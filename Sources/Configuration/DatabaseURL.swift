@@ -7,8 +7,8 @@ public struct DatabaseURL: Sendable, Equatable {
     public var password: String?
     /// Names, addresses or `/directory`; empty means the Unix socket in `unix_socket_dir`.
     public var hosts: [String]
-    /// Port on every host.
-    public var port: Int
+    /// The port on each host; one where all have the same.
+    public var ports: [Int]
     /// The database.
     public var database: String
     /// `sslmode`; nil when the URL does not say.
@@ -67,7 +67,7 @@ public struct DatabaseURL: Sendable, Equatable {
         self.user = user
         password = parts.password.flatMap { $0.isEmpty ? nil : $0 }
         hosts = parts.hosts
-        port = parts.port ?? 5432
+        ports = try parts.resolvedPorts()
         database = parts.database.flatMap { $0.isEmpty ? nil : $0 } ?? user
         sslMode = parts.sslMode ?? parts.sslFlag
         authorityFile = parts.authorityFile
@@ -121,7 +121,8 @@ public struct DatabaseURL: Sendable, Equatable {
     private func entry(named name: String) -> Database {
         var entry = Database(name: name)
         entry.hosts = hosts
-        entry.port = port
+        entry.port = ports[0]
+        entry.ports = ports.count > 1 ? ports : []
         entry.sslNegotiation = sslNegotiation
         entry.channelBinding = channelBinding
         entry.loadBalanceHosts = loadBalanceHosts

@@ -19,6 +19,12 @@ import Testing
         ("postgres://u@/d?host=/run/pg", "u|-|/run/pg|5432|d"),
         ("postgres://u@a,b:5432,[::2]/d", "u|-|a,b,::2|5432|d"),
         ("postgres://u@a:7,b:7/d", "u|-|a,b|7|d"),
+        ("postgres://u@a:1,b:2,[::3]:3/d", "u|-|a,b,::3|1,2,3|d"),
+        ("postgres://u@a:7,b/d", "u|-|a,b|7,5432|d"),
+        ("postgres://u@/d?host=a,b&port=1,2", "u|-|a,b|1,2|d"),
+        ("postgres://u@a:1,b:2/d?host=c,e", "u|-|c,e|1,2|d"),
+        ("postgres://u@a:1,b:2/d?port=3", "u|-|a,b|3|d"),
+        ("postgres://u@a:1,b:2/d?port=", "u|-|a,b|1,2|d"),
         ("postgres:///d?user=u&password=p&host=a,b&port=9", "u|p|a,b|9|d"),
         ("postgres://x:y@z:1/e?user=u&password=p&host=h&port=2&dbname=d", "u|p|h|2|d"),
         ("postgres://u@h?dbname=d", "u|-|h|5432|d"),
@@ -27,7 +33,8 @@ import Testing
     ])
     func reads(text: String, parts: String) throws {
         let url = try DatabaseURL(parsing: text)
-        #expect("\(url.user)|\(url.password ?? "-")|\(url.hosts.joined(separator: ","))|\(url.port)|\(url.database)" == parts)
+        let ports = url.ports.map(String.init).joined(separator: ",")
+        #expect("\(url.user)|\(url.password ?? "-")|\(url.hosts.joined(separator: ","))|\(ports)|\(url.database)" == parts)
     }
 
     @Test(arguments: [
@@ -38,7 +45,9 @@ import Testing
         ("postgres://:p@h/d", "database URL: user: the URL names no user"),
         ("postgres://u@h:x/d", "database URL: port: \"x\" is not a number: expected an integer from 1 to 65535"),
         ("postgres://u@h:70000/d", "database URL: port: \"70000\" is out of range: expected an integer from 1 to 65535"),
-        ("postgres://u@a:1,b:2/d", "database URL: port: all hosts must have the same port"),
+        ("postgres://u@a:1,b:2/d?host=c", "database URL: port: there are 2 ports and 1 hosts: expected one port, or one for each host"),
+        ("postgres://u@a,b,c/d?port=1,2", "database URL: port: there are 2 ports and 3 hosts: expected one port, or one for each host"),
+        ("postgres://u@a:1,:2/d", "database URL: port: there are 2 ports and 1 hosts: expected one port, or one for each host"),
         ("postgres://u@[::1/d", "database URL: host: the IPv6 address has no closing \"]\""),
         ("postgres://u@[::1]5/d", "database URL: host: expected \":\" and a port after \"]\""),
         ("postgres://u@[]/d", "database URL: host: the address in brackets is empty"),
@@ -103,6 +112,13 @@ import Testing
             #expect(database.serverParameters.map { "\($0.name)=\($0.value)" }.joined(separator: ",") == parameters)
         }
         #expect(configuration.warnings == (warning.isEmpty ? [] : ["database URL: \(warning)"]))
+    }
+
+    @Test func everyHostHasItsPort() throws {
+        let own = try #require(try DatabaseURL(parsing: "postgres://u:p@a:1,b:2/d").configuration().database(named: "other"))
+        #expect(own.hosts == ["a", "b"] && own.ports == [1, 2] && own.port == 1)
+        let same = try #require(try DatabaseURL(parsing: "postgres://u:p@a:2,b:2/d").configuration().database(named: "other"))
+        #expect(same.hosts == ["a", "b"] && same.ports == [] && same.port == 2)
     }
 
     @Test func settingsComeOfIt() throws {

@@ -127,6 +127,12 @@ def test_connect_timeout_bounds_the_wait_for_a_server(by_url, postgres):
             pooler.wait_log(r"closing because: connect timeout \(age=[1-4]s\)")
 
 
+def test_hosts_have_ports_of_their_own(by_url, postgres):
+    """They had to be the same, though whoever runs several servers on one machine has no choice."""
+    pooler = by_url(url(postgres, place=f"127.0.0.1:{free_port()},127.0.0.1:{postgres.port}"))
+    assert pooler.connect().value("select inet_server_port()") == str(postgres.port)
+
+
 def test_no_verify_means_tls_without_a_look_at_the_certificate(by_url, postgres):
     """node-postgres' word was an error; the server of this run speaks no TLS, so it is refused and hears no password."""
     pooler = by_url(url(postgres, sslmode="no-verify"))
