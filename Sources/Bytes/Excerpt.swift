@@ -18,6 +18,9 @@ public final class Excerpt {
 
     deinit { start.deallocate() }
 
+    /// All of what was to be kept is there.
+    public var isWhole: Bool { length < capacity }
+
     /// Keeps the beginning of these bytes in place of what was kept before.
     @inlinable @inline(__always)
     public func keep(_ bytes: Span<UInt8>) {

@@ -169,6 +169,8 @@ public struct Settings: Sendable, Equatable {
     public var serverCheckDelay: Microseconds = 30_000_000
     /// In session mode close outdated server connections when their transaction ends.
     public var serverFastClose: Bool = false
+    /// Cancel whatever a client that has left was running, and forget what it had sent behind that.
+    public var cancelOnDisconnect: Bool = false
     /// Startup parameters that are swallowed, also inside `options`; names that PostgreSQL does not know always are.
     public var ignoreStartupParameters: [String] = []
     /// Parameters that follow the client: all that PostgreSQL reports and all of its startup packet do without being named here.

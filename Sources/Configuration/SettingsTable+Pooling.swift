@@ -51,6 +51,10 @@ extension SettingsTable {
         .boolean(
             "server_fast_close", \.serverFastClose, "0",
             "In session mode close outdated server connections when their transaction ends."),
+        .boolean(
+            "cancel_on_disconnect", \.cancelOnDisconnect, "0",
+            "Cancel whatever a client that has left was running, and forget what it had sent behind that. Sluice's own setting: PostgreSQL does to the end what it was sent."
+        ),
         .list(
             "ignore_startup_parameters", \.ignoreStartupParameters, "", splitsAtBlanks: true,
             "Startup parameters that are swallowed, also inside `options`; names that PostgreSQL does not know always are."),

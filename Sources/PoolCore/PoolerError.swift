@@ -67,6 +67,14 @@ public enum PoolerError: Error, Sendable, Equatable {
     /// There is no memory for what the client sent.
     case outOfMemory
 
+    /// The client has sent what it may not send; what it sent before is none the worse for it.
+    public var isAboutMessage: Bool {
+        switch self {
+        case .unknownMessage, .badHeader, .brokenMessage, .messageTooLarge, .outOfMemory, .simpleQueryDisallowed: true
+        default: false
+        }
+    }
+
     /// SQLSTATE. PgBouncer answers 08P01 for nearly everything and tools match on it; the exceptions say more and hurt nobody. What is
     /// wrong with a startup packet, PostgreSQL's own code tells.
     public var code: String {

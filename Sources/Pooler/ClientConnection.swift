@@ -16,6 +16,8 @@ final class ClientConnection {
         case idle
         /// A whole message is here (in `held`), and no server yet.
         case waiting(PoolQueue.Ticket)
+        /// No server: a batch was cancelled while it waited for one, and is thrown away up to its Sync.
+        case skipping
         /// Asked for a cancel, which is on its way.
         case canceling
         /// Has a server.
@@ -76,6 +78,10 @@ final class ClientConnection {
     var isQueuedForReading = false
     /// There was no memory for what it did not take: it is closed as soon as nothing else is being handled.
     var lacksMemory = false
+    /// It sends nothing more; `WorkerCore.leaving` says why.
+    var isLeaving = false
+    /// What is held of it is being handled.
+    var isConsuming = false
     /// A NOTICE has told this client that it waits.
     var wasNotified = false
 

@@ -76,13 +76,17 @@ final class ServerConnection {
     /// Parts of the client's parameters are still being tried.
     var trialsLeft = 0
     var trialFailed: ErrorFields?
+    var trialsRepeated = 0
 
     /// Clients that ran LISTEN here. Notifications are owed to them alone.
     var listeners: Set<UInt64> = []
     /// A client has had it.
     var wasUsed = false
     var cancelKey: CancelKey?
-    var cancelsInFlight = 0
+    /// Requests to cancel what it runs; nil when there are none.
+    var cancels: ServerCancels?
+    /// `server_reset_query` is to run when it is `beingCanceled` no more.
+    var resetsNext = false
     /// A cancel request for it was given up: it may be hit late, so nobody else gets it.
     var mayBeHit = false
     /// How messages of its client are treated; the settings of the moment when it was linked.
@@ -97,6 +101,10 @@ final class ServerConnection {
     var waited: Int64 = 0
     /// The first bytes of the last burst that began with a statement, as the client sent them.
     let lastStatement = Excerpt(capacity: ServerConnection.excerptSize)
+    /// No other burst has come after that one.
+    var isStatementLatest = false
+    /// Its client has sent a Flush.
+    var isFlushed = false
     /// The server's last words when it ends the connection by itself, and whether its client has heard them.
     var farewell: ErrorFields?
     var farewellWasForwarded = false

@@ -21,6 +21,8 @@ final class SharedState: Sendable {
     let tls = Locked(TLSContexts.none)
     /// Connections to each peer, of all workers.
     let peerConnections = Locked<[Int: Int]>([:])
+    /// Connections of cancel requests to servers, of all workers.
+    let cancelsUnderWay = Atomic<Int>(0)
     /// What host names mean; a question is asked by the worker that needs the answer.
     let hosts = Locked(HostCache<SocketAddress>())
     let sink: LogSink

@@ -75,10 +75,10 @@ actor Worker {
     func lookedUp(_ slot: UInt32, _ id: UInt64, _ answer: LookupAnswer) { now().lookedUp(slot, id, answer) }
 
     // Between workers; see WorkerCore+Lending.swift.
-    func cancel(_ key: UInt64, slot: UInt32, from requester: Worker, request: UInt32) {
-        now().cancelClient(key, slot: slot, requester: requester, request: request)
+    func cancel(_ key: UInt64, slot: UInt32, for requester: CancelRequester) {
+        now().cancelClient(key, slot: slot, for: requester)
     }
-    func cancelIsOver(_ request: UInt32, _ reason: String) { now().cancelIsOver(request, reason) }
+    func cancelIsOver(_ slot: UInt32, id: UInt64, _ reason: String) { now().cancelIsOver(slot, id: id, reason) }
     func lend(_ key: CapacityLedger.PoolKey, to borrower: Worker) { now().lend(key, to: borrower) }
     func nothingToLend(_ key: CapacityLedger.PoolKey, mayAskAgain: Bool) { now().nothingToLend(key, mayAskAgain: mayAskAgain) }
     func adopt(server: LentServer) { now().adopt(server) }

@@ -57,7 +57,12 @@ extension WorkerCore {
 
     /// Tells the client why, and closes.
     func fail(_ client: ClientConnection, _ error: PoolerError) {
-        close(client, .error(error))
+        // What it sent before is answered first.
+        if error.isAboutMessage, client.server?.session.ledger.isRunning == true {
+            leave(client, .error(error))
+        } else {
+            close(client, .error(error))
+        }
     }
 
     func close(_ client: ClientConnection, _ reason: CloseReason) {
@@ -81,6 +86,11 @@ extension WorkerCore {
         count(reason, of: client)
         sendPosted(for: client)
         let server = client.server
+        let cancels = server.map { isToBeCanceled($0, client, reason) } ?? false
+        if client.isLeaving {
+            client.isLeaving = false
+            leaving[client.slot] = nil
+        }
         let wasMidMessage = client.passThrough > 0 && !client.dropsPassThrough
         if let shard = client.shard {
             if case .waiting(let ticket) = client.phase {
@@ -103,7 +113,7 @@ extension WorkerCore {
         client.held.clear(to: chunks)
         slowMessages.remove(client.slot)
         clients.remove(client.slot)
-        if let server { abandon(server, isMidMessage: wasMidMessage) }
+        if let server { abandon(server, isMidMessage: wasMidMessage, cancels: cancels) }
         if isShortOfDescriptors { resumeListening() }
     }
 
@@ -131,6 +141,7 @@ extension WorkerCore {
         } else {
             endTLS(server)
         }
+        forgetNextCancel(server)
         let lookup = server.lookup
         server.lookup = nil
         let client = server.client
@@ -173,9 +184,9 @@ extension WorkerCore {
 
     // MARK: Abandoned servers
 
-    /// The client has left. What it began is cancelled, ended and rolled back, and the server kept: a connection costs PostgreSQL far
-    /// more than a ROLLBACK.
-    private func abandon(_ server: ServerConnection, isMidMessage: Bool) {
+    /// The client has left. What it began is cancelled or awaited, ended and rolled back, and the server kept: a connection costs
+    /// PostgreSQL far more than a ROLLBACK.
+    private func abandon(_ server: ServerConnection, isMidMessage: Bool, cancels: Bool) {
         server.client = nil
         server.hasUnread = false
         toServer.clear()
@@ -201,21 +212,21 @@ extension WorkerCore {
         server.session.abandon()
         server.phase = .abandoned
         server.lastActivity = now
-        if server.session.ledger.isRunning { cancel(server) }
+        if cancels { cancel(server) }
         continueAbandoned(server)
     }
 
     /// The next step towards a server that is fit for somebody else.
     func continueAbandoned(_ server: ServerConnection) {
         guard server.phase == .abandoned, server.isOpen else { return }
-        guard server.cancelsInFlight == 0 || server.session.ledger.isCopyingIn else { return }
+        guard server.cancels == nil || server.session.ledger.isCopyingIn else { return }
         let orders = server.session.ordersToEnd()
         if !orders.isEmpty {
             send(orders.span, to: server)
             return
         }
         // A cancel that is under way must not hit what comes next.
-        guard isDone(server), server.cancelsInFlight == 0 else { return }
+        guard isDone(server), server.cancels == nil else { return }
         if server.shard.settings.mode == .session || settings.serverResetQueryAlways { reset(server) } else { free(server) }
     }
 }

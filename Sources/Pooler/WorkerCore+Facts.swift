@@ -22,7 +22,7 @@ extension WorkerCore {
             case .awaitingGreeting, .waiting: .waiting
             case .canceling: .activeCancelRequest
             case .linked, .console: .active
-            case .idle: .idle
+            case .idle, .skipping: .idle
             }
         var facts = ConnectionFacts(
             isServer: false, id: client.id, state: state, connectTime: client.connectTime, requestTime: client.requestTime)
@@ -54,6 +54,15 @@ extension WorkerCore {
         var all: [ConnectionFacts] = []
         servers.visit { all.append(facts($0)) }
         errands.visit { all.append(facts($0)) }
+        servers.visit { server in
+            // No connection, but somebody to be shown as waiting.
+            for requester in server.cancels?.requesters ?? [] {
+                var facts = ConnectionFacts(
+                    isServer: true, id: 0, state: .waitingCancelRequest, connectTime: now, requestTime: now)
+                facts.request = peers.firstIndex { $0 === requester.worker }.map { .init(worker: $0, slot: requester.slot) }
+                if facts.request != nil { all.append(facts) }
+            }
+        }
         peerErrands.visit { all.append(facts($0)) }
         let lent = shards.values.reduce(0) { $0 + $1.serversLent } + forgotten.values.reduce(0) { $0 + $1.statistics.gauges.serversLent }
         return (all, lent)
@@ -86,8 +95,8 @@ extension WorkerCore {
         var facts = ConnectionFacts(
             isServer: true, id: errand.id, state: errand.isSent ? .activeCancel : .waitingCancelRequest, connectTime: errand.startTime,
             requestTime: errand.startTime)
-        if let requester = errand.requester, let worker = peers.firstIndex(where: { $0 === requester.worker }) {
-            facts.request = .init(worker: worker, slot: requester.request)
+        if let requester = errand.requesters.first, let worker = peers.firstIndex(where: { $0 === requester.worker }) {
+            facts.request = .init(worker: worker, slot: requester.slot)
         }
         facts.user = errand.server.shard.shared.key.user
         facts.database = errand.server.shard.databaseName
@@ -195,7 +204,7 @@ extension WorkerCore {
         switch client.phase {
         case .waiting, .awaitingGreeting: standing.since = client.requestTime
         case .startup, .authenticating: standing.text = "it is logging in"
-        case .idle: standing.text = "it has asked nothing for \(WaitDiagnosis.duration(now - client.requestTime))"
+        case .idle, .skipping: standing.text = "it has asked nothing for \(WaitDiagnosis.duration(now - client.requestTime))"
         case .linked: standing.text = "it has server \(client.server?.id ?? 0)"
         case .console: standing.text = "it talks to the console"
         case .canceling: standing.text = "it carries a cancel request"

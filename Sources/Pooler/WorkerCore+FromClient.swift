@@ -17,7 +17,7 @@ extension WorkerCore {
 
     /// Whether bytes of this client may be taken now. If not, they stay in the kernel.
     func mayRead(_ client: ClientConnection) -> Bool {
-        if !client.outgoing.isEmpty { return false }
+        if !client.outgoing.isEmpty || client.isLeaving { return false }
         if let server = client.server, !server.outgoing.isEmpty { return false }
         switch client.phase {
         case .waiting, .awaitingGreeting: return client.held.count < Self.receiveSize
@@ -37,7 +37,11 @@ extension WorkerCore {
         for _ in 0..<Self.readsPerTurn {
             guard mayRead(client) else {
                 client.hasUnread = true
-                if client.lacksMemory { fail(client, .outOfMemory) }
+                if client.lacksMemory {
+                    fail(client, .outOfMemory)
+                } else if client.isLeaving {
+                    finishLeaving(client)
+                }
                 return
             }
             switch client.socket.receive(into: input) {
@@ -49,10 +53,10 @@ extension WorkerCore {
             case .wouldBlock:
                 return
             case .endOfStream:
-                close(client, .clientEnded("client unexpected eof"))
+                leave(client, .clientEnded("client unexpected eof"))
                 return
             case .failed(let error):
-                close(client, .clientEnded("client \(error.reason.lowercased())"))
+                leave(client, .clientEnded("client \(error.reason.lowercased())"), isDeaf: true)
                 return
             }
         }
@@ -80,12 +84,18 @@ extension WorkerCore {
 
     /// Handles what is held, as far as it goes.
     func consumeHeld(_ client: ClientConnection) {
-        guard !client.held.isEmpty else { return }
+        guard !client.held.isEmpty else {
+            if client.isLeaving { finishLeaving(client) }
+            return
+        }
         // Taken out meanwhile, so that nobody handles the same bytes twice.
         var held = client.held.take()
+        client.isConsuming = true
         let used = consume(client, held.bytes)
+        client.isConsuming = false
         held.removeFirst(client.isOpen ? used : held.count, chunks)
         client.held = held
+        if client.isLeaving { finishLeaving(client) }
     }
 
     /// Handles bytes of a client. Returns how many are used up; the rest waits for more, or for a server.
@@ -110,6 +120,9 @@ extension WorkerCore {
                 if at == before { return at }
             case .console:
                 at = console(client, bytes, from: at)
+                if at == before { return at }
+            case .skipping:
+                at = skip(client, bytes, from: at)
                 if at == before { return at }
             case .waiting, .awaitingGreeting, .canceling, .closed:
                 return at
@@ -139,7 +152,7 @@ extension WorkerCore {
             let available = bytes.count - offset
             switch frame.type {
             case Frontend.terminate:
-                close(client, .clientEnded("client close request"))
+                leave(client, .clientEnded("client close request"))
                 return bytes.count
             case Frontend.flush where available >= frame.length:
                 return offset + frame.length
@@ -176,7 +189,7 @@ extension WorkerCore {
 
     /// Whether a message may be as long as its header says; before the rest of it is waited for.
     @inline(__always)
-    private func isAllowed(_ frame: Frame, _ available: Int) -> Bool {
+    func isAllowed(_ frame: Frame, _ available: Int) -> Bool {
         frame.length <= messageLimit && (available >= frame.length || frame.length <= Frontend.maximumLength(frame.type))
     }
 
@@ -189,7 +202,13 @@ extension WorkerCore {
         var run = start
         let isRest = client.passThrough > 0
         if !isRest { passRun(client, server, bytes, from: &at) }
-        if at < bytes.count, !judge(client, server, bytes, from: &at, run: &run) { return bytes.count }
+        if at < bytes.count, !judge(client, server, bytes, from: &at, run: &run) {
+            if client.isLeaving {
+                noteBurst(server, bytes, start..<at, isRest: isRest)
+                finishLeaving(client)
+            }
+            return bytes.count
+        }
         client.requestTime = now
         noteBurst(server, bytes, start..<at, isRest: isRest)
         sendBurst(client, server, bytes, run..<at)
@@ -315,7 +334,7 @@ extension WorkerCore {
                 take = piece
             case .terminate:
                 sendBurst(client, server, bytes, run..<at)
-                close(client, .clientEnded("client close request"))
+                beginLeaving(client, .clientEnded("client close request"))
                 return false
             case .refuse(let error):
                 sendBurst(client, server, bytes, run..<at)
@@ -372,6 +391,8 @@ extension WorkerCore {
         } else if type == Frontend.parse {
             server.shard.counters.totals.clientParses &+= 1
             if case .forward = action { server.shard.counters.totals.serverParses &+= 1 }
+        } else if type == Frontend.flush {
+            server.isFlushed = true
         }
     }
 
@@ -381,9 +402,12 @@ extension WorkerCore {
     private func noteBurst(_ server: ServerConnection, _ bytes: Span<UInt8>, _ burst: Range<Int>, isRest: Bool) {
         guard !burst.isEmpty else { return }
         server.shard.counters.totals.bytesReceived &+= Int64(truncatingIfNeeded: burst.count)
+        server.isStatementLatest = false
         if isRest { return }
         switch bytes[burst.lowerBound] {
-        case Frontend.query, Frontend.parse, Frontend.bind: server.lastStatement.keep(bytes.extracting(burst))
+        case Frontend.query, Frontend.parse, Frontend.bind:
+            server.lastStatement.keep(bytes.extracting(burst))
+            server.isStatementLatest = true
         default: break
         }
     }

@@ -78,6 +78,7 @@ extension WorkerCore {
         guard server.isOpen else { return }
         if server.client == nil, !nobody.statements.isEmpty { nobody = ClientSession() }
         settle(server)
+        if let client = server.client, client.isLeaving { finishLeaving(client) }
     }
 
     private func handle(_ server: ServerConnection, _ bytes: Span<UInt8>) -> Int {

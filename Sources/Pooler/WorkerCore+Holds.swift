@@ -49,7 +49,7 @@ extension WorkerCore {
         func isMeant(_ shard: PoolShard?) -> Bool { shard.map { self.isMeant($0, by: database) } ?? false }
         for server in servers.all where isMeant(server.shard) {
             // PostgreSQL would run the query to its end.
-            if server.session.ledger.isRunning { cancel(server) }
+            if server.session.ledger.isRunning { cancelForGood(server) }
             close(server, .error(.adminDisconnect))
         }
         for client in clients.all where isMeant(client.shard) { fail(client, .adminDisconnect) }

@@ -11,6 +11,7 @@ extension WorkerCore {
         checkServers()
         checkIdleClients()
         checkSlowMessages()
+        checkLeaving()
         expireCancels()
         for shard in shards.values {
             keepMinimum(shard)
@@ -66,7 +67,11 @@ extension WorkerCore {
         let isSet = settings.clientIdleTimeout > 0 || configuration.users.values.contains { ($0.clientIdleTimeout ?? 0) > 0 }
         guard isSet else { return }
         for client in clients.all {
-            guard case .idle = client.phase, client.outgoing.isEmpty else { continue }
+            switch client.phase {
+            case .idle, .skipping: break
+            default: continue
+            }
+            guard client.outgoing.isEmpty else { continue }
             let limit = configuration.clientIdleTimeout(user: client.user)
             if limit > 0, now - client.requestTime > limit { fail(client, .clientIdleTimeout) }
         }
@@ -121,8 +126,10 @@ extension WorkerCore {
     /// A client that sent half a message and then a reset looks like one that is still writing: no event tells the two apart.
     private func checkUnfinished() {
         for client in clients.all
-        where client.server == nil && (!client.held.isEmpty || client.tls?.isUnfinished == true) && client.socket.isDead() {
-            close(client, .clientEnded("client unexpected eof"))
+        where client.server == nil && !client.isLeaving && (!client.held.isEmpty || client.tls?.isUnfinished == true)
+            && client.socket.isDead()
+        {
+            leave(client, .clientEnded("client unexpected eof"))
         }
     }
 
@@ -183,8 +190,8 @@ extension WorkerCore {
             read(server, toEnd: true)
             return
         }
-        if let client = server.client, !client.hasUnread, client.socket.isDead() {
-            close(client, .clientEnded("client unexpected eof"))
+        if let client = server.client, !client.isLeaving, !client.hasUnread, client.socket.isDead() {
+            leave(client, .clientEnded("client unexpected eof"))
         }
     }
 }

@@ -95,6 +95,8 @@ extension WorkerCore {
         server.lastActivity = now
         server.waited = waited
         server.shard.counters.assigned(waited: waited)
+        server.trialsRepeated = 0
+        server.isFlushed = false
         server.rules = server.isDedicated ? ServerSession.Rules(mapsStatements: false, statementLimit: 0) : server.shard.settings.rules
         server.session.begin(isShared: server.shard.settings.mode != .session && !server.isDedicated)
         guard let wanted = client.session.parameters, wanted !== server.session.parameters else { return }
@@ -106,12 +108,14 @@ extension WorkerCore {
     func isAdjusted(_ server: ServerConnection, _ client: ClientConnection) -> Bool {
         if server.session.isShared || server.isDedicated { return true }
         if let wanted = client.session.parameters, wanted !== server.session.parameters, server.session.isReusable {
+            // It would hit the settings.
+            if server.cancels?.errand != nil { return false }
             adjust(server, client, to: wanted)
         }
         return server.phase == .linked
     }
 
-    private func adjust(_ server: ServerConnection, _ client: ClientConnection, to wanted: ParameterSet) {
+    private func adjust(_ server: ServerConnection, _ client: ClientConnection, to wanted: ParameterSet, waits: Bool = false) {
         let changes = server.session.parameters.changes(to: wanted)
         if changes.isEmpty {
             server.session.parameters = wanted
@@ -119,7 +123,7 @@ extension WorkerCore {
         }
         shared.log.trace("\(server.label) varcache_apply: \(changes.map(\.sql).joined(separator: ";"))")
         var writer = MessageWriter()
-        if wanted.isProven {
+        if wanted.isProven, !server.mayBeHit, !waits {
             // Same send as the query: nothing is waited for.
             writer.query(changes.map(\.sql).joined(separator: ";"))
             server.session.owe(.parameter(changes[0], isTrial: false))
@@ -139,10 +143,22 @@ extension WorkerCore {
         send(writer.bytes.span, to: server)
     }
 
+    /// How often settings that a cancel has hit are tried again for one client.
+    private static let mostRepeats = 3
+
     /// All trials have been answered.
     private func finishTrial(_ server: ServerConnection) {
         guard let client = server.client else { return }
         let table = server.shard.shared.parameters
+        if server.trialFailed?.code == SQLState.queryCanceled, server.trialsRepeated < Self.mostRepeats,
+            let wanted = client.session.parameters
+        {
+            // Not refused, but hit by a cancel that was meant for something else.
+            server.trialFailed = nil
+            server.trialsRepeated += 1
+            adjust(server, client, to: wanted, waits: true)
+            if server.phase == .trying, server.trialsLeft > 0 { return }
+        }
         if let refused = server.trialFailed {
             server.trialFailed = nil
             fail(client, .invalidServerParameter(refused))
@@ -197,6 +213,7 @@ extension WorkerCore {
 
     /// Looks at a server after something has happened to it, and lets it go on.
     func settle(_ server: ServerConnection) {
+        if server.cancels != nil { sendNextCancel(server) }
         switch server.phase {
         case .linked:
             settleLinked(server)
@@ -285,6 +302,12 @@ extension WorkerCore {
 
     /// Puts the session back to its beginning before another client sees it.
     func reset(_ server: ServerConnection) {
+        forgetNextCancel(server)
+        server.resetsNext = server.cancels != nil
+        if server.resetsNext {
+            server.phase = .beingCanceled
+            return
+        }
         if settings.serverResetQuery.isEmpty {
             free(server)
             return
@@ -317,9 +340,13 @@ extension WorkerCore {
     private func place(_ server: ServerConnection) {
         assert(server.isClean)
         let shard = server.shard
-        if server.cancelsInFlight > 0 {
-            server.phase = .beingCanceled
-            return
+        if server.cancels != nil {
+            // What is on its way may hit whatever runs; what is not, is about nothing any more.
+            forgetNextCancel(server)
+            if server.cancels != nil {
+                server.phase = .beingCanceled
+                return
+            }
         }
         if let reason = reasonToClose(server) {
             close(server, .obsolete(reason))

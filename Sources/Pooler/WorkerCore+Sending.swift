@@ -33,7 +33,7 @@ extension WorkerCore {
         case .bytes(let count):
             if count < bytes.count { keep(bytes.extracting(count...), for: client) }
         case .failed:
-            sendFailed(client)
+            sendFailed(client, bytes.count)
         }
     }
 
@@ -48,16 +48,19 @@ extension WorkerCore {
     }
 
     /// Its end is told by the next read, at a moment when nothing else is being handled.
-    private func sendFailed(_ client: ClientConnection) { postponeReading(client) }
+    private func sendFailed(_ client: ClientConnection, _ count: Int) {
+        if client.isLeaving { noteLoss(of: count, to: client) } else { postponeReading(client) }
+    }
 
     func flush(_ client: ClientConnection) {
         if client.lacksMemory {
             fail(client, .outOfMemory)
             return
         }
-        if let error = client.outgoing.flush(to: client.socket) {
-            close(client, .clientEnded("client \(error.reason.lowercased())"))
-            return
+        if client.outgoing.flush(to: client.socket) != nil {
+            let count = client.outgoing.count
+            client.outgoing.clear()
+            sendFailed(client, count)
         }
         if !client.outgoing.isEmpty { return }
         if let server = client.server, server.hasUnread {
@@ -175,7 +178,7 @@ extension WorkerCore {
         loop.outbox.flush { token, rest, error in
             if token & 3 == TokenKind.client.rawValue {
                 guard let client = clients[token >> 2] else { return }
-                if error != nil { sendFailed(client) } else { keep(rest, for: client) }
+                if error != nil { sendFailed(client, rest.count) } else { keep(rest, for: client) }
             } else if let server = servers[token >> 2] {
                 if error != nil { breakOff(server) } else { keep(rest, for: server) }
             }

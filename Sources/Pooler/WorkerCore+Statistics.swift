@@ -78,12 +78,13 @@ extension WorkerCore {
         servers.visit { server in
             result[ObjectIdentifier(server.shard), default: PoolGauges()].count(
                 server.state(now: now, checkDelay: checkDelay), hasClient: server.client != nil)
+            if let cancels = server.cancels { result[ObjectIdentifier(server.shard)]?.cancelRequestsWaiting += cancels.requesters.count }
         }
         errands.visit { errand in
             let pool = ObjectIdentifier(errand.server.shard)
             result[pool]?.serversCanceling += 1
-            guard errand.requester != nil else { return }
-            if errand.isSent { result[pool]?.cancelRequests += 1 } else { result[pool]?.cancelRequestsWaiting += 1 }
+            let requests = errand.requesters.count
+            if errand.isSent { result[pool]?.cancelRequests += requests } else { result[pool]?.cancelRequestsWaiting += requests }
         }
         return result
     }

@@ -55,7 +55,11 @@ extension WorkerCore {
         for _ in 0..<Self.readsPerTurn {
             guard mayRead(client) else {
                 client.hasUnread = true
-                if client.lacksMemory { fail(client, .outOfMemory) }
+                if client.lacksMemory {
+                    fail(client, .outOfMemory)
+                } else if client.isLeaving {
+                    finishLeaving(client)
+                }
                 return
             }
             if !session.isEstablished {
@@ -84,10 +88,10 @@ extension WorkerCore {
             case .wouldBlock:
                 return
             case .endOfStream:
-                close(client, .clientEnded("client unexpected eof"))
+                leave(client, .clientEnded("client unexpected eof"))
                 return
             case .failed(let error):
-                close(client, .clientEnded("client \(error.reason.lowercased())"))
+                leave(client, .clientEnded("client \(error.reason.lowercased())"), isDeaf: true)
                 return
             }
         }
@@ -104,11 +108,11 @@ extension WorkerCore {
             if count > 0, client.isOpen { received(client, tlsBuffers.plaintext(count)) }
         case .closed(let count):
             if count > 0 { received(client, tlsBuffers.plaintext(count)) }
-            close(client, .clientEnded("client unexpected eof"))
+            if !client.isLeaving { leave(client, .clientEnded("client unexpected eof")) }
         case .failed(let error):
             if !wasEstablished { counters.tlsFailures &+= 1 }
             let what = wasEstablished ? "TLS error" : "TLS handshake failed"
-            close(client, .quiet("\(what): \(error.reason)"))
+            leave(client, .quiet("\(what): \(error.reason)"), isDeaf: true)
         }
     }
 

@@ -70,6 +70,8 @@ final class WorkerCore {
     var clients = SlotTable<ClientConnection>()
     var servers = SlotTable<ServerConnection>()
     var errands = SlotTable<CancelErrand>()
+    /// Servers about which there are cancel requests that wait for room in the process.
+    var cancelQueue: [ServerConnection] = []
     var peerErrands = SlotTable<PeerErrand>()
     /// `servePeers` is at work, and whether there is something for another round.
     var isServingPeers = false
@@ -83,6 +85,8 @@ final class WorkerCore {
     var unread: [UInt32] = []
     /// Clients in the middle of a message of which the rest has to come soon.
     var slowMessages: Set<UInt32> = []
+    /// Clients that send nothing more, and wait for what they have sent to be done.
+    var leaving: [UInt32: Leaving] = [:]
     var isShortOfDescriptors = false
     /// When that was last told.
     var shortageLogged: Int64?

@@ -208,7 +208,7 @@ def test_a_queued_client_is_told_once(make_pooler):
 
 @pytest.mark.sluice_only("PgBouncer does not look at a waiting client")
 def test_a_client_that_leaves_the_queue_is_forgotten(make_pooler):
-    pooler = make_pooler(default_pool_size=1)
+    pooler = make_pooler(default_pool_size=1, cancel_on_disconnect=1)
     holder = pooler.connect()
     holder.rows("drop table if exists ghosts; create table ghosts(i int)")
     holder.rows("begin")

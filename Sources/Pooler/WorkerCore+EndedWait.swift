@@ -1,0 +1,123 @@
+import Bytes
+import EventLoop
+import PoolCore
+import PostgresWire
+
+/// A cancel that comes while its statement waits for a server: the statement is answered as PostgreSQL would answer one that was cancelled
+/// at once, and no server hears of either.
+extension WorkerCore {
+    private static let canceled = ErrorFields(
+        severity: "ERROR", code: SQLState.queryCanceled, message: "canceling statement due to user request")
+
+    /// Ends the wait of a client. False: it does not wait.
+    func endWait(_ client: ClientConnection) -> Bool {
+        switch client.phase {
+        case .waiting(let ticket):
+            guard let shard = client.shard else { return false }
+            shard.queue.withdraw(ticket)
+            shard.publish()
+            client.phase = .idle
+            client.wasNotified = false
+            endStatement(client)
+            return true
+        case .linked:
+            // It has a server, which tries its settings: nothing of its own has been sent.
+            guard let server = client.server, server.phase == .trying, Self.hasWholeStatement(client.held.bytes) else { return false }
+            endStatement(client)
+            return true
+        default:
+            return false
+        }
+    }
+
+    /// Answers the first statement of what is held, and takes it away; the rest of a batch of which not all is here follows as it comes.
+    private func endStatement(_ client: ClientConnection) {
+        guard case .frame(let frame) = peekFrame(client.held.bytes, at: 0) else { return }
+        var writer = MessageWriter()
+        switch frame.type {
+        case Frontend.query, Frontend.functionCall:
+            if frame.type == Frontend.query { client.session.statements.unnamed = nil }
+            let held = min(frame.length, client.held.count)
+            client.held.removeFirst(held, chunks)
+            client.passThrough = frame.length - held
+            client.dropsPassThrough = client.passThrough > 0
+            writer.error(Self.canceled)
+            writer.readyForQuery(.idle)
+        case Frontend.sync:
+            // There is nothing to be cancelled.
+            client.held.removeFirst(frame.length, chunks)
+            writer.readyForQuery(.idle)
+        default:
+            writer.error(Self.canceled)
+            if case .linked = client.phase {
+                writer.readyForQuery(.idle)
+                if let end = Self.endOfBatch(client.held.bytes) { client.held.removeFirst(end, chunks) }
+            } else {
+                client.phase = .skipping
+            }
+        }
+        client.requestTime = now
+        send(writer.bytes, to: client)
+        carryOn(client)
+    }
+
+    /// Whether the first statement can be taken away at once: all of it is here, up to the Sync if it is a batch.
+    private static func hasWholeStatement(_ bytes: Span<UInt8>) -> Bool {
+        guard case .frame(let frame) = peekFrame(bytes, at: 0) else { return false }
+        switch frame.type {
+        case Frontend.query, Frontend.functionCall, Frontend.sync: return frame.length <= bytes.count
+        default: return endOfBatch(bytes) != nil
+        }
+    }
+
+    /// Behind the first Sync.
+    private static func endOfBatch(_ bytes: Span<UInt8>) -> Int? {
+        var at = 0
+        while case .frame(let frame) = peekFrame(bytes, at: at), frame.length <= bytes.count - at {
+            at += frame.length
+            if frame.type == Frontend.sync { return at }
+        }
+        return nil
+    }
+
+    /// Throws messages away up to the Sync, which is answered. Returns how far it has come.
+    func skip(_ client: ClientConnection, _ bytes: Span<UInt8>, from offset: Int) -> Int {
+        if client.passThrough > 0 {
+            let take = min(client.passThrough, bytes.count - offset)
+            client.passThrough -= take
+            return offset + take
+        }
+        guard case .frame(let frame) = peekFrame(bytes, at: offset) else {
+            if case .short = peekFrame(bytes, at: offset) { return offset }
+            fail(client, .badHeader(hexadecimal(bytes, from: offset)))
+            return bytes.count
+        }
+        let available = bytes.count - offset
+        guard isAllowed(frame, available) else {
+            fail(client, .messageTooLarge(frame.length))
+            return bytes.count
+        }
+        switch frame.type {
+        case Frontend.terminate:
+            leave(client, .clientEnded("client close request"))
+            return bytes.count
+        case Frontend.sync:
+            guard available >= frame.length else { return offset }
+            client.phase = .idle
+            client.requestTime = now
+            var writer = MessageWriter()
+            writer.readyForQuery(.idle)
+            send(writer.bytes, to: client)
+            return offset + frame.length
+        case Frontend.query, Frontend.parse, Frontend.bind, Frontend.describe, Frontend.execute, Frontend.close, Frontend.flush,
+            Frontend.functionCall, Frontend.copyData, Frontend.copyDone, Frontend.copyFail:
+            let take = min(frame.length, available)
+            client.passThrough = frame.length - take
+            client.dropsPassThrough = client.passThrough > 0
+            return offset + take
+        default:
+            fail(client, .unknownMessage)
+            return bytes.count
+        }
+    }
+}
