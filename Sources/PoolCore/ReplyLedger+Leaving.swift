@@ -17,6 +17,9 @@ extension ReplyLedger {
         return false
     }
 
+    /// The end of the COPY at the head has been sent.
+    var isCopyEnded: Bool { owed.contains { $0.request == .copyEnd } }
+
     /// How many of the messages that make a server do something are not answered.
     var commandsOutstanding: Int {
         owed.count { $0.disposition != .invented && ($0.request == .query || $0.request == .execute || $0.request == .functionCall) }

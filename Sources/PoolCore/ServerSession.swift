@@ -127,7 +127,14 @@ extension ServerSession {
     /// What has to be sent next to bring an abandoned session to an end, entered in the ledger; empty when nothing is to be sent (now).
     public mutating func ordersToEnd() -> [UInt8] {
         var writer = MessageWriter()
-        if ledger.isCopyingIn, !hasEndedCopy {
+        if ledger.isCopyingIn, !hasEndedCopy, ledger.isCopyEnded {
+            hasEndedCopy = true
+            // The client has ended it. In a batch without a Sync behind that it is undone; a Sync of ours would commit it.
+            if !ledger.willBecomeReady {
+                owe(.rollback)
+                writer.query("ROLLBACK")
+            }
+        } else if ledger.isCopyingIn, !hasEndedCopy {
             hasEndedCopy = true
             writer.copyFail(message: "client disconnected")
             let isExtended = ledger.head?.request == .execute

@@ -342,6 +342,7 @@ extension WorkerCore {
                 return false
             }
             count(frame.type, action, server)
+            if frame.type == Frontend.flush { server.isFlushed = true }
             var drops = false
             if case .drop = action { drops = true }
             sent(take, of: frame, &at, client, drops: drops)
@@ -391,8 +392,6 @@ extension WorkerCore {
         } else if type == Frontend.parse {
             server.shard.counters.totals.clientParses &+= 1
             if case .forward = action { server.shard.counters.totals.serverParses &+= 1 }
-        } else if type == Frontend.flush {
-            server.isFlushed = true
         }
     }
 
