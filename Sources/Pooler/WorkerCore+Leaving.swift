@@ -81,6 +81,8 @@ extension WorkerCore {
         if server.phase == .trying || !server.outgoing.isEmpty { return true }
         // Half a message, of which the rest never comes.
         if client.passThrough > 0, !client.dropsPassThrough { return false }
+        // A cancel on its way would hit the settings that its next message needs.
+        if server.cancels != nil, !client.held.isEmpty { return true }
         let isRunning = server.session.ledger.isRunning
         if server.session.ledger.willBecomeReady { return true }
         // A batch without a Sync: PostgreSQL answers it as far as there was a Flush, and undoes it.
@@ -117,7 +119,8 @@ extension WorkerCore {
     }
 
     private func isLost(_ client: ClientConnection, _ server: ServerConnection) -> Bool {
-        server.isStatementLatest && server.lastStatement.isWhole
+        // Nor may there be more that is still to be sent.
+        client.held.isEmpty && server.isStatementLatest && server.lastStatement.isWhole
             && LostWork.isCertain(burst: server.lastStatement.bytes, in: server.session, statements: client.session.statements)
     }
 
