@@ -58,7 +58,7 @@ extension WorkerCore {
     /// Tells the client why, and closes.
     func fail(_ client: ClientConnection, _ error: PoolerError) {
         // What it sent before is answered first.
-        if error.isAboutMessage, client.server?.session.ledger.isRunning == true {
+        if error.isAboutMessage, !client.lacksMemory, client.server?.session.ledger.isRunning == true {
             leave(client, .error(error))
         } else {
             close(client, .error(error))
