@@ -171,6 +171,12 @@ public struct Socket: ~Copyable {
     /// Bytes of this socket are in the outbox.
     public var hasPosted: Bool { record?.pointee.hasPosted ?? false }
 
+    /// When it is closed, the other side's next `send` fails.
+    public borrowing func resetWhenClosed() {
+        var setting = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &setting, socklen_t(MemoryLayout<linger>.size))
+    }
+
     /// Looks at a socket that has been silent: an edge that was merged with the one before it shows only here.
     public borrowing func isDead() -> Bool {
         var byte: UInt8 = 0

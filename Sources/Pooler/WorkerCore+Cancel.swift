@@ -273,10 +273,16 @@ extension WorkerCore {
         }
     }
 
+    /// How long (microseconds) a cancel waits for the pooler's own query.
+    private static let patience: Int64 = 1_000_000
+
     /// A request that the server does not take in time is given up; its target may be hit late, so it is not used again.
     func expireCancels() {
         expirePeerErrands()
         serveCancelQueue()
+        for server in servers.all where server.phase == .linked && server.session.isOnErrand {
+            if let cancels = server.cancels, cancels.isNextWanted, now - cancels.since > Self.patience { giveUpErrand(server) }
+        }
         guard settings.cancelWaitTimeout > 0 else { return }
         for errand in errands.all where now - errand.startTime > settings.cancelWaitTimeout {
             if errand.isSent { errand.server.mayBeHit = true }

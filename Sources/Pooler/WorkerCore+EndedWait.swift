@@ -6,7 +6,7 @@ import PostgresWire
 /// A cancel that comes while its statement waits for a server: the statement is answered as PostgreSQL would answer one that was cancelled
 /// at once, and no server hears of either.
 extension WorkerCore {
-    private static let canceled = ErrorFields(
+    static let canceled = ErrorFields(
         severity: "ERROR", code: SQLState.queryCanceled, message: "canceling statement due to user request")
 
     /// Ends the wait of a client. False: it does not wait.
@@ -78,6 +78,29 @@ extension WorkerCore {
             if frame.type == Frontend.sync { return at }
         }
         return nil
+    }
+
+    /// A query of the pooler's own has kept a client's query from running for so long that its cancel waits no more. It would hit the
+    /// pooler's query, and the client's would run without its settings. So the connection is reset first: PostgreSQL ends a session whose
+    /// answer can't be delivered, before it looks at the next query.
+    func giveUpErrand(_ server: ServerConnection) {
+        guard let client = server.client, client.passThrough == 0, !server.isMidMessage, server.outgoing.isEmpty,
+            let (answer, isSkipping) = server.session.cancellation(Self.canceled)
+        else { return }
+        sendPosted(for: server)
+        server.client = nil
+        client.server = nil
+        client.barrier = .none
+        client.phase = isSkipping ? .skipping : .idle
+        client.requestTime = now
+        server.socket.resetWhenClosed()
+        let label = server.label
+        forgetNextCancel(server)
+        close(server, .failed("canceled in a query of the pooler's own"))
+        shared.log.debug("\(label) cancels what keeps a client waiting")
+        cancelForGood(server)
+        send(answer, to: client)
+        carryOn(client)
     }
 
     /// Throws messages away up to the Sync, which is answered. Returns how far it has come.

@@ -419,6 +419,10 @@ def stuck_set(make_pooler, postgres):
             found = admin.rows("select pid from pg_stat_activity where datname = 'lab' and wait_event_type = 'Lock' and query like '%default_tablespace%'")
             return found[0][0] if found else None
 
+        def is_there(self, pid):
+            admin.rows("select pg_stat_clear_snapshot()")
+            return admin.rows(f"select 1 from pg_stat_activity where pid = {pid}")
+
         def cancel_backend(self):
             pid = self.waiter()
             admin.rows(f"select pg_cancel_backend({pid})")
@@ -443,6 +447,29 @@ def test_a_cancel_waits_for_the_poolers_own_set(stuck_set):
     assert c.read_until("Z").codes == ["57014"]
     request.join()
     assert c.value("show default_tablespace") == "pg_default" and other.value("show default_tablespace") == ""
+
+
+@pytest.mark.sluice_only("PgBouncer's SETs are others")
+@pytest.mark.parametrize("what", ["query", "batch", "batch in parts"])
+def test_a_cancel_does_not_wait_for_ever_for_the_poolers_own_set(stuck_set, what):
+    # nor may it hit it: the query behind it would run in the wrong place
+    sql = "insert into never_run values (1)"
+    c, other = stuck_set.client(), stuck_set.pooler.connect()
+    other.rows("drop table if exists never_run; create table never_run(i int)")
+    assert c.value("show default_tablespace") == "pg_default" and other.value("show default_tablespace") == ""
+    stuck_set.lock()
+    c.send(*{"query": [query(sql)], "batch": [ask(sql), sync()], "batch in parts": [ask(sql)]}[what])
+    pid = wait_until(stuck_set.waiter, "the SET to wait")
+    c.cancel()
+    seen = c.read_until("E" if what == "batch in parts" else "Z")
+    assert seen.codes == ["57014"] and seen.error.severity == "ERROR"
+    wait_until(lambda: not stuck_set.is_there(pid), "the server to be gone")
+    stuck_set.unlock()
+    if what == "batch in parts":
+        assert c.run(query("skipped"), sync()) == [("Z", "I")]
+    assert other.value("select count(*) from never_run") == "0"
+    assert c.value("show default_tablespace") == "pg_default"
+    other.rows("drop table never_run")
 
 
 @pytest.mark.sluice_only("PgBouncer's SETs are others")
