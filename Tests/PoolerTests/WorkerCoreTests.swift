@@ -48,7 +48,7 @@ import Testing
         core.apply(Self.configuration(port: port.port, databases: ["lab"]), number: 1)
         let server = try #require(core.servers.any)
         server.cancelKey = CancelKey(processID: 1, secret: [2, 3, 4, 5])
-        #expect(core.cancel(server))
+        core.cancelForGood(server)
         let errand = try #require(core.errands.any)
         Self.turn(core, .errand, errand.slot)
         #expect(core.errands.any === errand && !errand.isSent)
