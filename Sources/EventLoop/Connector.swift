@@ -7,6 +7,7 @@ public enum Connector {
     public static func start(to address: SocketAddress, options: SocketOptions) throws(SystemError) -> Int32 {
         let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw SystemError(call: "socket", number: errno) }
+        Descriptors.note(descriptor)
         guard descriptor < Descriptors.endForServers else {
             close(descriptor)
             throw SystemError(call: "socket", number: EMFILE)

@@ -1,5 +1,6 @@
 import CLibevent
 import Glibc
+import Synchronization
 
 /// Who may have which descriptors. The kernel gives the lowest number that is free, so the number of a new one tells how many are left.
 enum Descriptors {
@@ -15,9 +16,21 @@ enum Descriptors {
     /// wait for its threads, and ends the process when it cannot open one.
     static let endForServers = limit - min(8, limit / 16)
 
-    /// Whether there is a descriptor for one more HTTP connection.
+    /// Whether somebody got a number that is not for clients, or none, since it was last asked how many are left.
+    private static let areScarce = Atomic(false)
+
+    /// Tells which number somebody got; negative: none was left.
+    static func note(_ descriptor: Int32) {
+        if descriptor < 0 || descriptor >= endForClients { areScarce.store(true, ordering: .relaxed) }
+    }
+
+    /// Whether there is a descriptor for one more HTTP connection. The kernel is asked only while they are scarce.
     static var hasOneForScrape: Bool {
+        guard areScarce.load(ordering: .relaxed) else { return true }
+        // First: what others note from here on stays.
+        areScarce.store(false, ordering: .relaxed)
         let next = eventfd(0, Int32(EFD_CLOEXEC))
+        note(next)
         if next >= 0 { close(next) }
         return next >= 0 && next < endForServers
     }

@@ -167,6 +167,11 @@ public final class HTTPServer: @unchecked Sendable {
                 evconnlistener_free(listener)
                 continue
             }
+            // No descriptor was left. It is tried again with the next tick, in place of at once and for ever.
+            evconnlistener_set_error_cb(listener) { listener, _ in
+                Descriptors.note(-1)
+                evconnlistener_disable(listener)
+            }
             if isFull { evconnlistener_disable(listener) }
             listeners.append((listener, bound))
         }
@@ -188,6 +193,7 @@ public final class HTTPServer: @unchecked Sendable {
 
     /// evhttp asks for the buffers of a connection that it has accepted, and then gives them the socket: `register` looks which.
     private func connected() -> OpaquePointer? {
+        if let last = fresh.last { Descriptors.note(bufferevent_getfd(last)) }
         let buffers = bufferevent_socket_new(loop.base, -1, Int32(BEV_OPT_CLOSE_ON_FREE.rawValue))
         if let buffers { fresh.append(buffers) }
         loop.wakeSoon()
@@ -201,6 +207,7 @@ public final class HTTPServer: @unchecked Sendable {
         let now = MonotonicClock.now()
         for buffers in fresh {
             let descriptor = bufferevent_getfd(buffers)
+            Descriptors.note(descriptor)
             if let inode = Self.inode(descriptor) { connections[descriptor] = Connection(inode: inode, since: now) }
         }
         fresh = []
@@ -209,10 +216,9 @@ public final class HTTPServer: @unchecked Sendable {
     /// Forgets the connections that evhttp has closed, of which it gives no word: their descriptors are closed or somebody else's now.
     private func prune() {
         for (descriptor, connection) in connections where Self.inode(descriptor) != connection.inode { connections[descriptor] = nil }
-        let mustWait = connections.count + fresh.count >= Self.maximumConnections || !Descriptors.hasOneForScrape
-        guard mustWait != isFull else { return }
-        isFull = mustWait
-        for entry in listeners { _ = mustWait ? evconnlistener_disable(entry.listener) : evconnlistener_enable(entry.listener) }
+        isFull = connections.count + fresh.count >= Self.maximumConnections || !Descriptors.hasOneForScrape
+        // A listener that met an error is disabled although the server is not full. What changes nothing costs no system call.
+        for entry in listeners { _ = isFull ? evconnlistener_disable(entry.listener) : evconnlistener_enable(entry.listener) }
     }
 
     /// What tells a socket from any other that has or had the same descriptor.

@@ -41,10 +41,16 @@ public struct Listener: ~Copyable {
     public borrowing func accept() -> Accepted {
         let descriptor = accept4(
             record.pointee.event.ev_fd, __SOCKADDR_ARG(__sockaddr__: nil), nil, Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
-        if descriptor >= Descriptors.endForClients { return .lastConnection(descriptor, SystemError(call: "accept", number: EMFILE)) }
+        if descriptor >= Descriptors.endForClients {
+            Descriptors.note(descriptor)
+            return .lastConnection(descriptor, SystemError(call: "accept", number: EMFILE))
+        }
         if descriptor >= 0 { return .connection(descriptor) }
         switch errno {
-        case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted(SystemError(call: "accept", number: errno))
+        case EMFILE, ENFILE, ENOBUFS, ENOMEM:
+            let error = SystemError(call: "accept", number: errno)
+            Descriptors.note(-1)
+            return .exhausted(error)
         default: return .none
         }
     }

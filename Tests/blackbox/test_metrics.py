@@ -314,6 +314,69 @@ def test_a_flood_of_scrapers_never_takes_the_last_descriptors(make_pooler, open_
     assert value(pooler, "process_open_fds") < open_files / 2
 
 
+def test_scrapers_leave_the_last_descriptors_alone_while_clients_hold_theirs(make_pooler):
+    """Only while descriptors are scarce the kernel is asked how many are left. Clients take all that are for them; what is left then is
+    fewer than the HTTP connections that may be open at once."""
+    open_files, reserve = 256, 8
+    pooler = make_pooler(start=False, metrics_listen=f"127.0.0.1:{free_port()}", max_client_conn=1000, client_login_timeout=0)
+    pooler.settings.update(tcp_defer_accept=0)
+    pooler.metrics_port = int(pooler.settings["metrics_listen"].split(":")[1])
+    pooler.open_files = open_files
+    pooler.start()
+    wait_until(lambda: listening(pooler.metrics_port), "the HTTP port to be open")
+    client = pooler.connect()
+    client.value("select 1")
+
+    def highest():
+        return max(int(name) for name in os.listdir(f"/proc/{pooler.pid}/fd"))
+
+    held = [socket.create_connection(("127.0.0.1", pooler.port)) for _ in range(open_files)]
+    wait_until(lambda: highest() >= open_files - 32, "the clients to have all that is for them")
+    pooler.signal(signal.SIGSTOP)
+    flood = [socket.create_connection(("127.0.0.1", pooler.metrics_port)) for _ in range(open_files)]
+    pooler.signal(signal.SIGCONT)
+    wait_until(lambda: highest() >= open_files - reserve - 1, "the scrapers to have all that is for them")
+    for _ in range(20):
+        assert client.value("select 1") == "1"
+        # The workers and the HTTP server each look now and then whether there is one more, by taking it for a moment.
+        assert highest() < open_files - reserve // 2
+    assert get(pooler, "/healthz")[0] == 200
+    for s in flood + held:
+        s.close()
+    wait_until(lambda: value(pooler, "process_open_fds") < open_files / 2, "all that were closed to be gone")
+    assert pooler.connect().value("select 2") == "2"
+
+
+def test_scrapers_wait_while_there_is_no_descriptor(make_pooler):
+    """libevent tried again at once and for ever, with a line on stderr each time, until somebody noticed."""
+    pooler = make_pooler(start=False, metrics_listen=f"127.0.0.1:{free_port()}")
+    port = pooler.metrics_port = int(pooler.settings["metrics_listen"].split(":")[1])
+    pooler.open_files = 300
+    pooler.start()
+    wait_until(lambda: listening(port), "the HTTP port to be open")
+
+    def numbers():
+        return {int(name) for name in os.listdir(f"/proc/{pooler.pid}/fd")}
+
+    def limit(number):
+        # a program, because the owner of the process may do this, and root not everywhere
+        assert start(["prlimit", f"--pid={pooler.pid}", f"--nofile={number}:"]).wait(DEADLINE) == 0
+
+    client = pooler.connect()
+    client.value("select 1")
+    before = len(numbers())
+    assert get(pooler, "/healthz")[0] == 200  # what the first answer opens for good is open
+    wait_until(lambda: len(numbers()) <= before + 1, "its connection to be closed")
+    limit(min(set(range(300)) - numbers()))
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as waiting:
+        waiting.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        for _ in range(200):
+            assert client.value("select 1") == "1"
+        limit(300)
+        assert waiting.recv(100).startswith(b"HTTP/1.1 200")
+    assert "accept" not in pooler.log()
+
+
 def test_a_reader_that_never_reads(monitored):
     pooler = monitored()
     before = pooler.memory()
