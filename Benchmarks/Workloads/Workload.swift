@@ -220,17 +220,20 @@ private struct Pair: ~Copyable {
             offset = ordinary.end
             guard case .frame(let frame) = peekFrame(bytes, at: offset) else { break }
             if frame.type == Frontend.bind, let bind = server.passesBind(frame, bytes, at: offset, client: &client, rules: rules) {
-                rewrite(bytes, bind.portal, bind.statement.serverName, bind.rest..<offset + frame.length)
+                rewrite(bytes, bind.portal, bind.serverName, bind.rest..<offset + frame.length)
                 offset += frame.length
                 continue
             }
             switch server.judge(frame, bytes, at: offset, client: &client, rules: rules, table: table) {
             case .forward: sum &+= frame.length
-            case .bind(let serverName, let portal, let rest, let preparation):
-                closes = prepare(preparation) || closes
+            case .ahead(let closed, let statement, let name):
+                closes = closes || !closed.isEmpty
+                for name in closed { writer.close(statement: String(decoding: name, as: UTF8.self)) }
+                if let statement { writer.parse(name: name, tail: statement.definition) }
+                continue
+            case .bind(let serverName, let portal, let rest):
                 rewrite(bytes, portal, serverName, rest..<offset + frame.length)
-            case .parse(let serverName, let tail, let preparation):
-                closes = prepare(preparation) || closes
+            case .parse(let serverName, let tail, _):
                 writer.parse(name: serverName, tail: bytes.extracting(tail..<offset + frame.length))
             case .drop: sum &+= 1
             default: preconditionFailure("not part of the workload")
@@ -244,12 +247,6 @@ private struct Pair: ~Copyable {
     private mutating func rewrite(_ bytes: Span<UInt8>, _ portal: Range<Int>, _ serverName: [UInt8], _ rest: Range<Int>) {
         writer.bindHeader(bytes, portal: portal, statement: serverName, restLength: rest.count)
         for index in rest { writer.bytes.append(bytes[index]) }
-    }
-
-    private mutating func prepare(_ preparation: Preparation) -> Bool {
-        for id in preparation.close { writer.close(statement: String(decoding: Statement.serverName(id), as: UTF8.self)) }
-        if let statement = preparation.parse { writer.parse(name: statement.serverName, tail: statement.definition) }
-        return !preparation.close.isEmpty
     }
 
     private mutating func toClient(_ answers: [UInt8]) {

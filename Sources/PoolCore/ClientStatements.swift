@@ -36,13 +36,31 @@ public struct ClientStatements: Sendable {
 
     /// The statement behind a name; nil when the client has none such.
     public subscript(name: Span<UInt8>) -> Statement? {
-        named.isEmpty ? nil : find(name, hash: BytesHash.of(name))
+        if named.isEmpty { return nil }
+        if name.count <= Self.significantBytes { return find(name, hash: BytesHash.of(name)) }
+        let key = name.extracting(..<Self.significantBytes)
+        return find(key, hash: BytesHash.of(key))
     }
 
     public subscript(name: [UInt8]) -> Statement? { self[name.span] }
 
     func find(_ name: Span<UInt8>, hash: UInt64) -> Statement? {
         index(of: name, hash: hash).map { named[$0].statement }
+    }
+
+    /// Names are the same if as many of their first bytes are (`NAMEDATALEN` of PostgreSQL, less the NUL).
+    static let significantBytes = 63
+
+    /// What a name is known by.
+    static func key(_ name: Span<UInt8>) -> [UInt8] {
+        Array(copying: name.count > significantBytes ? name.extracting(..<significantBytes) : name)
+    }
+
+    /// The statement that a name in SQL stands for, and what the name is known by.
+    func named(_ name: String) -> (key: [UInt8], statement: Statement)? {
+        let key = Array(name.utf8.prefix(Self.significantBytes))
+        guard let statement = self[key], !statement.isRetired else { return nil }
+        return (key, statement)
     }
 
     @inline(__always)
@@ -75,6 +93,28 @@ public struct ClientStatements: Sendable {
     func statement(withID id: UInt64) -> Statement? {
         if let unnamed, unnamed.id == id { return unnamed }
         return named.all.first { $0.statement.id == id }?.statement
+    }
+
+    /// The client's name for the definition with this id; of several names the one with this tag.
+    func name(ofID id: UInt64, tag: UInt64) -> [UInt8]? {
+        var found: [UInt8]?
+        for entry in named.all where entry.statement.id == id {
+            if Self.tag(entry.hash) == tag { return entry.name }
+            found = entry.name
+        }
+        return found
+    }
+
+    /// As much of a name's hash as a note of the ledger has room for.
+    static let tagBits: UInt64 = 22
+    static func tag(_ hash: UInt64) -> UInt64 { hash & (1 << tagBits - 1) }
+
+    /// The statement behind a name of at most 63 bytes, and the name's tag.
+    @inline(__always)
+    func tagged(_ name: Span<UInt8>) -> (statement: Statement, tag: UInt64)? {
+        guard !named.isEmpty, name.count <= Self.significantBytes else { return nil }
+        let hash = BytesHash.of(name)
+        return find(name, hash: hash).map { ($0, Self.tag(hash)) }
     }
 
     /// The definition with this id has become stale, and the client has been told: each of its names gets a fresh one.

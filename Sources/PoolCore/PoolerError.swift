@@ -32,7 +32,10 @@ public enum PoolerError: Error, Sendable, Equatable {
     // Messages
     case unknownMessage
     case badHeader(String)
-    case brokenMessage(String)
+    /// A message of this type has bytes behind what belongs to it.
+    case surplusBytes(UInt8)
+    /// A message that no COPY takes came while one was reading.
+    case lostSynchronization
     case messageTooLarge(Int)
     case stalledMessage
     case simpleQueryDisallowed
@@ -70,7 +73,7 @@ public enum PoolerError: Error, Sendable, Equatable {
     /// The client has sent what it may not send; what it sent before is none the worse for it.
     public var isAboutMessage: Bool {
         switch self {
-        case .unknownMessage, .badHeader, .brokenMessage, .messageTooLarge, .outOfMemory, .simpleQueryDisallowed: true
+        case .unknownMessage, .badHeader, .surplusBytes, .messageTooLarge, .outOfMemory, .simpleQueryDisallowed: true
         default: false
         }
     }
@@ -118,7 +121,9 @@ public enum PoolerError: Error, Sendable, Equatable {
         case .tlsRequired: "SSL required"
         case .unknownMessage: "unknown pkt"
         case .badHeader(let hex): "bad packet header: '\(hex)'"
-        case .brokenMessage(let kind): "broken \(kind) packet"
+        case .surplusBytes(let type):
+            "invalid message format: bytes behind the end of message type 0x\(String(type, radix: 16, uppercase: true))"
+        case .lostSynchronization: "terminating connection because protocol synchronization was lost"
         case .messageTooLarge(let length): "message of \(length) bytes is too large"
         case .stalledMessage: "unfinished message: the rest did not arrive in time"
         case .simpleQueryDisallowed: "PQexec disallowed"

@@ -8,13 +8,15 @@ import PostgresWire
 ///
 /// It follows the message flow of the PostgreSQL documentation ("Frontend/Backend Protocol", sections 55.2.2 to 55.2.6): simple
 /// queries end in ReadyForQuery; an error in the extended protocol makes the server skip everything up to the next Sync; while a COPY
-/// reads from the client, Sync and Flush are ignored.
+/// reads from the client, Sync and Flush are ignored. How the ledger follows a COPY stands in ReplyLedger+Copy.swift.
+///
+/// Each event costs constant time on average, however much is outstanding.
 public struct ReplyLedger: Sendable {
-    /// What was sent. Every kind but the two COPY marks is owed one closing reply.
+    /// What was sent. Every kind is owed one closing reply.
     public enum Request: UInt8, Sendable {
         case query, functionCall, sync, parse, bind, describe, execute, close
-        /// CopyDone and CopyFail are owed nothing themselves; they mark how far an ended COPY reads.
-        case copyEnd
+        /// A Close and a Sync of the pooler's own behind a COPY that failed: their answers end the doubt (`isUncertain`).
+        case probe
     }
 
     /// What is to become of the reply.
@@ -44,55 +46,86 @@ public struct ReplyLedger: Sendable {
         case failed(Owed)
         /// ReadyForQuery for this entry.
         case ready(Owed)
+        /// ReadyForQuery that may be the client's, or the answer to a Sync of the pooler's own: it is counted until `resolved` tells.
+        case counted
+        /// The doubt after a COPY is over: the client is owed so many ReadyForQuery.
+        case resolved(readies: Int)
         /// Nobody is owed this: the connection can't be trusted any more.
         case violation
+    }
+
+    /// How far a COPY from the client has come, as far as the server has told.
+    public enum Copy: UInt8, Sendable {
+        case none
+        /// CopyInResponse has come, and neither CopyDone nor CopyFail was sent.
+        case receiving
+        /// Its end was sent: the server will say how it went.
+        case ended
     }
 
     // Usable from inlined code: whoever asks one question about the ledger must not pay for a copy of it.
     @usableFromInline var owed = ReplyQueue()
     private var skipped: [Owed] = []
-    /// Syncs that went out behind a COPY that failed: it has ignored them if it came to reading them, else each is answered. Their
-    /// answers come before those to anything that is sent later.
-    @usableFromInline var doubtful: [Owed] = []
-    /// The same, behind the ReadyForQuery of the simple query at the head.
-    @usableFromInline var doubtfulAfterHead: [Owed] = []
-    /// Syncs that will never be answered, for `takeDropped`.
-    private var dropped: [Owed] = []
+    /// Syncs that are not entries any more, for `takeLifted`.
+    var lifted: [Owed] = []
+    /// How many entries the server itself has to answer; how many of these with a ReadyForQuery; how many of those are simple queries.
+    private(set) var asked = 0
+    private(set) var readiesDue = 0
+    private(set) var queriesDue = 0
 
     /// After an error the server skips all messages up to a Sync that has not been sent yet.
     public internal(set) var isSkipping = false
-    /// The server reads COPY data from the client.
-    public internal(set) var isCopyingIn = false
+    /// A COPY reads from the client.
+    public internal(set) var copy = Copy.none
     /// Extended-protocol messages were sent after the last Sync: no ReadyForQuery will come until one is sent.
     public internal(set) var isUnsynced = false
-
     /// An extended-protocol message before it may still fail, and make the server skip what is entered next.
     public internal(set) var mayBeSkipped = false
 
+    /// Syncs that were sent behind the Execute or Query at the head, ahead of the end of its COPY. A COPY ignores those that it reads; if it
+    /// fails before that, each of them is answered.
+    var syncsInCopy = 0
+    /// Such Syncs of a simple query's COPY that failed: at most so many ReadyForQuery come before the head's first answer.
+    var looseReadies = 0
+    var doubt: Doubt?
+
+    /// A COPY has failed, and it is not known which Syncs it had read.
+    struct Doubt: Sendable {
+        /// The server skips messages up to a Sync, and none that is certain to be read outside the COPY has been sent.
+        let needsSync: Bool
+        /// `resyncProbe` has been entered, and its Close answered.
+        var isProbed = false
+        var isAnswered = false
+        /// ReadyForQuery that have come since.
+        var readies = 0
+    }
+
     public init() {}
 
-    /// It can't be told yet how many ReadyForQuery are due. The next answer that is none tells.
-    @inlinable public var isUncertain: Bool { !doubtful.isEmpty || !doubtfulAfterHead.isEmpty }
+    /// It can't be told yet how many ReadyForQuery are due. Nothing but a `resyncProbe` may be sent meanwhile.
+    @inlinable public var isUncertain: Bool { hasDoubt }
+    @usableFromInline var hasDoubt: Bool { doubt != nil || looseReadies > 0 || (syncsInCopy > 0 && copy == .none) }
     /// Nothing may come any more.
-    @inlinable public var isEmpty: Bool { owed.isEmpty && doubtful.isEmpty }
+    @inlinable public var isEmpty: Bool { owed.isEmpty && !isUncertain }
     @inlinable public var count: Int { owed.count }
     @inlinable public var head: Owed? { owed.first }
 
     /// Nothing is owed and nothing is half done: the server may be given to somebody else (when it is also outside a transaction).
-    @inlinable public var isSettled: Bool { owed.isEmpty && !isSkipping && !isCopyingIn && !isUnsynced && !isUncertain }
+    @inlinable public var isSettled: Bool { owed.isEmpty && !isSkipping && copy == .none && !isUnsynced && !isUncertain }
 
     /// Something that the server itself has to answer is outstanding.
-    @inlinable public var isRunning: Bool { owed.contains { $0.disposition != .invented && $0.request != .copyEnd } }
-
+    public var isRunning: Bool { asked > 0 }
     /// A ReadyForQuery of the server is due, so that the transaction's state is not known.
-    var awaitsReady: Bool {
-        owed.contains { $0.disposition != .invented && ($0.request == .sync || $0.request == .query || $0.request == .functionCall) }
-    }
+    var awaitsReady: Bool { readiesDue > 0 }
+    /// A simple query is not answered. It may turn out to be a COPY, which reads what was sent behind it.
+    var awaitsQuery: Bool { queriesDue > 0 }
+    /// Messages have the meaning that they have outside a COPY, for certain, and none is skipped.
+    @inline(__always) var isPlain: Bool { !isSkipping && copy == .none && !hasDoubt }
 
     // MARK: What is sent
 
     /// Enters a message that is about to be sent (or invented). While `isSkipping` only Sync may be entered: the server throws the
-    /// rest away, so the caller drops it.
+    /// rest away, so the caller drops it. Messages inside a COPY go to `enterInCopy`.
     public mutating func owe(_ request: Request, _ disposition: Disposition, note: UInt64 = 0) {
         enter(request, disposition, note: note)
     }
@@ -101,18 +134,23 @@ public struct ReplyLedger: Sendable {
     @inline(__always)
     mutating func enter(_ request: Request, _ disposition: Disposition, note: UInt64 = 0) {
         assert(!isSkipping || request == .sync)
-        switch request {
-        case .sync:
-            isSkipping = false
-            isUnsynced = false
-            mayBeSkipped = false
-        case .query, .functionCall:
-            // What the pooler answers itself leaves the server's batch as it is.
-            if disposition != .invented { isUnsynced = false }
-        case .copyEnd:
-            if owed.isEmpty { return }
-        default:
-            if disposition != .invented {
+        assert(copy != .receiving)
+        if disposition != .invented {
+            asked &+= 1
+            switch request {
+            case .sync:
+                readiesDue &+= 1
+                isSkipping = false
+                isUnsynced = false
+                mayBeSkipped = false
+            case .query:
+                readiesDue &+= 1
+                queriesDue &+= 1
+                isUnsynced = false
+            case .functionCall, .probe:
+                readiesDue &+= 1
+                isUnsynced = false
+            default:
                 isUnsynced = true
                 mayBeSkipped = true
             }
@@ -123,8 +161,7 @@ public struct ReplyLedger: Sendable {
     /// The next entry if it is one that the pooler answers itself; the entry is settled by taking it.
     public mutating func takeInvented() -> Owed? {
         guard let first = owed.first, first.disposition == .invented else { return nil }
-        owed.removeFirst()
-        dropCopyMarks()
+        owed.dropFirst()
         return first
     }
 
@@ -134,23 +171,11 @@ public struct ReplyLedger: Sendable {
         return skipped
     }
 
-    /// The Syncs behind the COPY at the head, which it will ignore.
-    var syncsBehindCopy: [Owed] {
-        var syncs: [Owed] = []
-        for entry in owed.dropFirst() {
-            guard entry.request == .sync else { break }
-            syncs.append(entry)
-        }
-        return syncs
+    /// Syncs of which nothing depends on the answer any more.
+    mutating func takeLifted() -> [Owed] {
+        defer { lifted = [] }
+        return lifted
     }
-
-    /// Syncs that a COPY has ignored.
-    mutating func takeDropped() -> [Owed] {
-        defer { dropped = [] }
-        return dropped
-    }
-
-    @inline(__always) var hasDropped: Bool { !dropped.isEmpty }
 
     /// The client left: from here on nothing is forwarded to anybody, and nothing is invented. Returns what would have been.
     mutating func abandon() -> [Owed] {
@@ -158,9 +183,6 @@ public struct ReplyLedger: Sendable {
         for entry in owed where entry.disposition == .invented { invented.append(entry) }
         owed.removeAll { $0.disposition == .invented }
         for index in owed.indices { owed[index].disposition = .swallow }
-        for index in doubtful.indices { doubtful[index].disposition = .swallow }
-        for index in doubtfulAfterHead.indices { doubtfulAfterHead[index].disposition = .swallow }
-        dropCopyMarks()
         return invented
     }
 
@@ -171,7 +193,9 @@ public struct ReplyLedger: Sendable {
     public mutating func receive(_ type: UInt8) -> Verdict {
         guard let first = owed.first else { return type == Backend.readyForQuery ? readyInDoubt() : .violation }
         switch type {
-        case Backend.dataRow, Backend.copyData, Backend.copyDone, Backend.copyOutResponse, Backend.parameterDescription:
+        case Backend.dataRow, Backend.copyData, Backend.copyDone, Backend.copyOutResponse:
+            guard first.request == .query || first.request == .execute else { return .violation }
+            looseReadies = 0
             return first.disposition == .forward ? .forward : .swallow
         case Backend.readyForQuery:
             return ready(first)
@@ -181,72 +205,51 @@ public struct ReplyLedger: Sendable {
     }
 
     private mutating func ready(_ first: Owed) -> Verdict {
+        // A query's first answer is another one: this can only be for a Sync before it.
+        if looseReadies > 0 { return readyInDoubt() }
         switch first.request {
         case .sync:
             pop()
             return .ready(first)
         case .query, .functionCall:
-            // A query's first answer is another one: this can only be for a Sync before it.
-            if !doubtful.isEmpty { return readyInDoubt() }
-            isCopyingIn = false
             pop()
             if owed.isEmpty { mayBeSkipped = false }
-            swap(&doubtful, &doubtfulAfterHead)
+            copy = .none
+            if syncsInCopy > 0 { doubtSyncsOfQuery() }
             return .ready(first)
+        case .probe:
+            return readyOfProbe()
         default:
-            return readyInDoubt()
+            return .violation
         }
-    }
-
-    /// The answer to a Sync that the COPY has not read.
-    private mutating func readyInDoubt() -> Verdict {
-        guard !doubtful.isEmpty else { return .violation }
-        let sync = doubtful.removeFirst()
-        if owed.isEmpty {
-            isSkipping = false
-            isUnsynced = false
-        }
-        return .ready(sync)
     }
 
     private mutating func settle(_ type: UInt8, _ first: Owed) -> Verdict {
         let pass: Verdict = first.disposition == .forward ? .forward : .swallow
-        // It comes after all that was in doubt, unless it is what a Sync itself brings.
-        if !doubtful.isEmpty, first.request != .sync {
-            dropped += doubtful
-            doubtful = []
-        }
+        // It comes after all that was in doubt.
+        looseReadies = 0
         switch type {
         case Backend.parseComplete:
             return closing(first, .parse)
         case Backend.bindComplete:
             return closing(first, .bind)
         case Backend.closeComplete:
-            return closing(first, .close)
+            return first.request == .probe ? answeredProbe() : closing(first, .close)
+        case Backend.parameterDescription:
+            return first.request == .describe ? pass : .violation
         case Backend.rowDescription:
             return first.request == .query ? pass : closing(first, .describe)
         case Backend.noData:
             return closing(first, .describe)
         case Backend.commandComplete, Backend.emptyQueryResponse, Backend.portalSuspended:
-            if first.request == .query {
-                if isCopyingIn { dropped += dropSyncs(after: 1) }
-                isCopyingIn = false
-                return pass
-            }
+            // A COPY that ends well has read the Syncs inside it.
+            if copy != .none { endCopy() }
+            if first.request == .query { return pass }
             guard first.request == .execute else { return .violation }
-            if isCopyingIn {
-                isCopyingIn = false
-                owed.removeFirst()
-                dropped += dropSyncs(after: 0)
-                dropCopyMarks()
-                if !owed.contains(where: { $0.request == .sync || $0.request == .query }) { isUnsynced = true }
-            } else {
-                pop()
-            }
+            pop()
             return .settled(first)
         case Backend.copyInResponse, Backend.copyBothResponse:
-            guard first.request == .query || first.request == .execute else { return .violation }
-            isCopyingIn = true
+            guard first.request == .query || first.request == .execute, copy != .receiving, beginCopy(first) else { return .violation }
             return pass
         case Backend.functionCallResponse:
             return first.request == .functionCall ? pass : .violation
@@ -267,55 +270,57 @@ public struct ReplyLedger: Sendable {
         switch first.request {
         case .query, .functionCall, .sync:
             // ReadyForQuery follows by itself; the rest of a COPY is thrown away by the server.
-            if isCopyingIn { doubtfulAfterHead = dropSyncs(after: 1) }
-            isCopyingIn = false
+            copy = .none
             return first.disposition == .forward ? .forward : .swallow
-        default:
+        case .probe:
+            // It closes a portal that is not there, which never fails.
+            return .violation
+        case .parse, .bind, .describe, .execute, .close:
             break
         }
-        if isCopyingIn {
-            // Syncs sent ahead of the data were ignored by the COPY, unless the error came before the server had read them.
-            isCopyingIn = false
-            while let entry = owed.first {
-                owed.removeFirst()
-                if entry.request == .copyEnd { break }
-                if entry.request == .sync { doubtful.append(entry) } else { skipped.append(entry) }
-            }
-        }
         while let entry = owed.first, entry.request != .sync {
-            owed.removeFirst()
+            pop()
             skipped.append(entry)
         }
-        isSkipping = owed.isEmpty
-        if isSkipping { isUnsynced = true }
+        copy = .none
+        if syncsInCopy > 0 {
+            doubtSyncsOfExecute()
+        } else {
+            isSkipping = owed.isEmpty
+            if isSkipping { isUnsynced = true }
+        }
         return .failed(first)
     }
 
     /// The head has got its last answer, in the ordinary way: no COPY, no error, nothing in doubt.
     @inline(__always)
     mutating func settle(head: Owed) {
+        asked &-= 1
+        if head.request == .sync { readiesDue &-= 1 }
         owed.dropFirst()
-        if let next = owed.first {
-            if next.request != .copyEnd { return }
-            dropCopyMarks()
+        if head.request == .query {
+            readiesDue &-= 1
+            queriesDue &-= 1
+            if owed.isEmpty { mayBeSkipped = false }
         }
-        if head.request == .query, owed.isEmpty { mayBeSkipped = false }
     }
 
-    private mutating func pop() {
-        owed.removeFirst()
-        dropCopyMarks()
+    /// Takes out the head.
+    mutating func pop() {
+        let first = owed.removeFirst()
+        if first.disposition != .invented { uncount(first) }
     }
 
-    private mutating func dropCopyMarks() {
-        while let entry = owed.first, entry.request == .copyEnd { owed.removeFirst() }
-    }
-
-    /// Takes out the Syncs that a COPY ignores if it reads them, and its end.
-    private mutating func dropSyncs(after first: Int) -> [Owed] {
-        var syncs: [Owed] = []
-        while first < owed.count, owed[first].request == .sync { syncs.append(owed.remove(at: first)) }
-        if first < owed.count, owed[first].request == .copyEnd { owed.remove(at: first) }
-        return syncs
+    mutating func uncount(_ entry: Owed) {
+        asked &-= 1
+        switch entry.request {
+        case .sync, .functionCall, .probe:
+            readiesDue &-= 1
+        case .query:
+            readiesDue &-= 1
+            queriesDue &-= 1
+        case .parse, .bind, .describe, .execute, .close:
+            break
+        }
     }
 }

@@ -69,11 +69,13 @@ struct ReplyQueue: RandomAccessCollection, MutableCollection, Sendable {
         }
     }
 
+    /// Takes out the element behind the first.
     @discardableResult
-    mutating func remove(at position: Int) -> Element {
-        precondition(position < count)
-        count -= 1
-        return slots.remove(at: start + position)
+    mutating func removeSecond() -> Element {
+        let second = self[1]
+        slots[start &+ 1] = slots[start]
+        dropFirst()
+        return second
     }
 
     mutating func removeAll(where isUnwanted: (Element) -> Bool) {

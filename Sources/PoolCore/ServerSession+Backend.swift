@@ -9,6 +9,10 @@ public enum BackendAction: Sendable {
     case replace([UInt8])
     /// ReadyForQuery: `forwards` tells whether the client gets it. The server may be free now.
     case ready(forwards: Bool)
+    /// ReadyForQuery of the pooler's own: the client is owed so many of them.
+    case resolved(readies: Int)
+    /// The linked client gets these messages, and its connection is closed.
+    case endClient([UInt8], PoolerError)
     /// An errand of the pooler failed.
     case errandFailed(ServerSession.Errand, ErrorFields)
     /// An errand of the pooler is done.
@@ -24,23 +28,17 @@ extension ServerSession {
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, table: StatementTable
     ) -> BackendAction {
         let verdict = ledger.receive(frame.type)
-        if ledger.hasDropped { lift(ledger.takeDropped()) }
-        // All that came before the COPY has been confirmed, and the ReadyForQuery of a Sync behind it will never come.
-        if frame.type == Backend.copyInResponse, fences > 0 { lift(ledger.syncsBehindCopy) }
+        if !ledger.lifted.isEmpty { lift(ledger.takeLifted()) }
         switch verdict {
         case .forward:
-            if frame.type == Backend.commandComplete, let head = ledger.head {
-                noteTag(frame, bytes, at: offset, of: head, client: &client, table: table)
-            }
-            return .forward
+            return answered(frame, bytes, at: offset, client: &client, table: table) ?? .forward
         case .swallow:
             if frame.type == Backend.commandComplete, let head = ledger.head {
                 noteTag(frame, bytes, at: offset, of: head, client: &client, table: table)
             }
             return frame.type == Backend.errorResponse ? failErrand(frame, bytes, at: offset) : .swallow
         case .ready(let owed):
-            guard let status = ReadyForQueryMessage.read(bytes, body: frame.body(at: offset)) else { return .violation }
-            self.status = status
+            guard readyForQuery(frame, bytes, at: offset, client: &client) else { return .violation }
             if owed.note >= Self.firstNote {
                 switch notes.removeValue(forKey: owed.note) {
                 case .errand(let errand): return .errandDone(errand)
@@ -48,19 +46,66 @@ extension ServerSession {
                 default: break
                 }
             }
-            if client.isResetting { client.isResetting = false }
             return .ready(forwards: owed.disposition == .forward)
+        case .counted:
+            return readyForQuery(frame, bytes, at: offset, client: &client) ? .swallow : .violation
+        case .resolved(let readies):
+            return readyForQuery(frame, bytes, at: offset, client: &client) ? .resolved(readies: readies) : .violation
         case .settled(let owed):
             if frame.type == Backend.commandComplete {
                 noteTag(frame, bytes, at: offset, of: owed, client: &client, table: table)
             }
-            if owed.note >= Self.firstNote { notes[owed.note] = nil }
+            guard owed.note >= Self.firstNote else { return owed.disposition == .forward ? .forward : .swallow }
+            let note = notes.removeValue(forKey: owed.note)
+            if frame.type == Backend.emptyQueryResponse, case .drop(let name, let statement, let tags) = note {
+                return drop(name, statement, tags: tags, client: &client)
+            }
             return owed.disposition == .forward ? .forward : .swallow
         case .failed(let owed):
-            return fail(owed, frame, bytes, at: offset, client: &client, table: table)
+            let action = fail(owed, frame, bytes, at: offset, client: &client, table: table)
+            return refusal(frame, bytes, at: offset) ?? action
         case .violation:
             return .violation
         }
+    }
+
+    /// A message for the client that does not end the answer it belongs to. Nil: it is forwarded as it is.
+    @inline(__always)
+    private mutating func answered(
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, table: StatementTable
+    ) -> BackendAction? {
+        guard let head = ledger.head else { return nil }
+        switch frame.type {
+        case Backend.commandComplete:
+            noteTag(frame, bytes, at: offset, of: head, client: &client, table: table)
+        case Backend.emptyQueryResponse where head.note >= Self.firstNote:
+            guard case .drop(let name, let statement, let tags) = notes[head.note] else { return nil }
+            return drop(name, statement, tags: tags, client: &client)
+        case Backend.errorResponse:
+            if let refusal = refusal(frame, bytes, at: offset) { return refusal }
+            guard head.note >= Self.firstNote, case .drop(let name, let statement, _) = notes[head.note],
+                let fields = ErrorFields.read(bytes, body: frame.body(at: offset))
+            else { return nil }
+            return replace(serverNameOf: statement.id, by: name, in: fields)
+        default:
+            break
+        }
+        return nil
+    }
+
+    private mutating func readyForQuery(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession) -> Bool {
+        guard let status = ReadyForQueryMessage.read(bytes, body: frame.body(at: offset)) else { return false }
+        self.status = status
+        if client.isResetting { client.isResetting = false }
+        if ledger.isEmpty, !ledger.isUnsynced {
+            formerNames = nil
+            // With the transaction its portals have ended.
+            if status == .idle {
+                watchesCopy = false
+                if !client.deallocations.isEmpty { client.deallocations = [:] }
+            }
+        }
+        return true
     }
 
     /// Judges a run of the messages that nearly every answer consists of, as long as nothing is unusual about them: whole, owed to the
@@ -70,7 +115,7 @@ extension ServerSession {
     /// more, or `receive` has to be asked about what stands there.
     public mutating func passRun(_ bytes: Span<UInt8>, from start: Int) -> (end: Int, isReady: Bool) {
         var at = start
-        guard !ledger.isUncertain, !ledger.isCopyingIn else { return (at, false) }
+        guard ledger.copy == .none, !ledger.isUncertain, !watchesCopy, formerNames == nil else { return (at, false) }
         while let head = ledger.head, head.disposition == .forward, head.note < Self.firstNote {
             // A message of the head's answer each time, up to the one that closes it.
             answer: while true {
@@ -136,30 +181,15 @@ extension ServerSession {
             case .parse: writer.parseComplete()
             case .close: writer.closeComplete()
             default:
-                if case .deallocate(let tag, let previous) = note {
-                    answerDeallocate(tag, previous, &writer, client: &client)
-                }
+                guard case .answer(let tags) = note else { break }
+                for tag in tags { writer.commandComplete(tag) }
+                writer.readyForQuery(status)
             }
         }
         return writer.bytes
     }
 
     @inlinable public var hasInvented: Bool { ledger.head?.disposition == .invented }
-
-    private func answerDeallocate(
-        _ tag: String, _ previous: ClientStatements, _ writer: inout MessageWriter, client: inout ClientSession
-    ) {
-        if status == .failed {
-            client.statements = previous
-            writer.error(
-                ErrorFields(
-                    severity: "ERROR", code: SQLState.failedTransaction,
-                    message: "current transaction is aborted, commands ignored until end of transaction block"))
-        } else {
-            for part in tag.split(separator: ";") { writer.commandComplete(String(part)) }
-        }
-        writer.readyForQuery(status)
-    }
 
     private mutating func lift(_ syncs: [ReplyLedger.Owed]) {
         for entry in syncs {
@@ -180,35 +210,102 @@ extension ServerSession {
         table: StatementTable
     ) -> BackendAction {
         let skipped = ledger.takeSkipped()
-        // The error of what the pooler put ahead of a client's message belongs to the client, unless it has left.
-        var action: BackendAction = skipped.contains { $0.disposition == .forward } ? .forward : .swallow
-        var stale: UInt64 = 0
-        if case .forward = action, let fields = ErrorFields.read(bytes, body: frame.body(at: offset)) {
-            if owed.note >= Self.firstNote, case .rename(let code, let message, let id) = notes[owed.note] {
-                action = rename(fields, code: code, message: message)
-                if case .replace = action { stale = id }
-            } else if owed.note > 0, owed.note < Self.firstNote, fields.code == SQLState.featureNotSupported,
-                fields.message == Self.stalePlan
-            {
-                stale = owed.note
-            } else if owed.note > 0, owed.note < Self.firstNote, fields.code == SQLState.invalidStatementName {
-                // Dropped on the server by a way that the pooler could not see: the next use parses it again.
-                statements.remove(owed.note)
-            } else if owed.request == .bind, owed.note > 0, owed.note < Self.firstNote, fields[Self.routine] == "PortalSetResultFormat",
-                let statement = client.statements.statement(withID: owed.note), statement.epoch != table.epoch
-            {
-                // The client asks for the columns of before a DDL, and this server has parsed the text after it. PostgreSQL alone
-                // would have said that the plan is stale, and only that makes drivers prepare again.
-                action = rename(fields, code: SQLState.featureNotSupported, message: Self.stalePlan)
-                stale = owed.note
-            }
-        }
+        let used = statement(of: owed)
+        let note = owed.note >= Self.firstNote ? notes[owed.note] : nil
         for (index, entry) in skipped.enumerated().reversed() { undo(entry, wasRefused: index == 0, client: &client) }
-        if stale != 0 {
-            statements.demote(stale)
-            client.statements.renew(stale, in: table)
+        // The error of what the pooler put ahead of a client's message belongs to the client, unless it has left.
+        guard skipped.contains(where: { $0.disposition == .forward }),
+            let fields = ErrorFields.read(bytes, body: frame.body(at: offset))
+        else { return skipped.contains { $0.disposition == .forward } ? .forward : .swallow }
+        if case .rename(let code, let message, let id) = note {
+            let action = rename(fields, code: code, message: message)
+            if case .replace = action, id != 0 { makeStale(id, client: &client, table: table) }
+            return action
+        }
+        guard let used else { return .forward }
+        let tag = note == nil ? Self.tag(owed.note) : 0
+        let action = replace(serverNameOf: used.id, by: used.name, or: client, tag: tag, in: fields)
+        switch (fields.code, owed.request) {
+        case (SQLState.featureNotSupported, _) where fields.message == Self.stalePlan:
+            makeStale(used.id, client: &client, table: table)
+        case (SQLState.invalidStatementName, .bind), (SQLState.invalidStatementName, .describe):
+            // Dropped on the server by a way that the pooler could not see: the next use parses it again.
+            if !used.isUnnamed { statements.doubt(used.id) }
+        case (SQLState.duplicateStatement, .parse):
+            // Made on the server by a way that the pooler could not see.
+            if !used.isUnnamed { statements.doubt(used.id) }
+        case (_, .bind) where fields[Self.routine] == "PortalSetResultFormat":
+            // The client asks for the columns of before a DDL, and this server has parsed the text after it. PostgreSQL alone would have
+            // said that the plan is stale, and only that makes drivers prepare again.
+            guard let statement = client.statements.statement(withID: used.id), statement.epoch != table.epoch else { break }
+            makeStale(used.id, client: &client, table: table)
+            return rename(fields, code: SQLState.featureNotSupported, message: Self.stalePlan)
+        default: break
         }
         return action
+    }
+
+    /// The client has been told that the plan of this statement is stale.
+    private mutating func makeStale(_ id: UInt64, client: inout ClientSession, table: StatementTable) {
+        statements.demote(id)
+        client.statements.renew(id, in: table)
+    }
+
+    /// The statement that a message used or defined, and the client's name for it where that is known.
+    private func statement(of owed: ReplyLedger.Owed) -> (id: UInt64, name: [UInt8]?, isUnnamed: Bool)? {
+        if owed.note < Self.firstNote {
+            return owed.note == 0 ? nil : (Self.statementID(owed.note), nil, owed.note & Self.unnamedNote != 0)
+        }
+        switch notes[owed.note] {
+        case .define(let name, let statement, let isSent): return (statement.id, name, !isSent)
+        case .inject(let statement): return (statement.id, nil, false)
+        case .drop(let name, let statement, _), .use(let name, let statement): return (statement.id, name, false)
+        case .bindPortal(_, _, let statement?): return (statement.id, nil, false)
+        case .bindPortal, .replaceUnnamed, .forget, .injectUnnamed, .evict, .rename, .answer, .errand, .fence, nil: return nil
+        }
+    }
+
+    /// The error with the client's name for a statement where the server's stands.
+    private func replace(
+        serverNameOf id: UInt64, by name: [UInt8]?, or client: borrowing ClientSession = ClientSession(), tag: UInt64 = 0,
+        in fields: ErrorFields
+    ) -> BackendAction {
+        guard let message = fields.message, message.utf8.count < 1000, message.contains("SLUICE_"),
+            let label = name ?? client.statements.name(ofID: id, tag: tag) ?? formerNames?.name(ofID: id, tag: tag)
+        else { return .forward }
+        let serverName = String(decoding: statements.name(ofID: id), as: UTF8.self)
+        var fields = fields
+        fields.message = message.replacing("\"\(serverName)\"", with: "\"\(String(decoding: label, as: UTF8.self))\"")
+        var writer = MessageWriter()
+        writer.error(fields)
+        return .replace(writer.bytes)
+    }
+
+    /// DEALLOCATE has run.
+    private mutating func drop(
+        _ name: [UInt8], _ statement: Statement, tags: [String], client: inout ClientSession
+    ) -> BackendAction {
+        client.statements.set(name, to: nil)
+        var writer = MessageWriter()
+        for tag in tags { writer.commandComplete(tag) }
+        return .replace(writer.bytes)
+    }
+
+    /// The COPY that a message of the wrong kind interrupted was still reading: what PostgreSQL says of the message, and the end. Nil:
+    /// there was no such message, or the COPY had failed before it.
+    private mutating func refusal(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int) -> BackendAction? {
+        guard let type = illegalInCopy else { return nil }
+        illegalInCopy = nil
+        guard var fields = ErrorFields.read(bytes, body: frame.body(at: offset)), fields.code == SQLState.queryCanceled,
+            fields.message?.hasSuffix(Self.illegalMark) == true
+        else { return nil }
+        let digits = String(type, radix: 16, uppercase: true)
+        fields.code = SQLState.protocolViolation
+        fields.message = "unexpected message type 0x\(digits) during COPY from stdin"
+        fields[UInt8(ascii: "L")] = nil
+        var writer = MessageWriter()
+        writer.error(fields)
+        return .endClient(writer.bytes, .lostSynchronization)
     }
 
     private func rename(_ fields: ErrorFields, code: String, message: String) -> BackendAction {
@@ -235,16 +332,16 @@ extension ServerSession {
     /// Takes back what was assumed when the message was sent. `wasRefused`: it is the one that failed; else it was never looked at.
     private mutating func undo(_ entry: ReplyLedger.Owed, wasRefused: Bool, client: inout ClientSession) {
         if entry.note < Self.firstNote {
-            // A later Parse of the same pipeline may have given the unnamed statement another meaning already, or the same again.
-            guard entry.request == .parse, !definesUnnamedLater else { return }
-            if client.statements.unnamed?.id == entry.note { client.statements.unnamed = nil }
-            if statements.unnamed?.id == entry.note { statements.unnamed = nil }
+            // The unnamed statement is gone, unless a later part of the pipeline gives it another meaning. That part is not skipped.
+            guard entry.request == .parse, Self.isLatest(entry.note, client.statements.unnamedVersion) else { return }
+            client.statements.unnamed = nil
+            statements.unnamed = nil
             return
         }
         guard let note = notes.removeValue(forKey: entry.note) else { return }
         switch note {
-        case .define(let name, let statement, let previous, let isSent):
-            client.statements.set(name, to: previous)
+        case .define(let name, let statement, let isSent):
+            client.statements.set(name, to: nil)
             // Not sent under its name, it may have been sent without one, which empties the slot.
             if isSent { statements.remove(statement.id) } else { statements.unnamed = nil }
         case .replaceUnnamed(let previous, let version):
@@ -255,26 +352,17 @@ extension ServerSession {
             client.statements.set(name, to: statement)
         case .inject(let statement):
             statements.remove(statement.id)
-        case .injectUnnamed(let statement):
-            if statements.unnamed === statement { statements.unnamed = nil }
+        case .injectUnnamed:
+            statements.unnamed = nil
         case .evict(let id):
             statements.restore(id)
-        case .deallocate(_, let previous):
-            client.statements = previous
+        case .bindPortal(let portal, let previous, _):
+            client.setPortal(portal, to: previous)
         case .fence:
             fences -= 1
-        case .rename, .errand, .drop:
+        case .rename, .answer, .errand, .drop, .use:
             break
         }
-    }
-
-    /// A Parse without a name, as the client sent it, is still to be answered.
-    private var definesUnnamedLater: Bool {
-        for entry in ledger.owed where entry.request == .parse && entry.disposition == .forward && entry.note > 0 {
-            if entry.note < Self.firstNote { return true }
-            if case .replaceUnnamed = notes[entry.note] { return true }
-        }
-        return false
     }
 
     // MARK: Command tags
@@ -312,12 +400,11 @@ extension ServerSession {
         switch tag {
         case "PREPARE": statements.hasForeign = true
         case "DEALLOCATE":
-            guard case .drop(let name, let statement) = notes[owed.note] else { return }
+            guard case .drop(let name, let statement, _) = notes[owed.note] else { return }
             client.statements.set(name, to: nil)
             statements.remove(statement.id)
         case "DISCARD ALL":
-            client.statements = ClientStatements()
-            statements.removeAll()
+            forgetNames(of: &client)
             parameters = parameters.withoutUnreported
             client.isResetting = owed.disposition == .forward
         case "LISTEN":
@@ -330,11 +417,17 @@ extension ServerSession {
         case "SET":
             if isShared, owed.disposition == .forward { parameters = parameters.withUnknownValues(of: parameters) }
         case "DEALLOCATE ALL":
-            client.statements.removeAllNamed()
-            statements.removeAll()
+            forgetNames(of: &client)
         default:
             if Self.tagsThatChangeResults.contains(tag) { table.beginEpoch() }
         }
+    }
+
+    /// The server has dropped all named statements.
+    private mutating func forgetNames(of client: inout ClientSession) {
+        if !ledger.isEmpty { formerNames = client.statements }
+        client.statements.removeAllNamed()
+        statements.removeAll()
     }
 
     /// After these the same text may have other result columns.

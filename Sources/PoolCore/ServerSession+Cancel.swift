@@ -17,8 +17,8 @@ extension ServerSession {
             // Something was assumed that would have to be taken back.
             guard entry.note < Self.firstNote else { return nil }
             switch entry.request {
-            case .copyEnd:
-                break
+            case .probe:
+                return nil
             case .sync:
                 isSkipping = false
                 writer.readyForQuery(.idle)

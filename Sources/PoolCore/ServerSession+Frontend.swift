@@ -1,45 +1,12 @@
 import PostgresWire
 
-/// What becomes of a client's message on its way to the server.
-public enum FrontendAction: Sendable {
-    case forward
-    /// Not sent: the server does not need it, or would throw it away.
-    case drop
-    /// A Parse: sent with this name in place of its own, and from `tail` on as it is.
-    case parse(serverName: [UInt8], tail: Int, Preparation)
-    /// A Bind: sent with the statement's server name in place of what stands in `name`, and `rest` of the message as it is.
-    case bind(serverName: [UInt8], portal: Range<Int>, rest: Int, Preparation)
-    /// A Describe of a statement: sent with its server name.
-    case describe(serverName: [UInt8], Preparation)
-    /// Sent as it is, after a Parse of this statement without a name.
-    case forwardAfterUnnamed(Statement)
-    /// Sent, and nothing after it before it is answered: what comes next means something else then.
-    case forwardAndWait
-    /// A Query: sent with this text instead of its own.
-    case query(String, Preparation)
-    /// Neither sent nor used up: to be looked at again when a ReadyForQuery has come.
-    case wait
-    /// Sent as a Parse without a name of this statement instead of its own text.
-    case parseUnnamed(Statement, Preparation)
-    case terminate
-    case refuse(PoolerError)
-}
-
-/// What has to be sent ahead of a message that uses a statement.
-public struct Preparation: Sendable {
-    /// To be parsed under its server name.
-    public var parse: Statement?
-    /// To be closed, to stay within the server's limit.
-    public var close: [UInt64] = []
-
-    static var none: Preparation { Preparation() }
-    public var isEmpty: Bool { parse == nil && close.isEmpty }
-}
-
 extension ServerSession {
     /// A server name that is never given to a statement: using it makes the server raise the error that is due, in its place in the
     /// order of replies and with all its consequences for the transaction.
     public static let absentName = Array("SLUICE_0".utf8)
+
+    /// So many replies may be outstanding; then a client's next message waits. What the pooler keeps for them is bounded by it.
+    static let mostOutstanding = 16_384
 
     /// Judges a whole message of the linked client (of Bind, at least its names) and enters it in the ledger.
     ///
@@ -49,13 +16,11 @@ extension ServerSession {
     public mutating func translate(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
     ) -> FrontendAction {
-        if !ledger.isSkipping, frame.length <= bytes.count &- offset,
-            passes(frame, bytes, at: offset, client: &client, rules: rules)
-        {
+        if isPlain, frame.length <= bytes.count &- offset, passes(frame, bytes, at: offset, client: &client, rules: rules) {
             return .forward
         }
         if frame.type == Frontend.bind, let bind = passesBind(frame, bytes, at: offset, client: &client, rules: rules) {
-            return .bind(serverName: bind.statement.serverName, portal: bind.portal, rest: bind.rest, .none)
+            return .bind(serverName: bind.serverName, portal: bind.portal, rest: bind.rest)
         }
         return judge(frame, bytes, at: offset, client: &client, rules: rules, table: table)
     }
@@ -70,7 +35,7 @@ extension ServerSession {
     ) -> (end: Int, binds: Int, parses: Int) {
         var at = start
         var (binds, parses) = (0, 0)
-        guard !ledger.isSkipping else { return (at, binds, parses) }
+        guard isPlain else { return (at, binds, parses) }
         while case .frame(let frame) = peekFrame(bytes, at: at), frame.length <= bytes.count &- at, frame.length <= limit,
             passes(frame, bytes, at: at, client: &client, rules: rules)
         {
@@ -84,6 +49,10 @@ extension ServerSession {
         return (at, binds, parses)
     }
 
+    /// Messages mean what they seem to mean, nothing has to be waited for, and there is room in the ledger for a burst.
+    @inline(__always)
+    private var isPlain: Bool { gate == .open && ledger.isPlain && ledger.count < Self.mostOutstanding }
+
     /// One message of a run, whole. False: nothing was done.
     @inline(__always)
     private mutating func passes(
@@ -94,32 +63,39 @@ extension ServerSession {
             guard !rules.refusesSimpleQuery else { return false }
             if rules.mapsStatements {
                 // Behind an extended message that fails it is skipped, and then it does not drop the unnamed statement.
-                guard !ledger.mayBeSkipped, !DeallocateStatement.mayStart(bytes, frame.body(at: offset)) else { return false }
+                guard !ledger.mayBeSkipped, unparsed == nil, !DeallocateStatement.mayStart(bytes, frame.body(at: offset)) else {
+                    return false
+                }
                 client.statements.dropUnnamed()
+                noteStatements(inQuery: frame, bytes, at: offset)
             }
             if statements.unnamed != nil { statements.unnamed = nil }
             ledger.enter(.query, .forward)
         case Frontend.execute:
-            guard client.deallocations.isEmpty else { return false }
+            // Of the unnamed portal; of another one the end of the name has to be found.
+            guard frame.length == 10, bytes[offset &+ 5] == 0, client.deallocations.isEmpty, !watchesCopy, !hasUnmappedCopy else {
+                return false
+            }
             ledger.enter(.execute, .forward)
         case Frontend.sync:
-            guard !isAssuming else { return false }
+            guard !isAssuming, frame.length == 5 else { return false }
             ledger.enter(.sync, .forward)
         case Frontend.parse:
             // Of the unnamed statement, with the text that it has already; any text that can be told from others by its bytes alone.
-            guard rules.mapsStatements, fences == 0, !ledger.mayBeSkipped, frame.length >= 6, bytes[offset &+ 5] == 0,
-                let statement = client.statements.unnamed, !statement.isRetired, !statement.mayDeallocate,
+            guard rules.mapsStatements, fences == 0, !ledger.mayBeSkipped, unparsed == nil, frame.length >= 6, bytes[offset &+ 5] == 0,
+                let statement = client.statements.unnamed, !statement.isRetired, statement.kind == .ordinary,
                 bytes.extracting(offset &+ 6..<offset &+ frame.length).hasSameBytes(as: statement.definition)
             else { return false }
             client.statements.repeatUnnamed()
             if statements.unnamed !== statement { statements.unnamed = statement }
-            ledger.enter(.parse, .forward, note: statement.id)
+            ledger.enter(.parse, .forward, note: Self.noteUnnamed(statement, version: client.statements.unnamedVersion))
         case Frontend.bind:
             // Of the unnamed statement to the unnamed portal: two empty names, and at least three counts.
             guard rules.mapsStatements, fences == 0, client.deallocations.isEmpty, frame.length >= 13, bytes[offset &+ 5] == 0,
-                bytes[offset &+ 6] == 0, let statement = client.statements.unnamed, !statement.isRetired, statements.unnamed === statement
+                bytes[offset &+ 6] == 0, let statement = client.statements.unnamed, !statement.isRetired, statement.kind == .ordinary,
+                statements.unnamed === statement
             else { return false }
-            ledger.enter(.bind, .forward, note: statement.id)
+            ledger.enter(.bind, .forward, note: Self.unnamedNote | statement.id)
         case Frontend.describe:
             // Of the unnamed portal.
             guard frame.length == 7, bytes[offset &+ 5] == Target.portal.rawValue, bytes[offset &+ 6] == 0 else { return false }
@@ -135,62 +111,82 @@ extension ServerSession {
     @inline(__always)
     public mutating func passesBind(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
-    ) -> (portal: Range<Int>, statement: Statement, rest: Int)? {
-        guard rules.mapsStatements, fences == 0, !ledger.isSkipping, client.deallocations.isEmpty,
+    ) -> (portal: Range<Int>, serverName: [UInt8], rest: Int)? {
+        guard rules.mapsStatements, fences == 0, isPlain, client.deallocations.isEmpty, namesAreCertain,
             case .names(let portal, let name, let rest) = BindMessage.read(bytes, body: frame.body(at: offset)), !name.isEmpty,
-            let statement = client.statements[bytes.extracting(name)], !statement.isRetired, statements.use(statement)
+            let (statement, tag) = client.statements.tagged(bytes.extracting(name)), !statement.isRetired, statement.kind == .ordinary,
+            statements.use(statement)
         else { return nil }
-        ledger.owe(.bind, .forward, note: statement.id)
-        return (portal, statement, rest)
+        ledger.owe(.bind, .forward, note: Self.noteUse(of: statement, tag: tag))
+        return (portal, statements.name(of: statement), rest)
+    }
+
+    /// No simple query under way may drop names of the client.
+    @inline(__always)
+    var namesAreCertain: Bool { !namesMayChange || !ledger.awaitsReady }
+
+    /// Takes note of a simple query that may have a DEALLOCATE among its statements. Where nothing follows in the burst, nearly nobody
+    /// sends more before the answer: its text is not searched.
+    @inline(__always)
+    mutating func noteStatements(inQuery frame: Frame, _ bytes: Span<UInt8>, at offset: Int) {
+        let mayHaveMore = frame.length >= bytes.count &- offset || Self.hasSeveralStatements(frame, bytes, at: offset)
+        namesMayChange = mayHaveMore || (namesMayChange && ledger.awaitsReady)
+    }
+
+    private static func hasSeveralStatements(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int) -> Bool {
+        let text = bytes.extracting(frame.body(at: offset))
+        guard let semicolon = text.firstIndex(of: UInt8(ascii: ";")) else { return false }
+        for index in semicolon &+ 1..<text.count where text[index] != 0 && text[index] > 0x20 { return true }
+        return false
     }
 
     /// Judges what `passes` does not.
     public mutating func judge(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
     ) -> FrontendAction {
-        if ledger.isSkipping { return translateWhileSkipping(frame.type) }
+        guard mayGoOn() else { return .wait([]) }
+        if SmallMessages.hasSurplus(frame, bytes, at: offset) { return .refuse(.surplusBytes(frame.type)) }
+        switch ledger.copy {
+        case .none: break
+        case .receiving: return judgeInCopy(frame.type)
+        case .ended:
+            if let action = judgeBehindCopy(frame.type) { return action }
+        }
+        if frame.type == Frontend.terminate { return .terminate }
+        if ledger.isUncertain || ledger.count >= Self.mostOutstanding { return hold(.untilSettled) }
+        if ledger.isSkipping { return judgeWhileSkipping(frame.type) }
         switch frame.type {
-        case Frontend.query:
-            if rules.refusesSimpleQuery { return .refuse(.simpleQueryDisallowed) }
-            if DeallocateStatement.mayStart(bytes, frame.body(at: offset)),
-                let action = translateDeallocate(frame, bytes, at: offset, client: &client, rules: rules)
-            {
-                return action
-            }
-            // DEALLOCATE that the server has to see, or a query in a batch.
-            ledger.owe(.query, .forward, note: ledger.mayBeSkipped ? note(replacingUnnamed(of: client)) : 0)
-            client.statements.unnamed = nil
-            statements.unnamed = nil
-            return .forward
-        case Frontend.bind:
-            return rules.mapsStatements ? translateBind(frame, bytes, at: offset, client: &client, rules: rules) : plain(.bind)
-        case Frontend.execute:
-            return executeDeallocate(frame, bytes, at: offset, &client)
         case Frontend.sync:
             return sync()
+        case Frontend.query:
+            return judgeQuery(frame, bytes, at: offset, client: &client, rules: rules)
         case Frontend.parse:
             return rules.mapsStatements
-                ? translateParse(frame, bytes, at: offset, client: &client, rules: rules, table: table) : plain(.parse)
+                ? judgeParse(frame, bytes, at: offset, client: &client, rules: rules, table: table)
+                : judgeUnmappedParse(frame, bytes, at: offset)
+        case Frontend.bind:
+            return rules.mapsStatements ? judgeBind(frame, bytes, at: offset, client: &client, rules: rules) : plain(.bind)
         case Frontend.describe:
-            return rules.mapsStatements ? translateDescribe(frame, bytes, at: offset, client: &client, rules: rules) : plain(.describe)
+            return rules.mapsStatements ? judgeDescribe(frame, bytes, at: offset, client: &client, rules: rules) : plain(.describe)
+        case Frontend.execute:
+            return judgeExecute(frame, bytes, at: offset, client: &client, rules: rules)
         case Frontend.close:
-            return rules.mapsStatements ? translateClose(frame, bytes, at: offset, client: &client) : plain(.close)
-        case Frontend.flush, Frontend.copyData:
+            return rules.mapsStatements ? judgeClose(frame, bytes, at: offset, client: &client) : plain(.close)
+        case Frontend.flush:
             return .forward
-        case Frontend.copyDone, Frontend.copyFail:
-            return plain(.copyEnd)
+        case Frontend.copyData, Frontend.copyDone, Frontend.copyFail:
+            // PostgreSQL throws them away where no COPY reads. Whether one will is known when all that was sent is answered.
+            return ledger.isRunning ? hold(.untilSettled) : .drop
         case Frontend.functionCall:
             return plain(.functionCall)
-        case Frontend.terminate:
-            return .terminate
         default:
             return .refuse(.unknownMessage)
         }
     }
 
-    /// The note for a message that is about to give the client's unnamed statement another meaning, or none.
-    private func replacingUnnamed(of client: ClientSession) -> Note {
-        .replaceUnnamed(previous: client.statements.unnamed, version: client.statements.unnamedVersion &+ 1)
+    mutating func plain(_ request: ReplyLedger.Request) -> FrontendAction {
+        ledger.owe(request, .forward)
+        return .forward
     }
 
     private mutating func sync() -> FrontendAction {
@@ -200,281 +196,132 @@ extension ServerSession {
             fences += 1
             fence = note(.fence)
         }
+        if unparsed != nil { unparsed = nil }
         ledger.owe(.sync, .forward, note: fence)
         return .forward
     }
 
-    private mutating func plain(_ request: ReplyLedger.Request) -> FrontendAction {
-        ledger.owe(request, .forward)
-        return .forward
-    }
-
-    private mutating func translateWhileSkipping(_ type: UInt8) -> FrontendAction {
+    private mutating func judgeWhileSkipping(_ type: UInt8) -> FrontendAction {
         switch type {
         case Frontend.sync: return sync()
-        case Frontend.terminate: return .terminate
-        default: return .drop
+        case Frontend.query, Frontend.parse, Frontend.bind, Frontend.describe, Frontend.execute, Frontend.close, Frontend.flush,
+            Frontend.functionCall, Frontend.copyData, Frontend.copyDone, Frontend.copyFail:
+            return .drop
+        default: return .refuse(.unknownMessage)
         }
     }
 
-    // MARK: Extended query
+    // MARK: COPY from the client
 
-    private mutating func translateParse(
-        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
-    ) -> FrontendAction {
-        guard let (name, tail) = ParseMessage.read(bytes, body: frame.body(at: offset)) else { return .refuse(.brokenMessage("Parse")) }
-        let definition = bytes.extracting(tail)
-        if name.isEmpty {
-            if DeallocateStatement.mayStart(bytes, tail), fences == 0,
-                let action = translateDeallocate(parsing: tail, bytes, &client, rules, table)
-            {
-                return action
-            }
-            if fences > 0 { return .wait }
-            let statement: Statement
-            if let previous = client.statements.unnamed, !previous.isRetired, previous.definition.hasSameBytes(as: definition) {
-                statement = previous
-            } else {
-                guard let fresh = table.intern(definition) else { return .refuse(.outOfMemory) }
-                statement = fresh
-            }
-            // Only a Parse that may be skipped has to remember what was there before.
-            let void = ledger.mayBeSkipped ? note(replacingUnnamed(of: client)) : statement.id
-            client.statements.unnamed = statement
-            statements.unnamed = statement
-            ledger.owe(.parse, .forward, note: void)
+    /// A COPY reads: what it takes goes on, and anything else ends it and the connection, as with PostgreSQL.
+    private mutating func judgeInCopy(_ type: UInt8) -> FrontendAction {
+        switch type {
+        case Frontend.copyData, Frontend.flush:
             return .forward
+        case Frontend.copyDone, Frontend.copyFail, Frontend.sync:
+            ledger.enterInCopy(type)
+            return .forward
+        case Frontend.query, Frontend.parse, Frontend.bind, Frontend.describe, Frontend.execute, Frontend.close, Frontend.functionCall,
+            Frontend.terminate:
+            // The COPY may have failed already, with the error still on its way: then the message is an ordinary one. The answer to a
+            // CopyFail tells, and CopyFail means nothing outside a COPY.
+            illegalInCopy = type
+            ledger.enterInCopy(Frontend.copyFail)
+            gate = .untilSettled
+            var writer = MessageWriter()
+            writer.copyFail(message: Self.illegalMark)
+            return .wait(writer.bytes)
+        default:
+            return .refuse(.unknownMessage)
         }
-        if fences > 0 { return .wait }
-        let label = Array(copying: bytes.extracting(name))
-        if let existing = client.statements[label] {
-            // The server is asked to give the name away once more: its own 42P05, or what else is wrong with the text, comes in its
-            // place in the order of replies.
-            let preparation = prepare(existing, rules)
-            let message = "prepared statement \"\(String(decoding: label, as: UTF8.self))\" already exists"
-            ledger.owe(.parse, .forward, note: note(.rename(code: SQLState.duplicateStatement, message: message, stale: 0)))
-            return .parse(serverName: existing.serverName, tail: tail.lowerBound, preparation)
-        }
-        guard let statement = table.intern(definition) else { return .refuse(.outOfMemory) }
-        client.statements.set(label, to: statement)
-        if statements.use(statement) {
-            if status != .failed, !ledger.awaitsReady {
-                ledger.owe(.parse, .invented, note: note(.define(name: label, statement, previous: nil, isSent: false)))
-                return .drop
-            }
-            // A failed transaction refuses a Parse, unless it is one of ROLLBACK: the server has to be asked. Without a name it can be.
-            statements.unnamed = statement
-            ledger.owe(.parse, .forward, note: note(.define(name: label, statement, previous: nil, isSent: false)))
-            return .parse(serverName: [], tail: tail.lowerBound, .none)
-        }
-        let evicted = statements.insert(statement, limit: rules.statementLimit)
-        closeEvicted(evicted)
-        ledger.owe(.parse, .forward, note: note(.define(name: label, statement, previous: nil, isSent: true)))
-        return .parse(serverName: statement.serverName, tail: tail.lowerBound, Preparation(parse: nil, close: evicted))
     }
 
-    private mutating func translateBind(
+    /// The words of the pooler's own CopyFail, to know its error again.
+    static let illegalMark = "unexpected message from the client, seen by Sluice"
+
+    /// The end of a COPY was sent, and its outcome is not known. Nil: the message has the meaning that it has elsewhere.
+    private mutating func judgeBehindCopy(_ type: UInt8) -> FrontendAction? {
+        switch type {
+        case Frontend.copyData, Frontend.copyDone, Frontend.copyFail:
+            // Of the next COPY in the same query, or of none.
+            return hold(.untilSettled)
+        case Frontend.sync, Frontend.flush, Frontend.terminate:
+            return nil
+        default:
+            // If the COPY fails, Syncs that were sent inside it decide whether this is skipped.
+            return ledger.syncsInCopy > 0 ? hold(.untilSettled) : nil
+        }
+    }
+
+    // MARK: Queries
+
+    private mutating func judgeQuery(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
     ) -> FrontendAction {
-        guard case .names(let portal, let name, let rest) = BindMessage.read(bytes, body: frame.body(at: offset)) else {
-            return .refuse(.brokenMessage("Bind"))
+        guard !rules.refusesSimpleQuery else { return .refuse(.simpleQueryDisallowed) }
+        guard rules.mapsStatements else {
+            statements.unnamed = nil
+            return plain(.query)
         }
-        if fences > 0 { return .wait }
-        if !client.deallocations.isEmpty {
-            client.bind(portal: Array(copying: bytes.extracting(portal)), to: name.isEmpty ? client.statements.unnamed : nil)
+        if let text = QueryText.read(bytes, body: frame.body(at: offset)), let deallocation = DeallocateStatement.parse(bytes, text) {
+            guard ledger.isEmpty else { return hold(.untilSettled) }
+            return judge(deallocation, client: &client)
         }
-        if name.isEmpty {
-            guard let statement = client.statements.unnamed, !statement.isRetired else {
-                return bindAbsent(client.statements.unnamed, name: "", portal: portal, rest: rest)
-            }
-            if statements.unnamed === statement {
-                ledger.owe(.bind, .forward, note: statement.id)
-                return .forward
-            }
-            injectUnnamed(statement)
-            ledger.owe(.bind, .forward, note: statement.id)
-            return .forwardAfterUnnamed(statement)
-        }
-        guard let statement = client.statements[bytes.extracting(name)], !statement.isRetired else {
-            let label = String(decoding: bytes, in: name)
-            return bindAbsent(client.statements[bytes.extracting(name)], name: label, portal: portal, rest: rest)
-        }
-        let preparation = prepare(statement, rules)
-        ledger.owe(.bind, .forward, note: statement.id)
-        return .bind(serverName: statement.serverName, portal: portal, rest: rest, preparation)
+        return forwardQuery(frame, bytes, at: offset, client: &client)
     }
 
-    private mutating func bindAbsent(_ retired: Statement?, name: String, portal: Range<Int>, rest: Int) -> FrontendAction {
-        ledger.owe(.bind, .forward, note: note(absence(retired, name)))
-        return .bind(serverName: Self.absentName, portal: portal, rest: rest, .none)
-    }
-
-    private func absence(_ retired: Statement?, _ name: String) -> Note {
-        if let retired {
-            return .rename(code: SQLState.featureNotSupported, message: Self.stalePlan, stale: retired.id)
-        }
-        let what = name.isEmpty ? "unnamed prepared statement" : "prepared statement \"\(name)\""
-        return .rename(code: SQLState.invalidStatementName, message: "\(what) does not exist", stale: 0)
-    }
-
-    private mutating func translateDescribe(
-        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
-    ) -> FrontendAction {
-        guard let (kind, name) = TargetMessage.read(bytes, body: frame.body(at: offset)) else {
-            return .refuse(.brokenMessage("Describe"))
-        }
-        if kind == .portal { return plain(.describe) }
-        if fences > 0 { return .wait }
-        let wanted = name.isEmpty ? client.statements.unnamed : client.statements[bytes.extracting(name)]
-        guard let statement = wanted, !statement.isRetired else {
-            ledger.owe(.describe, .forward, note: note(absence(wanted, String(decoding: bytes, in: name))))
-            return .describe(serverName: Self.absentName, .none)
-        }
-        if name.isEmpty {
-            if statements.unnamed !== statement {
-                injectUnnamed(statement)
-                ledger.owe(.describe, .forward, note: statement.id)
-                return .forwardAfterUnnamed(statement)
-            }
-            ledger.owe(.describe, .forward, note: statement.id)
-            return .forward
-        }
-        let preparation = prepare(statement, rules)
-        ledger.owe(.describe, .forward, note: statement.id)
-        return .describe(serverName: statement.serverName, preparation)
-    }
-
-    private mutating func translateClose(
+    private mutating func forwardQuery(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession
     ) -> FrontendAction {
-        guard let (kind, name) = TargetMessage.read(bytes, body: frame.body(at: offset)) else {
-            return .refuse(.brokenMessage("Close"))
-        }
-        if kind == .portal { return plain(.close) }
-        if fences > 0 { return .wait }
-        if name.isEmpty {
-            ledger.owe(.close, .forward, note: note(replacingUnnamed(of: client)))
-            client.statements.unnamed = nil
-            statements.unnamed = nil
-            return .forward
-        }
-        let label = Array(copying: bytes.extracting(name))
-        guard let statement = client.statements.set(label, to: nil) else {
-            ledger.owe(.close, .invented)
-            return .drop
-        }
-        ledger.owe(.close, .invented, note: note(.forget(name: label, statement)))
-        return .drop
-    }
-
-    static let stalePlan = "cached plan must not change result type"
-
-    /// Sees to it that the server has the statement before the message that is about to be entered.
-    private mutating func prepare(_ statement: Statement, _ rules: Rules) -> Preparation {
-        if statements.use(statement) { return .none }
-        let evicted = statements.insert(statement, limit: rules.statementLimit)
-        closeEvicted(evicted)
-        ledger.owe(.parse, .swallow, note: note(.inject(statement)))
-        return Preparation(parse: statement, close: evicted)
-    }
-
-    private mutating func injectUnnamed(_ statement: Statement) {
-        statements.unnamed = statement
-        ledger.owe(.parse, .swallow, note: note(.injectUnnamed(statement)))
-    }
-
-    private mutating func closeEvicted(_ ids: [UInt64]) {
-        for id in ids { ledger.owe(.close, .swallow, note: note(.evict(id))) }
-    }
-
-    // MARK: DEALLOCATE
-
-    /// DEALLOCATE in SQL acts on the client's protocol-level names; nil when the server has to see the text.
-    private mutating func translateDeallocate(
-        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
-    ) -> FrontendAction? {
-        guard let text = QueryText.read(bytes, body: frame.body(at: offset)),
-            let parsed = DeallocateStatement.parse(bytes, text)
-        else { return nil }
-        if fences > 0 { return .wait }
-        let previous = client.statements
-        switch parsed {
-        case .name(let name):
-            let label = Array(name.utf8)
-            // An open extended batch ends here, so the server has to see something.
-            if ledger.isUnsynced { return dropOnServer(label, &client, rules) }
-            guard client.statements.set(label, to: nil) != nil else { return nil }
-            client.statements.unnamed = nil
-            ledger.owe(.query, .invented, note: note(.deallocate(tag: "DEALLOCATE", previous: previous)))
-            return .drop
-        case .all:
-            // What SQL PREPARE left on the server only the server can remove; its command tag then clears the maps.
-            if statements.hasForeign || ledger.isUnsynced { return forwardAndWait(&client) }
-            client.statements = ClientStatements()
-            ledger.owe(.query, .invented, note: note(.deallocate(tag: "DEALLOCATE ALL", previous: previous)))
-            return .drop
-        case .savepointWrapped(_, let name):
-            // Outside a transaction it is an error.
-            if (status == .idle && ledger.isEmpty) || ledger.isUnsynced { return nil }
-            // SAVEPOINT a; DEALLOCATE b; RELEASE a: the savepoint protects nothing but the DEALLOCATE. Three tags are due.
-            guard client.statements.set(Array(name.utf8), to: nil) != nil else { return nil }
-            client.statements.unnamed = nil
-            ledger.owe(.query, .invented, note: note(.deallocate(tag: Self.savepointTags, previous: previous)))
-            return .drop
-        case .discardAll:
-            return forwardAndWait(&client)
-        }
-    }
-
-    /// The command tag will empty the client's map, and a Parse behind it in the same packet (Npgsql sends that) has to find it empty.
-    private mutating func forwardAndWait(_ client: inout ClientSession) -> FrontendAction {
-        client.statements.unnamed = nil
+        if let action = parseBefore() { return action }
+        if mustWaitToReplaceUnnamed { return hold(.untilSettled) }
+        let void = ledger.mayBeSkipped ? note(replacingUnnamed(of: client)) : 0
+        client.statements.dropUnnamed()
+        noteStatements(inQuery: frame, bytes, at: offset)
         statements.unnamed = nil
-        ledger.owe(.query, .forward)
-        return .forwardAndWait
-    }
-
-    /// DEALLOCATE of one of the client's names, run by the server under its own name for it.
-    private mutating func dropOnServer(_ name: [UInt8], _ client: inout ClientSession, _ rules: Rules) -> FrontendAction? {
-        guard let target = client.statements[name], !target.isRetired else { return nil }
-        let preparation = prepare(target, rules)
-        client.statements.unnamed = nil
-        statements.unnamed = nil
-        ledger.owe(.query, .forward, note: note(.drop(name: name, target)))
-        return .query(Self.deallocation(of: target), preparation)
-    }
-
-    private static func deallocation(of statement: Statement) -> String {
-        "DEALLOCATE \"\(String(decoding: statement.serverName, as: UTF8.self))\""
-    }
-
-    private mutating func executeDeallocate(
-        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, _ client: inout ClientSession
-    ) -> FrontendAction {
-        guard !client.deallocations.isEmpty, let (portal, _) = ExecuteMessage.read(bytes, body: frame.body(at: offset)),
-            let deallocation = client.takeDeallocation(portal: bytes.extracting(portal))
-        else { return plain(.execute) }
-        ledger.owe(.execute, .forward, note: note(.drop(name: deallocation.name, deallocation.statement)))
+        ledger.owe(.query, .forward, note: void)
         return .forward
     }
 
-    /// DEALLOCATE of one of the client's names in the extended protocol: the server is made to drop what it knows under its own name.
-    private mutating func translateDeallocate(
-        parsing tail: Range<Int>, _ bytes: Span<UInt8>, _ client: inout ClientSession, _ rules: Rules, _ table: StatementTable
-    ) -> FrontendAction? {
-        guard let query = ParseMessage.query(bytes, tail: tail), case .name(let name) = DeallocateStatement.parse(bytes, query),
-            let target = client.statements[Array(name.utf8)], !target.isRetired
-        else { return nil }
-        let definition = Array(Self.deallocation(of: target).utf8) + [0, 0, 0]
-        guard let statement = table.intern(definition.span) else { return .refuse(.outOfMemory) }
-        let preparation = prepare(target, rules)
-        let void = note(replacingUnnamed(of: client))
-        client.statements.unnamed = statement
-        client.expect(ClientSession.Deallocation(name: Array(name.utf8), statement: target, query: statement))
-        statements.unnamed = statement
-        ledger.owe(.parse, .forward, note: void)
-        return .parseUnnamed(statement, preparation)
+    /// The note for a message that is about to give the client's unnamed statement another meaning, and may be skipped.
+    func replacingUnnamed(of client: ClientSession) -> Note {
+        .replaceUnnamed(previous: client.statements.unnamed, version: client.statements.unnamedVersion &+ 1)
     }
 
-    static let savepointTags = "SAVEPOINT;DEALLOCATE;RELEASE"
+    /// A message that may be skipped is about to give the client's unnamed statement another meaning, and what it means now is not
+    /// certain before an earlier part of the pipeline is answered: nobody could say what to go back to.
+    var mustWaitToReplaceUnnamed: Bool { ledger.mayBeSkipped && ledger.awaitsReady }
+
+    /// The pooler has answered a Parse in this batch, and the server has begun no transaction yet: it begins one, since PostgreSQL would
+    /// have taken the transaction's snapshot with that Parse.
+    mutating func parseBefore() -> FrontendAction? {
+        guard let statement = unparsed else { return nil }
+        unparsed = nil
+        return injectUnnamed(statement)
+    }
+
+    // MARK: Execute
+
+    private mutating func judgeExecute(
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
+    ) -> FrontendAction {
+        if rules.mapsStatements, !client.deallocations.isEmpty, let (portal, _) = ExecuteMessage.read(bytes, body: frame.body(at: offset)) {
+            if fences > 0 { return hold(.untilConfirmed) }
+            let label = Array(copying: bytes.extracting(portal))
+            if let deallocation = client.deallocations[label] {
+                guard ledger.isEmpty else { return hold(.untilSettled) }
+                client.deallocations[label] = nil
+                return execute(deallocation, portal: label, client: &client)
+            }
+        }
+        guard watchesCopy || hasUnmappedCopy else { return plain(.execute) }
+        return executeAndWait()
+    }
+
+    /// What comes behind it depends on its outcome.
+    mutating func executeAndWait() -> FrontendAction {
+        ledger.owe(.execute, .forward)
+        gate = .untilSettled
+        return .forwardAndFlush
+    }
 }

@@ -2,7 +2,7 @@ import PostgresWire
 
 /// What the pooler knows about the session on one server connection, and the rules by which messages pass through it.
 ///
-/// `translate` judges what a client sends (ServerSession+Frontend.swift), `receive` what the server answers
+/// `translate` judges what a client sends (ServerSession+Frontend.swift and what stands beside it), `receive` what the server answers
 /// (ServerSession+Backend.swift). Both see a message at a time and say what to do; moving bytes is the shell's business.
 ///
 /// Not copyable: there is one for each connection, and a copy by accident costs a dozen references on the query path.
@@ -37,9 +37,9 @@ public struct ServerSession: ~Copyable, Sendable {
 
     /// What has to happen when an entry of the ledger is settled or becomes void.
     enum Note: Sendable {
-        /// The client named a statement; before, the name meant `previous`. `isSent`: the server was really asked to parse it.
-        case define(name: [UInt8], Statement, previous: Statement?, isSent: Bool)
-        /// The client's unnamed statement was replaced, or dropped by a Close or a simple query.
+        /// The client named a statement. `isSent`: the server was asked to parse it under its server name.
+        case define(name: [UInt8], Statement, isSent: Bool)
+        /// The client's unnamed statement was replaced, or dropped by a Close or a simple query, in a message that may be skipped.
         case replaceUnnamed(previous: Statement?, version: UInt32)
         /// The client closed a name.
         case forget(name: [UInt8], Statement)
@@ -50,13 +50,27 @@ public struct ServerSession: ~Copyable, Sendable {
         case evict(UInt64)
         /// The server's error is about a name that the pooler made up: the client gets the same error about its own.
         case rename(code: String, message: String, stale: UInt64)
-        /// DEALLOCATE in SQL, answered by the pooler. Before it, the client had `previous`.
-        case deallocate(tag: String, previous: ClientStatements)
-        /// DEALLOCATE, run by the server under its own name for the client's.
-        case drop(name: [UInt8], Statement)
+        /// DEALLOCATE in SQL, answered by the pooler with these tags.
+        case answer([String])
+        /// DEALLOCATE, run by the server under its own name for the client's, or as an empty query in place of which the client gets
+        /// these tags.
+        case drop(name: [UInt8], Statement, tags: [String])
+        /// A portal got another meaning, as far as DEALLOCATE is concerned. Before, it had `previous`.
+        case bindPortal([UInt8], previous: DeallocateStatement?, Statement?)
+        /// A message used a statement under a name that is longer than what it is known by.
+        case use(name: [UInt8], Statement)
         case errand(Errand)
         /// A Sync behind messages that changed what is assumed of statements: until its ReadyForQuery they may yet be taken back.
         case fence
+    }
+
+    /// What the client's next message waits for.
+    public enum Gate: UInt8, Sendable {
+        case open
+        /// The server has confirmed or refused what earlier messages assume of statements.
+        case untilConfirmed
+        /// All that was sent is answered for certain, or a COPY reads from the client.
+        case untilSettled
     }
 
     public internal(set) var ledger = ReplyLedger()
@@ -69,35 +83,76 @@ public struct ServerSession: ~Copyable, Sendable {
     public var hasListened = false
     /// As the last ReadyForQuery said.
     public internal(set) var status = TransactionStatus.idle
+    public internal(set) var gate = Gate.open
 
     var notes: [UInt64: Note] = [:]
     private var lastNote: UInt64 = 0
-    /// CopyFail has been sent for a client that left.
-    private var hasEndedCopy = false
 
-    /// A ledger note below this is the id of the statement that the message used or (Parse without a name) defined; from here on it names an entry of `notes`.
+    /// From here on a ledger's note names an entry of `notes`. Below it, it is the id of the statement that the message used or
+    /// (Parse without a name) defined. Above the id stand `unnamedNote` and a version of the client's unnamed statement, or the tag of the
+    /// client's name for the statement.
     static let firstNote: UInt64 = 1 << 63
+    static let unnamedNote: UInt64 = 1 << 62
+    private static let idBits: UInt64 = 40
+    private static let versionMask: UInt32 = 1 << 22 - 1
+
+    /// The note of a message that used a statement under a name with this tag (`ClientStatements.tag`).
+    @inline(__always)
+    static func noteUse(of statement: Statement, tag: UInt64) -> UInt64 { tag << idBits | statement.id }
+
+    /// The tag of the name in a note that is no entry of `notes`.
+    static func tag(_ note: UInt64) -> UInt64 { (note & ~unnamedNote) >> idBits }
+
+    /// Syncs on their way that may tell of a failure which changes what names mean. Messages that use a name wait for them.
+    public internal(set) var fences = 0
+    /// Something was assumed of a statement since the last Sync.
+    var isAssuming = false
+    /// A simple query that was sent may have more than one statement in it, and so may drop the client's names unseen.
+    var namesMayChange = false
+    /// A portal that was bound may be a COPY: each Execute is waited for.
+    var watchesCopy = false
+    /// The same for statements that are not mapped: as long as the client has the server.
+    var hasUnmappedCopy = false
+    /// The pooler has answered the Parse of this statement in the present batch, and the server has begun no transaction for it.
+    var unparsed: Statement?
+    /// A message that no COPY takes has come while one reads: the COPY is being ended to answer as PostgreSQL does.
+    var illegalInCopy: UInt8?
+    /// The client has left, and the server has been asked for what it has answered so far.
+    private var hasFlushed = false
+    /// What the client's names meant before they were all dropped, for errors that are still to come.
+    var formerNames: ClientStatements?
 
     public init(parameters: ParameterSet) {
         self.parameters = parameters
     }
 
     /// The server may be given to another client.
-    @inlinable public var isReusable: Bool { status == .idle && ledger.isSettled }
+    public var isReusable: Bool { status == .idle && ledger.isSettled && unparsed == nil }
 
-    /// Syncs on their way that may tell of a failure which changes what names mean. Messages that use a name wait for them.
-    public internal(set) var fences = 0
-    /// Something was assumed of a statement since the last Sync.
-    var isAssuming = false
+    /// A COPY reads from the client, or its outcome is still to come.
+    public var isCopyingIn: Bool { ledger.copy != .none }
 
     mutating func note(_ note: Note) -> UInt64 {
         switch note {
-        case .errand, .fence, .drop: break
+        case .errand, .fence, .drop, .answer, .use: break
         default: isAssuming = true
         }
         lastNote = (lastNote &+ 1) | Self.firstNote
         notes[lastNote] = note
         return lastNote
+    }
+
+    /// The note of a message that gives the client's unnamed statement a meaning, and is skipped for certain by no error.
+    static func noteUnnamed(_ statement: Statement, version: UInt32) -> UInt64 {
+        unnamedNote | UInt64(version & versionMask) << idBits | statement.id
+    }
+
+    /// The statement that a message used or defined, by a note that is no entry of `notes`.
+    static func statementID(_ note: UInt64) -> UInt64 { note & (1 << idBits - 1) }
+
+    /// Whether the client's unnamed statement has not changed since the message with this note.
+    static func isLatest(_ note: UInt64, _ version: UInt32) -> Bool {
+        UInt32(truncatingIfNeeded: note >> idBits) & versionMask == version & versionMask
     }
 
     /// Enters something that the pooler sends of its own accord.
@@ -112,34 +167,68 @@ public struct ServerSession: ~Copyable, Sendable {
 
     /// The client left: nothing of what is owed will reach anybody.
     public mutating func abandon() {
+        gate = .open
+        illegalInCopy = nil
+        formerNames = nil
+        unparsed = nil
+        hasFlushed = false
         for entry in ledger.abandon() { notes[entry.note] = nil }
     }
 
     /// A client gets the server, on which nothing is outstanding.
     public mutating func begin(isShared: Bool) {
         assert(ledger.isSettled && fences == 0 && notes.isEmpty)
+        gate = .open
         self.isShared = isShared
         isAssuming = false
+        watchesCopy = false
+        hasUnmappedCopy = false
+    }
+
+    // MARK: The gate
+
+    /// Whether the client's next message may be judged; opens the gate if what it waited for has come.
+    public mutating func mayGoOn() -> Bool {
+        switch gate {
+        case .open:
+            return true
+        case .untilConfirmed:
+            guard fences == 0 else { return false }
+        case .untilSettled:
+            guard ledger.isEmpty || ledger.copy == .receiving else { return false }
+        }
+        gate = .open
+        return true
+    }
+
+    /// The message waits. A server answers an open batch when it is told to flush.
+    mutating func hold(_ gate: Gate) -> FrontendAction {
+        self.gate = gate
+        guard gate == .untilSettled, ledger.isUnsynced, ledger.isRunning else { return .wait([]) }
+        var writer = MessageWriter()
+        writer.flush()
+        return .wait(writer.bytes)
     }
 }
 
 extension ServerSession {
     /// What has to be sent next to bring an abandoned session to an end, entered in the ledger; empty when nothing is to be sent (now).
     public mutating func ordersToEnd() -> [UInt8] {
+        if let probe = resyncProbe() { return probe }
+        guard !ledger.isUncertain else { return [] }
         var writer = MessageWriter()
-        if ledger.isCopyingIn, !hasEndedCopy, ledger.isCopyEnded {
-            hasEndedCopy = true
-            // The client has ended it. In a batch without a Sync behind that it is undone; a Sync of ours would commit it.
-            if !ledger.willBecomeReady {
-                owe(.rollback)
-                writer.query("ROLLBACK")
-            }
-        } else if ledger.isCopyingIn, !hasEndedCopy {
-            hasEndedCopy = true
+        let mayBecomeCopy = (watchesCopy || hasUnmappedCopy) && ledger.copy == .none && ledger.isUnsynced && ledger.isRunning
+        if ledger.copy == .ended || mayBecomeCopy {
+            // What comes next depends on the outcome of the COPY, or on whether there is one.
+            guard !ledger.awaitsReady, !hasFlushed else { return [] }
+            hasFlushed = true
+            writer.flush()
+            return writer.bytes
+        }
+        if ledger.copy == .receiving {
             writer.copyFail(message: "client disconnected")
-            let isExtended = ledger.head?.request == .execute
-            ledger.owe(.copyEnd, .swallow)
-            if isExtended {
+            ledger.enterInCopy(Frontend.copyFail)
+            if ledger.head?.request == .execute, ledger.syncsInCopy == 0 {
                 owe(.resynchronise)
                 writer.sync()
             }
@@ -150,21 +239,19 @@ extension ServerSession {
             // Not a Sync: that would commit what an unfinished pipeline has done so far.
             owe(.rollback)
             writer.query("ROLLBACK")
-        } else if let marker = ordersToBecomeCertain() {
-            return marker
         }
-        if ledger.isSettled { hasEndedCopy = false }
         return writer.bytes
     }
 
-    /// A query that does nothing, for a server that owes nothing but perhaps a ReadyForQuery (`ReplyLedger.isUncertain`): the answer
-    /// tells. Nil when there is no such doubt, or other answers are due that will tell.
-    public mutating func ordersToBecomeCertain() -> [UInt8]? {
-        guard ledger.isUncertain, ledger.head == nil, !ledger.isSkipping, !ledger.isUnsynced else { return nil }
-        ledger.owe(.query, .swallow, note: note(.errand(.resynchronise)))
-        statements.unnamed = nil
+    /// What tells how many ReadyForQuery are due after a COPY that failed (`ReplyLedger.isUncertain`), entered in the ledger. Nil when
+    /// there is no such doubt, or other answers will end it.
+    public mutating func resyncProbe() -> [UInt8]? {
+        guard let needsSync = ledger.probeNeedsSync else { return nil }
+        ledger.enterProbe()
         var writer = MessageWriter()
-        writer.query("")
+        if needsSync { writer.sync() }
+        writer.close(portal: String(decoding: Self.absentName, as: UTF8.self))
+        writer.sync()
         return writer.bytes
     }
 }

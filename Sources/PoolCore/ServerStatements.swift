@@ -39,18 +39,48 @@ public struct ServerStatements: Sendable {
 
     public func contains(_ id: UInt64) -> Bool { index(of: id) != nil }
 
-    /// Enters a statement that is being parsed on the server. Returns what has to be closed there to stay within `limit`.
-    public mutating func insert(_ statement: Statement, limit: Int) -> [UInt64] {
+    /// Enters a statement that is being parsed on the server.
+    public mutating func insert(_ statement: Statement) {
         clock += 1
         set(statement.id, clock)
-        guard uses.count > max(limit, 1) else { return [] }
-        // One, unless the limit has been lowered.
-        var surplus: [UInt64] = []
-        while uses.count > max(limit, 1), let oldest = uses.indices.min(by: { uses[$0].time < uses[$1].time }) {
-            surplus.append(uses.remove(at: oldest).id)
+    }
+
+    /// Takes out what keeps the server from holding one more, least recently used first: one statement, unless the limit has been
+    /// lowered. Their ids, and the names under which the server has them.
+    mutating func makeRoom(limit: Int) -> [(id: UInt64, name: [UInt8])] {
+        var surplus: [(id: UInt64, name: [UInt8])] = []
+        while uses.count >= max(limit, 1), let oldest = uses.indices.min(by: { uses[$0].time < uses[$1].time }) {
+            let id = uses.remove(at: oldest).id
+            surplus.append((id, name(ofID: id)))
         }
         return surplus
     }
+
+    // MARK: Names
+
+    /// Statements that have another name on this server than elsewhere, with its number.
+    private var renamed: [UInt64: UInt64] = [:]
+    private var lastNumber: UInt64 = 0
+    private static let mostRenamed = 1000
+
+    /// The server's name for a statement.
+    @inline(__always)
+    func name(of statement: Statement) -> [UInt8] { renamed.isEmpty ? statement.serverName : name(ofID: statement.id) }
+
+    func name(ofID id: UInt64) -> [UInt8] {
+        guard let number = renamed[id] else { return Statement.serverName(id) }
+        return Array("SLUICE_\(id)_\(number)".utf8)
+    }
+
+    /// What the server has under the name of this statement is not what the pooler believed. The name is never used again on this server.
+    mutating func doubt(_ id: UInt64) {
+        remove(id)
+        lastNumber += 1
+        renamed[id] = lastNumber
+    }
+
+    /// There have been so many doubts that the server is better closed than used again.
+    public var isDubious: Bool { renamed.count >= Self.mostRenamed }
 
     private mutating func set(_ id: UInt64, _ time: UInt64) {
         if let index = index(of: id) { uses[index].time = time } else { uses.insert(Use(id: id, time: time)) }

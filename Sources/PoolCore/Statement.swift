@@ -15,7 +15,7 @@ public final class Statement: Sendable {
     /// Bytes of the definition.
     var size: Int { text.count }
 
-    /// The name under which servers know it.
+    /// The name under which servers know it, unless there is a doubt about that name (`ServerStatements.name`).
     public let serverName: [UInt8]
     private let retired = Atomic<Bool>(false)
 
@@ -30,14 +30,36 @@ public final class Statement: Sendable {
 
     private let memory: StatementMemory
 
-    /// The text may be a DEALLOCATE, of which the meaning depends on the client's names.
-    let mayDeallocate: Bool
+    /// What a portal of it has to be watched for.
+    enum Kind: Sendable {
+        case ordinary
+        /// Its Execute may read from the client.
+        case copy
+        /// DEALLOCATE, of which the meaning depends on the client's names, or DISCARD ALL.
+        case deallocation
+    }
+
+    let kind: Kind
+
+    /// What a statement of the kind `deallocation` drops.
+    var deallocation: DeallocateStatement? { Self.deallocation(in: definition) }
+
+    private static func deallocation(in definition: Span<UInt8>) -> DeallocateStatement? {
+        guard let text = ParseMessage.query(definition, tail: 0..<definition.count) else { return nil }
+        let deallocation = DeallocateStatement.parse(definition, text)
+        if case .savepointWrapped = deallocation { return nil }
+        return deallocation
+    }
 
     init(id: UInt64, text: consuming ByteBlock, epoch: UInt32, memory: StatementMemory) {
         self.id = id
         self.epoch = epoch
         self.memory = memory
-        mayDeallocate = DeallocateStatement.mayStart(text.bytes, 0..<text.count)
+        if Self.deallocation(in: text.bytes) != nil {
+            kind = .deallocation
+        } else {
+            kind = CopyStatement.starts(text.bytes, 0..<text.count) ? .copy : .ordinary
+        }
         memory.took(text.count)
         self.text = text
         serverName = Self.serverName(id)

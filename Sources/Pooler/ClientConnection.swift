@@ -63,16 +63,6 @@ final class ClientConnection {
     /// How much of a message that is forwarded in pieces is still to come, and whether it is dropped instead.
     var passThrough = 0
     var dropsPassThrough = false
-    enum Barrier {
-        /// Messages go to the server as they come.
-        case none
-        /// The next one waits until everything sent has been answered.
-        case untilSettled
-        /// The next one waits until the server has confirmed what earlier ones assume.
-        case untilConfirmed
-    }
-
-    var barrier = Barrier.none
     /// Bytes may be waiting in the kernel, and no event will tell.
     var hasUnread = false
     var isQueuedForReading = false

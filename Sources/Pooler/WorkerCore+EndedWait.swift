@@ -90,7 +90,6 @@ extension WorkerCore {
         sendPosted(for: server)
         server.client = nil
         client.server = nil
-        client.barrier = .none
         client.phase = isSkipping ? .skipping : .idle
         client.requestTime = now
         server.socket.resetWhenClosed()
@@ -116,8 +115,12 @@ extension WorkerCore {
             return bytes.count
         }
         let available = bytes.count - offset
-        guard isAllowed(frame, available) else {
+        guard isAllowed(frame) else {
             fail(client, .messageTooLarge(frame.length))
+            return bytes.count
+        }
+        if available >= frame.length, SmallMessages.hasSurplus(frame, bytes, at: offset) {
+            fail(client, .surplusBytes(frame.type))
             return bytes.count
         }
         switch frame.type {

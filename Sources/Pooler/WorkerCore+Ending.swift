@@ -219,7 +219,7 @@ extension WorkerCore {
     /// The next step towards a server that is fit for somebody else.
     func continueAbandoned(_ server: ServerConnection) {
         guard server.phase == .abandoned, server.isOpen else { return }
-        guard server.cancels == nil || server.session.ledger.isCopyingIn else { return }
+        guard server.cancels == nil || server.session.isCopyingIn else { return }
         let orders = server.session.ordersToEnd()
         if !orders.isEmpty {
             send(orders.span, to: server)

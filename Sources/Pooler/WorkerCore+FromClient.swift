@@ -21,7 +21,8 @@ extension WorkerCore {
         if let server = client.server, !server.outgoing.isEmpty { return false }
         switch client.phase {
         case .waiting, .awaitingGreeting: return client.held.count < Self.receiveSize
-        case .linked: return (client.server?.phase == .linked && client.barrier == .none) || client.held.count < Self.receiveSize
+        case .linked:
+            return client.server.map { $0.phase == .linked && $0.session.gate == .open } ?? true || client.held.count < Self.receiveSize
         case .authenticating: return client.login?.isSuspended != true || client.held.count < Self.receiveSize
         case .canceling, .closed: return false
         case .console: return client.console?.session.isBusy != true || client.held.count < Self.receiveSize
@@ -106,7 +107,7 @@ extension WorkerCore {
             switch client.phase {
             case .linked:
                 // What puts the server's settings right leaves with the message behind it: not before that may go.
-                guard let server = client.server, server.outgoing.isEmpty, client.barrier == .none, isAdjusted(server, client),
+                guard let server = client.server, server.outgoing.isEmpty, server.session.mayGoOn(), isAdjusted(server, client),
                     server.phase == .linked
                 else { return at }
                 at = relay(client, server, bytes, from: at)
@@ -150,12 +151,22 @@ extension WorkerCore {
             return bytes.count
         case .frame(let frame):
             let available = bytes.count - offset
+            guard isAllowed(frame) else {
+                fail(client, .messageTooLarge(frame.length))
+                return bytes.count
+            }
+            if available >= frame.length, SmallMessages.hasSurplus(frame, bytes, at: offset) {
+                fail(client, .surplusBytes(frame.type))
+                return bytes.count
+            }
             switch frame.type {
-            case Frontend.terminate:
+            case Frontend.terminate where available >= frame.length:
                 leave(client, .clientEnded("client close request"))
                 return bytes.count
             case Frontend.flush where available >= frame.length:
                 return offset + frame.length
+            case Frontend.copyDone where available < frame.length, Frontend.copyFail where available < frame.length:
+                return offset
             case Frontend.copyData, Frontend.copyDone, Frontend.copyFail:
                 // A COPY that an error has ended; the server is long with somebody else.
                 let take = min(frame.length, available)
@@ -163,14 +174,10 @@ extension WorkerCore {
                 client.dropsPassThrough = true
                 return offset + take
             case Frontend.query, Frontend.parse, Frontend.bind, Frontend.describe, Frontend.execute, Frontend.close, Frontend.sync,
-                Frontend.functionCall, Frontend.flush:
+                Frontend.functionCall, Frontend.flush, Frontend.terminate:
                 break
             default:
                 fail(client, .unknownMessage)
-                return bytes.count
-            }
-            guard isAllowed(frame, available) else {
-                fail(client, .messageTooLarge(frame.length))
                 return bytes.count
             }
             guard isComplete(frame, available) else { return offset }
@@ -189,8 +196,8 @@ extension WorkerCore {
 
     /// Whether a message may be as long as its header says; before the rest of it is waited for.
     @inline(__always)
-    func isAllowed(_ frame: Frame, _ available: Int) -> Bool {
-        frame.length <= messageLimit && (available >= frame.length || frame.length <= Frontend.maximumLength(frame.type))
+    func isAllowed(_ frame: Frame) -> Bool {
+        frame.length <= messageLimit && frame.length <= Frontend.maximumLength(frame.type)
     }
 
     // MARK: With a server
@@ -213,7 +220,7 @@ extension WorkerCore {
         noteBurst(server, bytes, start..<at, isRest: isRest)
         sendBurst(client, server, bytes, run..<at)
         // The end of a message that outlived its transaction, or nothing but what the pooler answers itself.
-        if server.session.ledger.isEmpty { settle(server) }
+        if server.session.ledger.count == 0 { settle(server) }
         return at
     }
 
@@ -261,7 +268,7 @@ extension WorkerCore {
                 return false
             }
             let available = bytes.count - at
-            guard isAllowed(frame, available) else {
+            guard isAllowed(frame) else {
                 sendBurst(client, server, bytes, run..<at)
                 fail(client, .messageTooLarge(frame.length))
                 return false
@@ -275,7 +282,7 @@ extension WorkerCore {
                 let bind = server.session.passesBind(frame, bytes, at: at, client: &client.session, rules: server.rules)
             {
                 keep(bytes, run..<at)
-                writeBind(bytes, bind.portal, bind.statement.serverName, restLength: frame.length - (bind.rest - at))
+                writeBind(bytes, bind.portal, bind.serverName, restLength: frame.length - (bind.rest - at))
                 run = bind.rest
                 server.shard.counters.totals.binds &+= 1
                 sent(max(piece, bind.rest - at), of: frame, &at, client, drops: false)
@@ -286,52 +293,50 @@ extension WorkerCore {
             switch action {
             case .forward:
                 take = piece
-            case .query(let text, let preparation):
-                keep(bytes, run..<at)
-                write(preparation, server)
-                var writer = MessageWriter()
-                writer.query(text)
-                toServer.append(writer.bytes)
+            case .forwardAndFlush:
+                keep(bytes, run..<at + take)
+                toServer.append(type: Frontend.flush, length: 4)
                 run = at + take
-            case .forwardAndWait:
-                client.barrier = .untilSettled
-            case .wait:
-                client.barrier = .untilConfirmed
+            case .wait(let now):
+                keep(bytes, run..<at)
+                run = at
+                toServer.append(now)
                 break messages
+            case .ahead(let closed, let statement, let name):
+                keep(bytes, run..<at)
+                run = at
+                for name in closed { writeTarget(Frontend.close, name) }
+                if let statement { writeParse(name, statement, server) }
+                continue messages
+            case .send(let messages):
+                keep(bytes, run..<at)
+                toServer.append(messages)
+                run = at + take
             case .drop:
                 keep(bytes, run..<at)
                 run = at + take
-            case .bind(let serverName, let portal, let rest, let preparation):
+            case .bind(let serverName, let portal, let rest):
                 keep(bytes, run..<at)
-                write(preparation, server)
                 writeBind(bytes, portal, serverName, restLength: frame.length - (rest - at))
                 run = rest
                 take = max(piece, rest - at)
-            case .describe(let serverName, let preparation):
+            case .describe(let serverName):
                 keep(bytes, run..<at)
-                write(preparation, server)
-                toServer.append(type: Frontend.describe, length: 4 + 1 + serverName.count + 1)
-                toServer.append(Target.statement.rawValue)
-                toServer.append(terminated: serverName.span)
+                writeTarget(Frontend.describe, serverName)
                 run = at + take
-            case .parse(let serverName, let tail, let preparation):
+            case .parse(let serverName, let tail, let more):
                 keep(bytes, run..<at)
-                write(preparation, server)
                 server.shard.counters.totals.serverParses &+= 1
                 toServer.append(type: Frontend.parse, length: 4 + serverName.count + 1 + frame.length - (tail - at))
                 toServer.append(terminated: serverName.span)
                 run = tail
-                take = max(piece, tail - at)
-            case .parseUnnamed(let statement, let preparation):
-                keep(bytes, run..<at)
-                write(preparation, server)
-                writeParse([], statement, server)
-                run = at + take
-            case .forwardAfterUnnamed(let statement):
-                keep(bytes, run..<at)
-                writeParse([], statement, server)
-                run = at
-                take = piece
+                if more.isEmpty {
+                    take = max(piece, tail - at)
+                } else {
+                    keep(bytes, run..<at + take)
+                    toServer.append(more)
+                    run = at + take
+                }
             case .terminate:
                 sendBurst(client, server, bytes, run..<at)
                 beginLeaving(client, .clientEnded("client close request"))
@@ -346,7 +351,7 @@ extension WorkerCore {
             var drops = false
             if case .drop = action { drops = true }
             sent(take, of: frame, &at, client, drops: drops)
-            if client.barrier != .none { break }
+            if server.session.gate != .open { break }
         }
         return true
     }
@@ -373,14 +378,11 @@ extension WorkerCore {
         toServer.append(terminated: serverName.span)
     }
 
-    private func write(_ preparation: Preparation, _ server: ServerConnection) {
-        for id in preparation.close {
-            let name = Statement.serverName(id)
-            toServer.append(type: Frontend.close, length: 4 + 1 + name.count + 1)
-            toServer.append(Target.statement.rawValue)
-            toServer.append(terminated: name.span)
-        }
-        if let statement = preparation.parse { writeParse(statement.serverName, statement, server) }
+    /// A Describe or Close of a statement.
+    private func writeTarget(_ type: UInt8, _ name: [UInt8]) {
+        toServer.append(type: type, length: 4 + 1 + name.count + 1)
+        toServer.append(Target.statement.rawValue)
+        toServer.append(terminated: name.span)
     }
 
     /// What SHOW STATS says of Parse and Bind: nothing where statements pass untouched, as in PgBouncer.

@@ -97,11 +97,7 @@ extension WorkerCore {
         var run = 0
         if server.passThrough == 0, Self.isOrdinary(server) { passRuns(server, bytes, from: &at) }
         if at < bytes.count, !judge(server, bytes, from: &at, run: &run) { return bytes.count }
-        if server.session.hasInvented {
-            keepForClient(bytes, run..<at)
-            run = at
-            invent(server)
-        }
+        inventFirst(server, bytes, run: &run, at)
         sendBurst(server, bytes, run..<at)
         server.shard.counters.totals.bytesSent &+= Int64(truncatingIfNeeded: at)
         server.lastActivity = now
@@ -147,29 +143,32 @@ extension WorkerCore {
             var forwards: Bool
             switch frame.type {
             case Backend.dataRow, Backend.copyData:
-                if server.session.hasInvented {
-                    keepForClient(bytes, run..<at)
-                    run = at
-                    invent(server)
-                }
-                guard let head = server.session.ledger.head else {
+                inventFirst(server, bytes, run: &run, at)
+                // Asked once for a run of rows.
+                switch judge(server, frame, bytes, at) {
+                case .forward: forwards = true
+                case .swallow: forwards = false
+                default:
                     sendBurst(server, bytes, run..<at)
                     violate(server, "row that nobody asked for")
                     return false
                 }
-                forwards = head.disposition == .forward
                 if take == length { take = Self.rows(bytes, from: at, of: frame.type, &length) }
             case Backend.parameterStatus:
+                inventFirst(server, bytes, run: &run, at)
                 forwards = parameterStatus(server, bytes, frame.body(at: at))
             case Backend.noticeResponse:
+                inventFirst(server, bytes, run: &run, at)
                 forwards = server.session.ledger.head?.disposition != .swallow
             case Backend.notificationResponse:
+                inventFirst(server, bytes, run: &run, at)
                 forwards = server.client.map { server.listeners.contains($0.id) } ?? false
             default:
                 if frame.type == Backend.errorResponse { noteFarewell(server, bytes, frame.body(at: at)) }
                 if server.session.ledger.isEmpty {
-                    // An error that nothing provoked: the server is about to end the connection.
-                    if frame.type == Backend.errorResponse {
+                    // An error that nothing provoked: the server is about to end the connection. Any other one answers something that
+                    // the pooler does not know of.
+                    if frame.type == Backend.errorResponse, server.farewell != nil {
                         forwards = true
                         server.farewellWasForwarded = server.client != nil
                         break
@@ -178,11 +177,7 @@ extension WorkerCore {
                     violate(server, "message '\(Character(Unicode.Scalar(frame.type)))' that nobody asked for")
                     return false
                 }
-                if server.session.hasInvented {
-                    keepForClient(bytes, run..<at)
-                    run = at
-                    invent(server)
-                }
+                inventFirst(server, bytes, run: &run, at)
                 switch judge(server, frame, bytes, at) {
                 case .forward:
                     forwards = true
@@ -197,6 +192,22 @@ extension WorkerCore {
                 case .ready(let owed):
                     forwards = owed
                     readyForQuery(server, isClients: owed)
+                case .resolved(let readies):
+                    forwards = false
+                    keepForClient(bytes, run..<at)
+                    run = at
+                    var writer = MessageWriter()
+                    for _ in 0..<readies { writer.readyForQuery(server.session.status) }
+                    if server.client != nil { toClient.append(writer.bytes) }
+                    readyForQuery(server, isClients: readies > 0)
+                case .endClient(let messages, let error):
+                    keepForClient(bytes, run..<at)
+                    run = at
+                    toClient.append(messages)
+                    sendBurst(server, bytes, run..<at)
+                    if let client = server.client { fail(client, error) }
+                    guard server.isOpen else { return false }
+                    forwards = false
                 case .errandFailed(let errand, let fields):
                     forwards = false
                     // It may end the connection: what came before goes out first.
@@ -230,7 +241,7 @@ extension WorkerCore {
     /// Somebody is there to whom answers may belong, and nothing of what happens is taken note of.
     @inline(__always)
     private static func isOrdinary(_ server: ServerConnection) -> Bool {
-        server.client.map { !$0.session.isResetting } ?? false
+        server.client?.session.isOrdinary ?? false
     }
 
     /// Rows come in long runs, all of them owed to the same request. Returns how many bytes of the run are here; `length` becomes what
@@ -258,6 +269,15 @@ extension WorkerCore {
             return action
         }
         return server.session.receive(frame, bytes, at: at, client: &nobody, table: server.shard.statements)
+    }
+
+    /// What the pooler itself has to answer by now goes ahead of what is at `at`.
+    @inline(__always)
+    private func inventFirst(_ server: ServerConnection, _ bytes: Span<UInt8>, run: inout Int, _ at: Int) {
+        guard server.session.hasInvented else { return }
+        keepForClient(bytes, run..<at)
+        run = at
+        invent(server)
     }
 
     private func invent(_ server: ServerConnection) {

@@ -85,8 +85,10 @@ extension WorkerCore {
         if server.cancels != nil, !client.held.isEmpty { return true }
         let isRunning = server.session.ledger.isRunning
         if server.session.ledger.willBecomeReady { return true }
+        // Its next message waits for the answer to another one.
+        if isRunning, server.session.gate != .open, !client.held.isEmpty { return true }
         // A batch without a Sync: PostgreSQL answers it as far as there was a Flush, and undoes it.
-        guard isRunning, server.isFlushed, !server.session.ledger.isCopyingIn, !server.session.ledger.isSkipping else { return false }
+        guard isRunning, server.isFlushed, !server.session.isCopyingIn, !server.session.ledger.isSkipping else { return false }
         if leaving[client.slot]?.hasFlushed == false {
             leaving[client.slot]?.hasFlushed = true
             var writer = MessageWriter()

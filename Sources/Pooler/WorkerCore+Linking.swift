@@ -242,13 +242,13 @@ extension WorkerCore {
             fail(client, .transactionInStatementMode)
             return
         }
-        if server.session.ledger.isUncertain, let marker = server.session.ordersToBecomeCertain() {
-            // After a COPY that failed in the extended protocol, how many ReadyForQuery are still to come. What waits behind a barrier
-            // waits for that too.
-            send(marker.span, to: server)
+        // Not into a message of which a part was sent.
+        if server.session.ledger.isUncertain, client.passThrough == 0 || client.dropsPassThrough, let probe = server.session.resyncProbe() {
+            // How many ReadyForQuery are still to come after a COPY that failed. What the client has sent meanwhile waits for that.
+            send(probe.span, to: server)
             return
         }
-        let isOpened = openBarrier(client, server)
+        let isOpened = server.session.gate != .open && server.session.mayGoOn()
         if mode != .session, isDone(server) {
             release(client, server)
             return
@@ -275,18 +275,6 @@ extension WorkerCore {
         client.server = nil
         client.phase = .idle
         server.client = nil
-    }
-
-    /// Lets the client's next message go, if what it waited for has come. False: there was no barrier, or it stays.
-    @inline(__always)
-    private func openBarrier(_ client: ClientConnection, _ server: ServerConnection) -> Bool {
-        switch client.barrier {
-        case .none: return false
-        case .untilSettled: guard server.session.ledger.isEmpty else { return false }
-        case .untilConfirmed: guard server.session.fences == 0 else { return false }
-        }
-        client.barrier = .none
-        return true
     }
 
     /// Parts a client and its server between two transactions.
@@ -378,6 +366,7 @@ extension WorkerCore {
         if isObsolete(server) { return "database configuration changed" }
         if server.reportsTooMuch { return "it reports too many parameters" }
         if isOverAge(server) { return "server lifetime over" }
+        if server.session.statements.isDubious { return "prepared statements in doubt" }
         if shared.shutdown.load(ordering: .relaxed) == .waitForServers { return "server shutting down" }
         return nil
     }

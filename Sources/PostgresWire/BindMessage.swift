@@ -4,7 +4,7 @@ public enum BindNames: Equatable, Sendable {
     case names(portal: Range<Int>, statement: Range<Int>, rest: Int)
     /// The names are not complete yet.
     case needMore
-    /// The names do not end inside the body, or no room is left for the three counts that must follow.
+    /// The names do not end inside the body.
     case malformed
 }
 
@@ -21,8 +21,7 @@ public enum BindMessage {
         let missing: BindNames = limit < body.upperBound ? .needMore : .malformed
         guard limit >= body.lowerBound, let portalEnd = firstNUL(bytes, in: body.lowerBound..<limit) else { return missing }
         guard let statementEnd = firstNUL(bytes, in: portalEnd &+ 1..<limit) else { return missing }
-        let rest = statementEnd &+ 1
-        guard body.upperBound &- rest >= 6 else { return .malformed }
-        return .names(portal: body.lowerBound..<portalEnd, statement: portalEnd &+ 1..<statementEnd, rest: rest)
+        // PostgreSQL looks the names up before it reads what follows them: whether that is right is not asked here.
+        return .names(portal: body.lowerBound..<portalEnd, statement: portalEnd &+ 1..<statementEnd, rest: statementEnd &+ 1)
     }
 }

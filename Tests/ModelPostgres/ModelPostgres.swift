@@ -5,8 +5,8 @@ import PostgresWire
 ///
 /// Its SQL: `select x`, `rows x` (three rows), `insert x`, `insert deferred` (fails when
 /// the transaction commits), `fail x`, `syntax x`, `begin`, `commit`, `rollback`, `savepoint x`, `release x`, `prepare x`, `deallocate x`,
-/// `deallocate all`, `discard all`, and nothing at all. COPY from the client: `copyin x`, `copyview x` (refused after CopyInResponse, before
-/// any data is read), `copyunique x` (rows fail at CopyDone), `copydeferred x` (rows fail when the transaction commits). `copyout x`.
+/// `deallocate all`, `discard all`, and nothing at all. COPY from the client: `copy in x`, `copy view x` (refused after CopyInResponse, before
+/// any data is read), `copy unique x` (rows fail at CopyDone), `copy deferred x` (rows fail when the transaction commits). `copy out x`.
 public struct ModelPostgres {
     public struct Failure: Error {
         let code: String
@@ -296,9 +296,12 @@ public struct ModelPostgres {
             named = [:]
             portals = [:]
             return .done("DISCARD ALL")
-        case "copyin", "copyunique", "copydeferred": return .copyIn
-        case "copyview": return .copyView
-        case "copyout": return .copyOut
+        case "copy":
+            switch words[1] {
+            case "in", "unique", "deferred": return .copyIn
+            case "view": return .copyView
+            default: return .copyOut
+            }
         default: throw Failure("22012")
         }
     }
@@ -403,8 +406,8 @@ public struct ModelPostgres {
 
     private mutating func endCopy(_ copy: Copy) throws(Failure) {
         if copy.hasRows {
-            if copy.text.hasPrefix("copyunique") { throw Failure("23505") }
-            if copy.text.hasPrefix("copydeferred") { pending.append("insert deferred") }
+            if copy.text.hasPrefix("copy unique") { throw Failure("23505") }
+            if copy.text.hasPrefix("copy deferred") { pending.append("insert deferred") }
         }
         if let rest = copy.rest {
             try endSimple("COPY 1", copy.text, isLast: rest.isEmpty)

@@ -60,14 +60,17 @@ func definition(_ text: String) -> [UInt8] { Array(text.utf8) + [0, 0, 0] }
 
     private func statement(_ text: String) -> Statement { table.intern(definition(text).span)! }
 
-    @Test("beyond the limit the least recently used goes")
+    @Test("for one more than the limit the least recently used goes")
     func leastRecentlyUsed() {
         var held = ServerStatements()
         let (a, b, c) = (statement("a"), statement("b"), statement("c"))
-        #expect(held.insert(a, limit: 2).isEmpty)
-        #expect(held.insert(b, limit: 2).isEmpty)
+        for statement in [a, b] {
+            #expect(held.makeRoom(limit: 2).isEmpty)
+            held.insert(statement)
+        }
         #expect(held.use(a) == true)
-        #expect(held.insert(c, limit: 2) == [b.id])
+        #expect(held.makeRoom(limit: 2).map(\.id) == [b.id])
+        held.insert(c)
         #expect(held.use(b) == false)
         #expect(held.contains(a.id) && held.contains(c.id))
     }
@@ -76,8 +79,9 @@ func definition(_ text: String) -> [UInt8] { Array(text.utf8) + [0, 0, 0] }
     func loweredLimit() {
         var held = ServerStatements()
         let all = (0..<5).map { statement("\($0)") }
-        for statement in all.dropLast() { _ = held.insert(statement, limit: 10) }
-        #expect(held.insert(all[4], limit: 0) == all.dropLast().map(\.id))
+        for statement in all.dropLast() { held.insert(statement) }
+        #expect(held.makeRoom(limit: 0).map(\.id) == all.dropLast().map(\.id))
+        held.insert(all[4])
         #expect(Array(held.ids) == [all[4].id])
     }
 
@@ -85,16 +89,34 @@ func definition(_ text: String) -> [UInt8] { Array(text.utf8) + [0, 0, 0] }
     func restore() {
         var held = ServerStatements()
         let (a, b, c) = (statement("a"), statement("b"), statement("c"))
-        _ = held.insert(a, limit: 2)
+        held.insert(a)
         #expect(held.remove(b.id) == false)
         held.restore(b.id)
-        #expect(held.insert(c, limit: 2) == [b.id])
+        #expect(held.makeRoom(limit: 2).map(\.id) == [b.id])
+        held.insert(c)
         held.hasForeign = true
         held.unnamed = a
         held.removeAll()
         #expect(held.count == 0 && !held.hasForeign && held.unnamed == nil)
     }
 
+    @Test("a name in doubt is never used again, and too many doubts tell")
+    func doubts() {
+        var held = ServerStatements()
+        let (a, b) = (statement("a"), statement("b"))
+        var names: Set<[UInt8]> = []
+        for turn in 0..<1000 {
+            held.insert(a)
+            #expect(names.insert(held.name(of: a)).inserted)
+            #expect(held.name(of: b) == (turn == 0 ? b.serverName : Array("SLUICE_\(b.id)_2".utf8)))
+            held.doubt(a.id)
+            if turn == 0 { held.doubt(b.id) }
+            #expect(!held.contains(a.id))
+        }
+        // A removed statement keeps its name out of use, too.
+        held.removeAll()
+        #expect(!names.contains(held.name(of: a)))
+    }
 }
 
 @Suite struct StatementTableTests {

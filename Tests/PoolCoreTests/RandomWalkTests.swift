@@ -113,7 +113,7 @@ private final class Scripter {
     }
 
     private func startCopy(_ random: inout SeededGenerator) {
-        let text = ["copyin", "copyin", "copyview", "copyout"][random.below(4)] + " \(token())"
+        let text = ["copy in", "copy in", "copy view", "copy out"][random.below(4)] + " \(token())"
         let isExtended = random.chance(50)
         if isExtended {
             guard isKnown("") else { return }
@@ -122,7 +122,7 @@ private final class Scripter {
             if random.chance(50) { end(sync) }
         } else {
             sendQuery(text)
-            if random.chance(10), text.hasPrefix("copyin") { end(sync) }
+            if random.chance(10), text.hasPrefix("copy in") { end(sync) }
         }
         if random.chance(50) {
             copy = (isExtended, ())

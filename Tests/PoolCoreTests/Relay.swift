@@ -46,9 +46,8 @@ final class ModelClient {
     var expected: [String] = []
     var got: [String] = []
     weak var server: ModelServer?
-    /// The next message waits: until everything is answered, or until the server has confirmed what earlier ones assume.
-    var waitsForAnswers = false
-    var waitsForConfirmation = false
+    /// The connection was closed behind a FATAL error.
+    var isClosed = false
 
     init(_ token: String) { self.token = token }
 
@@ -121,14 +120,7 @@ final class Relay {
             client.server = free
         }
         guard let server = client.server else { return false }
-        if client.waitsForAnswers {
-            guard server.session.ledger.isEmpty else { return false }
-            client.waitsForAnswers = false
-        }
-        if client.waitsForConfirmation {
-            guard server.session.fences == 0 else { return false }
-            client.waitsForConfirmation = false
-        }
+        guard server.session.mayGoOn() else { return false }
         guard try translate(message, client, server) else { return false }
         client.outbox.removeFirst()
         if server.session.hasInvented {
@@ -141,15 +133,16 @@ final class Relay {
     /// False: the message has to wait.
     private func translate(_ message: Message, _ client: ModelClient, _ server: ModelServer) throws -> Bool {
         guard case .frame(let frame) = peekFrame(message.span, at: 0) else { throw Divergence("no message") }
-        let action = server.session.translate(frame, message.span, at: 0, client: &client.session, rules: rules, table: table)
-        guard let messages = action.messages(for: message) else { throw Divergence("refused") }
-        if case .wait = action {
-            client.waitsForConfirmation = true
-            return false
+        while true {
+            let action = server.session.translate(frame, message.span, at: 0, client: &client.session, rules: rules, table: table)
+            guard let messages = action.messages(for: message) else { throw Divergence("refused") }
+            server.inbox += messages
+            switch action {
+            case .ahead: continue
+            case .wait: return false
+            default: return true
+            }
         }
-        if case .forwardAndWait = action { client.waitsForAnswers = true }
-        server.inbox += messages
-        return true
     }
 
     // MARK: Towards the client
@@ -174,7 +167,16 @@ final class Relay {
             try client.take([frame])
         case .replace(let bytes):
             guard let client else { throw Divergence("an error forwarded after the client left") }
-            try client.take([bytes])
+            try client.take(split(bytes))
+        case .resolved(let readies):
+            guard let client else { break }
+            for _ in 0..<readies { try client.take([PoolCoreTests.message { $0.readyForQuery(server.session.status) }]) }
+        case .endClient(let bytes, let error):
+            guard let client else { throw Divergence("an error forwarded after the client left") }
+            try client.take(split(bytes) + [PoolCoreTests.message { $0.error(error.fields) }])
+            client.isClosed = true
+            client.outbox = []
+            disappear(client)
         case .swallow, .ready, .errandDone:
             break
         case .errandFailed(let errand, let fields):
@@ -209,7 +211,7 @@ final class Relay {
         } else if let client = server.client, server.session.isReusable {
             client.server = nil
             server.client = nil
-        } else if let marker = server.session.ordersToBecomeCertain() {
+        } else if let marker = server.session.resyncProbe() {
             server.inbox += split(marker)
         }
     }
@@ -278,43 +280,39 @@ final class Relay {
         }
     }
 
-    private func split(_ bytes: [UInt8]) -> [Message] {
-        var messages: [Message] = []
-        var at = 0
-        while case .frame(let frame) = peekFrame(bytes.span, at: at) {
-            messages.append(Array(bytes[at..<at + frame.length]))
-            at += frame.length
-        }
-        return messages
+}
+
+/// Messages that lie one behind the other.
+func split(_ bytes: [UInt8]) -> [Message] {
+    var messages: [Message] = []
+    var at = 0
+    while case .frame(let frame) = peekFrame(bytes.span, at: at) {
+        messages.append(Array(bytes[at..<at + frame.length]))
+        at += frame.length
     }
+    return messages
 }
 
 extension FrontendAction {
     /// What is sent to the server for a client's message; nil when the client is refused, or ends.
     func messages(for message: Message) -> [Message]? {
-        func ahead(_ preparation: Preparation) -> [Message] {
-            preparation.close.map { close(String(decoding: Statement.serverName($0), as: UTF8.self)) }
-                + (preparation.parse.map { [Self.parse($0, name: $0.serverName)] } ?? [])
-        }
         switch self {
-        case .forward, .forwardAndWait: return [message]
-        case .drop, .wait: return []
-        case .bind(let serverName, let portal, let rest, let preparation):
+        case .forward: return [message]
+        case .forwardAndFlush: return [message, flush]
+        case .drop: return []
+        case .wait(let bytes), .send(let bytes): return split(bytes)
+        case .bind(let serverName, let portal, let rest):
             let bind = PoolCoreTests.message {
                 $0.bindHeader(message.span, portal: portal, statement: serverName, restLength: message.count - rest)
                 $0.bytes += message[rest...]
             }
-            return ahead(preparation) + [bind]
-        case .describe(let serverName, let preparation):
-            return ahead(preparation) + [PoolCoreTests.describe(String(decoding: serverName, as: UTF8.self))]
-        case .parse(let serverName, let tail, let preparation):
-            return ahead(preparation) + [PoolCoreTests.message { $0.parse(name: serverName, tail: Array(message[tail...])) }]
-        case .parseUnnamed(let statement, let preparation):
-            return ahead(preparation) + [Self.parse(statement, name: [])]
-        case .forwardAfterUnnamed(let statement):
-            return [Self.parse(statement, name: []), message]
-        case .query(let text, let preparation):
-            return ahead(preparation) + [PoolCoreTests.query(text)]
+            return [bind]
+        case .describe(let serverName):
+            return [PoolCoreTests.describe(String(decoding: serverName, as: UTF8.self))]
+        case .parse(let serverName, let tail, let more):
+            return [PoolCoreTests.message { $0.parse(name: serverName, tail: Array(message[tail...])) }] + split(more)
+        case .ahead(let closed, let statement, let name):
+            return closed.map { close(String(decoding: $0, as: UTF8.self)) } + (statement.map { [Self.parse($0, name: name)] } ?? [])
         case .terminate, .refuse:
             return nil
         }

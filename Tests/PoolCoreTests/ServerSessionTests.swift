@@ -139,9 +139,10 @@ import Testing
     @Test(
         "whatever a client leaves behind, its server is free again",
         arguments: [
-            [query("begin")], [query("copyin x")], [query("copyin x"), copyData("1")], [parse("", "copyin x"), bind(""), execute(), flush],
-            [parse("", "copyin x"), bind(""), execute(), sync], [query("begin"), query("fail x")], [parse("", "syntax x")],
-            [parse("s", "select 1"), bind("s")], [query("begin"), parse("", "copyin x"), bind(""), execute()],
+            [query("begin")], [query("copy in x")], [query("copy in x"), copyData("1")],
+            [parse("", "copy in x"), bind(""), execute(), flush],
+            [parse("", "copy in x"), bind(""), execute(), sync], [query("begin"), query("fail x")], [parse("", "syntax x")],
+            [parse("s", "select 1"), bind("s")], [query("begin"), parse("", "copy in x"), bind(""), execute()],
         ])
     func abandoned(messages: [Message]) throws {
         for message in messages { a.send(message) }

@@ -1,0 +1,259 @@
+import Bytes
+import PostgresWire
+
+/// Messages that name a prepared statement.
+extension ServerSession {
+    // MARK: Parse
+
+    mutating func judgeParse(
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
+    ) -> FrontendAction {
+        // What can't be read is PostgreSQL's to refuse: it reads all of a Parse before it does anything.
+        guard let (name, tail) = ParseMessage.read(bytes, body: frame.body(at: offset)), isText(bytes.extracting(name)) else {
+            return plain(.parse)
+        }
+        if name.isEmpty { return parseUnnamed(bytes.extracting(tail), client: &client, table: table) }
+        if let action = waitForNames() { return action }
+        let label = ClientStatements.key(bytes.extracting(name))
+        if client.statements[label] != nil {
+            return parseAgain(tail, name: String(decoding: bytes, in: name))
+        }
+        guard let statement = table.intern(bytes.extracting(tail)) else { return .refuse(.outOfMemory) }
+        let isHeld = statements.use(statement)
+        if isHeld, status == .idle, !ledger.isRunning, !ledger.isUnsynced {
+            if unparsed == nil { unparsed = statement }
+            client.statements.set(label, to: statement)
+            ledger.owe(.parse, .invented, note: note(.define(name: label, statement, isSent: false)))
+            return .drop
+        }
+        if let action = parseBefore() { return action }
+        if isHeld {
+            client.statements.set(label, to: statement)
+            // It may be refused, or PostgreSQL takes the transaction's snapshot with it: the server has to be asked. Without a name it can be.
+            statements.unnamed = statement
+            ledger.owe(.parse, .forward, note: note(.define(name: label, statement, isSent: false)))
+            return .parse(serverName: [], tail: tail.lowerBound, then: [])
+        }
+        if let action = makeRoom(rules) { return action }
+        client.statements.set(label, to: statement)
+        statements.insert(statement)
+        ledger.owe(.parse, .forward, note: note(.define(name: label, statement, isSent: true)))
+        return .parse(serverName: statements.name(of: statement), tail: tail.lowerBound, then: [])
+    }
+
+    private mutating func parseUnnamed(
+        _ definition: Span<UInt8>, client: inout ClientSession, table: StatementTable
+    ) -> FrontendAction {
+        if let action = parseBefore() { return action }
+        if mustWaitToReplaceUnnamed { return hold(.untilSettled) }
+        let statement: Statement
+        if let previous = client.statements.unnamed, !previous.isRetired, previous.definition.hasSameBytes(as: definition) {
+            statement = previous
+        } else {
+            guard let fresh = table.intern(definition) else { return .refuse(.outOfMemory) }
+            statement = fresh
+        }
+        // Behind nothing that may fail it is not skipped: it succeeds, or leaves no unnamed statement behind.
+        let void = ledger.mayBeSkipped ? note(replacingUnnamed(of: client)) : 0
+        client.statements.unnamed = statement
+        statements.unnamed = statement
+        ledger.owe(.parse, .forward, note: void > 0 ? void : Self.noteUnnamed(statement, version: client.statements.unnamedVersion))
+        return .forward
+    }
+
+    /// A Parse under a name that the client has already. PostgreSQL looks at the text first: the server parses it without a name, and is
+    /// then made to raise an error in place of which the client gets 42P05.
+    private mutating func parseAgain(_ tail: Range<Int>, name: String) -> FrontendAction {
+        statements.unnamed = nil
+        ledger.owe(.parse, .swallow)
+        let message = "prepared statement \"\(name)\" already exists"
+        ledger.owe(.describe, .forward, note: note(.rename(code: SQLState.duplicateStatement, message: message, stale: 0)))
+        var writer = MessageWriter()
+        writer.describe(statement: String(decoding: Self.absentName, as: UTF8.self))
+        return .parse(serverName: [], tail: tail.lowerBound, then: writer.bytes)
+    }
+
+    /// Statements are not mapped: only COPY is looked for.
+    mutating func judgeUnmappedParse(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int) -> FrontendAction {
+        if let (_, tail) = ParseMessage.read(bytes, body: frame.body(at: offset)), CopyStatement.starts(bytes, tail) {
+            hasUnmappedCopy = true
+        }
+        statements.unnamed = nil
+        return plain(.parse)
+    }
+
+    // MARK: Bind
+
+    mutating func judgeBind(
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
+    ) -> FrontendAction {
+        let portal: Range<Int>
+        let name: Range<Int>
+        let rest: Int
+        switch BindMessage.read(bytes, body: frame.body(at: offset)) {
+        case .names(let first, let second, let end): (portal, name, rest) = (first, second, end)
+        case .needMore: return .refuse(.nameTooLong("name of a portal or statement"))
+        case .malformed: return plain(.bind)
+        }
+        guard isText(bytes.extracting(name)) else { return plain(.bind) }
+        if let action = name.isEmpty ? waitForConfirmation() : waitForNames() { return action }
+        let wanted = name.isEmpty ? client.statements.unnamed : client.statements[bytes.extracting(name)]
+        guard let statement = wanted, !statement.isRetired else {
+            let absent = absence(wanted, String(decoding: bytes, in: name))
+            ledger.owe(.bind, .forward, note: note(absent))
+            return .bind(serverName: Self.absentName, portal: portal, rest: rest)
+        }
+        if name.isEmpty {
+            if statements.unnamed !== statement { return injectUnnamed(statement) }
+        } else if let action = prepare(statement, rules) {
+            return action
+        }
+        let portalNote = notePortal(bytes.extracting(portal), statement, client: &client)
+        ledger.owe(.bind, .forward, note: portalNote > 0 ? portalNote : use(of: statement, as: bytes.extracting(name)))
+        return name.isEmpty ? .forward : .bind(serverName: statements.name(of: statement), portal: portal, rest: rest)
+    }
+
+    /// Takes note of what a portal means where it is a COPY or a DEALLOCATE, or was one. 0: there is nothing to take back.
+    private mutating func notePortal(_ portal: Span<UInt8>, _ statement: Statement, client: inout ClientSession) -> UInt64 {
+        var meaning: DeallocateStatement?
+        switch statement.kind {
+        case .ordinary: break
+        case .copy: watchesCopy = true
+        case .deallocation: meaning = statement.deallocation
+        }
+        guard meaning != nil || !client.deallocations.isEmpty else { return 0 }
+        let label = Array(copying: portal)
+        let previous = client.deallocations[label]
+        guard meaning != nil || previous != nil else { return 0 }
+        client.setPortal(label, to: meaning)
+        return note(.bindPortal(label, previous: previous, statement))
+    }
+
+    /// The note of a message that uses a statement.
+    private mutating func use(of statement: Statement, as name: Span<UInt8>) -> UInt64 {
+        if name.isEmpty { return Self.unnamedNote | statement.id }
+        if name.count > ClientStatements.significantBytes { return note(.use(name: Array(copying: name), statement)) }
+        return Self.noteUse(of: statement, tag: ClientStatements.tag(BytesHash.of(name)))
+    }
+
+    /// What the server will be made to say of a name that the client has not, or of a plan that is stale.
+    private func absence(_ retired: Statement?, _ name: String) -> Note {
+        if let retired {
+            return .rename(code: SQLState.featureNotSupported, message: Self.stalePlan, stale: retired.id)
+        }
+        let what = name.isEmpty ? "unnamed prepared statement" : "prepared statement \"\(name)\""
+        return .rename(code: SQLState.invalidStatementName, message: "\(what) does not exist", stale: 0)
+    }
+
+    static let stalePlan = "cached plan must not change result type"
+
+    // MARK: Describe and Close
+
+    mutating func judgeDescribe(
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
+    ) -> FrontendAction {
+        guard let (kind, name) = TargetMessage.read(bytes, body: frame.body(at: offset)), isText(bytes.extracting(name)) else {
+            return plain(.describe)
+        }
+        if kind == .portal { return plain(.describe) }
+        if let action = name.isEmpty ? waitForConfirmation() : waitForNames() { return action }
+        let wanted = name.isEmpty ? client.statements.unnamed : client.statements[bytes.extracting(name)]
+        guard let statement = wanted, !statement.isRetired else {
+            ledger.owe(.describe, .forward, note: note(absence(wanted, String(decoding: bytes, in: name))))
+            return .describe(serverName: Self.absentName)
+        }
+        if name.isEmpty {
+            if statements.unnamed !== statement { return injectUnnamed(statement) }
+            ledger.owe(.describe, .forward, note: use(of: statement, as: bytes.extracting(name)))
+            return .forward
+        }
+        if let action = prepare(statement, rules) { return action }
+        ledger.owe(.describe, .forward, note: use(of: statement, as: bytes.extracting(name)))
+        return .describe(serverName: statements.name(of: statement))
+    }
+
+    mutating func judgeClose(
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession
+    ) -> FrontendAction {
+        guard let (kind, name) = TargetMessage.read(bytes, body: frame.body(at: offset)), isText(bytes.extracting(name)) else {
+            return plain(.close)
+        }
+        if kind == .portal { return closePortal(bytes.extracting(name), client: &client) }
+        if name.isEmpty {
+            if mustWaitToReplaceUnnamed { return hold(.untilSettled) }
+            let void = ledger.mayBeSkipped ? note(replacingUnnamed(of: client)) : 0
+            client.statements.unnamed = nil
+            statements.unnamed = nil
+            ledger.owe(.close, .forward, note: void)
+            return .forward
+        }
+        if let action = waitForNames() { return action }
+        let label = ClientStatements.key(bytes.extracting(name))
+        // Inside a COPY it would be an error, and a query that is not answered yet may be one.
+        if ledger.awaitsQuery { return hold(.untilSettled) }
+        guard let statement = client.statements.set(label, to: nil) else {
+            ledger.owe(.close, .invented)
+            return .drop
+        }
+        ledger.owe(.close, .invented, note: note(.forget(name: label, statement)))
+        return .drop
+    }
+
+    private mutating func closePortal(_ portal: Span<UInt8>, client: inout ClientSession) -> FrontendAction {
+        guard !client.deallocations.isEmpty else { return plain(.close) }
+        let label = Array(copying: portal)
+        guard let previous = client.deallocations[label] else { return plain(.close) }
+        client.setPortal(label, to: nil)
+        ledger.owe(.close, .forward, note: note(.bindPortal(label, previous: previous, nil)))
+        return .forward
+    }
+
+    // MARK: What names mean
+
+    /// What the client's unnamed statement means depends on answers that have not come.
+    private mutating func waitForConfirmation() -> FrontendAction? { fences > 0 ? hold(.untilConfirmed) : nil }
+
+    /// What the client's names mean depends on answers that have not come.
+    private mutating func waitForNames() -> FrontendAction? {
+        if fences > 0 { return hold(.untilConfirmed) }
+        return namesAreCertain ? nil : hold(.untilSettled)
+    }
+
+    /// Whether a name is one in the client's encoding. What is none is PostgreSQL's to refuse (22021), before it does anything.
+    private func isText(_ name: Span<UInt8>) -> Bool {
+        var isASCII = true
+        for index in name.indices where name[index] >= 0x80 { isASCII = false }
+        guard !isASCII, parameters["client_encoding"].map({ $0.utf8.elementsEqual("UTF8".utf8) }) ?? false else { return true }
+        return (try? UTF8Span(validating: name)) != nil
+    }
+
+    // MARK: What the server holds
+
+    /// Sees to it that the server has the statement before the message that is about to be entered. Nil: it has.
+    mutating func prepare(_ statement: Statement, _ rules: Rules) -> FrontendAction? {
+        if statements.use(statement) { return nil }
+        let closed = closeSurplus(rules)
+        statements.insert(statement)
+        ledger.owe(.parse, .swallow, note: note(.inject(statement)))
+        return .ahead(close: closed, parse: statement, name: statements.name(of: statement))
+    }
+
+    mutating func injectUnnamed(_ statement: Statement) -> FrontendAction {
+        statements.unnamed = statement
+        ledger.owe(.parse, .swallow, note: note(.injectUnnamed(statement)))
+        return .ahead(close: [], parse: statement, name: [])
+    }
+
+    /// Closes what keeps the server from holding one more. Nil: there is room.
+    private mutating func makeRoom(_ rules: Rules) -> FrontendAction? {
+        let closed = closeSurplus(rules)
+        return closed.isEmpty ? nil : .ahead(close: closed, parse: nil, name: [])
+    }
+
+    private mutating func closeSurplus(_ rules: Rules) -> [[UInt8]] {
+        statements.makeRoom(limit: rules.statementLimit).map { surplus in
+            ledger.owe(.close, .swallow, note: note(.evict(surplus.id)))
+            return surplus.name
+        }
+    }
+}

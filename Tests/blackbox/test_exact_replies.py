@@ -1,0 +1,365 @@
+"""Each input here once got another answer through the pooler than from PostgreSQL, or gave other clients wrong rows.
+
+The same bytes go to PostgreSQL directly and through a pooler with one server. Somebody else uses that server afterwards and checks each row.
+"""
+import pytest
+
+from processes import anonymous_memory
+from wire import Closed, ask, bind, close, copy_data, copy_done, copy_fail, describe, execute, flush, message, parse, query, sync, terminate
+
+pytestmark = pytest.mark.sluice_only("PgBouncer gives other clients wrong rows in some of these, and closes the client in others")
+
+COPY = ask("copy copied from stdin")
+BAD = copy_data(b"bad\n")
+
+
+@pytest.fixture
+def tables(postgres):
+    postgres.connect("lab").rows(
+        "drop view if exists seen; drop table if exists copied, kept; create table copied(i int); create table kept(i int);"
+        "create view seen as select * from copied; grant all on copied, kept, seen to public"
+    )
+    yield
+    postgres.connect("lab").rows("drop view seen; drop table copied, kept")
+
+
+@pytest.fixture
+def pooler(make_pooler, tables):
+    return make_pooler(default_pool_size=1, query_wait_timeout=20)
+
+
+class Transcript:
+    """What one connection answered, in the order in which it came: letters, and of the rest what must be equal."""
+
+    def __init__(self, client):
+        self.client, self.seen, self.closed = client, [], False
+
+    def send(self, *parts):
+        try:
+            self.client.send(*parts)
+        except OSError:
+            pass
+
+    def until(self, ready):
+        """Reads `ready` more ReadyForQuery, or to the end of the stream."""
+        while ready and not self.closed:
+            try:
+                got = self.client.read()
+            except (Closed, OSError):
+                self.closed = True
+                return self
+            if got[0] == "E" or got[0] == "N":
+                self.seen.append((got[0], got[1]["S"], got[1]["C"], got[1]["M"]))
+            elif got[0] != "S":
+                self.seen.append(got)
+            ready -= got[0] == "Z"
+        return self
+
+
+def play(client, steps):
+    """Steps: bytes to send, or the number of ReadyForQuery to wait for."""
+    t = Transcript(client)
+    for step in steps:
+        if isinstance(step, int):
+            t.until(step)
+        else:
+            t.send(step)
+    return t
+
+
+def both(pooler, postgres, *steps):
+    """Plays the steps to PostgreSQL and through the pooler: both must answer the same."""
+    direct = play(postgres.connect("lab", user="app"), steps)
+    pooled = play(pooler.connect(), steps)
+    assert pooled.seen == direct.seen and pooled.closed == direct.closed
+    others_are_served(pooler)
+
+
+def others_are_served(pooler, count=3):
+    others = [pooler.connect() for _ in range(count)]
+    for turn in range(3):
+        for i, other in enumerate(others):
+            assert other.value(f"select 'row {turn}.{i}'") == f"row {turn}.{i}"
+            reply = other.extended("select $1::text", [f"own {turn}.{i}"], name=f"s{turn}")
+            assert reply.values == [f"own {turn}.{i}"], reply
+    for other in others:
+        other.close()
+
+
+# --- whose answer it is ----------------------------------------------------------------------------------------------
+
+# With the Sync behind the failed COPY the server runs what follows, or has ignored the Sync and skips it: only it knows.
+ATTACKS = {
+    "sync, query": BAD + sync() + query("select 5"),
+    "fail, sync, query": copy_fail("no") + sync() + query("select 5"),
+    "several syncs": BAD + sync() * 5 + query("select 5"),
+    "sync, done, query": BAD + sync() + copy_done() + query("select 5"),
+    "good, sync, done, query": copy_data(b"1\n") + sync() + copy_done() + sync() + query("select 5"),
+    "sync, bad, sync, query": sync() + BAD + sync() + query("select 5"),
+    "sync, slow query": BAD + sync() + query("select 5 from pg_sleep(0.05)"),
+    "sync, batch": BAD + sync() + ask("select 5") + sync(),
+    "sync, query, query": BAD + sync() + query("select 5") + query("select 6"),
+    "query inside": copy_data(b"1\n") + query("select 5"),
+}
+
+
+@pytest.mark.parametrize("end", ["close", "half-close", "reset", "terminate"])
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_what_stands_behind_a_failed_copy_reaches_nobody_else(pooler, attack, end):
+    # The ledger dropped what stood behind a doubtful Sync as skipped; the server ran it, and its rows went to whoever came next.
+    for start in (COPY, query("copy copied from stdin"), COPY + sync()):
+        c = pooler.connect()
+        c.send(start + ATTACKS[attack])
+        {"close": c.close, "half-close": c.half_close, "reset": c.reset, "terminate": c.terminate}[end]()
+        others_are_served(pooler, 2)
+        c.close()
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_failed_copy_with_a_sync_behind_it_answers_as_postgresql(pooler, postgres, attack):
+    # Whoever has to be skipped is skipped, and whoever has to be answered is answered, in order.
+    ends = sync() + query("select 'end'") + terminate()
+    direct = play(postgres.connect("lab", user="app"), [COPY + ATTACKS[attack] + ends, 99])
+    pooled = play(pooler.connect(), [COPY + ATTACKS[attack] + ends, 99])
+    assert pooled.seen == direct.seen
+    others_are_served(pooler)
+
+
+def test_a_copy_that_is_refused_after_its_beginning_reads_no_sync(pooler, postgres):
+    # COPY to a view without a trigger fails behind CopyInResponse, before anything is read: all Syncs are answered.
+    for start in (ask("copy seen from stdin") + sync(), ask("copy seen from stdin") + sync() * 3 + query("select 5")):
+        both(pooler, postgres, start, start.count(sync()), query("select 'end'"), 1)
+
+
+def test_a_batch_with_copyfail_and_discard_all_does_not_hang(pooler, postgres):
+    # P(copy) B E S f Q(DISCARD ALL) S: the query is skipped up to the last Sync, and takes no unnamed statement away.
+    both(pooler, postgres, parse("", "select 'kept'") + sync(), 1)
+    both(pooler, postgres, COPY + sync() + copy_fail("no") + query("discard all") + sync(), 1, query("select 'end'"), 1)
+
+
+# --- lengths ---------------------------------------------------------------------------------------------------------
+
+SURPLUS = {
+    "sync": message("S", b"1234"), "flush": message("H", b"12"), "copy done": message("c", b"x"), "terminate": message("X", b"x"),
+    "execute": message("E", b"\0" + b"\0\0\0\0" + b"more"), "describe": message("D", b"P\0more"), "close": message("C", b"P\0more"),
+}
+
+
+@pytest.mark.parametrize("place", ["alone", "behind a query", "in a copy", "in an extended copy", "behind data that is refused"])
+@pytest.mark.parametrize("which", SURPLUS)
+def test_surplus_bytes_in_a_small_message_never_reach_a_server(pooler, which, place):
+    # PostgreSQL skips to the next Sync over some of these, and takes others inside a COPY: whose answers then came was a guess.
+    c = pooler.connect()
+    c.send({
+        "alone": b"", "behind a query": query("select 1"), "in a copy": query("copy copied from stdin") + copy_data(b"1\n"),
+        "in an extended copy": COPY + copy_data(b"1\n"), "behind data that is refused": query("copy copied from stdin") + BAD,
+    }[place] + SURPLUS[which] + query("select 2"))
+    last = c.read_to_end().errors[-1]
+    assert (last.severity, last.code) == ("FATAL", "08P01") and "invalid message format" in last.message
+    others_are_served(pooler)
+
+
+@pytest.mark.parametrize("which", "EDCSHcf")
+def test_a_small_message_of_more_than_10000_bytes_ends_its_client(pooler, which):
+    # PostgreSQL reads no such message; it closes the connection. One that lay whole in the buffer was sent on.
+    c = pooler.connect()
+    c.send(query("select 1") + message(which, b"P" + b"x" * 10_000 + b"\0") + query("select 2"))
+    last = c.read_to_end().errors[-1]
+    assert (last.severity, last.code) == ("FATAL", "08P01")
+    others_are_served(pooler)
+
+
+BROKEN = {
+    "describe of no kind": describe("", "x"), "close of no kind": close("a", "\0"), "parse without an end": message("P", b"a\0select 1"),
+    "parse without a name": message("P", b""), "parse with half a count": message("P", b"\0select 1\0\0"),
+    "parse with more types than bytes": message("P", b"\0select 1\0\0\x02\0\0\0\x17"), "parse with more": parse("", "select 1") [:1] + b"\0\0\0\x13" + b"\0select 1\0\0\0more"[:15],
+    "bind without an end": message("B", b""), "bind without counts": message("B", b"\0\0"), "bind with more": message("B", b"\0\0\0\0\0\0\0\0more"),
+    "a name that is not UTF-8": parse("n\xff".encode("latin-1"), "select 1"), "bind of such a name": bind(b"\xc3"), "describe of such a name": describe("")[:0] + message("D", b"S\xe4\0"),
+    "function call of nothing": message("F", b""), "execute that ends early": message("E", b"\0\0"), "describe of nothing": message("D", b""),
+}
+
+
+@pytest.mark.parametrize("place", ["first", "behind others"])
+@pytest.mark.parametrize("which", BROKEN)
+def test_a_broken_message_is_an_error_and_the_connection_lives(pooler, postgres, which, place):
+    # They were FATAL. PostgreSQL reads all of such a message, says ERROR 08P01 (or 22021), and skips to the next Sync.
+    ahead = ask("select 'first'") if place == "behind others" else parse("", "select 'own'")
+    waits = 2 if which == "function call of nothing" else 1
+    both(pooler, postgres, ahead + BROKEN[which] + sync(), waits, bind() + execute() + sync(), 1, query("select 'end'"), 1)
+
+
+# --- statements ------------------------------------------------------------------------------------------------------
+
+def test_a_refused_parse_of_anothers_text_leaves_its_server_usable(pooler):
+    # 42P05 for everybody: the 26000 for the unnamed statement made the pooler forget the named one with the same text.
+    a, m = pooler.connect(), pooler.connect()
+    assert a.extended("select 'T'", name="t").values == ["T"]
+    m.query("begin")
+    m.query("select 1/0")
+    m.run(parse("", "select 'T'"), sync(), ready=1)
+    assert m.run(bind(), execute(), sync()).codes == ["26000"]
+    m.query("rollback")
+    for _ in range(3):
+        assert a.run(bind("t"), execute(), sync()).values == ["T"]
+        assert pooler.connect().extended("select 'T'", name="other").values == ["T"]
+
+
+PIPELINES = {
+    "a statement whose Parse was refused": [
+        query("begin") + query("select 1/0"), 2, parse("", "select 't1'") + sync() + parse("n", "select 2") + parse("", "select 't2'") + sync(), 2,
+        query("rollback"), 1, bind() + execute() + sync(), 1],
+    "a statement whose Parse was skipped": [
+        execute("nix") + parse("", "insert into kept values(1)") + sync() + execute("nix") + query("select 1") + sync() + bind() + execute() + sync(), 3,
+        query("select count(*) from kept"), 1],
+    "an older statement behind skipped ones": [
+        parse("", "select 'old'") + sync() + execute("nix") + parse("", "select 'skipped'") + sync() + execute("nix") + query("select 7") + sync()
+        + bind() + execute() + sync(), 4],
+    "deallocate all that is skipped": [
+        parse("", "select 'kept'") + parse("a", "select 'a'") + sync(), 1, execute("nix") + query("deallocate all") + sync(), 1,
+        bind() + execute() + bind("a") + execute() + sync(), 1],
+    "discard all that is skipped": [
+        parse("", "select 'kept'") + sync(), 1, execute("nix") + query("discard all") + sync() + bind() + execute() + sync(), 2],
+    "a name dropped and given again in one batch": [
+        parse("a", "select 1") + parse("", "deallocate a") + bind() + execute() + parse("a", "select 2") + sync(), 1, bind("a") + execute() + sync(), 1],
+    "the same with a name of before": [
+        parse("a", "select 1") + sync(), 1, parse("", "deallocate a") + bind() + execute() + parse("a", "select 2") + bind("a") + execute() + sync(), 1,
+        bind("a") + execute() + sync(), 1],
+    "the same in a query behind an open batch": [
+        parse("a", "select 1") + query("deallocate a") + parse("a", "select 2") + bind("a") + execute() + sync(), 2],
+    "deallocate all in the extended protocol": [
+        parse("a", "select 1") + ask("deallocate all") + parse("a", "select 2") + bind("a") + execute() + sync(), 1, bind("a") + execute() + sync(), 1],
+    "discard all in the extended protocol": [
+        parse("a", "select 1") + sync(), 1, ask("discard all") + parse("a", "select 2") + bind("a") + execute() + sync(), 1, bind("a") + execute() + sync(), 1],
+    "a DEALLOCATE prepared before its name": [
+        parse("r", "deallocate p") + parse("p", "select 42") + bind("p") + execute() + bind("r") + execute() + sync(), 1, bind("p") + sync(), 1],
+    "a DEALLOCATE bound to portals of two names": [
+        parse("r", "deallocate p") + parse("p", "select 1") + bind("r", portal="x") + bind("p", portal="y") + execute("y") + execute("x") + sync(), 1,
+        bind("p") + sync(), 1],
+    "a DEALLOCATE that fails": [parse("r", "deallocate nothing") + bind("r") + execute() + sync(), 1, query("deallocate nothing"), 1],
+    "psqlODBC's DEALLOCATE outside a transaction": [
+        parse("s", "select 1") + sync() + query("savepoint v;deallocate s;release v"), 2, bind("s") + execute() + sync(), 1],
+    "the same behind a pipeline": [
+        parse("s", "select 1") + sync() + query("begin") + query("savepoint v;deallocate s;release v") + query("commit") + bind("s") + sync(), 5],
+    "DEALLOCATE in a failed transaction": [
+        parse("s", "select 1") + sync() + query("begin") + query("select 1/0") + query("deallocate s") + query("deallocate all") + query("rollback"), 6,
+        bind("s") + execute() + sync(), 1],
+    "errors name what the client named": [parse("my", "select $1::int") + bind("my") + execute() + sync(), 1],
+    "errors behind DISCARD ALL, too": [
+        parse("my", "select 1") + sync(), 1, query("discard all") + bind("my") + execute() + sync(), 2],
+    "errors behind a query that drops everything": [
+        parse("my", "select 1") + sync(), 1, query("select 1; deallocate all") + bind("my") + execute() + parse("my", "select 2") + sync(), 2,
+        bind("my") + execute() + sync(), 1],
+    "a name given twice": [
+        parse("s", "select 1") + sync() + parse("s", "select 2") + bind("s") + execute() + sync() + parse("s", "broken") + sync(), 3,
+        bind("s") + execute() + sync(), 1],
+    "a name given twice in one batch": [parse("s", "select 1") + parse("s", "select 2") + bind("s") + execute() + sync(), 1, bind("s") + execute() + sync(), 1],
+    "names of more than 63 bytes": [
+        parse("n" * 63 + "a", "select 1") + bind("n" * 63 + "b") + execute() + sync(), 1, parse("n" * 63, "select 2") + sync(), 1,
+        bind("n" * 70, ["surplus"]) + sync(), 1, close("n" * 64) + parse("n" * 65, "select 3") + bind("n" * 63) + execute() + sync(), 1],
+    "a NOTICE behind replies of the pooler's own": [
+        parse("p", "select 1") + close("absent") + query("do $$ begin raise notice 'hello'; end $$") + sync(), 2],
+    "the first snapshot is the Parse's": [
+        parse("p", "select 1") + sync(), 1, close("p") + sync(), 1, parse("p", "select 1") + query("begin isolation level serializable") + query("rollback"), 2],
+    "the same with another Parse behind it": [
+        parse("p", "select 1") + sync() + close("p") + sync(), 2,
+        parse("p", "select 1") + parse("", "begin isolation level serializable") + bind() + execute() + sync(), 1, query("rollback"), 1],
+    "the same in a transaction": [
+        parse("p", "select 1") + sync() + close("p") + sync(), 2, query("begin") + parse("p", "select 1") + sync(), 2,
+        query("set transaction isolation level serializable") + query("rollback"), 2],
+    "a query inside a COPY": [query("copy copied from stdin") + copy_data(b"1\n") + query("deallocate all"), 99],
+    "a Close inside a COPY": [query("copy copied from stdin") + copy_data(b"1\n") + close("zz") + copy_data(b"2\n") + copy_done(), 99],
+    "a Parse of a known text inside a COPY": [
+        parse("a", "select 1") + sync(), 1, COPY + copy_data(b"1\n") + parse("b", "select 1") + sync(), 99],
+    "a Close of a known name inside a COPY": [
+        parse("a", "select 1") + sync(), 1, query("copy copied from stdin") + close("a") + copy_done(), 99],
+    "messages behind a COPY that fails": [query("copy copied from stdin") + BAD + copy_done() + query("select 1"), 2],
+    "messages behind a COPY that fails at its end": [
+        query("alter table copied add constraint positive check (i > 0)"), 1, COPY + sync() + copy_data(b"-1\n") + copy_done() + sync(), 1,
+        COPY + copy_data(b"-1\n") + sync() + copy_done() + ask("select 'skipped'") + sync(), 1,
+        query("copy copied from stdin") + copy_data(b"1\n") + sync() + copy_done() + query("select 'behind'"), 2,
+        query("alter table copied drop constraint positive"), 1],
+    "two COPYs in one query": [
+        query("copy copied from stdin; copy copied from stdin; select 9") + copy_data(b"1\n") + copy_done() + copy_data(b"2\n") + copy_done()
+        + query("select count(*) from copied"), 2, query("truncate copied"), 1],
+    "COPY data where no COPY is": [copy_data(b"1\n") + copy_done() + copy_fail("x") + query("select 1") + copy_done() + query("select 2"), 2],
+}
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_a_pipeline_is_answered_as_by_postgresql(pooler, postgres, name):
+    both(pooler, postgres, *PIPELINES[name])
+    # And once more on a server that has seen all of it.
+    others_are_served(pooler)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_a_pipeline_in_pieces_is_answered_as_by_postgresql(pooler, postgres, name):
+    # The same, a message at a time: what is known when a message is judged depends on how the bytes arrive.
+    pieces = []
+    for step in PIPELINES[name]:
+        pieces += [step] if isinstance(step, int) else split(step)
+    both(pooler, postgres, *pieces)
+
+
+def split(data):
+    parts, at = [], 0
+    while at < len(data):
+        length = 1 + int.from_bytes(data[at + 1 : at + 5], "big")
+        parts.append(data[at : at + length])
+        at += length
+    return parts
+
+
+# --- bounds ----------------------------------------------------------------------------------------------------------
+
+def test_endless_closes_during_a_slow_query_cost_no_memory(pooler):
+    # The pooler answers a Close of an unknown name itself, when its turn comes. Behind a slow query these answers piled up without bound.
+    c = pooler.connect()
+    c.value("select 1")
+    before = anonymous_memory(pooler.pid)
+    c.send(query("select pg_sleep(2)"))
+    c.socket.setblocking(False)
+    burst, sent = close("unknown") * 5000, 0
+    try:
+        for _ in range(400):
+            sent += c.socket.send(burst)
+    except BlockingIOError:
+        pass
+    assert anonymous_memory(pooler.pid) - before < 8 << 20
+    c.close()
+    others_are_served(pooler)
+
+
+@pytest.mark.parametrize("which", ["deallocates behind a sleep", "syncs inside a copy", "parses behind a sleep"])
+def test_what_is_outstanding_makes_no_message_dearer(pooler, which):
+    # Each of them took the worker for 24 s and more: a copy of the client's table for each DEALLOCATE, a walk through the ledger for each
+    # Sync or Parse. The processor time that the pooler takes is counted, and with a hundred times more of them still is small.
+    c = pooler.connect()
+    if which == "deallocates behind a sleep":
+        for start in range(0, 20_000, 1000):
+            c.run(*[parse(f"n{i}", "select 1") for i in range(start, start + 1000)], sync())
+        c.send(query("select pg_sleep(0.2)") + b"".join(query(f"deallocate n{i}") for i in range(2000)))
+        expected = 2001
+    elif which == "syncs inside a copy":
+        c.send(COPY + sync() * 200_000 + copy_fail("no") + sync())
+        expected = 1
+    else:
+        c.run(parse("known", "select 1"), sync())
+        c.send(ask("select pg_sleep(0.2)") + b"".join(parse(f"p{i}", "select 1") for i in range(100_000)) + sync())
+        expected = 1
+    other = pooler.connect(database="lab2")
+    for _ in range(20):
+        assert other.value("select 'other'") == "other"
+    for _ in range(expected):
+        c.read_until("Z")
+    assert c.value("select 'end'") == "end"
+    c.close()
+    assert processor_seconds(pooler.pid) < 10
+
+
+def processor_seconds(pid):
+    import os
+
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
