@@ -137,6 +137,17 @@ def not_flushed(case):
     return [comparable(f) for f in due[: len(ours)]] == ours
 
 
+def error_not_flushed(case):
+    """Less than PostgreSQL sent: the answers of a last batch without a Sync, of which an error is the last."""
+    direct, pooled = case.direct, case.pooled
+    if direct.unseen or pooled.hung or not (direct.closed and pooled.closed) or direct.content != pooled.content or not direct.frames:
+        return False
+    ours, theirs = [comparable(f) for f in pooled.frames], [comparable(f) for f in direct.frames]
+    if theirs[: len(ours)] != ours or (error_of(direct.frames[-1]) or ("", ""))[0] != "ERROR":
+        return False
+    return all(frame[:1] in b"123nTDCsIt" for frame in theirs[len(ours):-1])
+
+
 def cut_off_by_client(case):
     """PostgreSQL notices that its client is gone when an answer can't be sent, and stops before the next message."""
     if case.pipeline.end not in ("close", "reset") or case.pooled.hung:
@@ -146,6 +157,80 @@ def cut_off_by_client(case):
     steps = case.pipeline.steps
     units = [i + 1 for i, step in enumerate(steps) if step[0] == "message" and step[1][:1] in b"QSFcfX"]
     return any(case.replay(case.pipeline.replace(steps[:unit], "half-close")).content == case.pooled.content for unit in reversed(units))
+
+
+def fields_of(frame):
+    return {part[:1]: part[1:] for part in frame[5:].split(b"\0") if part}
+
+
+def is_cut_notice(frame):
+    return frame[:1] == b"N" and fields_of(frame).get(b"C") == b"42622"
+
+
+def names_cut_without_a_notice(case):
+    """All else is equal: PostgreSQL alone says that a long identifier is cut."""
+    if case.direct.closed != case.pooled.closed or case.direct.content != case.pooled.content:
+        return False
+    direct = [comparable(f) for f in case.direct.frames if not is_cut_notice(f)]
+    pooled = [comparable(f) for f in case.pooled.frames if not is_cut_notice(f)]
+    # Who waits for as many messages as PostgreSQL sent may wait in vain for the last.
+    return len(direct) < len(case.direct.frames) and direct[: len(pooled)] == pooled and (direct == pooled or case.pooled.hung)
+
+
+def texts(message):
+    return message[5:].lower() if message[:1] in b"QP" else b""
+
+
+def drops_among_others(case):
+    """A Query has a DEALLOCATE of a name beside other statements, and from there on the pooler's client lacks or has another name."""
+    def has_both(message):
+        return message[:1] == b"Q" and b"deallocate" in message.lower() and message.strip(b"\0; \n").count(b";") > 0
+
+    first = next((i for i, step in enumerate(case.pipeline.steps) if step[0] == "message" and has_both(step[1])), None)
+    if first is None:
+        return False
+    steps = case.pipeline.steps[:first]
+    while steps and steps[-1][0] == "message" and steps[-1][1][:1] not in b"SQ":
+        steps = steps[:-1]
+    before = [comparable(f) for f in case.replay(case.pipeline.replace(steps, "close")).frames]
+    return [comparable(f) for f in case.pooled.frames][: len(before)] == before
+
+
+def deallocates_twice(case):
+    """The first difference is what is said of a portal that is run again: 55000 in PostgreSQL, 26000 behind the pooler."""
+    if not any(step[0] == "message" and b"deallocate" in texts(step[1]) for step in case.pipeline.steps):
+        return False
+    for direct, pooled in zip(case.direct.frames, case.pooled.frames):
+        if comparable(direct) != comparable(pooled):
+            return error_of(direct) == ("ERROR", "55000") and error_of(pooled) == ("ERROR", "26000")
+    return False
+
+
+def is_no_text(message):
+    try:
+        message[5:].decode()
+    except UnicodeDecodeError:
+        return message[:1] == b"Q"
+    return False
+
+
+def query_that_is_no_text(case):
+    """The unnamed statement is gone, or another one, behind a Query that is no UTF-8."""
+    if not any(step[0] == "message" and is_no_text(step[1]) for step in case.pipeline.steps):
+        return False
+    for direct, pooled in zip(case.direct.frames, case.pooled.frames):
+        if comparable(direct) != comparable(pooled):
+            return error_of(pooled) == ("ERROR", "26000")
+    return False
+
+
+def end_inside_a_copy(case):
+    """Half-closed while a COPY reads: all else is equal, and PostgreSQL alone says that the end was unexpected."""
+    direct, pooled = [comparable(f) for f in case.direct.frames], [comparable(f) for f in case.pooled.frames]
+    return (
+        case.pipeline.end == "half-close" and case.direct.content == case.pooled.content and case.pooled.closed and len(direct) > 1
+        and error_of(case.direct.frames[-1]) == FATAL and error_of(case.direct.frames[-2]) == ("ERROR", "08006") and pooled == direct[:-2]
+    )
 
 
 ALLOWED = [
@@ -181,10 +266,44 @@ ALLOWED = [
         " pooler that answers by itself, or gets them together with others, sends them.",
     ),
     (
+        "an error in a batch that its client leaves without a Sync",
+        error_not_flushed,
+        "PostgreSQL sends an error at once, and keeps other answers back until a Sync or a Flush. The pooler ends such a batch when its client"
+        " leaves, and does not wait to hear whether it would have failed.",
+    ),
+    (
         "cut off by the client",
         cut_off_by_client,
         "Where a client closes without having read its answers, PostgreSQL does what was sent up to the first answer that it can't send, so"
         " how much is done depends on who is faster. The tables must be as after some complete part of what was sent.",
+    ),
+    (
+        "an end inside a COPY",
+        end_inside_a_copy,
+        "PostgreSQL says ERROR 08006 and FATAL 08P01 to a client that closes its side while a COPY reads. The pooler ends the COPY and closes.",
+    ),
+    (
+        "a long name in DEALLOCATE is cut without a NOTICE",
+        names_cut_without_a_notice,
+        "PostgreSQL says NOTICE 42622 when an identifier has more than 63 bytes. The pooler looks the name up under its first 63 bytes, too,"
+        " and says nothing where it answers a DEALLOCATE by itself.",
+    ),
+    (
+        "DEALLOCATE of a name among other statements of one Query",
+        drops_among_others,
+        "Only a DEALLOCATE that is all of its Query finds the client's names: elsewhere the server looks for a name of its own, and says 26000.",
+    ),
+    (
+        "a portal that is a DEALLOCATE is run twice",
+        deallocates_twice,
+        "PostgreSQL refuses to run a portal again that has run to its end (55000). The pooler runs DEALLOCATE in a portal of its own, so that"
+        " the client's runs now, and finds nothing (26000).",
+    ),
+    (
+        "a Query that is no text keeps the unnamed statement",
+        query_that_is_no_text,
+        "PostgreSQL refuses a Query with bytes that are no characters before it drops the unnamed statement. The pooler does not search a"
+        " query's text for them, and takes the statement for dropped.",
     ),
 ]
 

@@ -166,7 +166,8 @@ class Grammar:
         )
 
     def forget(self):
-        name = self.name() or "a"
+        # PostgreSQL says NOTICE 42622 of longer ones, and the pooler does not (allowed.py).
+        name = (self.name() or "a")[:63]
         quoted = '"' + name.replace('"', '""') + '"'
         return self.weighted(
             [
@@ -339,7 +340,7 @@ class Grammar:
         """Something prepared, forgotten by SQL in one of all the ways, and used."""
         name, sql = self.name() or "a", self.prepared()
         by_name = self.chance(0.3)
-        forget = self.forget() if self.chance(0.6) else f'deallocate "{name.replace(chr(34), chr(34) * 2)}"'
+        forget = self.forget() if self.chance(0.6) else f'deallocate "{name[:63].replace(chr(34), chr(34) * 2)}"'
         if by_name:
             self.add(parse("r", forget))
             if self.chance(0.5):

@@ -78,7 +78,8 @@ def real(sql):
 
 
 def _real(sql):
-    verb = sql.split(" ")[0].lower()
+    words = sql.lower().split(" ")
+    verb = " ".join(words[:2]) if words[0] == "copy" else words[0]
     if verb == "select":
         return f"select '{sql}'" + (", $1::text" if "$1" in sql else "")
     if verb == "rows":
@@ -93,9 +94,9 @@ def _real(sql):
         return "selec 1"
     if verb == "prepare":
         return f"{sql} as select 'select 1'"
-    if verb == "copyout":
+    if verb == "copy out":
         return f"copy (select '{sql}') to stdout"
-    tables = {"copyin": "ct", "copyview": "vw", "copyunique": "uq", "copydeferred": "dfr"}
+    tables = {"copy in": "ct", "copy view": "vw", "copy unique": "uq", "copy deferred": "dfr"}
     if verb in tables:
         return f"copy {tables[verb]} from stdin"
     return sql
@@ -145,11 +146,11 @@ class Walk:
                 (2, self.deallocate()),
                 (1, "deallocate all"),
                 (1, "discard all"),
-                (1, f"copyin {token}"),
-                (1, f"copyview {token}"),
-                (1, f"copyunique {token}"),
-                (1, f"copydeferred {token}"),
-                (1, f"copyout {token}"),
+                (1, f"copy in {token}"),
+                (1, f"copy view {token}"),
+                (1, f"copy unique {token}"),
+                (1, f"copy deferred {token}"),
+                (1, f"copy out {token}"),
                 (0.5, ""),
             ]
         )
@@ -238,7 +239,7 @@ class Walk:
     def batch(self):
         """What belongs together, more often than chance would have it."""
         name, portal = self.name(), self.portal()
-        steps = [self.of_parse() if self.chance(0.5) else both(lambda text: parse(name, text), f"{self.pick(['copyin', 'copyunique', 'copydeferred', 'copyview'])} {self.token()}")]
+        steps = [self.of_parse() if self.chance(0.5) else both(lambda text: parse(name, text), f"{self.pick(['copy in', 'copy unique', 'copy deferred', 'copy view'])} {self.token()}")]
         steps += [self.same(bind(name, (), portal)), self.same(execute(portal))]
         if self.chance(0.3):
             steps.append(self.same(sync()))
@@ -254,7 +255,7 @@ class Walk:
             if self.chance(0.15):
                 steps += self.batch()
             elif self.chance(0.08):
-                steps.append(both(query, f"{self.pick(['copyin', 'copyunique', 'copydeferred', 'copyview'])} {self.token()}"))
+                steps.append(both(query, f"{self.pick(['copy in', 'copy unique', 'copy deferred', 'copy view'])} {self.token()}"))
                 steps += [self.data() for _ in range(self.random.randint(0, 2))]
                 steps.append(self.same(copy_done()))
             else:
