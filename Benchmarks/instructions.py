@@ -26,6 +26,8 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 THRESHOLDS = os.path.join(HERE, "instructions.json")
 TURNS = (2000, 12000)
+# What a message costs must not grow with what is outstanding: the second of each pair has many times more of it.
+FLAT = (("names-1000", "names-100000"), ("pipeline-1000", "pipeline-16000"), ("syncs-1000", "syncs-100000"))
 
 
 def fail(text):
@@ -96,6 +98,10 @@ def main():
             elif not args.update and each < limit * (1 - tolerance / 100):
                 mark = f"fewer ({100 * (each / limit - 1):+.1f} %): --update keeps the gain"
             print(f"{name:<10} {each:>12.1f} {limit if limit is not None else '-':>10}  {unit}  {mark}".rstrip(), flush=True)
+    for few, many in FLAT:
+        if few in counted and many in counted and counted[many] > 1.1 * counted[few]:
+            print(f"{many} takes more than {few}: what is outstanding makes a message dearer")
+            over.append(many)
     if args.update:
         with open(args.thresholds, "w") as file:
             json.dump({"compiler": here, "instructions": {**known.get("instructions", {}), **counted}}, file, indent=2)

@@ -25,6 +25,13 @@ public struct Workload: Sendable {
         },
         Workload(
             name: "moved", unit: "the same on a server that lacks the statement and has to drop another one", run: Workload.moveStatements),
+        // Each of these twice: what a message costs must not grow with what is outstanding.
+        Workload(name: "names-1000", unit: "Parse and DEALLOCATE of a client with 1,000 names") { nameAndDrop($0, besides: 1000) },
+        Workload(name: "names-100000", unit: "the same with 100,000 names") { nameAndDrop($0, besides: 100_000) },
+        Workload(name: "pipeline-1000", unit: "prepared transaction behind 1,000 unanswered messages") { pipeline($0, behind: 1000) },
+        Workload(name: "pipeline-16000", unit: "the same behind 16,000") { pipeline($0, behind: 16_000) },
+        Workload(name: "syncs-1000", unit: "Sync inside a COPY, behind 1,000 others") { syncs($0, behind: 1000) },
+        Workload(name: "syncs-100000", unit: "the same behind 100,000") { syncs($0, behind: 100_000) },
         Workload(name: "login", unit: "SCRAM login with a secret that is known", run: LoginWorkload.run),
     ]
 
@@ -161,6 +168,55 @@ public struct Workload: Sendable {
         }
     }
 
+    private static func nameAndDrop(_ turns: Int, besides names: Int) -> Int {
+        var pair = Pair()
+        pair.prepare("P0", "SELECT 1")
+        pair.name(names, as: "P0")
+        let parse = message {
+            $0.parse(name: "x", query: "SELECT 1")
+            $0.sync()
+        }
+        let ready = message { $0.readyForQuery(.idle) }
+        let drop = message { $0.query("DEALLOCATE x") }
+        for _ in 0..<turns {
+            pair.play(parse, ready)
+            pair.play(drop, [])
+        }
+        return pair.sum
+    }
+
+    private static func pipeline(_ turns: Int, behind messages: Int) -> Int {
+        var pair = Pair()
+        pair.prepare("P0_1", "SELECT abalance FROM pgbench_accounts WHERE aid = $1")
+        let asks = useOf("P0_1")
+        let answers = message { $0.bindComplete() } + row
+        for _ in 0..<messages / 4 { pair.ask(asks) }
+        for _ in 0..<turns {
+            pair.ask(asks)
+            pair.answer(answers)
+        }
+        return pair.sum
+    }
+
+    private static func syncs(_ turns: Int, behind messages: Int) -> Int {
+        var pair = Pair()
+        pair.ask(
+            message {
+                $0.parse(name: "", query: "COPY t FROM STDIN")
+                $0.bind(statement: "")
+                $0.execute()
+            })
+        pair.answer(
+            message {
+                $0.parseComplete()
+                $0.bindComplete()
+                $0.bytes += [Backend.copyInResponse, 0, 0, 0, 7, 0, 0, 0]
+            })
+        let sync = message { $0.sync() }
+        for _ in 0..<messages + turns { pair.ask(sync) }
+        return pair.sum
+    }
+
     private static func moveStatements(_ turns: Int) -> Int {
         var pair = Pair(statementLimit: 2)
         let names = (0..<4).map { "P0_\($0)" }
@@ -207,6 +263,16 @@ private struct Pair: ~Copyable {
         precondition(server.isReusable, "the workload's answers do not fit its questions")
     }
 
+    mutating func ask(_ asks: [UInt8]) { toServer(asks) }
+
+    mutating func answer(_ answers: [UInt8]) { toClient(answers) }
+
+    /// Gives the client so many further names for a statement.
+    mutating func name(_ count: Int, as known: String) {
+        guard let statement = client.statements[Array(known.utf8)] else { preconditionFailure("nobody prepared \(known)") }
+        for number in 0..<count { client.statements.set(Array("n\(number)".utf8), to: statement) }
+    }
+
     /// Whether a statement had to be closed.
     @discardableResult
     private mutating func toServer(_ asks: [UInt8]) -> Bool {
@@ -236,11 +302,13 @@ private struct Pair: ~Copyable {
             case .parse(let serverName, let tail, _):
                 writer.parse(name: serverName, tail: bytes.extracting(tail..<offset + frame.length))
             case .drop: sum &+= 1
+            case .forwardAndFlush: sum &+= frame.length + 5
             default: preconditionFailure("not part of the workload")
             }
             offset += frame.length
         }
         sum &+= writer.bytes.count
+        if server.hasInvented { sum &+= server.takeInvented(client: &client).count }
         return closes
     }
 

@@ -68,15 +68,27 @@ public struct ReplyLedger: Sendable {
     private var skipped: [Owed] = []
     /// Syncs that are not entries any more, for `takeLifted`.
     var lifted: [Owed] = []
-    /// How many entries the server itself has to answer; how many of these with a ReadyForQuery; how many of those are simple queries.
-    private(set) var asked = 0
-    private(set) var readiesDue = 0
-    private(set) var queriesDue = 0
+    /// How many entries the server itself has to answer, how many of these with a ReadyForQuery, and how many of those are simple
+    /// queries: counted in one number, with 21 bits for each.
+    private var due: UInt64 = 0
+    private static let asked: UInt64 = 1
+    private static let ready: UInt64 = 1 << 21
+    private static let query: UInt64 = 1 << 42
+
+    /// What an entry counts for in `due`.
+    @inline(__always)
+    private static func weight(_ request: Request) -> UInt64 {
+        switch request {
+        case .query: asked | ready | query
+        case .sync, .functionCall, .probe: asked | ready
+        case .parse, .bind, .describe, .execute, .close: asked
+        }
+    }
 
     /// After an error the server skips all messages up to a Sync that has not been sent yet.
-    public internal(set) var isSkipping = false
+    public internal(set) var isSkipping = false { didSet { updateRegularity() } }
     /// A COPY reads from the client.
-    public internal(set) var copy = Copy.none
+    public internal(set) var copy = Copy.none { didSet { updateRegularity() } }
     /// Extended-protocol messages were sent after the last Sync: no ReadyForQuery will come until one is sent.
     public internal(set) var isUnsynced = false
     /// An extended-protocol message before it may still fail, and make the server skip what is entered next.
@@ -84,10 +96,14 @@ public struct ReplyLedger: Sendable {
 
     /// Syncs that were sent behind the Execute or Query at the head, ahead of the end of its COPY. A COPY ignores those that it reads; if it
     /// fails before that, each of them is answered.
-    var syncsInCopy = 0
+    var syncsInCopy = 0 { didSet { updateRegularity() } }
     /// Such Syncs of a simple query's COPY that failed: at most so many ReadyForQuery come before the head's first answer.
-    var looseReadies = 0
-    var doubt: Doubt?
+    var looseReadies = 0 { didSet { updateRegularity() } }
+    var doubt: Doubt? { didSet { updateRegularity() } }
+    /// Messages have the meaning that they have outside a COPY, for certain, and none is skipped.
+    private(set) var isRegular = true
+
+    private mutating func updateRegularity() { isRegular = !isSkipping && copy == .none && !hasDoubt && syncsInCopy == 0 }
 
     /// A COPY has failed, and it is not known which Syncs it had read.
     struct Doubt: Sendable {
@@ -114,13 +130,11 @@ public struct ReplyLedger: Sendable {
     @inlinable public var isSettled: Bool { owed.isEmpty && !isSkipping && copy == .none && !isUnsynced && !isUncertain }
 
     /// Something that the server itself has to answer is outstanding.
-    public var isRunning: Bool { asked > 0 }
+    public var isRunning: Bool { due > 0 }
     /// A ReadyForQuery of the server is due, so that the transaction's state is not known.
-    var awaitsReady: Bool { readiesDue > 0 }
+    @inline(__always) var awaitsReady: Bool { due >= Self.ready }
     /// A simple query is not answered. It may turn out to be a COPY, which reads what was sent behind it.
-    var awaitsQuery: Bool { queriesDue > 0 }
-    /// Messages have the meaning that they have outside a COPY, for certain, and none is skipped.
-    @inline(__always) var isPlain: Bool { !isSkipping && copy == .none && !hasDoubt }
+    var awaitsQuery: Bool { due >= Self.query }
 
     // MARK: What is sent
 
@@ -136,21 +150,15 @@ public struct ReplyLedger: Sendable {
         assert(!isSkipping || request == .sync)
         assert(copy != .receiving)
         if disposition != .invented {
-            asked &+= 1
+            due &+= Self.weight(request)
             switch request {
             case .sync:
-                readiesDue &+= 1
-                isSkipping = false
+                if isSkipping { isSkipping = false }
                 isUnsynced = false
                 mayBeSkipped = false
-            case .query:
-                readiesDue &+= 1
-                queriesDue &+= 1
+            case .query, .functionCall, .probe:
                 isUnsynced = false
-            case .functionCall, .probe:
-                readiesDue &+= 1
-                isUnsynced = false
-            default:
+            case .parse, .bind, .describe, .execute, .close:
                 isUnsynced = true
                 mayBeSkipped = true
             }
@@ -195,7 +203,7 @@ public struct ReplyLedger: Sendable {
         switch type {
         case Backend.dataRow, Backend.copyData, Backend.copyDone, Backend.copyOutResponse:
             guard first.request == .query || first.request == .execute else { return .violation }
-            looseReadies = 0
+            if looseReadies > 0 { looseReadies = 0 }
             return first.disposition == .forward ? .forward : .swallow
         case Backend.readyForQuery:
             return ready(first)
@@ -214,7 +222,7 @@ public struct ReplyLedger: Sendable {
         case .query, .functionCall:
             pop()
             if owed.isEmpty { mayBeSkipped = false }
-            copy = .none
+            if copy != .none { copy = .none }
             if syncsInCopy > 0 { doubtSyncsOfQuery() }
             return .ready(first)
         case .probe:
@@ -227,7 +235,7 @@ public struct ReplyLedger: Sendable {
     private mutating func settle(_ type: UInt8, _ first: Owed) -> Verdict {
         let pass: Verdict = first.disposition == .forward ? .forward : .swallow
         // It comes after all that was in doubt.
-        looseReadies = 0
+        if looseReadies > 0 { looseReadies = 0 }
         switch type {
         case Backend.parseComplete:
             return closing(first, .parse)
@@ -295,14 +303,9 @@ public struct ReplyLedger: Sendable {
     /// The head has got its last answer, in the ordinary way: no COPY, no error, nothing in doubt.
     @inline(__always)
     mutating func settle(head: Owed) {
-        asked &-= 1
-        if head.request == .sync { readiesDue &-= 1 }
+        due &-= Self.weight(head.request)
         owed.dropFirst()
-        if head.request == .query {
-            readiesDue &-= 1
-            queriesDue &-= 1
-            if owed.isEmpty { mayBeSkipped = false }
-        }
+        if head.request == .query, owed.isEmpty { mayBeSkipped = false }
     }
 
     /// Takes out the head.
@@ -311,16 +314,5 @@ public struct ReplyLedger: Sendable {
         if first.disposition != .invented { uncount(first) }
     }
 
-    mutating func uncount(_ entry: Owed) {
-        asked &-= 1
-        switch entry.request {
-        case .sync, .functionCall, .probe:
-            readiesDue &-= 1
-        case .query:
-            readiesDue &-= 1
-            queriesDue &-= 1
-        case .parse, .bind, .describe, .execute, .close:
-            break
-        }
-    }
+    mutating func uncount(_ entry: Owed) { due &-= Self.weight(entry.request) }
 }

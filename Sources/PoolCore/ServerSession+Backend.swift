@@ -98,10 +98,10 @@ extension ServerSession {
         self.status = status
         if client.isResetting { client.isResetting = false }
         if ledger.isEmpty, !ledger.isUnsynced {
-            formerNames = nil
+            if formerNames != nil { formerNames = nil }
             // With the transaction its portals have ended.
             if status == .idle {
-                watchesCopy = false
+                if watchesCopy { watchesCopy = false }
                 if !client.deallocations.isEmpty { client.deallocations = [:] }
             }
         }
@@ -115,7 +115,7 @@ extension ServerSession {
     /// more, or `receive` has to be asked about what stands there.
     public mutating func passRun(_ bytes: Span<UInt8>, from start: Int) -> (end: Int, isReady: Bool) {
         var at = start
-        guard ledger.copy == .none, !ledger.isUncertain, !watchesCopy, formerNames == nil else { return (at, false) }
+        guard ledger.isRegular, !isWatchful else { return (at, false) }
         while let head = ledger.head, head.disposition == .forward, head.note < Self.firstNote {
             // A message of the head's answer each time, up to the one that closes it.
             answer: while true {

@@ -7,6 +7,8 @@ extension ServerSession {
 
     /// So many replies may be outstanding; then a client's next message waits. What the pooler keeps for them is bounded by it.
     static let mostOutstanding = 16_384
+    /// So many statements a client may name.
+    static let mostNames = 250_000
 
     /// Judges a whole message of the linked client (of Bind, at least its names) and enters it in the ledger.
     ///
@@ -51,7 +53,7 @@ extension ServerSession {
 
     /// Messages mean what they seem to mean, nothing has to be waited for, and there is room in the ledger for a burst.
     @inline(__always)
-    private var isPlain: Bool { gate == .open && ledger.isPlain && ledger.count < Self.mostOutstanding }
+    private var isPlain: Bool { !isWatchful && ledger.isRegular && ledger.count < Self.mostOutstanding }
 
     /// One message of a run, whole. False: nothing was done.
     @inline(__always)
@@ -63,7 +65,7 @@ extension ServerSession {
             guard !rules.refusesSimpleQuery else { return false }
             if rules.mapsStatements {
                 // Behind an extended message that fails it is skipped, and then it does not drop the unnamed statement.
-                guard !ledger.mayBeSkipped, unparsed == nil, !DeallocateStatement.mayStart(bytes, frame.body(at: offset)) else {
+                guard !ledger.mayBeSkipped, !DeallocateStatement.mayStart(bytes, frame.body(at: offset)) else {
                     return false
                 }
                 client.statements.dropUnnamed()
@@ -73,7 +75,7 @@ extension ServerSession {
             ledger.enter(.query, .forward)
         case Frontend.execute:
             // Of the unnamed portal; of another one the end of the name has to be found.
-            guard frame.length == 10, bytes[offset &+ 5] == 0, client.deallocations.isEmpty, !watchesCopy, !hasUnmappedCopy else {
+            guard frame.length == 10, bytes[offset &+ 5] == 0, client.deallocations.isEmpty else {
                 return false
             }
             ledger.enter(.execute, .forward)
@@ -82,7 +84,7 @@ extension ServerSession {
             ledger.enter(.sync, .forward)
         case Frontend.parse:
             // Of the unnamed statement, with the text that it has already; any text that can be told from others by its bytes alone.
-            guard rules.mapsStatements, fences == 0, !ledger.mayBeSkipped, unparsed == nil, frame.length >= 6, bytes[offset &+ 5] == 0,
+            guard rules.mapsStatements, fences == 0, !ledger.mayBeSkipped, frame.length >= 6, bytes[offset &+ 5] == 0,
                 let statement = client.statements.unnamed, !statement.isRetired, statement.kind == .ordinary,
                 bytes.extracting(offset &+ 6..<offset &+ frame.length).hasSameBytes(as: statement.definition)
             else { return false }

@@ -18,7 +18,9 @@ extension ServerSession {
         if client.statements[label] != nil {
             return parseAgain(tail, name: String(decoding: bytes, in: name))
         }
-        guard let statement = table.intern(bytes.extracting(tail)) else { return .refuse(.outOfMemory) }
+        guard client.statements.count < Self.mostNames, let statement = table.intern(bytes.extracting(tail)) else {
+            return .refuse(.outOfMemory)
+        }
         let isHeld = statements.use(statement)
         if isHeld, status == .idle, !ledger.isRunning, !ledger.isUnsynced {
             if unparsed == nil { unparsed = statement }

@@ -83,7 +83,7 @@ public struct ServerSession: ~Copyable, Sendable {
     public var hasListened = false
     /// As the last ReadyForQuery said.
     public internal(set) var status = TransactionStatus.idle
-    public internal(set) var gate = Gate.open
+    public internal(set) var gate = Gate.open { didSet { updateWatchfulness() } }
 
     var notes: [UInt64: Note] = [:]
     private var lastNote: UInt64 = 0
@@ -110,17 +110,23 @@ public struct ServerSession: ~Copyable, Sendable {
     /// A simple query that was sent may have more than one statement in it, and so may drop the client's names unseen.
     var namesMayChange = false
     /// A portal that was bound may be a COPY: each Execute is waited for.
-    var watchesCopy = false
+    var watchesCopy = false { didSet { updateWatchfulness() } }
     /// The same for statements that are not mapped: as long as the client has the server.
-    var hasUnmappedCopy = false
+    var hasUnmappedCopy = false { didSet { updateWatchfulness() } }
     /// The pooler has answered the Parse of this statement in the present batch, and the server has begun no transaction for it.
-    var unparsed: Statement?
+    var unparsed: Statement? { didSet { updateWatchfulness() } }
     /// A message that no COPY takes has come while one reads: the COPY is being ended to answer as PostgreSQL does.
     var illegalInCopy: UInt8?
     /// The client has left, and the server has been asked for what it has answered so far.
     private var hasFlushed = false
     /// What the client's names meant before they were all dropped, for errors that are still to come.
-    var formerNames: ClientStatements?
+    var formerNames: ClientStatements? { didSet { updateWatchfulness() } }
+    /// Something has to be looked at that runs of messages are not asked for.
+    private(set) var isWatchful = false
+
+    private mutating func updateWatchfulness() {
+        isWatchful = gate != .open || watchesCopy || hasUnmappedCopy || unparsed != nil || formerNames != nil
+    }
 
     public init(parameters: ParameterSet) {
         self.parameters = parameters
@@ -178,11 +184,13 @@ public struct ServerSession: ~Copyable, Sendable {
     /// A client gets the server, on which nothing is outstanding.
     public mutating func begin(isShared: Bool) {
         assert(ledger.isSettled && fences == 0 && notes.isEmpty)
-        gate = .open
         self.isShared = isShared
         isAssuming = false
-        watchesCopy = false
-        hasUnmappedCopy = false
+        if isWatchful {
+            gate = .open
+            watchesCopy = false
+            hasUnmappedCopy = false
+        }
     }
 
     // MARK: The gate

@@ -20,7 +20,7 @@ import Testing
         // The settings that other programs and files may name.
         let expected = """
             admin_users application_name_add_host auth_dbname auth_file auth_hba_file auth_ident_file auth_ldap_options auth_query
-            auth_type auth_user autodb_idle_timeout cancel_wait_timeout client_idle_timeout client_login_timeout client_message_timeout
+            auth_type auth_user autodb_idle_timeout cancel_on_disconnect cancel_wait_timeout client_idle_timeout client_login_timeout client_message_timeout
             client_tls13_ciphers client_tls_ca_file client_tls_cert_file client_tls_ciphers client_tls_dheparams client_tls_ecdhcurve client_tls_key_file
             client_tls_protocols client_tls_sslmode conffile default_pool_size disable_pqexec dns_max_ttl dns_nxdomain_ttl
             dns_zone_check_period idle_transaction_timeout ignore_startup_parameters job_name listen_addr listen_backlog listen_port

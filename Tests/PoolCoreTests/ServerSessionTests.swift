@@ -238,6 +238,29 @@ import Testing
         #expect(a.session.statements.count == 0)
     }
 
+    @Test("a client that names statements without end is refused")
+    func mostNames() throws {
+        let text = Array("select 1\0\0\0".utf8)
+        let interned = relay.table.intern(text.span)
+        let statement = try #require(interned)
+        for number in 0..<ServerSession.mostNames { a.session.statements.set(Array("n\(number)".utf8), to: statement) }
+        a.outbox = [parse("one too many", "select 2")]
+        #expect(throws: Divergence.self) { try relay.settleAll(a) }
+        #expect(a.session.statements.count == ServerSession.mostNames)
+    }
+
+    @Test("of many portals that are a DEALLOCATE few are remembered")
+    func manyPortals() throws {
+        a.send(parse("s", "select 1"), parse("d", "deallocate s"), query("begin"))
+        for number in 0..<40 { a.send(bind("d", portal: "p\(number)")) }
+        a.send(sync)
+        try settle()
+        #expect(a.session.deallocations.count == 16)
+        a.send(execute("p0"), sync, query("rollback"))
+        try settle()
+        #expect(a.session.deallocations.isEmpty && a.session.statements.count == 1)
+    }
+
     // An Execute of another portal took the note of a DEALLOCATE that was bound but not run yet. The name stayed in the maps, and the
     // next client with the same text on that server heard that its statement does not exist.
     @Test("only the Execute of its own portal runs a DEALLOCATE")
