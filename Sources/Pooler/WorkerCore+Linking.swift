@@ -249,6 +249,11 @@ extension WorkerCore {
             return
         }
         let isOpened = server.session.gate != .open && server.session.mayGoOn()
+        // What has waited goes on this server: another one would have to be put right for it again, and it would wait again.
+        if isOpened, !client.held.isEmpty {
+            carryOn(client)
+            guard server.isOpen, server.phase == .linked, server.client === client else { return }
+        }
         if mode != .session, isDone(server) {
             release(client, server)
             return

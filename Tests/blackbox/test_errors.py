@@ -107,10 +107,6 @@ LOGIN = {
 SERVICE = {
     "a message nobody knows": ({}, lambda p: after_login(p, wire.message("\x01")), "unknown pkt"),
     "a header later": ({}, lambda p: after_login(p, b"Q\0\0\0\3"), "bad packet header: '5100000003'"),
-    "a broken Parse": ({}, lambda p: after_login(p, wire.message("P", b"x"), wire.sync()), "broken Parse packet"),
-    "a broken Bind": ({}, lambda p: after_login(p, wire.message("B", b"x"), wire.sync()), "broken Bind packet"),
-    "a broken Describe": ({}, lambda p: after_login(p, wire.message("D", b"S"), wire.sync()), "broken Describe packet"),
-    "a broken Close": ({}, lambda p: after_login(p, wire.message("C", b"S"), wire.sync()), "broken Close packet"),
     "disable_pqexec": ({"disable_pqexec": 1}, lambda p: after_login(p, wire.query("select 1")), "PQexec disallowed"),
     "statement mode": ({"pool_mode": "statement"}, lambda p: after_login(p, wire.query("begin")), "transaction blocks not allowed in statement pooling mode"),
     "query_timeout, waiting": ({"query_timeout": 1, "default_pool_size": 1}, waiting, "query_timeout"),

@@ -301,31 +301,3 @@ def test_an_idle_server_with_half_a_notice_keeps_nobody_from_a_new_one(behind):
     clients = [pooler.connect(database="fake") for _ in range(8)]
     for c in clients:
         assert c.value("select 1") == "1"
-
-
-def test_what_waits_for_a_copy_that_failed_goes_on(behind):
-    # whether the Sync behind the COPY is answered was not known yet when the message behind it might have gone
-    ready = message("Z", b"E")
-    error = message("E", b"SERROR\0C22P04\0Mno\0\0")
-    refused = message("E", b"SERROR\0C25P02\0Maborted\0\0")
-
-    def talk(s):
-        s.sendall(OK + message("K", struct.pack("!II", 1, 2)) + READY)
-        syncs = 0
-        for kind, body in questions(s):
-            if body == b"begin\0":
-                s.sendall(message("C", b"BEGIN\0") + message("Z", b"T"))
-            elif body.startswith(b"copy"):
-                failed = message("1") + message("G", b"\0\0\0") + error + ready
-            elif kind == b"S":
-                syncs += 1
-                s.sendall(failed if syncs == 1 else refused + ready)
-            elif body == b"\0":
-                s.sendall(ready + message("I") + ready)  # the first Sync's, after all
-
-    pooler = behind(talk, workers=1)
-    c = pooler.connect(database="fake")
-    assert c.query("begin").status == "T"
-    c.send(wire.parse("a", "select 1"), wire.query("copy t from stdin"), wire.sync(), wire.parse("b", "select 2"), wire.sync())
-    seen = [c.read() for _ in range(7)]
-    assert [m[0] for m in seen] == list("1GEZZEZ"), seen

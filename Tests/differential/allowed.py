@@ -207,11 +207,13 @@ def deallocates_twice(case):
 
 
 def is_no_text(message):
+    if message[:1] != b"Q":
+        return False
     try:
         message[5:].decode()
     except UnicodeDecodeError:
-        return message[:1] == b"Q"
-    return False
+        return True
+    return message[5:].find(b"\0") != len(message) - 6
 
 
 def query_that_is_no_text(case):
@@ -225,11 +227,12 @@ def query_that_is_no_text(case):
 
 
 def end_inside_a_copy(case):
-    """Half-closed while a COPY reads: all else is equal, and PostgreSQL alone says that the end was unexpected."""
+    """Half-closed, or Terminate sent behind a query that is a COPY: all else is equal, and PostgreSQL alone says that it was unexpected."""
     direct, pooled = [comparable(f) for f in case.direct.frames], [comparable(f) for f in case.pooled.frames]
     return (
-        case.pipeline.end == "half-close" and case.direct.content == case.pooled.content and case.pooled.closed and len(direct) > 1
-        and error_of(case.direct.frames[-1]) == FATAL and error_of(case.direct.frames[-2]) == ("ERROR", "08006") and pooled == direct[:-2]
+        case.pipeline.end in ("half-close", "terminate") and case.direct.content == case.pooled.content and case.pooled.closed and len(direct) > 1
+        and error_of(case.direct.frames[-1]) == FATAL and error_of(case.direct.frames[-2]) in (("ERROR", "08006"), ("ERROR", "08P01"))
+        and pooled == direct[:-2]
     )
 
 
@@ -280,7 +283,8 @@ ALLOWED = [
     (
         "an end inside a COPY",
         end_inside_a_copy,
-        "PostgreSQL says ERROR 08006 and FATAL 08P01 to a client that closes its side while a COPY reads. The pooler ends the COPY and closes.",
+        "PostgreSQL says ERROR 08006 (or 08P01 to a Terminate) and FATAL 08P01 to a client that ends while a COPY reads. The pooler ends the"
+        " COPY and closes; it says the same to a Terminate where it knew of the COPY.",
     ),
     (
         "a long name in DEALLOCATE is cut without a NOTICE",
@@ -302,8 +306,8 @@ ALLOWED = [
     (
         "a Query that is no text keeps the unnamed statement",
         query_that_is_no_text,
-        "PostgreSQL refuses a Query with bytes that are no characters before it drops the unnamed statement. The pooler does not search a"
-        " query's text for them, and takes the statement for dropped.",
+        "PostgreSQL refuses a Query with bytes that are no characters, or with more behind its text, before it drops the unnamed statement."
+        " The pooler does not search a query's text for them, and takes the statement for dropped.",
     ),
 ]
 

@@ -22,6 +22,11 @@ class Finding:
     def size(self):
         return len(self.shrunk.messages) if self.shrunk else 1000 + len(self.pipeline.messages)
 
+    @property
+    def concerns_others(self):
+        """More went wrong than an answer to who sent the pipeline."""
+        return self.kind == "the process ended" or any(not problem.startswith("  before it: ") for problem in self.problems)
+
     def report(self):
         smallest = self.shrunk or self.pipeline
         lines = [f"{self.kind}   [lane {self.lane}, {self.pipeline.origin}] {self.note}"]
