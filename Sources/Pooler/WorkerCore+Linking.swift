@@ -249,8 +249,9 @@ extension WorkerCore {
             return
         }
         let isOpened = server.session.gate != .open && server.session.mayGoOn()
-        // What has waited goes on this server: another one would have to be put right for it again, and it would wait again.
-        if isOpened, !client.held.isEmpty {
+        // What has waited goes on this server: another one would have to be put right for it again, and it would wait again. Behind a RESET
+        // or DISCARD ALL it is this one that has to be put right: the next link sees to it.
+        if isOpened, !client.held.isEmpty, client.session.parameters.map({ $0 === server.session.parameters }) ?? true {
             carryOn(client)
             guard server.isOpen, server.phase == .linked, server.client === client else { return }
         }
