@@ -7,7 +7,7 @@
 
 callgrind counts repeat to within a few instructions, whatever else the machine does; times do not. Each workload is
 run with two numbers of turns; the difference is free of start-up. A threshold holds for one compiler and processor
-architecture, so each counts with a tolerance (2 %): what is meant to be caught is an allocation, a lock or a copy
+architecture, so each counts with a tolerance (2 %, TOLERANCES): what is meant to be caught is an allocation, a lock or a copy
 that came into a path, not a different register. Where the compiler differs from the one of the file, the tolerance
 is ten times as large.
 
@@ -28,6 +28,8 @@ THRESHOLDS = os.path.join(HERE, "instructions.json")
 TURNS = (2000, 12000)
 # What a message costs must not grow with what is outstanding: the second of each pair has many times more of it.
 FLAT = (("names-1000", "names-100000"), ("pipeline-1000", "pipeline-16000"), ("syncs-1000", "syncs-100000"))
+# Percent, where more than the default: the tables of names hash with a seed of the process, and it decides how often two meet.
+TOLERANCES = {"names-1000": 5.0, "names-100000": 5.0}
 
 
 def fail(text):
@@ -75,9 +77,9 @@ def main():
     if unknown:
         fail(f"no workload is called {', '.join(sorted(unknown))}; there are {', '.join(name for name, _ in names)}")
     here = compiler()
-    tolerance = args.tolerance * (1 if known.get("compiler") in (None, here) else 10)
-    if tolerance != args.tolerance:
-        print(f"thresholds are of {known['compiler']}, this is {here}: tolerance {tolerance:g} %")
+    wider = 1 if known.get("compiler") in (None, here) else 10
+    if wider != 1:
+        print(f"thresholds are of {known['compiler']}, this is {here}: tolerances are {wider} times as large")
     counted, over = {}, []
     print(f"{'workload':<10} {'instructions':>12} {'threshold':>10}  one turn is")
     with tempfile.TemporaryDirectory() as folder:
@@ -89,6 +91,7 @@ def main():
             counted[name] = round(each, 1)
             limit = known.get("instructions", {}).get(name)
             mark = ""
+            tolerance = max(args.tolerance, TOLERANCES.get(name, 0)) * wider
             if not args.update and limit is None:
                 over.append(name)
                 mark = "NO THRESHOLD: run with --update"

@@ -71,7 +71,7 @@ private func fuzzReaders(_ input: [UInt8]) {
     case .malformed: break
     case .needMore: check(body.upperBound > bytes.count, "Bind wants no more than its body")
     case .names(let portal, let statement, let rest):
-        check(rest <= bytes.count && rest + 6 <= body.upperBound, "the rest of Bind begins in the body")
+        check(rest <= bytes.count && rest <= body.upperBound, "the rest of Bind begins in the body")
         let name = [UInt8](copying: span, in: statement)
         writer.bindHeader(span, portal: portal, statement: name, restLength: body.upperBound - rest)
         check(writer.bytes.dropFirst(5).elementsEqual(bytes[..<rest]), "Bind is written as it was read")

@@ -156,9 +156,9 @@ def test_a_worker_that_does_not_run_is_not_given_all_servers(make_pooler):
 @pytest.mark.parametrize("workers", [1, 2, 8])
 def test_a_check_before_each_use_is_one_query(make_pooler, workers):
     # a server that was tested for another worker rested again and was tested again: 631,140 queries in 2 s, and clients hung
-    pooler = make_pooler(default_pool_size=3, workers=workers, server_check_delay=0, server_check_query="select nextval('checks')")
+    pooler = make_pooler(default_pool_size=3, workers=workers, server_check_delay=0, server_check_query="select nextval('lent_checks')")
     clients = [pooler.connect() for _ in range(24)]
-    clients[0].rows("drop sequence if exists checks; create sequence checks")
+    clients[0].rows("drop sequence if exists lent_checks; create sequence lent_checks")
     rounds = 20
     for turn in range(rounds):
         for c in clients:
@@ -167,5 +167,5 @@ def test_a_check_before_each_use_is_one_query(make_pooler, workers):
             assert c.read_until("Z").values == [str(turn)]
     for c in clients:
         assert c.value("select 1") == "1"
-    checks, queries = int(clients[0].value("select last_value from checks")), (rounds + 1) * len(clients)
+    checks, queries = int(clients[0].value("select last_value from lent_checks")), (rounds + 1) * len(clients)
     assert checks <= 2 * queries, f"{checks} checks for {queries} queries"
