@@ -233,6 +233,12 @@ extension WorkerCore {
             if take < length {
                 server.passThrough = length - take
                 server.dropsPassThrough = !forwards
+            } else if frame.type == Backend.errorResponse, let farewell = server.farewell {
+                // The server will close the connection, or should have.
+                sendBurst(server, bytes, run..<at)
+                toClient.clear()
+                close(server, .lost(farewell.message ?? "server ended the connection without a reason"))
+                return false
             }
         }
         return true

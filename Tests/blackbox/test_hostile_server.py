@@ -301,3 +301,97 @@ def test_an_idle_server_with_half_a_notice_keeps_nobody_from_a_new_one(behind):
     clients = [pooler.connect(database="fake") for _ in range(8)]
     for c in clients:
         assert c.value("select 1") == "1"
+
+
+def served(s, number, query, late=b""):
+    """Answers each query with the connection's number and `late` behind it, once."""
+    s.sendall(OK + message("K", struct.pack("!II", 1, 2)) + READY)
+    for kind, body in questions(s):
+        if kind == b"Q":
+            status = b"T" if body == b"begin\0" else b"I"
+            behind, late = (late, b"") if body == query + b"\0" else (b"", late)
+            row = message("D", struct.pack("!HI", 1, 1) + b"%d" % number)
+            s.sendall(ONE_ROW[:ONE_ROW.index(b"D")] + row + message("C", b"SELECT 1\0") + message("Z", status) + behind)
+
+
+@pytest.mark.parametrize("severity", ["WARNING", "ERROR", "FATAL"])
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+@pytest.mark.parametrize("block", [False, True])
+def test_an_error_that_nobody_is_owed_closes_its_server(behind, severity, mode, block):
+    # it was passed to whoever had the server, or forgotten, and all later answers of that server were those to the question before
+    numbers = iter(range(1, 10))
+    error = message("E", f"S{severity}\0V{severity}\0C08P01\0Minvalid message length\0\0".encode())
+
+    def talk(s):
+        number = next(numbers)
+        served(s, number, b"begin" if block else b"select 1", error if number == 1 else b"")
+
+    pooler = behind(talk, workers=1, default_pool_size=1, pool_mode=mode)
+    c = pooler.connect(database="fake")
+    c.send(wire.query("begin" if block else "select 1"))
+    seen = [c.read() for _ in range(4)]
+    assert [m[0] for m in seen] == list("TDCZ"), seen
+    if block or mode == "session":
+        ends = c.read_to_end().errors
+        assert [(e.severity, e.code) for e in ends] == [("FATAL", "08P01" if severity == "FATAL" else "08006")], ends
+    pooler.wait_log("closing because: " + ("invalid message length" if severity == "FATAL" else "protocol violation"))
+    c.close()
+    for _ in range(2):
+        with pooler.connect(database="fake") as other:
+            assert other.value("select 2") == "2"
+
+
+@pytest.mark.parametrize("readies", [0, 1, 2])
+@pytest.mark.parametrize("leaves", [False, True])
+def test_how_many_syncs_a_failed_copy_has_not_read_is_asked(behind, readies, leaves):
+    # the Syncs behind a COPY that fails are answered where the COPY did not read them, and the error does not tell
+    error = message("E", b"SERROR\0VERROR\0C22P04\0Mno\0\0")
+    asked = []
+
+    def talk(s):
+        s.sendall(OK + message("K", struct.pack("!II", 1, 2)) + READY)
+        syncs, state = 0, "idle"
+        for kind, body in questions(s):
+            asked.append(kind + body[:9])
+            if state == "idle":
+                if kind == b"H":
+                    s.sendall(message("1") + message("2") + message("G", b"\0\0\0"))
+                    state = "copy"
+                elif kind == b"S":
+                    s.sendall(READY)
+                elif kind == b"Q":
+                    s.sendall(ONE_ROW + READY)
+            elif state == "copy":
+                if kind == b"S":
+                    syncs += 1
+                if syncs == 2:
+                    # It failed before the Syncs that are now answered, and the others it has read.
+                    s.sendall(error + READY * readies)
+                    state = "idle" if readies else "skipping"
+                    state = "failed " + state
+            else:
+                if kind == b"S":
+                    s.sendall(READY)
+                    state = "failed idle"
+                elif kind == b"C" and state == "failed idle":
+                    s.sendall(message("3"))
+                elif kind == b"Q" and state == "failed idle":
+                    s.sendall(ONE_ROW + READY)
+
+    pooler = behind(talk, workers=1, default_pool_size=1)
+    c = pooler.connect(database="fake")
+    c.send(
+        wire.parse("", "copy t from stdin"), wire.bind(), wire.execute(), wire.copy_data(b"bad\n"), wire.sync(), wire.sync(),
+        wire.query("select 5"), wire.sync(),
+    )
+    if leaves:
+        c.close()
+    else:
+        # What comes behind a Sync that the COPY has read is skipped up to the next one.
+        expected = "12GE" + ("Z" * readies + "TDCZZ" if readies else "Z")
+        seen = [c.read()[0] for _ in expected]
+        assert "".join(seen) == expected
+    other = pooler.connect(database="fake")
+    assert other.query("select 1").tags == ["SELECT 1"]
+    assert other.query("select 2").tags == ["SELECT 1"]
+    assert b"CPSLUICE_" in b"".join(asked), asked
