@@ -70,7 +70,7 @@ public struct ReplyLedger: Sendable {
     var lifted: [Owed] = []
     /// How many entries the server itself has to answer, how many of these with a ReadyForQuery, and how many of those are simple
     /// queries: counted in one number, with 21 bits for each.
-    private var due: UInt64 = 0
+    @usableFromInline var due: UInt64 = 0
     private static let asked: UInt64 = 1
     private static let ready: UInt64 = 1 << 21
     private static let query: UInt64 = 1 << 42
@@ -103,7 +103,13 @@ public struct ReplyLedger: Sendable {
     /// Messages have the meaning that they have outside a COPY, for certain, and none is skipped.
     private(set) var isRegular = true
 
-    private mutating func updateRegularity() { isRegular = !isSkipping && copy == .none && !hasDoubt && syncsInCopy == 0 }
+    /// It can't be told yet how many ReadyForQuery are due. Nothing but a `resyncProbe` may be sent meanwhile.
+    public private(set) var isUncertain = false
+
+    private mutating func updateRegularity() {
+        isUncertain = doubt != nil || looseReadies > 0 || (syncsInCopy > 0 && copy == .none)
+        isRegular = !isUncertain && !isSkipping && copy == .none && syncsInCopy == 0
+    }
 
     /// A COPY has failed, and it is not known which Syncs it had read.
     struct Doubt: Sendable {
@@ -118,19 +124,17 @@ public struct ReplyLedger: Sendable {
 
     public init() {}
 
-    /// It can't be told yet how many ReadyForQuery are due. Nothing but a `resyncProbe` may be sent meanwhile.
-    @inlinable public var isUncertain: Bool { hasDoubt }
-    @usableFromInline var hasDoubt: Bool { doubt != nil || looseReadies > 0 || (syncsInCopy > 0 && copy == .none) }
     /// Nothing may come any more.
     @inlinable public var isEmpty: Bool { owed.isEmpty && !isUncertain }
     @inlinable public var count: Int { owed.count }
     @inlinable public var head: Owed? { owed.first }
 
     /// Nothing is owed and nothing is half done: the server may be given to somebody else (when it is also outside a transaction).
-    @inlinable public var isSettled: Bool { owed.isEmpty && !isSkipping && copy == .none && !isUnsynced && !isUncertain }
+    @inlinable @inline(__always)
+    public var isSettled: Bool { owed.isEmpty && !isSkipping && copy == .none && !isUnsynced && !isUncertain }
 
     /// Something that the server itself has to answer is outstanding.
-    public var isRunning: Bool { due > 0 }
+    @inlinable public var isRunning: Bool { due > 0 }
     /// A ReadyForQuery of the server is due, so that the transaction's state is not known.
     @inline(__always) var awaitsReady: Bool { due >= Self.ready }
     /// A simple query is not answered. It may turn out to be a COPY, which reads what was sent behind it.

@@ -40,7 +40,7 @@ extension ServerSession {
         case .ready(let owed):
             guard readyForQuery(frame, bytes, at: offset, client: &client) else { return .violation }
             if owed.note >= Self.firstNote {
-                switch notes.removeValue(forKey: owed.note) {
+                switch notes.remove(owed.note) {
                 case .errand(let errand): return .errandDone(errand)
                 case .fence: fences -= 1
                 default: break
@@ -56,7 +56,7 @@ extension ServerSession {
                 noteTag(frame, bytes, at: offset, of: owed, client: &client, table: table)
             }
             guard owed.note >= Self.firstNote else { return owed.disposition == .forward ? .forward : .swallow }
-            let note = notes.removeValue(forKey: owed.note)
+            let note = notes.remove(owed.note)
             if frame.type == Backend.emptyQueryResponse, case .drop(let name, let statement, let tags) = note {
                 return drop(name, statement, tags: tags, client: &client)
             }
@@ -176,7 +176,7 @@ extension ServerSession {
     public mutating func takeInvented(client: inout ClientSession) -> [UInt8] {
         var writer = MessageWriter()
         while let owed = ledger.takeInvented() {
-            let note = owed.note >= Self.firstNote ? notes.removeValue(forKey: owed.note) : nil
+            let note = owed.note >= Self.firstNote ? notes.remove(owed.note) : nil
             switch owed.request {
             case .parse: writer.parseComplete()
             case .close: writer.closeComplete()
@@ -193,7 +193,7 @@ extension ServerSession {
 
     private mutating func lift(_ syncs: [ReplyLedger.Owed]) {
         for entry in syncs {
-            if case .fence = notes.removeValue(forKey: entry.note) { fences -= 1 }
+            if case .fence = notes.remove(entry.note) { fences -= 1 }
         }
     }
 
@@ -338,7 +338,7 @@ extension ServerSession {
             statements.unnamed = nil
             return
         }
-        guard let note = notes.removeValue(forKey: entry.note) else { return }
+        guard let note = notes.remove(entry.note) else { return }
         switch note {
         case .define(let name, let statement, let isSent):
             client.statements.set(name, to: nil)

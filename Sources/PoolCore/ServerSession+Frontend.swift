@@ -71,7 +71,7 @@ extension ServerSession {
                 client.statements.dropUnnamed()
                 noteStatements(inQuery: frame, bytes, at: offset)
             }
-            if statements.unnamed != nil { statements.unnamed = nil }
+            statements.unnamed = nil
             ledger.enter(.query, .forward)
         case Frontend.execute:
             // Of the unnamed portal; of another one the end of the name has to be found.
@@ -89,13 +89,13 @@ extension ServerSession {
                 bytes.extracting(offset &+ 6..<offset &+ frame.length).hasSameBytes(as: statement.definition)
             else { return false }
             client.statements.repeatUnnamed()
-            if statements.unnamed !== statement { statements.unnamed = statement }
+            statements.unnamed = statement.id
             ledger.enter(.parse, .forward, note: Self.noteUnnamed(statement, version: client.statements.unnamedVersion))
         case Frontend.bind:
             // Of the unnamed statement to the unnamed portal: two empty names, and at least three counts.
-            guard rules.mapsStatements, fences == 0, client.deallocations.isEmpty, frame.length >= 13, bytes[offset &+ 5] == 0,
-                bytes[offset &+ 6] == 0, let statement = client.statements.unnamed, !statement.isRetired, statement.kind == .ordinary,
-                statements.unnamed === statement
+            guard frame.length >= 13, bytes[offset &+ 5] == 0, bytes[offset &+ 6] == 0, rules.mapsStatements, fences == 0,
+                client.deallocations.isEmpty, let statement = client.statements.unnamed, !statement.isRetired, statement.kind == .ordinary,
+                statements.unnamed == statement.id
             else { return false }
             ledger.enter(.bind, .forward, note: Self.unnamedNote | statement.id)
         case Frontend.describe:
@@ -119,7 +119,7 @@ extension ServerSession {
             let (statement, tag) = client.statements.tagged(bytes.extracting(name)), !statement.isRetired, statement.kind == .ordinary,
             statements.use(statement)
         else { return nil }
-        ledger.owe(.bind, .forward, note: Self.noteUse(of: statement, tag: tag))
+        ledger.enter(.bind, .forward, note: Self.noteUse(of: statement, tag: tag))
         return (portal, statements.name(of: statement), rest)
     }
 
@@ -277,7 +277,7 @@ extension ServerSession {
     ) -> FrontendAction {
         if let action = parseBefore() { return action }
         if mustWaitToReplaceUnnamed { return hold(.untilSettled) }
-        let void = ledger.mayBeSkipped ? note(replacingUnnamed(of: client)) : 0
+        let void = ledger.mayBeSkipped ? note(Self.replacingUnnamed(of: client)) : 0
         client.statements.dropUnnamed()
         noteStatements(inQuery: frame, bytes, at: offset)
         statements.unnamed = nil
@@ -286,7 +286,7 @@ extension ServerSession {
     }
 
     /// The note for a message that is about to give the client's unnamed statement another meaning, and may be skipped.
-    func replacingUnnamed(of client: ClientSession) -> Note {
+    static func replacingUnnamed(of client: borrowing ClientSession) -> Note {
         .replaceUnnamed(previous: client.statements.unnamed, version: client.statements.unnamedVersion &+ 1)
     }
 

@@ -9,7 +9,8 @@ extension ServerSession {
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
     ) -> FrontendAction {
         // What can't be read is PostgreSQL's to refuse: it reads all of a Parse before it does anything.
-        guard let (name, tail) = ParseMessage.read(bytes, body: frame.body(at: offset)), isText(bytes.extracting(name)) else {
+        guard let (name, tail) = ParseMessage.read(bytes, body: frame.body(at: offset)), Self.isText(bytes.extracting(name), parameters)
+        else {
             return plain(.parse)
         }
         if name.isEmpty { return parseUnnamed(bytes.extracting(tail), client: &client, table: table) }
@@ -32,7 +33,7 @@ extension ServerSession {
         if isHeld {
             client.statements.set(label, to: statement)
             // It may be refused, or PostgreSQL takes the transaction's snapshot with it: the server has to be asked. Without a name it can be.
-            statements.unnamed = statement
+            statements.unnamed = statement.id
             ledger.owe(.parse, .forward, note: note(.define(name: label, statement, isSent: false)))
             return .parse(serverName: [], tail: tail.lowerBound, then: [])
         }
@@ -56,9 +57,9 @@ extension ServerSession {
             statement = fresh
         }
         // Behind nothing that may fail it is not skipped: it succeeds, or leaves no unnamed statement behind.
-        let void = ledger.mayBeSkipped ? note(replacingUnnamed(of: client)) : 0
+        let void = ledger.mayBeSkipped ? note(Self.replacingUnnamed(of: client)) : 0
         client.statements.unnamed = statement
-        statements.unnamed = statement
+        statements.unnamed = statement.id
         ledger.owe(.parse, .forward, note: void > 0 ? void : Self.noteUnnamed(statement, version: client.statements.unnamedVersion))
         return .forward
     }
@@ -97,16 +98,16 @@ extension ServerSession {
         case .needMore: return .refuse(.nameTooLong("name of a portal or statement"))
         case .malformed: return plain(.bind)
         }
-        guard isText(bytes.extracting(name)) else { return plain(.bind) }
+        guard Self.isText(bytes.extracting(name), parameters) else { return plain(.bind) }
         if let action = name.isEmpty ? waitForConfirmation() : waitForNames() { return action }
         let wanted = name.isEmpty ? client.statements.unnamed : client.statements[bytes.extracting(name)]
         guard let statement = wanted, !statement.isRetired else {
-            let absent = absence(wanted, String(decoding: bytes, in: name))
+            let absent = Self.absence(wanted, String(decoding: bytes, in: name))
             ledger.owe(.bind, .forward, note: note(absent))
             return .bind(serverName: Self.absentName, portal: portal, rest: rest)
         }
         if name.isEmpty {
-            if statements.unnamed !== statement { return injectUnnamed(statement) }
+            if statements.unnamed != statement.id { return injectUnnamed(statement) }
         } else if let action = prepare(statement, rules) {
             return action
         }
@@ -139,7 +140,7 @@ extension ServerSession {
     }
 
     /// What the server will be made to say of a name that the client has not, or of a plan that is stale.
-    private func absence(_ retired: Statement?, _ name: String) -> Note {
+    private static func absence(_ retired: Statement?, _ name: String) -> Note {
         if let retired {
             return .rename(code: SQLState.featureNotSupported, message: Self.stalePlan, stale: retired.id)
         }
@@ -154,18 +155,19 @@ extension ServerSession {
     mutating func judgeDescribe(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
     ) -> FrontendAction {
-        guard let (kind, name) = TargetMessage.read(bytes, body: frame.body(at: offset)), isText(bytes.extracting(name)) else {
+        guard let (kind, name) = TargetMessage.read(bytes, body: frame.body(at: offset)), Self.isText(bytes.extracting(name), parameters)
+        else {
             return plain(.describe)
         }
         if kind == .portal { return plain(.describe) }
         if let action = name.isEmpty ? waitForConfirmation() : waitForNames() { return action }
         let wanted = name.isEmpty ? client.statements.unnamed : client.statements[bytes.extracting(name)]
         guard let statement = wanted, !statement.isRetired else {
-            ledger.owe(.describe, .forward, note: note(absence(wanted, String(decoding: bytes, in: name))))
+            ledger.owe(.describe, .forward, note: note(Self.absence(wanted, String(decoding: bytes, in: name))))
             return .describe(serverName: Self.absentName)
         }
         if name.isEmpty {
-            if statements.unnamed !== statement { return injectUnnamed(statement) }
+            if statements.unnamed != statement.id { return injectUnnamed(statement) }
             ledger.owe(.describe, .forward, note: use(of: statement, as: bytes.extracting(name)))
             return .forward
         }
@@ -177,13 +179,14 @@ extension ServerSession {
     mutating func judgeClose(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession
     ) -> FrontendAction {
-        guard let (kind, name) = TargetMessage.read(bytes, body: frame.body(at: offset)), isText(bytes.extracting(name)) else {
+        guard let (kind, name) = TargetMessage.read(bytes, body: frame.body(at: offset)), Self.isText(bytes.extracting(name), parameters)
+        else {
             return plain(.close)
         }
         if kind == .portal { return closePortal(bytes.extracting(name), client: &client) }
         if name.isEmpty {
             if mustWaitToReplaceUnnamed { return hold(.untilSettled) }
-            let void = ledger.mayBeSkipped ? note(replacingUnnamed(of: client)) : 0
+            let void = ledger.mayBeSkipped ? note(Self.replacingUnnamed(of: client)) : 0
             client.statements.unnamed = nil
             statements.unnamed = nil
             ledger.owe(.close, .forward, note: void)
@@ -222,7 +225,7 @@ extension ServerSession {
     }
 
     /// Whether a name is one in the client's encoding. What is none is PostgreSQL's to refuse (22021), before it does anything.
-    private func isText(_ name: Span<UInt8>) -> Bool {
+    private static func isText(_ name: Span<UInt8>, _ parameters: ParameterSet) -> Bool {
         var isASCII = true
         for index in name.indices where name[index] >= 0x80 { isASCII = false }
         guard !isASCII, parameters["client_encoding"].map({ $0.utf8.elementsEqual("UTF8".utf8) }) ?? false else { return true }
@@ -241,7 +244,7 @@ extension ServerSession {
     }
 
     mutating func injectUnnamed(_ statement: Statement) -> FrontendAction {
-        statements.unnamed = statement
+        statements.unnamed = statement.id
         ledger.owe(.parse, .swallow, note: note(.injectUnnamed(statement)))
         return .ahead(close: [], parse: statement, name: [])
     }
@@ -253,9 +256,11 @@ extension ServerSession {
     }
 
     private mutating func closeSurplus(_ rules: Rules) -> [[UInt8]] {
-        statements.makeRoom(limit: rules.statementLimit).map { surplus in
-            ledger.owe(.close, .swallow, note: note(.evict(surplus.id)))
-            return surplus.name
+        var names: [[UInt8]] = []
+        while let surplus = statements.takeSurplus(limit: rules.statementLimit) {
+            ledger.owe(.close, .swallow, note: note(.evict(surplus)))
+            names.append(statements.name(ofID: surplus))
         }
+        return names
     }
 }

@@ -85,8 +85,7 @@ public struct ServerSession: ~Copyable, Sendable {
     public internal(set) var status = TransactionStatus.idle
     public internal(set) var gate = Gate.open { didSet { updateWatchfulness() } }
 
-    var notes: [UInt64: Note] = [:]
-    private var lastNote: UInt64 = 0
+    var notes = NoteQueue<Note>(from: firstNote)
 
     /// From here on a ledger's note names an entry of `notes`. Below it, it is the id of the statement that the message used or
     /// (Parse without a name) defined. Above the id stand `unnamedNote` and a version of the client's unnamed statement, or the tag of the
@@ -114,7 +113,7 @@ public struct ServerSession: ~Copyable, Sendable {
     /// The same for statements that are not mapped: as long as the client has the server.
     var hasUnmappedCopy = false { didSet { updateWatchfulness() } }
     /// The pooler has answered the Parse of this statement in the present batch, and the server has begun no transaction for it.
-    var unparsed: Statement? { didSet { updateWatchfulness() } }
+    @usableFromInline var unparsed: Statement? { didSet { updateWatchfulness() } }
     /// A message that no COPY takes has come while one reads: the COPY is being ended to answer as PostgreSQL does.
     var illegalInCopy: UInt8?
     /// The client has left, and the server has been asked for what it has answered so far.
@@ -133,9 +132,11 @@ public struct ServerSession: ~Copyable, Sendable {
     }
 
     /// The server may be given to another client.
+    @inlinable @inline(__always)
     public var isReusable: Bool { status == .idle && ledger.isSettled && unparsed == nil }
 
     /// A COPY reads from the client, or its outcome is still to come.
+    @inlinable @inline(__always)
     public var isCopyingIn: Bool { ledger.copy != .none }
 
     mutating func note(_ note: Note) -> UInt64 {
@@ -143,9 +144,7 @@ public struct ServerSession: ~Copyable, Sendable {
         case .errand, .fence, .drop, .answer, .use: break
         default: isAssuming = true
         }
-        lastNote = (lastNote &+ 1) | Self.firstNote
-        notes[lastNote] = note
-        return lastNote
+        return notes.append(note)
     }
 
     /// The note of a message that gives the client's unnamed statement a meaning, and is skipped for certain by no error.
@@ -168,7 +167,7 @@ public struct ServerSession: ~Copyable, Sendable {
             return
         }
         ledger.owe(.query, .swallow, note: note(.errand(errand)))
-        if statements.unnamed != nil { statements.unnamed = nil }
+        statements.unnamed = nil
     }
 
     /// The client left: nothing of what is owed will reach anybody.
@@ -178,7 +177,7 @@ public struct ServerSession: ~Copyable, Sendable {
         formerNames = nil
         unparsed = nil
         hasFlushed = false
-        for entry in ledger.abandon() { notes[entry.note] = nil }
+        for entry in ledger.abandon() { notes.remove(entry.note) }
     }
 
     /// A client gets the server, on which nothing is outstanding.

@@ -8,8 +8,8 @@ public struct ServerStatements: Sendable {
 
     private var uses = HashedTable<Use>()
     private var clock: UInt64 = 0
-    /// The statement that the server's unnamed slot holds, if the pooler knows it.
-    public var unnamed: Statement?
+    /// The statement that the server's unnamed slot holds, if the pooler knows it. By its id, so that an idle server keeps no text.
+    public var unnamed: UInt64?
     /// A statement was made with SQL PREPARE, of which the pooler knows no more than that.
     public var hasForeign = false
 
@@ -45,15 +45,11 @@ public struct ServerStatements: Sendable {
         set(statement.id, clock)
     }
 
-    /// Takes out what keeps the server from holding one more, least recently used first: one statement, unless the limit has been
-    /// lowered. Their ids, and the names under which the server has them.
-    mutating func makeRoom(limit: Int) -> [(id: UInt64, name: [UInt8])] {
-        var surplus: [(id: UInt64, name: [UInt8])] = []
-        while uses.count >= max(limit, 1), let oldest = uses.indices.min(by: { uses[$0].time < uses[$1].time }) {
-            let id = uses.remove(at: oldest).id
-            surplus.append((id, name(ofID: id)))
-        }
-        return surplus
+    /// Takes out the statement that keeps the server from holding one more, the least recently used one; its id. Nil: there is room. More
+    /// than one are in the way where the limit has been lowered.
+    mutating func takeSurplus(limit: Int) -> UInt64? {
+        guard uses.count >= max(limit, 1), let oldest = uses.indices.min(by: { uses[$0].time < uses[$1].time }) else { return nil }
+        return uses.remove(at: oldest).id
     }
 
     // MARK: Names

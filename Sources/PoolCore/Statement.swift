@@ -68,5 +68,19 @@ public final class Statement: Sendable {
     deinit { memory.gaveBack(text.count) }
 
     /// The name under which servers know the statement with this id.
-    public static func serverName(_ id: UInt64) -> [UInt8] { Array("SLUICE_\(id)".utf8) }
+    public static func serverName(_ id: UInt64) -> [UInt8] {
+        var name: [UInt8] = []
+        name.reserveCapacity(serverPrefix.count + 20)
+        name.append(contentsOf: serverPrefix)
+        let start = name.count
+        var rest = id
+        repeat {
+            name.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10))
+            rest /= 10
+        } while rest > 0
+        name[start...].reverse()
+        return name
+    }
+
+    private static let serverPrefix = Array("SLUICE_".utf8)
 }

@@ -65,11 +65,11 @@ func definition(_ text: String) -> [UInt8] { Array(text.utf8) + [0, 0, 0] }
         var held = ServerStatements()
         let (a, b, c) = (statement("a"), statement("b"), statement("c"))
         for statement in [a, b] {
-            #expect(held.makeRoom(limit: 2).isEmpty)
+            #expect(held.takeSurplus(limit: 2) == nil)
             held.insert(statement)
         }
         #expect(held.use(a) == true)
-        #expect(held.makeRoom(limit: 2).map(\.id) == [b.id])
+        #expect(held.takeSurplus(limit: 2) == b.id && held.takeSurplus(limit: 2) == nil)
         held.insert(c)
         #expect(held.use(b) == false)
         #expect(held.contains(a.id) && held.contains(c.id))
@@ -80,7 +80,8 @@ func definition(_ text: String) -> [UInt8] { Array(text.utf8) + [0, 0, 0] }
         var held = ServerStatements()
         let all = (0..<5).map { statement("\($0)") }
         for statement in all.dropLast() { held.insert(statement) }
-        #expect(held.makeRoom(limit: 0).map(\.id) == all.dropLast().map(\.id))
+        for statement in all.dropLast() { #expect(held.takeSurplus(limit: 0) == statement.id) }
+        #expect(held.takeSurplus(limit: 0) == nil)
         held.insert(all[4])
         #expect(Array(held.ids) == [all[4].id])
     }
@@ -92,10 +93,10 @@ func definition(_ text: String) -> [UInt8] { Array(text.utf8) + [0, 0, 0] }
         held.insert(a)
         #expect(held.remove(b.id) == false)
         held.restore(b.id)
-        #expect(held.makeRoom(limit: 2).map(\.id) == [b.id])
+        #expect(held.takeSurplus(limit: 2) == b.id && held.takeSurplus(limit: 2) == nil)
         held.insert(c)
         held.hasForeign = true
-        held.unnamed = a
+        held.unnamed = a.id
         held.removeAll()
         #expect(held.count == 0 && !held.hasForeign && held.unnamed == nil)
     }

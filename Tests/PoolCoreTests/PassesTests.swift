@@ -180,8 +180,8 @@ import Testing
                 session.hasUnmappedCopy, session.unparsed != nil, session.illegalInCopy != nil, session.formerNames != nil,
             ]
             return
-                "\(owed) \(flags) \(ledger.copy) \(ledger.syncsInCopy) \(session.gate) \(session.status) \(session.fences) \(session.notes.keys.sorted()) "
-                + "\(session.statements.ids.sorted()) \(session.statements.unnamed?.id ?? 0)"
+                "\(owed) \(flags) \(ledger.copy) \(ledger.syncsInCopy) \(session.gate) \(session.status) \(session.fences) \(session.notes.numbers) "
+                + "\(session.statements.ids.sorted()) \(session.statements.unnamed ?? 0)"
         }
         func state(_ session: ClientSession) -> String {
             let statements = session.statements.all.map { "\($0.name) \($0.statement.id)" }.sorted()

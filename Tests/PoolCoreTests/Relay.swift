@@ -96,6 +96,8 @@ final class Relay {
     var rules: ServerSession.Rules
     var servers: [ModelServer]
     private var nobody = ClientSession()
+    /// The statements that clients have given a name, or none, by id: a server's session knows the id of its unnamed one only.
+    private var known: [UInt64: String] = [:]
 
     init(servers: Int = 1, statementLimit: Int = 100) {
         rules = ServerSession.Rules(mapsStatements: true, statementLimit: statementLimit)
@@ -135,6 +137,8 @@ final class Relay {
         guard case .frame(let frame) = peekFrame(message.span, at: 0) else { throw Divergence("no message") }
         while true {
             let action = server.session.translate(frame, message.span, at: 0, client: &client.session, rules: rules, table: table)
+            for statement in client.session.statements.all.map(\.statement) { known[statement.id] = statement.text }
+            if let statement = client.session.statements.unnamed { known[statement.id] = statement.text }
             guard let messages = action.messages(for: message) else { throw Divergence("refused") }
             server.inbox += messages
             switch action {
@@ -265,8 +269,8 @@ final class Relay {
         let held = Set(server.postgres.named.keys.filter { $0.hasPrefix("SLUICE_") })
         let believed = Set(server.session.statements.ids.map { "SLUICE_\($0)" })
         guard held == believed else { throw Divergence("the server holds \(held), the session believes \(believed)") }
-        if let unnamed = server.session.statements.unnamed, unnamed.text != server.postgres.unnamed {
-            throw Divergence("the server's unnamed statement is \(server.postgres.unnamed ?? "none"), not \(unnamed.text)")
+        if let unnamed = server.session.statements.unnamed, known[unnamed] != server.postgres.unnamed {
+            throw Divergence("the server's unnamed statement is \(server.postgres.unnamed ?? "none"), not \(known[unnamed] ?? "known")")
         }
     }
 
