@@ -136,4 +136,19 @@ import Testing
         }
         #expect(plain.hasPrefix("TLSv1.2/AES"))
     }
+
+    /// Hosts come from name servers and configurations, and each session is some kilobytes.
+    @Test func sessionsOfSoManyHostsAreRemembered() throws {
+        let client = try TLSContext(.connecting())
+        let talk = try Conversation(TLSContext(.accepting(Self.own)), client)
+        talk.run()
+        talk.sendFromServer([7])
+        talk.run()
+        talk.client.remember()
+        let session = try #require(client.session(for: "localhost:5432"))
+        for number in 1...300 { client.remember(session, for: "host \(number)") }
+        #expect((1...300).count { client.session(for: "host \($0)") != nil } == 255)
+        client.remember(session, for: "localhost:5432")
+        #expect(client.session(for: "localhost:5432") != nil)
+    }
 }
