@@ -17,7 +17,7 @@ extension ServerSession {
         if let action = waitForNames() { return action }
         let label = ClientStatements.key(bytes.extracting(name))
         if client.statements[label] != nil {
-            return parseAgain(tail, name: String(decoding: bytes, in: name))
+            return parseAgain(tail, name: Self.shown(bytes, name))
         }
         guard client.statements.count < Self.mostNames, let statement = table.intern(bytes.extracting(tail)) else {
             return .refuse(.outOfMemory)
@@ -102,7 +102,7 @@ extension ServerSession {
         if let action = name.isEmpty ? waitForConfirmation() : waitForNames() { return action }
         let wanted = name.isEmpty ? client.statements.unnamed : client.statements[bytes.extracting(name)]
         guard let statement = wanted, !statement.isRetired else {
-            let absent = Self.absence(wanted, String(decoding: bytes, in: name))
+            let absent = Self.absence(wanted, Self.shown(bytes, name))
             ledger.owe(.bind, .forward, note: note(absent))
             return .bind(serverName: Self.absentName, portal: portal, rest: rest)
         }
@@ -132,10 +132,16 @@ extension ServerSession {
         return note(.bindPortal(label, previous: previous, statement))
     }
 
+    /// What is kept of a name to be shown in errors.
+    private static let shownBytes = 1000
+    private static func shown(_ bytes: Span<UInt8>, _ name: Range<Int>) -> String {
+        String(decoding: bytes, in: name.prefix(shownBytes))
+    }
+
     /// The note of a message that uses a statement.
     private mutating func use(of statement: Statement, as name: Span<UInt8>) -> UInt64 {
         if name.isEmpty { return Self.unnamedNote | statement.id }
-        if name.count > ClientStatements.significantBytes { return note(.use(name: Array(copying: name), statement)) }
+        if name.count > ClientStatements.significantBytes { return note(.use(name: Array(copying: name.extracting(first: Self.shownBytes)), statement)) }
         return Self.noteUse(of: statement, tag: ClientStatements.tag(BytesHash.of(name)))
     }
 
@@ -163,7 +169,7 @@ extension ServerSession {
         if let action = name.isEmpty ? waitForConfirmation() : waitForNames() { return action }
         let wanted = name.isEmpty ? client.statements.unnamed : client.statements[bytes.extracting(name)]
         guard let statement = wanted, !statement.isRetired else {
-            ledger.owe(.describe, .forward, note: note(Self.absence(wanted, String(decoding: bytes, in: name))))
+            ledger.owe(.describe, .forward, note: note(Self.absence(wanted, Self.shown(bytes, name))))
             return .describe(serverName: Self.absentName)
         }
         if name.isEmpty {

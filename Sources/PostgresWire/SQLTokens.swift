@@ -101,37 +101,46 @@ struct SQLTokens: ~Escapable {
     @_lifetime(self: copy self)
     private mutating func word() -> SQLToken {
         var name: [UInt8] = []
+        let start = index
         while index < text.count, Self.continuesIdentifier(text[index]) {
             let byte = text[index]
-            name.append((0x41...0x5A).contains(byte) ? byte | 0x20 : byte)
+            Self.keep((0x41...0x5A).contains(byte) ? byte | 0x20 : byte, in: &name)
             index += 1
         }
-        return Self.identifier(name).map { .word($0) } ?? .other
+        return Self.identifier(name, of: text.extracting(start..<index)).map { .word($0) } ?? .other
     }
 
     @_lifetime(self: copy self)
     private mutating func quoted() -> SQLToken {
         var name: [UInt8] = []
+        let start = index
         index += 1
         while index < text.count, text[index] != 0 {
             if text[index] == UInt8(ascii: "\"") {
                 index += 1
                 guard index < text.count, text[index] == UInt8(ascii: "\"") else {
-                    return Self.identifier(name).map { .quoted($0) } ?? .other
+                    return Self.identifier(name, of: text.extracting(start..<index)).map { .quoted($0) } ?? .other
                 }
             }
-            name.append(text[index])
+            Self.keep(text[index], in: &name)
             index += 1
         }
         return .other
     }
 
+    /// Bytes of an identifier that mean something.
+    private static let significantBytes = 63
+
+    /// Adds to a name what is needed to cut it, and no more: texts come from clients, and may be one identifier.
+    private static func keep(_ byte: UInt8, in name: inout [UInt8]) {
+        if name.count <= significantBytes { name.append(byte) }
+    }
+
     /// The name as PostgreSQL keeps it: at most 63 bytes, cut between characters. Nil when empty or not UTF-8.
-    private static func identifier(_ name: [UInt8]) -> String? {
-        guard !name.isEmpty, let whole = String(validating: name, as: UTF8.self) else { return nil }
-        guard name.count > 63 else { return whole }
-        var end = 63
-        while name[end] & 0xC0 == 0x80 { end -= 1 }
+    private static func identifier(_ name: [UInt8], of source: Span<UInt8>) -> String? {
+        guard !name.isEmpty, (try? UTF8Span(validating: source)) != nil else { return nil }
+        var end = min(name.count, significantBytes)
+        if end < name.count { while name[end] & 0xC0 == 0x80 { end -= 1 } }
         return String(decoding: name[..<end], as: UTF8.self)
     }
 

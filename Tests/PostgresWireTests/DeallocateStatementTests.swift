@@ -58,6 +58,13 @@ import Testing
         // The 63rd byte is the first half of a character.
         #expect(parse("DEALLOCATE \"\(ascii.dropLast())ä\"") == .name(String(ascii.dropLast())))
         #expect(parse("DEALLOCATE \(ascii.dropLast())\u{1F600}xyz") == .name(String(ascii.dropLast())))
+        #expect(parse("DEALLOCATE \"\(ascii.dropLast(2))\"\"\(ascii)\"") == .name("\(ascii.dropLast(2))\"n"))
+        // However long the rest is, it is looked at and not kept.
+        let rest = Array(repeating: UInt8(ascii: "m"), count: 1_000_000)
+        let long = Array("DEALLOCATE \(ascii)".utf8) + rest
+        #expect(DeallocateStatement.parse(long.span, 0..<long.count) == .name(ascii))
+        let broken = long + [0xFF]
+        #expect(DeallocateStatement.parse(broken.span, 0..<broken.count) == nil)
     }
 
     @Test func rangeAndEncoding() {
