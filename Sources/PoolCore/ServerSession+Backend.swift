@@ -36,7 +36,9 @@ extension ServerSession {
             if frame.type == Backend.commandComplete, let head = ledger.head {
                 noteTag(frame, bytes, at: offset, of: head, client: &client, table: table)
             }
-            return frame.type == Backend.errorResponse ? failErrand(frame, bytes, at: offset) : .swallow
+            guard frame.type == Backend.errorResponse else { return .swallow }
+            if dropping != .nothing { failed(ErrorFields(), client: &client) }
+            return failErrand(frame, bytes, at: offset)
         case .ready(let owed):
             guard readyForQuery(frame, bytes, at: offset, client: &client) else { return .violation }
             if owed.note >= Self.firstNote {
@@ -82,6 +84,7 @@ extension ServerSession {
             guard case .drop(let name, let statement, let tags) = notes[head.note] else { return nil }
             return drop(name, statement, tags: tags, client: &client)
         case Backend.errorResponse:
+            if dropping != .nothing { failed(ErrorFields.read(bytes, body: frame.body(at: offset)) ?? ErrorFields(), client: &client) }
             if let refusal = refusal(frame, bytes, at: offset) { return refusal }
             guard head.note >= Self.firstNote, case .drop(let name, let statement, _) = notes[head.note],
                 let fields = ErrorFields.read(bytes, body: frame.body(at: offset))
@@ -96,6 +99,7 @@ extension ServerSession {
     private mutating func readyForQuery(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession) -> Bool {
         guard let status = ReadyForQueryMessage.read(bytes, body: frame.body(at: offset)) else { return false }
         self.status = status
+        dropping = .nothing
         if client.isResetting { client.isResetting = false }
         if ledger.isEmpty, !ledger.isUnsynced {
             if formerNames != nil { formerNames = nil }
@@ -133,6 +137,7 @@ extension ServerSession {
                 case Backend.commandComplete:
                     guard frame.length >= 9, !Self.isUnusualTag(bytes, at: at) else { return (at, false) }
                     if head.request == .query {
+                        dropping = .perhaps
                         at &+= frame.length
                         continue answer
                     }
@@ -146,6 +151,7 @@ extension ServerSession {
                         let status = ReadyForQueryMessage.read(bytes, body: frame.body(at: at))
                     else { return (at, false) }
                     self.status = status
+                    dropping = .nothing
                     ledger.settle(head: head)
                     return (at &+ frame.length, true)
                 default:
@@ -260,7 +266,7 @@ extension ServerSession {
         case .define(let name, let statement, let isSent): return (statement.id, name, !isSent)
         case .inject(let statement): return (statement.id, nil, false)
         case .drop(let name, let statement, _), .use(let name, let statement): return (statement.id, name, false)
-        case .bindPortal(_, _, let statement?): return (statement.id, nil, false)
+        case .bindPortal(_, _, let statement?, let name): return (statement.id, name.isEmpty ? nil : name, name.isEmpty)
         case .bindPortal, .replaceUnnamed, .forget, .injectUnnamed, .evict, .rename, .answer, .errand, .fence, nil: return nil
         }
     }
@@ -356,7 +362,7 @@ extension ServerSession {
             statements.unnamed = nil
         case .evict(let id):
             statements.restore(id)
-        case .bindPortal(let portal, let previous, _):
+        case .bindPortal(let portal, let previous, _, _):
             client.setPortal(portal, to: previous)
         case .fence:
             fences -= 1
@@ -377,6 +383,7 @@ extension ServerSession {
         table: StatementTable
     ) {
         guard frame.length >= 9, offset + 9 <= bytes.count else { return }
+        if owed.request == .query, dropping == .nothing { dropping = .perhaps }
         if Self.isUnusualTag(bytes, at: offset) { noteUnusualTag(frame, bytes, at: offset, of: owed, client: &client, table: table) }
     }
 
@@ -421,6 +428,26 @@ extension ServerSession {
         default:
             if Self.tagsThatChangeResults.contains(tag) { table.beginEpoch() }
         }
+    }
+
+    /// A simple query has failed that may have dropped statements.
+    ///
+    /// Of a query with several statements some have run before. The last one has run, too, if it was the commit that failed: PostgreSQL
+    /// sends its tag only after that.
+    private mutating func failed(_ fields: ErrorFields, client: inout ClientSession) {
+        statements.distrust()
+        switch fields.code {
+        case SQLState.queryCanceled, SQLState.failedTransaction, SQLState.activeTransaction, SQLState.invalidStatementName, nil:
+            break
+        default:
+            // A DEALLOCATE by itself has no errors but these: it has run.
+            if dropping == .all {
+                client.statements.removeAllNamed()
+            } else if dropping == .name, let head = ledger.head, case .drop(let name, _, _) = notes[head.note] {
+                client.statements.set(name, to: nil)
+            }
+        }
+        dropping = .nothing
     }
 
     /// The server has dropped all named statements.

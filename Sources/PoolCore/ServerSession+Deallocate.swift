@@ -34,6 +34,10 @@ extension ServerSession {
         client.statements.dropUnnamed()
         statements.unnamed = nil
         ledger.owe(.query, .forward)
+        switch deallocation {
+        case .all, .discardAll: dropping = .all
+        case .name, .savepointWrapped: dropping = .perhaps
+        }
         gate = .untilSettled
         return .forward
     }
@@ -56,6 +60,7 @@ extension ServerSession {
         client.statements.dropUnnamed()
         statements.unnamed = nil
         ledger.owe(.query, .forward, note: note(.drop(name: name, target, tags: tags)))
+        dropping = .name
         gate = .untilSettled
         var writer = MessageWriter()
         writer.query(statements.use(target) ? text(serverName(of: target)) : "")

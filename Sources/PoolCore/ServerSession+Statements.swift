@@ -37,7 +37,7 @@ extension ServerSession {
             ledger.owe(.parse, .forward, note: note(.define(name: label, statement, isSent: false)))
             return .parse(serverName: [], tail: tail.lowerBound, then: [])
         }
-        if let action = makeRoom(rules) { return action }
+        if let action = makeRoom(for: statement, rules) { return action }
         client.statements.set(label, to: statement)
         statements.insert(statement)
         ledger.owe(.parse, .forward, note: note(.define(name: label, statement, isSent: true)))
@@ -111,13 +111,15 @@ extension ServerSession {
         } else if let action = prepare(statement, rules) {
             return action
         }
-        let portalNote = notePortal(bytes.extracting(portal), statement, client: &client)
+        let portalNote = notePortal(bytes.extracting(portal), statement, as: bytes.extracting(name), client: &client)
         ledger.owe(.bind, .forward, note: portalNote > 0 ? portalNote : use(of: statement, as: bytes.extracting(name)))
         return name.isEmpty ? .forward : .bind(serverName: statements.name(of: statement), portal: portal, rest: rest)
     }
 
     /// Takes note of what a portal means where it is a COPY or a DEALLOCATE, or was one. 0: there is nothing to take back.
-    private mutating func notePortal(_ portal: Span<UInt8>, _ statement: Statement, client: inout ClientSession) -> UInt64 {
+    private mutating func notePortal(
+        _ portal: Span<UInt8>, _ statement: Statement, as name: Span<UInt8>, client: inout ClientSession
+    ) -> UInt64 {
         var meaning: DeallocateStatement?
         switch statement.kind {
         case .ordinary: break
@@ -129,7 +131,7 @@ extension ServerSession {
         let previous = client.deallocations[label]
         guard meaning != nil || previous != nil else { return 0 }
         client.setPortal(label, to: meaning)
-        return note(.bindPortal(label, previous: previous, statement))
+        return note(.bindPortal(label, previous: previous, statement, name: Array(copying: name.extracting(first: Self.shownBytes))))
     }
 
     /// What is kept of a name to be shown in errors.
@@ -141,7 +143,9 @@ extension ServerSession {
     /// The note of a message that uses a statement.
     private mutating func use(of statement: Statement, as name: Span<UInt8>) -> UInt64 {
         if name.isEmpty { return Self.unnamedNote | statement.id }
-        if name.count > ClientStatements.significantBytes { return note(.use(name: Array(copying: name.extracting(first: Self.shownBytes)), statement)) }
+        if name.count > ClientStatements.significantBytes {
+            return note(.use(name: Array(copying: name.extracting(first: Self.shownBytes)), statement))
+        }
         return Self.noteUse(of: statement, tag: ClientStatements.tag(BytesHash.of(name)))
     }
 
@@ -215,7 +219,7 @@ extension ServerSession {
         let label = Array(copying: portal)
         guard let previous = client.deallocations[label] else { return plain(.close) }
         client.setPortal(label, to: nil)
-        ledger.owe(.close, .forward, note: note(.bindPortal(label, previous: previous, nil)))
+        ledger.owe(.close, .forward, note: note(.bindPortal(label, previous: previous, nil, name: [])))
         return .forward
     }
 
@@ -243,7 +247,7 @@ extension ServerSession {
     /// Sees to it that the server has the statement before the message that is about to be entered. Nil: it has.
     mutating func prepare(_ statement: Statement, _ rules: Rules) -> FrontendAction? {
         if statements.use(statement) { return nil }
-        let closed = closeSurplus(rules)
+        let closed = closeSurplus(for: statement, rules)
         statements.insert(statement)
         ledger.owe(.parse, .swallow, note: note(.inject(statement)))
         return .ahead(close: closed, parse: statement, name: statements.name(of: statement))
@@ -255,18 +259,22 @@ extension ServerSession {
         return .ahead(close: [], parse: statement, name: [])
     }
 
-    /// Closes what keeps the server from holding one more. Nil: there is room.
-    private mutating func makeRoom(_ rules: Rules) -> FrontendAction? {
-        let closed = closeSurplus(rules)
+    /// Closes what keeps the server from holding this one, too. Nil: there is room.
+    private mutating func makeRoom(for statement: Statement, _ rules: Rules) -> FrontendAction? {
+        let closed = closeSurplus(for: statement, rules)
         return closed.isEmpty ? nil : .ahead(close: closed, parse: nil, name: [])
     }
 
-    private mutating func closeSurplus(_ rules: Rules) -> [[UInt8]] {
+    private mutating func closeSurplus(for statement: Statement, _ rules: Rules) -> [[UInt8]] {
         var names: [[UInt8]] = []
-        while let surplus = statements.takeSurplus(limit: rules.statementLimit) {
-            ledger.owe(.close, .swallow, note: note(.evict(surplus)))
-            names.append(statements.name(ofID: surplus))
-        }
+        if statements.takeUncertain(statement.id) { names.append(close(statement.id)) }
+        while let surplus = statements.takeSurplus(limit: rules.statementLimit) { names.append(close(surplus)) }
         return names
+    }
+
+    /// Enters the Close of a statement, which the server does not count for any more; the server's name for it.
+    private mutating func close(_ id: UInt64) -> [UInt8] {
+        ledger.owe(.close, .swallow, note: note(.evict(id)))
+        return statements.name(ofID: id)
     }
 }

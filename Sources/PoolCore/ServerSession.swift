@@ -55,13 +55,25 @@ public struct ServerSession: ~Copyable, Sendable {
         /// DEALLOCATE, run by the server under its own name for the client's, or as an empty query in place of which the client gets
         /// these tags.
         case drop(name: [UInt8], Statement, tags: [String])
-        /// A portal got another meaning, as far as DEALLOCATE is concerned. Before, it had `previous`.
-        case bindPortal([UInt8], previous: DeallocateStatement?, Statement?)
+        /// A portal got another meaning, as far as DEALLOCATE is concerned: it was closed, or bound to the statement that the client calls
+        /// `name`. Before, it had `previous`.
+        case bindPortal([UInt8], previous: DeallocateStatement?, Statement?, name: [UInt8])
         /// A message used a statement under a name that is longer than what it is known by.
         case use(name: [UInt8], Statement)
         case errand(Errand)
         /// A Sync behind messages that changed what is assumed of statements: until its ReadyForQuery they may yet be taken back.
         case fence
+    }
+
+    /// What a simple query drops of the statements on the server.
+    enum Dropping: UInt8, Sendable {
+        case nothing
+        /// It has more than one statement, and any of them may be DEALLOCATE.
+        case perhaps
+        /// It is a DEALLOCATE of one name.
+        case name
+        /// It is DEALLOCATE ALL or DISCARD ALL.
+        case all
     }
 
     /// What the client's next message waits for.
@@ -120,6 +132,8 @@ public struct ServerSession: ~Copyable, Sendable {
     private var hasFlushed = false
     /// What the client's names meant before they were all dropped, for errors that are still to come.
     var formerNames: ClientStatements? { didSet { updateWatchfulness() } }
+    /// What the simple query at the head has dropped, if it ran and its error is that of the commit.
+    var dropping = Dropping.nothing
     /// Something has to be looked at that runs of messages are not asked for.
     private(set) var isWatchful = false
 

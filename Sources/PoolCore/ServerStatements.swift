@@ -15,7 +15,7 @@ public struct ServerStatements: Sendable {
 
     public init() {}
 
-    public var count: Int { uses.count }
+    public var count: Int { uses.count + uncertain.count }
     public var ids: [UInt64] { uses.all.map(\.id) }
 
     /// Ids are the pooler's own numbers: neighbours have to be spread, nobody has to be kept out.
@@ -48,8 +48,31 @@ public struct ServerStatements: Sendable {
     /// Takes out the statement that keeps the server from holding one more, the least recently used one; its id. Nil: there is room. More
     /// than one are in the way where the limit has been lowered.
     mutating func takeSurplus(limit: Int) -> UInt64? {
-        guard uses.count >= max(limit, 1), let oldest = uses.indices.min(by: { uses[$0].time < uses[$1].time }) else { return nil }
+        guard uses.count + uncertain.count >= max(limit, 1) else { return nil }
+        if !uncertain.isEmpty { return uncertain.removeFirst() }
+        guard let oldest = uses.indices.min(by: { uses[$0].time < uses[$1].time }) else { return nil }
         return uses.remove(at: oldest).id
+    }
+
+    // MARK: Doubts about what is held
+
+    /// Statements that the server may have dropped, unseen by the pooler. They are closed before they are parsed again: a Close succeeds
+    /// whether or not there is one.
+    private(set) var uncertain: [UInt64] = []
+
+    /// The server may have dropped any of its statements.
+    mutating func distrust() {
+        for use in uses.all { uncertain.append(use.id) }
+        uses.removeAll()
+    }
+
+    /// Takes the statement out of those that are uncertain; whether it was one of them.
+    @discardableResult @inline(__always)
+    mutating func takeUncertain(_ id: UInt64) -> Bool {
+        guard !uncertain.isEmpty else { return false }
+        let count = uncertain.count
+        uncertain.removeAll { $0 == id }
+        return uncertain.count < count
     }
 
     // MARK: Names
@@ -85,6 +108,7 @@ public struct ServerStatements: Sendable {
     /// The server does not have it (any more). Returns whether it had.
     @discardableResult
     public mutating func remove(_ id: UInt64) -> Bool {
+        takeUncertain(id)
         guard let index = index(of: id) else { return false }
         uses.remove(at: index)
         return true
@@ -95,14 +119,15 @@ public struct ServerStatements: Sendable {
         if contains(id) { set(id, 0) }
     }
 
-    /// Puts back a statement whose Close was refused or skipped.
+    /// Puts back a statement whose Close was refused or skipped. It is closed before it is used again.
     public mutating func restore(_ id: UInt64) {
-        if !contains(id) { set(id, 0) }
+        if !contains(id) { uncertain.append(id) }
     }
 
     /// DEALLOCATE ALL or DISCARD ALL ran on the server.
     public mutating func removeAll() {
         uses.removeAll()
+        uncertain = []
         unnamed = nil
         hasForeign = false
     }

@@ -110,8 +110,13 @@ extension WorkerCore {
             return offset + take
         }
         guard case .frame(let frame) = peekFrame(bytes, at: offset) else {
-            if case .short = peekFrame(bytes, at: offset) { return offset }
-            fail(client, .badHeader(hexadecimal(bytes, from: offset)))
+            if case .malformed = peekFrame(bytes, at: offset) {
+                fail(client, .badHeader(hexadecimal(bytes, from: offset)))
+            } else if startsKnown(bytes, at: offset) {
+                return offset
+            } else {
+                fail(client, .unknownMessage)
+            }
             return bytes.count
         }
         let available = bytes.count - offset

@@ -145,6 +145,10 @@ extension WorkerCore {
         }
         switch peekFrame(bytes, at: offset) {
         case .short:
+            guard startsKnown(bytes, at: offset) else {
+                fail(client, .unknownMessage)
+                return bytes.count
+            }
             return offset
         case .malformed:
             fail(client, .badHeader(hexadecimal(bytes, from: offset)))
@@ -186,6 +190,10 @@ extension WorkerCore {
             return offset
         }
     }
+
+    /// Whether the first byte of a header of which some is missing, if it is there, is that of a message. Who has sent another one would be
+    /// waited for in vain, and keep the server.
+    func startsKnown(_ bytes: Span<UInt8>, at offset: Int) -> Bool { offset >= bytes.count || Frontend.isKnown(bytes[offset]) }
 
     /// Whether enough of a message is here to send it on: all of it, or a good part of one that can be streamed. What a client that
     /// froze in the middle of a small message has sent, costs nobody a server.
@@ -261,7 +269,10 @@ extension WorkerCore {
             case .frame(let found):
                 frame = found
             case .short:
-                break messages
+                guard !startsKnown(bytes, at: at) else { break messages }
+                sendBurst(client, server, bytes, run..<at)
+                fail(client, .unknownMessage)
+                return false
             case .malformed:
                 sendBurst(client, server, bytes, run..<at)
                 fail(client, .badHeader(hexadecimal(bytes, from: at)))

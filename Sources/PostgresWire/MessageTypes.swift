@@ -28,6 +28,15 @@ public enum Frontend {
     public static let query: UInt8 = 0x51  // Q
     public static let sync: UInt8 = 0x53  // S
     public static let terminate: UInt8 = 0x58  // X
+
+    /// Whether a logged-in client may send messages of this type. PostgreSQL looks at the type before anything else of a message has come
+    /// (`SocketBackend` in postgres.c).
+    public static func isKnown(_ type: UInt8) -> Bool {
+        switch type {
+        case bind, close, copyData, copyDone, copyFail, describe, execute, flush, functionCall, parse, query, sync, terminate: true
+        default: false
+        }
+    }
 }
 
 /// The first byte of each message that a server sends.

@@ -177,11 +177,12 @@ import Testing
             let flags = [
                 ledger.isSkipping, ledger.isUnsynced, ledger.mayBeSkipped, ledger.isUncertain, ledger.isRunning, ledger.awaitsReady,
                 session.isAssuming, session.statements.hasForeign, session.isReusable, session.namesMayChange, session.watchesCopy,
-                session.hasUnmappedCopy, session.unparsed != nil, session.illegalInCopy != nil, session.formerNames != nil,
+                session.hasUnmappedCopy, session.dropping != .nothing, session.unparsed != nil, session.illegalInCopy != nil,
+                session.formerNames != nil,
             ]
             return
                 "\(owed) \(flags) \(ledger.copy) \(ledger.syncsInCopy) \(session.gate) \(session.status) \(session.fences) \(session.notes.numbers) "
-                + "\(session.statements.ids.sorted()) \(session.statements.unnamed ?? 0)"
+                + "\(session.statements.ids.sorted()) \(session.statements.uncertain.sorted()) \(session.statements.unnamed ?? 0)"
         }
         func state(_ session: ClientSession) -> String {
             let statements = session.statements.all.map { "\($0.name) \($0.statement.id)" }.sorted()

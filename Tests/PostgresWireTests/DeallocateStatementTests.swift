@@ -32,7 +32,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "", " ", "D", "DE", "DEALLOCATE", "DEALLOCATE ;", "DEALLOCATE s0 s1", "DEALLOCATE s0; SELECT 1", "DEALLOCATE s0;;",
+        "", " ", "D", "DE", "DEALLOCATE", "DEALLOCATE ;", "DEALLOCATE s0 s1", "DEALLOCATE s0; SELECT 1", "DEALLOCATE s0;; SELECT 1",
         ";DEALLOCATE s0",
         "DEALLOCATE \"\"", "DEALLOCATE \"a", "DEALLOCATE 'a'", "DEALLOCATE 1a", "DEALLOCATE $1", "DEALLOCATE a.b", "DEALLOCATE s0,s1",
         "DEALLOCATEs0",
@@ -55,6 +55,7 @@ import Testing
         let ascii = String(repeating: "n", count: 63)
         #expect(parse("DEALLOCATE \(ascii)") == .name(ascii))
         #expect(parse("DEALLOCATE \(ascii)m") == .name(ascii))
+        #expect(parse("DEALLOCATE s0 ; ;;") == .name("s0"))
         // The 63rd byte is the first half of a character.
         #expect(parse("DEALLOCATE \"\(ascii.dropLast())ä\"") == .name(String(ascii.dropLast())))
         #expect(parse("DEALLOCATE \(ascii.dropLast())\u{1F600}xyz") == .name(String(ascii.dropLast())))

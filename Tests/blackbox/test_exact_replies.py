@@ -190,6 +190,17 @@ def test_a_broken_message_is_an_error_and_the_connection_lives(pooler, postgres,
 
 # --- statements ------------------------------------------------------------------------------------------------------
 
+@pytest.mark.parametrize("before", ["", "batch", "answer", "copy", "transaction"])
+def test_the_first_byte_of_a_message_that_does_not_exist_ends_its_client(pooler, before):
+    # It waited for the rest of the header, for ever, and kept its server.
+    ahead = {"": b"", "batch": parse("a", "select 1") + bind("a"), "answer": query("select 1"), "copy": query("copy copied from stdin"), "transaction": query("begin")}
+    c = pooler.connect()
+    c.send(ahead[before] + b"\0")
+    end = c.read_to_end().errors[-1]
+    assert (end.severity, end.code) == ("FATAL", "08P01")
+    others_are_served(pooler)
+
+
 def test_a_refused_parse_of_anothers_text_leaves_its_server_usable(pooler):
     # 42P05 for everybody: the 26000 for the unnamed statement made the pooler forget the named one with the same text.
     a, m = pooler.connect(), pooler.connect()
@@ -256,6 +267,10 @@ PIPELINES = {
     "names of more than 63 bytes": [
         parse("n" * 63 + "a", "select 1") + bind("n" * 63 + "b") + execute() + sync(), 1, parse("n" * 63, "select 2") + sync(), 1,
         bind("n" * 70, ["surplus"]) + sync(), 1, close("n" * 64) + parse("n" * 65, "select 3") + bind("n" * 63) + execute() + sync(), 1],
+    "an error about a DEALLOCATE of a long name": [
+        parse("n" * 65, "deallocate all") + bind("n" * 65, ["surplus"]) + sync(), 1],
+    "DEALLOCATE and empty statements": [
+        parse("a", "select 1") + query('deallocate "a";;') + query(" deallocate all ; ; ") + bind("a") + execute() + sync(), 3],
     "a NOTICE behind replies of the pooler's own": [
         parse("p", "select 1") + close("absent") + query("do $$ begin raise notice 'hello'; end $$") + sync(), 2],
     "the first snapshot is the Parse's": [
@@ -283,6 +298,33 @@ PIPELINES = {
         + query("select count(*) from copied"), 2, query("truncate copied"), 1],
     "COPY data where no COPY is": [copy_data(b"1\n") + copy_done() + copy_fail("x") + query("select 1") + copy_done() + query("select 2"), 2],
 }
+
+
+# PostgreSQL sends the tag of a query's last statement behind the commit: where that fails, what the statement did is done, and nobody hears.
+UNSEEN = {
+    "behind an insert": query("insert into unseen values (1), (1); deallocate all"),
+    "behind a COPY": query("copy unseen from stdin; deallocate all") + copy_data(b"1\n1\n") + copy_done(),
+    "behind an open batch": ask("insert into unseen values (1), (1)") + query("deallocate all"),
+    "by name": parse("n", "select 'n'") + sync() + ask("insert into unseen values (1), (1)") + query("deallocate n"),
+    "ahead of an error": query("deallocate all; select nocolumn"),
+}
+
+
+@pytest.mark.parametrize("which", UNSEEN)
+def test_a_deallocate_of_which_no_tag_tells_loses_nobody_elses_statement(pooler, postgres, which):
+    # the server had lost all of its statements, and each of the others heard once that its own does not exist
+    postgres.connect("lab").rows("drop table if exists unseen; create table unseen(i int unique deferrable initially deferred); grant all on unseen to public")
+    others = [pooler.connect() for _ in range(3)]
+    for i, other in enumerate(others):
+        assert other.extended("select $1::int", [str(i)], name="own").values == [str(i)]
+    c = pooler.connect()
+    for turn in range(2):
+        assert c.run(UNSEEN[which] + query("select 'end'"), ready=UNSEEN[which].count(sync()) + 2).codes in (["23505"], ["42703"])
+        for i, other in enumerate(others):
+            assert other.run(bind("own", [str(i)]), execute(), sync()).check().values == [str(i)]
+        assert others[0].extended(f"select {turn}", name=f"more {turn}").values == [str(turn)]
+    others_are_served(pooler)
+    postgres.connect("lab").rows("drop table unseen")
 
 
 @pytest.mark.parametrize("name", PIPELINES)

@@ -48,6 +48,10 @@ def ended_at(case, is_culprit):
     if pooled.hung or not (unseen or ended_by_pooler(pooled)):
         return False
     steps = reframed(case.pipeline.steps)
+    if not unseen and case.direct.closed and case.direct.content == pooled.content and any(s[0] == "message" and is_culprit(s[1]) for s in steps):
+        # Both have ended, and all but the last words are the same. (What a cancel hits is not the same each time that it is played.)
+        if [comparable(f) for f in case.direct.frames] == [comparable(f) for f in pooled.frames[:-1]]:
+            return True
     for index, step in enumerate(steps):
         if step[0] != "message" or not is_culprit(step[1]):
             continue
@@ -143,7 +147,8 @@ def error_not_flushed(case):
     if direct.unseen or pooled.hung or not (direct.closed and pooled.closed) or direct.content != pooled.content or not direct.frames:
         return False
     ours, theirs = [comparable(f) for f in pooled.frames], [comparable(f) for f in direct.frames]
-    if theirs[: len(ours)] != ours or (error_of(direct.frames[-1]) or ("", ""))[0] != "ERROR":
+    last = direct.frames[-1]
+    if theirs[: len(ours)] != ours or not (last[:1] == b"N" or (error_of(last) or ("", ""))[0] == "ERROR"):
         return False
     return all(frame[:1] in b"123nTDCsIt" for frame in theirs[len(ours):-1])
 
@@ -232,8 +237,16 @@ def end_inside_a_copy(case):
     return (
         case.pipeline.end in ("half-close", "terminate") and case.direct.content == case.pooled.content and case.pooled.closed and len(direct) > 1
         and error_of(case.direct.frames[-1]) == FATAL and error_of(case.direct.frames[-2]) in (("ERROR", "08006"), ("ERROR", "08P01"))
-        and pooled == direct[:-2]
+        and pooled == direct[: len(pooled)] and all(frame[:1] in b"12nTG" for frame in direct[len(pooled) : -2])
     )
+
+
+def lacked_in_a_failed_transaction(case):
+    """The first difference is why a Bind is refused while the transaction has failed: its own fault in PostgreSQL."""
+    for direct, pooled in zip(case.direct.frames, case.pooled.frames):
+        if comparable(direct) != comparable(pooled):
+            return error_of(direct) == ("ERROR", "08P01") and error_of(pooled) == ("ERROR", "25P02") and b"bind message supplies" in direct
+    return False
 
 
 ALLOWED = [
@@ -271,7 +284,7 @@ ALLOWED = [
     (
         "an error in a batch that its client leaves without a Sync",
         error_not_flushed,
-        "PostgreSQL sends an error at once, and keeps other answers back until a Sync or a Flush. The pooler ends such a batch when its client"
+        "PostgreSQL sends an error or a notice at once, with all that stands before it, and keeps other answers back until a Sync or a Flush. The pooler ends such a batch when its client"
         " leaves, and does not wait to hear whether it would have failed.",
     ),
     (
@@ -296,6 +309,12 @@ ALLOWED = [
         "DEALLOCATE of a name among other statements of one Query",
         drops_among_others,
         "Only a DEALLOCATE that is all of its Query finds the client's names: elsewhere the server looks for a name of its own, and says 26000.",
+    ),
+    (
+        "a statement that the server lacks, in a failed transaction",
+        lacked_in_a_failed_transaction,
+        "The pooler's own Parse of it is refused (25P02) before PostgreSQL looks whether the Bind fits (08P01). Both are errors, and the"
+        " transaction has failed already.",
     ),
     (
         "a portal that is a DEALLOCATE is run twice",

@@ -60,7 +60,7 @@ public enum DeallocateStatement: Hashable, Sendable {
         default:
             return nil
         }
-        if tokens.peek() == .semicolon { _ = tokens.next() }
+        while tokens.peek() == .semicolon { _ = tokens.next() }
         return tokens.next() == .end ? statement : nil
     }
 
