@@ -97,6 +97,11 @@ public struct ModelPostgres {
         Frontend.flush, Frontend.functionCall, Frontend.parse, Frontend.query, Frontend.sync, Frontend.terminate,
     ]
 
+    /// What a statement may begin with; anything else is a syntax error.
+    private static let verbs: Set<String> = [
+        "select", "rows", "insert", "fail", "begin", "commit", "rollback", "savepoint", "release", "prepare", "deallocate", "discard", "copy",
+    ]
+
     private mutating func reply(_ write: (inout MessageWriter) -> Void) {
         out.removeAll()
         write(&out)
@@ -121,6 +126,9 @@ public struct ModelPostgres {
                 for text in texts {
                     if text.hasPrefix("syntax") { throw Failure(SQLState.syntaxError) }
                     scan(text)
+                    if let verb = text.split(separator: " ").first, !Self.verbs.contains(verb.lowercased()) {
+                        throw Failure(SQLState.syntaxError)
+                    }
                 }
                 isInImplicitBlock = texts.count > 1
                 try simple(texts)
@@ -481,6 +489,8 @@ public struct ModelPostgres {
         if isExact, count != (text.contains("$1") ? 1 : 0) { throw .protocolViolation }
         try refuseWhenFailed(text)
         if !portal.isEmpty, portals[portal] != nil { throw Failure("42P03") }
+        // It exists before the values are read: where that fails in a transaction block, it stays, without a statement.
+        portals[portal] = Portal(text: "", values: [])
         var values: [String] = []
         for _ in 0..<count {
             guard let value = try reader.value() else { continue }

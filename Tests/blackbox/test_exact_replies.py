@@ -2,6 +2,8 @@
 
 The same bytes go to PostgreSQL directly and through a pooler with one server. Somebody else uses that server afterwards and checks each row.
 """
+import time
+
 import pytest
 
 from processes import anonymous_memory
@@ -122,6 +124,36 @@ def test_a_failed_copy_with_a_sync_behind_it_answers_as_postgresql(pooler, postg
     direct = play(postgres.connect("lab", user="app"), [COPY + ATTACKS[attack] + ends, 99])
     pooled = play(pooler.connect(), [COPY + ATTACKS[attack] + ends, 99])
     assert pooled.seen == direct.seen
+    others_are_served(pooler)
+
+
+@pytest.mark.parametrize("attack", ["sync, query", "sync, done, query", "good, sync, done, query", "sync, bad, sync, query", "query inside"])
+def test_a_failed_copy_in_two_parts_cut_at_every_byte(pooler, postgres, attack):
+    # What the pooler knows when it judges a message depends on where the stream was cut; what is answered must not.
+    stream = COPY + ATTACKS[attack] + sync() + query("select 'end'") + terminate()
+    direct = play(postgres.connect("lab", user="app"), [stream, 99])
+    for cut in range(1, len(stream)):
+        c = pooler.connect()
+        c.send(stream[:cut])
+        time.sleep(0.001 * (cut % 3))
+        assert play(c, [stream[cut:], 99]).seen == direct.seen, cut
+        c.close()
+    others_are_served(pooler)
+
+
+@pytest.mark.parametrize("end", ["close", "half-close", "reset"])
+@pytest.mark.parametrize("attack", ["sync, query", "good, sync, done, query", "query inside"])
+def test_a_client_that_leaves_in_or_behind_a_failed_copy_at_any_byte(pooler, attack, end):
+    # Wherever it is cut off, its server either answers the next one or is closed.
+    stream = COPY + ATTACKS[attack] + sync()
+    with pooler.connect() as other:
+        for cut in range(1, len(stream)):
+            c = pooler.connect()
+            c.send(stream[:cut])
+            {"close": c.close, "half-close": c.half_close, "reset": c.reset}[end]()
+            assert other.value(f"select 'row {cut}'") == f"row {cut}"
+            assert other.extended("select $1::text", [f"own {cut}"]).values == [f"own {cut}"]
+            c.close()
     others_are_served(pooler)
 
 
