@@ -407,9 +407,13 @@ extension ServerSession {
         switch tag {
         case "PREPARE": statements.hasForeign = true
         case "DEALLOCATE":
-            guard case .drop(let name, let statement, _) = notes[owed.note] else { return }
-            client.statements.set(name, to: nil)
-            statements.remove(statement.id)
+            if case .drop(let name, let statement, _) = notes[owed.note] {
+                client.statements.set(name, to: nil)
+                statements.remove(statement.id)
+            } else {
+                // Of a statement that SQL PREPARE has made, or of the pooler's own: somebody has looked up its name.
+                statements.distrust()
+            }
         case "DISCARD ALL":
             forgetNames(of: &client)
             parameters = parameters.withoutUnreported

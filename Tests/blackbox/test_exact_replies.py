@@ -359,6 +359,18 @@ def test_a_deallocate_of_which_no_tag_tells_loses_nobody_elses_statement(pooler,
     postgres.connect("lab").rows("drop table unseen")
 
 
+@pytest.mark.parametrize("way", ["query", "among others", "extended"])
+def test_a_deallocate_of_the_poolers_own_name_harms_nobody(pooler, way):
+    # whoever looked into pg_prepared_statements could make the others hear that their statements do not exist
+    other, c = pooler.connect(), pooler.connect()
+    assert other.extended("select $1::int", ["7"], name="own").values == ["7"]
+    for name in c.query("select name from pg_prepared_statements").check().values:
+        sql = f'deallocate "{name}"' + ("; select 1" if way == "among others" else "")
+        c.run(ask(sql) + sync() if way == "extended" else query(sql)).check()
+        assert other.run(bind("own", ["8"]), execute(), sync()).check().values == ["8"]
+    others_are_served(pooler)
+
+
 @pytest.mark.parametrize("name", PIPELINES)
 def test_a_pipeline_is_answered_as_by_postgresql(pooler, postgres, name):
     both(pooler, postgres, *PIPELINES[name])
