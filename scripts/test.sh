@@ -72,7 +72,8 @@ trap 'summary+=("interrupted"); exit 1' INT TERM HUP
 
 read -ra pytest_flags <<<"${PYTEST_FLAGS:-}"
 
-step "packages" scripts/install.sh build postgres test
+step "packages" scripts/install.sh build postgres test lint
+step "lint" make -s lint || true
 step "build: unit tests" swift build --build-tests
 step "build: release" swift build -c release
 step "build: sluicebench" swift build --package-path Benchmarks --build-tests

@@ -19,7 +19,7 @@ struct Sluicectl: ParsableCommand {
 
             Exit status: 0 done; 1 the console refused, or a check found faults; 2 no connection; 64 wrong usage; 130 Ctrl-C.
             """,
-        version: "sluicectl 0.1.0",
+        version: "sluicectl \(Version.number)",
         subcommands: [
             Show.self, Top.self, Doctor.self, ConfigCommand.self, Run.self,
             Reload.self, Pause.self, Resume.self, Disable.self, Enable.self, Reconnect.self, Kill.self, KillClient.self, WaitClose.self,

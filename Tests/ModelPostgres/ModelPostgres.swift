@@ -99,7 +99,8 @@ public struct ModelPostgres {
 
     /// What a statement may begin with; anything else is a syntax error.
     private static let verbs: Set<String> = [
-        "select", "rows", "insert", "fail", "begin", "commit", "rollback", "savepoint", "release", "prepare", "deallocate", "discard", "copy",
+        "select", "rows", "insert", "fail", "begin", "commit", "rollback", "savepoint", "release", "prepare", "deallocate", "discard",
+        "copy",
     ]
 
     private mutating func reply(_ write: (inout MessageWriter) -> Void) {
