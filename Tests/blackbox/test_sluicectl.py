@@ -582,3 +582,14 @@ def test_unit_file_and_other_samples():
     used |= set(re.findall(r"\bsluice_[a-z_]+", rules))
     unknown = {name for name in used if re.sub(r"_(bucket|sum|count)$", "", name) not in known and name not in known}
     assert not unknown, f"the dashboard or the rules use metrics that do not exist: {unknown}"
+
+
+def test_bash_completes_subcommands(ctl, tmp_path):
+    script = tmp_path / "sluicectl.bash"
+    script.write_text(ctl("--generate-completion-script", "bash"))
+    line = "sluicectl re"
+    asked = f"source {script}; COMP_WORDS=({line}); COMP_CWORD=1; COMP_LINE='{line}'; COMP_POINT={len(line)}; _sluicectl {line} sluicectl; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=DEADLINE)
+    assert {"reload", "resume", "reconnect"} <= set(done.stdout.split()), done
+    for shell, begins in (("zsh", "#compdef sluicectl"), ("fish", "function __sluicectl")):
+        assert ctl("--generate-completion-script", shell).startswith(begins)
