@@ -40,7 +40,20 @@ import Testing
     @Test(arguments: [
         ("", "database URL: expected postgres://user:password@host:port/database"),
         ("mysql://u@h/d", "database URL: expected postgres://user:password@host:port/database"),
-        ("host=h user=u", "database URL: expected postgres://user:password@host:port/database"),
+        (
+            "host=h user=u password=geheim",
+            "database URL: expected postgres://user:password@host:port/database; key=value pairs stand in the section [databases] of a file"
+        ),
+        (
+            "jdbc:postgresql://h/d?user=u&password=geheim",
+            "database URL: expected postgres://user:password@host:port/database; leave out \"jdbc:\", and write user and password in front of the host"
+        ),
+        (
+            "postgresql+asyncpg://u:geheim@h/d",
+            "database URL: expected postgres://user:password@host:port/database; leave out \"+asyncpg\", which names a driver"
+        ),
+        ("\"postgres://u:geheim@h/d\"", "database URL: expected postgres://user:password@host:port/database; leave out the quotes"),
+        (" postgres://u@h/d", "database URL: expected postgres://user:password@host:port/database; leave out the blanks in front of it"),
         ("postgres://h/d", "database URL: user: the URL names no user"),
         ("postgres://:p@h/d", "database URL: user: the URL names no user"),
         ("postgres://u@h:x/d", "database URL: port: \"x\" is not a number: expected an integer from 1 to 65535"),
