@@ -109,25 +109,13 @@ extension WorkerCore {
             client.passThrough -= take
             return offset + take
         }
-        guard case .frame(let frame) = peekFrame(bytes, at: offset) else {
-            if case .malformed = peekFrame(bytes, at: offset) {
-                fail(client, .badHeader(hexadecimal(bytes, from: offset)))
-            } else if startsKnown(bytes, at: offset) {
-                return offset
-            } else {
-                fail(client, .unknownMessage)
-            }
-            return bytes.count
+        let frame: Frame
+        switch header(of: client, bytes, at: offset) {
+        case .frame(let found): frame = found
+        case .more: return offset
+        case .refused: return bytes.count
         }
         let available = bytes.count - offset
-        guard isAllowed(frame) else {
-            fail(client, .messageTooLarge(frame.length))
-            return bytes.count
-        }
-        if available >= frame.length, SmallMessages.hasSurplus(frame, bytes, at: offset) {
-            fail(client, .surplusBytes(frame.type))
-            return bytes.count
-        }
         switch frame.type {
         case Frontend.terminate:
             leave(client, .clientEnded("client close request"))

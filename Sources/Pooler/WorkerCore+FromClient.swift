@@ -143,26 +143,13 @@ extension WorkerCore {
             client.passThrough -= take
             return offset + take
         }
-        switch peekFrame(bytes, at: offset) {
-        case .short:
-            guard startsKnown(bytes, at: offset) else {
-                fail(client, .unknownMessage)
-                return bytes.count
-            }
+        switch header(of: client, bytes, at: offset) {
+        case .more:
             return offset
-        case .malformed:
-            fail(client, .badHeader(hexadecimal(bytes, from: offset)))
+        case .refused:
             return bytes.count
         case .frame(let frame):
             let available = bytes.count - offset
-            guard isAllowed(frame) else {
-                fail(client, .messageTooLarge(frame.length))
-                return bytes.count
-            }
-            if available >= frame.length, SmallMessages.hasSurplus(frame, bytes, at: offset) {
-                fail(client, .surplusBytes(frame.type))
-                return bytes.count
-            }
             switch frame.type {
             case Frontend.terminate where available >= frame.length:
                 leave(client, .clientEnded("client close request"))
@@ -191,9 +178,37 @@ extension WorkerCore {
         }
     }
 
+    /// What stands at the beginning of the next message of a client without a server.
+    enum Header {
+        case frame(Frame)
+        /// Some of it is missing.
+        case more
+        /// It is that of no message, and the client has been told and closed.
+        case refused
+    }
+
+    /// Looks at the next message of a client without a server: nobody else would find out what is wrong with it.
+    func header(of client: ClientConnection, _ bytes: Span<UInt8>, at offset: Int) -> Header {
+        switch peekFrame(bytes, at: offset) {
+        case .short where startsKnown(bytes, at: offset):
+            return .more
+        case .short:
+            fail(client, .unknownMessage)
+        case .malformed:
+            fail(client, .badHeader(hexadecimal(bytes, from: offset)))
+        case .frame(let frame) where !isAllowed(frame):
+            fail(client, .messageTooLarge(frame.length))
+        case .frame(let frame) where bytes.count - offset >= frame.length && SmallMessages.hasSurplus(frame, bytes, at: offset):
+            fail(client, .surplusBytes(frame.type))
+        case .frame(let frame):
+            return .frame(frame)
+        }
+        return .refused
+    }
+
     /// Whether the first byte of a header of which some is missing, if it is there, is that of a message. Who has sent another one would be
     /// waited for in vain, and keep the server.
-    func startsKnown(_ bytes: Span<UInt8>, at offset: Int) -> Bool { offset >= bytes.count || Frontend.isKnown(bytes[offset]) }
+    private func startsKnown(_ bytes: Span<UInt8>, at offset: Int) -> Bool { offset >= bytes.count || Frontend.isKnown(bytes[offset]) }
 
     /// Whether enough of a message is here to send it on: all of it, or a good part of one that can be streamed. What a client that
     /// froze in the middle of a small message has sent, costs nobody a server.
