@@ -57,7 +57,8 @@ extension SettingsTable {
         ),
         .list(
             "ignore_startup_parameters", \.ignoreStartupParameters, "", splitsAtBlanks: true,
-            "Startup parameters that are swallowed, also inside `options`; names that PostgreSQL does not know always are."),
+            "Startup parameters that are swallowed, also inside `options`; names that PostgreSQL does not know always are. With `options` in the list, all that stands in it is, but for what PgBouncer follows (application_name, client_encoding, DateStyle, IntervalStyle, TimeZone, standard_conforming_strings)."
+        ),
         .list(
             "track_extra_parameters", \.trackExtraParameters, "IntervalStyle", live: false, support: .ignored,
             "Parameters that follow the client: all that PostgreSQL reports and all of its startup packet do without being named here."),

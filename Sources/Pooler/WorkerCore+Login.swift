@@ -208,6 +208,8 @@ extension WorkerCore {
         }
         var parameters: [Parameter] = []
         let fromOptions = pairs.count - packet.parameters.count
+        // What PgBouncer follows it takes from `options`, too, where it swallows the rest.
+        let kept = ignored.contains("options") ? Self.followedByPgBouncer.union(settings.trackExtraParameters.map { $0.lowercased() }) : nil
         for (index, (name, value)) in pairs.enumerated() {
             let key = name.lowercased()
             switch key {
@@ -216,6 +218,7 @@ extension WorkerCore {
             }
             // Whoever wrote a command line meant PostgreSQL.
             if ignored.contains(key) || (index >= fromOptions && StartupLeftovers.contains(key)) { continue }
+            if index < fromOptions, let kept, !kept.contains(key) { continue }
             if key == "session_authorization" {
                 guard value.hasSameBytes(as: client.user) else { throw .foreignAuthorization(value) }
                 continue
@@ -226,6 +229,10 @@ extension WorkerCore {
         if settings.applicationNameAddHost { addHost(client, &parameters) }
         return parameters
     }
+
+    private static let followedByPgBouncer: Set<String> = [
+        "application_name", "client_encoding", "datestyle", "timezone", "standard_conforming_strings",
+    ]
 
     /// Drivers spell UTF-8 in many ways, some with quotes; the server calls it UTF8.
     private static func encoding(_ value: String) -> String {
