@@ -57,11 +57,12 @@ extension SettingsTable {
         ),
         .list(
             "ignore_startup_parameters", \.ignoreStartupParameters, "", splitsAtBlanks: true,
-            "Startup parameters that are swallowed, also inside `options`; names that PostgreSQL does not know always are. With `options` in the list, all that stands in it is, but for what PgBouncer follows (application_name, client_encoding, DateStyle, IntervalStyle, TimeZone, standard_conforming_strings)."
+            "Startup parameters that are swallowed, also inside `options`; names that PostgreSQL does not know always are. With `options` in the list, all that stands in it is, but for application_name, client_encoding, DateStyle, TimeZone, standard_conforming_strings and `track_extra_parameters`."
         ),
         .list(
-            "track_extra_parameters", \.trackExtraParameters, "IntervalStyle", live: false, support: .ignored,
-            "Parameters that follow the client: all that PostgreSQL reports and all of its startup packet do without being named here."),
+            "track_extra_parameters", \.trackExtraParameters, "IntervalStyle",
+            "Parameters that count in `options` where `ignore_startup_parameters` has `options`. All that PostgreSQL reports, and all of its startup packet, follow the client without being named here."
+        ),
         .boolean("application_name_add_host", \.applicationNameAddHost, "0", "Append the client's host and port to its application_name."),
     ]
 }

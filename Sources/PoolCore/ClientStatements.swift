@@ -1,4 +1,5 @@
 import Bytes
+import PostgresWire
 
 /// The prepared statements that one client believes to have: its own names, and the unnamed one.
 ///
@@ -37,8 +38,8 @@ public struct ClientStatements: Sendable {
     /// The statement behind a name; nil when the client has none such.
     public subscript(name: Span<UInt8>) -> Statement? {
         if named.isEmpty { return nil }
-        if name.count <= Self.significantBytes { return find(name, hash: BytesHash.of(name)) }
-        let key = name.extracting(..<Self.significantBytes)
+        if name.count <= Identifier.significantBytes { return find(name, hash: BytesHash.of(name)) }
+        let key = name.extracting(..<Identifier.significantBytes)
         return find(key, hash: BytesHash.of(key))
     }
 
@@ -48,17 +49,14 @@ public struct ClientStatements: Sendable {
         index(of: name, hash: hash).map { named[$0].statement }
     }
 
-    /// Names are the same if as many of their first bytes are (`NAMEDATALEN` of PostgreSQL, less the NUL).
-    static let significantBytes = 63
-
     /// What a name is known by.
     static func key(_ name: Span<UInt8>) -> [UInt8] {
-        Array(copying: name.count > significantBytes ? name.extracting(..<significantBytes) : name)
+        Array(copying: name.count > Identifier.significantBytes ? name.extracting(..<Identifier.significantBytes) : name)
     }
 
     /// The statement that a name in SQL stands for, and what the name is known by.
     func named(_ name: String) -> (key: [UInt8], statement: Statement)? {
-        let key = Array(name.utf8.prefix(Self.significantBytes))
+        let key = Array(name.utf8.prefix(Identifier.significantBytes))
         guard let statement = self[key], !statement.isRetired else { return nil }
         return (key, statement)
     }
@@ -112,7 +110,7 @@ public struct ClientStatements: Sendable {
     /// The statement behind a name of at most 63 bytes, and the name's tag.
     @inline(__always)
     func tagged(_ name: Span<UInt8>) -> (statement: Statement, tag: UInt64)? {
-        guard !named.isEmpty, name.count <= Self.significantBytes else { return nil }
+        guard !named.isEmpty, name.count <= Identifier.significantBytes else { return nil }
         let hash = BytesHash.of(name)
         return find(name, hash: hash).map { ($0, Self.tag(hash)) }
     }

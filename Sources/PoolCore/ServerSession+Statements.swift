@@ -143,7 +143,7 @@ extension ServerSession {
     /// The note of a message that uses a statement.
     private mutating func use(of statement: Statement, as name: Span<UInt8>) -> UInt64 {
         if name.isEmpty { return Self.unnamedNote | statement.id }
-        if name.count > ClientStatements.significantBytes {
+        if name.count > Identifier.significantBytes {
             return note(.use(name: Array(copying: name.extracting(first: Self.shownBytes)), statement))
         }
         return Self.noteUse(of: statement, tag: ClientStatements.tag(BytesHash.of(name)))

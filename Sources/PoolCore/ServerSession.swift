@@ -68,7 +68,7 @@ public struct ServerSession: ~Copyable, Sendable {
     /// What a simple query drops of the statements on the server.
     enum Dropping: UInt8, Sendable {
         case nothing
-        /// It has more than one statement, and any of them may be DEALLOCATE.
+        /// One statement of it has been answered, or its names are not the client's: any may be DEALLOCATE.
         case perhaps
         /// It is a DEALLOCATE of one name.
         case name

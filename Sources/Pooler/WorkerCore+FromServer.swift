@@ -236,7 +236,6 @@ extension WorkerCore {
             } else if frame.type == Backend.errorResponse, let farewell = server.farewell {
                 // The server will close the connection, or should have.
                 sendBurst(server, bytes, run..<at)
-                toClient.clear()
                 close(server, .lost(farewell.message ?? "server ended the connection without a reason"))
                 return false
             }

@@ -151,7 +151,8 @@ extension WorkerCore {
 
     /// Names end where PostgreSQL's end, in the middle of a character if need be.
     private static func cut(_ name: String) -> String {
-        name.utf8.count < 64 ? name : String(decoding: Array(name.utf8.prefix(63)), as: UTF8.self)
+        name.utf8.count <= Identifier.significantBytes
+            ? name : String(decoding: Array(name.utf8.prefix(Identifier.significantBytes)), as: UTF8.self)
     }
 
     private func limits(_ database: Database?, user: String) -> CapacityLedger.ClientLimits {
@@ -191,25 +192,27 @@ extension WorkerCore {
     private func startupParameters(_ client: ClientConnection, _ packet: StartupPacket) throws(PoolerError) -> [Parameter] {
         var pairs = packet.parameters
         let ignored = settings.ignoreStartupParameters.map { $0.lowercased() }
-        if client.replication != nil {
-            // The server is the client's alone, and is told what the client told us.
-            let own = pairs.filter { $0.name != "user" && $0.name != "database" && !ignored.contains($0.name.lowercased()) }
-            var parameters = (own + (packet.options.map { [("options", $0)] } ?? [])).map { Parameter(name: $0.0, value: $0.1) }
-            if settings.applicationNameAddHost { addHost(client, &parameters) }
-            return parameters
-        }
-        if let options = packet.options {
+        // What PgBouncer follows it takes from `options`, too, where it swallows the rest.
+        let kept = ignored.contains("options") ? Self.followedByPgBouncer.union(settings.trackExtraParameters.map { $0.lowercased() }) : nil
+        var options: [(name: String, value: String)] = []
+        if let text = packet.options, client.replication == nil || kept != nil {
             do throws(StartupOptions.Failure) {
-                // A parameter in its own right beats one in options, as with PostgreSQL.
-                pairs = try StartupOptions.parse(options) + pairs
+                options = try StartupOptions.parse(text).filter { kept?.contains($0.name.lowercased()) ?? true }
             } catch {
                 throw .invalidOptions(error)
             }
         }
+        if client.replication != nil {
+            // The server is the client's alone, and is told what the client told us.
+            let own = pairs.filter { $0.name != "user" && $0.name != "database" && !ignored.contains($0.name.lowercased()) }
+            if kept == nil, let text = packet.options { options = [("options", text)] }
+            var parameters = (own + options).map { Parameter(name: $0.name, value: $0.value) }
+            if settings.applicationNameAddHost { addHost(client, &parameters) }
+            return parameters
+        }
+        // A parameter in its own right beats one in options, as with PostgreSQL.
+        pairs = options + pairs
         var parameters: [Parameter] = []
-        let fromOptions = pairs.count - packet.parameters.count
-        // What PgBouncer follows it takes from `options`, too, where it swallows the rest.
-        let kept = ignored.contains("options") ? Self.followedByPgBouncer.union(settings.trackExtraParameters.map { $0.lowercased() }) : nil
         for (index, (name, value)) in pairs.enumerated() {
             let key = name.lowercased()
             switch key {
@@ -217,8 +220,7 @@ extension WorkerCore {
             default: break
             }
             // Whoever wrote a command line meant PostgreSQL.
-            if ignored.contains(key) || (index >= fromOptions && StartupLeftovers.contains(key)) { continue }
-            if index < fromOptions, let kept, !kept.contains(key) { continue }
+            if ignored.contains(key) || (index >= options.count && StartupLeftovers.contains(key)) { continue }
             if key == "session_authorization" {
                 guard value.hasSameBytes(as: client.user) else { throw .foreignAuthorization(value) }
                 continue

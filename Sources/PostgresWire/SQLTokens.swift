@@ -128,18 +128,15 @@ struct SQLTokens: ~Escapable {
         return .other
     }
 
-    /// Bytes of an identifier that mean something.
-    private static let significantBytes = 63
-
     /// Adds to a name what is needed to cut it, and no more: texts come from clients, and may be one identifier.
     private static func keep(_ byte: UInt8, in name: inout [UInt8]) {
-        if name.count <= significantBytes { name.append(byte) }
+        if name.count <= Identifier.significantBytes { name.append(byte) }
     }
 
     /// The name as PostgreSQL keeps it: at most 63 bytes, cut between characters. Nil when empty or not UTF-8.
     private static func identifier(_ name: [UInt8], of source: Span<UInt8>) -> String? {
         guard !name.isEmpty, (try? UTF8Span(validating: source)) != nil else { return nil }
-        var end = min(name.count, significantBytes)
+        var end = min(name.count, Identifier.significantBytes)
         if end < name.count { while name[end] & 0xC0 == 0x80 { end -= 1 } }
         return String(decoding: name[..<end], as: UTF8.self)
     }

@@ -82,7 +82,7 @@ import Testing
         #expect(
             bootOnly == [
                 "job_name", "listen_addr", "listen_backlog", "listen_port", "pidfile", "pkt_buf", "resolv_conf",
-                "service_name", "so_reuseport", "track_extra_parameters", "unix_socket_dir", "unix_socket_group",
+                "service_name", "so_reuseport", "unix_socket_dir", "unix_socket_group",
                 "unix_socket_mode",
                 "user", "workers",
             ])

@@ -73,7 +73,7 @@ public struct ModelPostgres {
             return frames
         }
         let type = message[0]
-        guard Self.types.contains(type) else {
+        guard Frontend.isKnown(type) else {
             fatal()
             return frames
         }
@@ -91,11 +91,6 @@ public struct ModelPostgres {
         }
         return frames
     }
-
-    private static let types: [UInt8] = [
-        Frontend.bind, Frontend.close, Frontend.copyData, Frontend.copyDone, Frontend.copyFail, Frontend.describe, Frontend.execute,
-        Frontend.flush, Frontend.functionCall, Frontend.parse, Frontend.query, Frontend.sync, Frontend.terminate,
-    ]
 
     /// What a statement may begin with; anything else is a syntax error.
     private static let verbs: Set<String> = [

@@ -220,8 +220,6 @@ def test_a_broken_message_is_an_error_and_the_connection_lives(pooler, postgres,
     both(pooler, postgres, ahead + BROKEN[which] + sync(), waits, bind() + execute() + sync(), 1, query("select 'end'"), 1)
 
 
-# --- statements ------------------------------------------------------------------------------------------------------
-
 @pytest.mark.parametrize("before", ["", "batch", "answer", "copy", "transaction"])
 def test_the_first_byte_of_a_message_that_does_not_exist_ends_its_client(pooler, before):
     # It waited for the rest of the header, for ever, and kept its server.
@@ -232,6 +230,8 @@ def test_the_first_byte_of_a_message_that_does_not_exist_ends_its_client(pooler,
     assert (end.severity, end.code) == ("FATAL", "08P01")
     others_are_served(pooler)
 
+
+# --- statements ------------------------------------------------------------------------------------------------------
 
 def test_a_refused_parse_of_anothers_text_leaves_its_server_usable(pooler):
     # 42P05 for everybody: the 26000 for the unnamed statement made the pooler forget the named one with the same text.

@@ -367,16 +367,14 @@ def test_how_many_syncs_a_failed_copy_has_not_read_is_asked(behind, readies, lea
                 if syncs == 2:
                     # It failed before the Syncs that are now answered, and the others it has read.
                     s.sendall(error + READY * readies)
-                    state = "idle" if readies else "skipping"
-                    state = "failed " + state
-            else:
-                if kind == b"S":
-                    s.sendall(READY)
-                    state = "failed idle"
-                elif kind == b"C" and state == "failed idle":
-                    s.sendall(message("3"))
-                elif kind == b"Q" and state == "failed idle":
-                    s.sendall(ONE_ROW + READY)
+                    state = "failed" if readies else "skipping"
+            elif kind == b"S":
+                s.sendall(READY)
+                state = "failed"
+            elif kind == b"C" and state == "failed":
+                s.sendall(message("3"))
+            elif kind == b"Q" and state == "failed":
+                s.sendall(ONE_ROW + READY)
 
     pooler = behind(talk, workers=1, default_pool_size=1)
     c = pooler.connect(database="fake")

@@ -151,6 +151,13 @@ def test_startup_parameters_go_through_as_they_are(make_pooler, primary):
         assert client.value(f"show {name}") == value
 
 
+def test_ignored_options_do_not_go_through(make_pooler, primary):
+    # the list of what is ignored held for other clients only
+    pooler = pooler_of(make_pooler, primary, ignore_startup_parameters="options")
+    client = pooler.connect(parameters={"replication": "database", "options": "-c work_mem=123kB -c timezone=Europe/Oslo"})
+    assert client.value("show work_mem") != "123kB" and client.value("show timezone") == "Europe/Oslo"
+
+
 def test_prepared_statements_are_left_alone(make_pooler, primary):
     pooler = pooler_of(make_pooler, primary)
     client = pooler.connect(parameters={"replication": "database"})

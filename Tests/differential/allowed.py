@@ -284,8 +284,8 @@ ALLOWED = [
     (
         "an error in a batch that its client leaves without a Sync",
         error_not_flushed,
-        "PostgreSQL sends an error or a notice at once, with all that stands before it, and keeps other answers back until a Sync or a Flush. The pooler ends such a batch when its client"
-        " leaves, and does not wait to hear whether it would have failed.",
+        "PostgreSQL sends an error or a notice at once, with all that stands before it, and keeps other answers back until a Sync or a Flush."
+        " The pooler ends such a batch when its client leaves, and does not wait to hear whether it would have failed.",
     ),
     (
         "cut off by the client",
