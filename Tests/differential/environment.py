@@ -98,6 +98,18 @@ class Environment:
         wait_until(takes_logins, "PostgreSQL to recover")
         return True
 
+    def after_a_crash(self, recover):
+        """Does `recover` until it succeeds: what the other lanes play may crash PostgreSQL again meanwhile."""
+
+        def succeeds():
+            try:
+                recover()
+                return True
+            except (OSError, wire.Closed, wire.ServerError):
+                return False
+
+        wait_until(succeeds, "PostgreSQL to stay up")
+
     def crashes(self):
         return self.postgres.log().count("terminated by signal")
 
@@ -142,7 +154,8 @@ class PoolerTarget:
         """What went wrong with the process, or nothing."""
         pooler, self.pooler = self.pooler, None
         try:
-            pooler.stop()
+            if pooler:  # None: PostgreSQL has ended while it was being started anew
+                pooler.stop()
         except AssertionError as e:
             return str(e)
         return None

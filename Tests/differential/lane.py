@@ -131,14 +131,14 @@ class LaneRunner:
         except (wire.Closed, wire.ServerError, OSError, AssertionError):
             if not self.environment.has_crashed(self.crashes):
                 raise
-            self.crashes = self.environment.crashes()
             self.allowed["PostgreSQL itself crashed meanwhile"] += 1
             print(f"PostgreSQL crashed while lane {self.lane.name} played {pipeline.origin}", flush=True)
-            self.player.forget_connections()
-            self.bystanders.forget_connections()
-            self.target.restart()
-            self.bystanders.take_problems()
-            self.player = Player(self.environment, self.lane, self.target, self.bystanders)
+            self.environment.after_a_crash(self.recover)
+
+    def recover(self):
+        self.crashes = self.environment.crashes()
+        self.start_over()
+        self.player = Player(self.environment, self.lane, self.target, self.bystanders)
 
     def finish(self):
         self.bystanders.round()
@@ -212,10 +212,7 @@ class LaneRunner:
         return trouble
 
     def process_died(self, pipeline):
-        self.player.forget_connections()
-        self.bystanders.forget_connections()
-        trouble = self.target.restart() or "it ended"
-        self.bystanders.take_problems()
+        trouble = self.start_over() or "it ended"
         self.add(Finding("the process ended", self.lane.name, pipeline, None, None, [trouble[-3000:]]))
 
     def attempt(self, pipelines, hang=None):

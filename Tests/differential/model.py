@@ -358,6 +358,11 @@ class ModelComparison:
             + ["  the model:  " + "  ".join(difference[1])]
         )
 
+    def recover(self):
+        self.crashes, self.peer = self.environment.crashes(), None
+        self.admin = self.environment.postgres.connect(self.name)
+        self.admin.rows("delete from ins returning a")
+
     def run(self, seconds, seed, until=lambda: False):
         """Reports of all differences."""
         end, number, reports = time.monotonic() + seconds, 0, []
@@ -368,9 +373,8 @@ class ModelComparison:
                 # Some walk, or some pipeline beside it, has crashed PostgreSQL itself.
                 if not self.environment.has_crashed(self.crashes):
                     raise
-                self.crashes, report, self.peer = self.environment.crashes(), None, None
-                self.admin = self.environment.postgres.connect(self.name)
-                self.admin.rows("delete from ins returning a")
+                self.environment.after_a_crash(self.recover)
+                report = None
             number += 1
             if report:
                 reports.append(report)

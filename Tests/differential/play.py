@@ -26,7 +26,7 @@ class Transcript:
     """What came back: whole messages, how many of them by each wait, how the connection ended, what is in the tables."""
 
     def __init__(self):
-        self.frames, self.marks = [], []
+        self.frames, self.marks = [], []  # a mark is None at a cancel that found nothing to cancel
         self.closed = False  # by the other side
         self.hung = None  # what it was waited for in vain
         self.content = None
@@ -253,9 +253,11 @@ class Player:
                     pump_direct(peer, lambda: False)
                     transcript.marks.append(len(peer.frames))
             elif step[0] == "cancel":
-                self.wait_running(self.reference_admin, step, lambda: time.sleep(0.001) or peer.feed())
-                wire.cancel(self.environment.postgres.socket_path, peer.client.key)
-                transcript.marks.append(len(peer.frames))
+                # Where a wait has let it sleep to its end, or it was skipped, there is nothing to cancel: neither here nor there.
+                sleeps = self.wait_running(self.reference_admin, step, lambda: time.sleep(0.001) or peer.feed())
+                if sleeps:
+                    wire.cancel(self.environment.postgres.socket_path, peer.client.key)
+                transcript.marks.append(len(peer.frames) if sleeps else None)
         self.end_direct(peer, pipeline, transcript)
         return transcript
 
@@ -335,8 +337,9 @@ class Player:
             elif step[0] == "cancel":
                 leave()
                 mark = next(marks)
-                self.pump(peer, lambda: len(peer.frames) >= mark, hang)
-                self.cancel_pooled(peer, step)
+                if mark is not None:
+                    self.pump(peer, lambda: len(peer.frames) >= mark, hang)
+                    self.cancel_pooled(peer, step)
         else:
             leave()
             self.end_pooled(peer, pipeline, direct, transcript, hang)
@@ -380,14 +383,17 @@ class Player:
                 pass
 
     def wait_running(self, admin, step, meanwhile):
-        """Until the query with that token sleeps in PostgreSQL; not for ever, since it may have been skipped."""
+        """Whether the query with that token sleeps in PostgreSQL; waits for it, not for ever, since it may have been skipped."""
         running = (
             "select 1 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and state = 'active'"
             f" and wait_event = '{step[2]}' and query like '%{step[1]}%'"
         )
         end = time.monotonic() + 1.8  # it sleeps for 2 s
-        while not admin.rows(running) and time.monotonic() < end:
+        while not admin.rows(running):
+            if time.monotonic() >= end:
+                return False
             meanwhile()
+        return True
 
     def pump(self, peer, done, seconds):
         """Until `done` (True) or the end of the stream or the time (False). The bystanders go on meanwhile."""
