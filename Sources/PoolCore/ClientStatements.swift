@@ -33,6 +33,7 @@ public struct ClientStatements: Sendable {
     }
 
     public var isEmpty: Bool { named.isEmpty && unnamed == nil }
+    var hasNames: Bool { !named.isEmpty }
     public var count: Int { named.count }
 
     /// The statement behind a name; nil when the client has none such.
@@ -93,17 +94,13 @@ public struct ClientStatements: Sendable {
         return named.all.first { $0.statement.id == id }?.statement
     }
 
-    /// The client's name for the definition with this id; of several names the one with this tag.
+    /// The client's name with this tag for the definition with this id.
     func name(ofID id: UInt64, tag: UInt64) -> [UInt8]? {
-        var found: [UInt8]?
-        for entry in named.all where entry.statement.id == id {
-            if Self.tag(entry.hash) == tag { return entry.name }
-            found = entry.name
-        }
-        return found
+        named.index(near: tag) { $0.statement.id == id && Self.tag($0.hash) == tag }.map { named[$0].name }
     }
 
-    /// As much of a name's hash as a note of the ledger has room for.
+    /// As much of a name's hash as a note of the ledger has room for. A client has fewer names (`ServerSession.mostNames`) than tags there
+    /// are, so that a tag tells where in the table its name is.
     static let tagBits: UInt64 = 22
     static func tag(_ hash: UInt64) -> UInt64 { hash & (1 << tagBits - 1) }
 

@@ -3,6 +3,8 @@ public enum FrontendAction: Sendable {
     case forward
     /// Sent as it is, with a Flush behind it.
     case forwardAndFlush
+    /// Sent as it is, with these messages ahead of it.
+    case forwardBehind([UInt8])
     /// Not sent: the server does not need it, or would throw it away.
     case drop
     /// A Bind: sent with the statement's server name in place of what stands in `name`, and `rest` of the message as it is.

@@ -39,6 +39,17 @@ struct HashedTable<Element: Hashed>: Sendable {
         return nil
     }
 
+    /// As `index(of:where:)`, for who knows the lowest bits of the hash only, as many as the table has slots for.
+    func index(near hash: UInt64, where isWanted: (Element) -> Bool) -> Int? {
+        if slots.isEmpty { return nil }
+        var index = home(of: hash)
+        while let element = slots[index] {
+            if isWanted(element) { return index }
+            index = (index &+ 1) & (slots.count &- 1)
+        }
+        return nil
+    }
+
     /// Adds an element; whether there is one like it already is the caller's business.
     mutating func insert(_ element: Element) {
         if (count + 1) * 4 > slots.count * 3 { grow() }

@@ -100,14 +100,15 @@ extension ServerSession {
         guard let status = ReadyForQueryMessage.read(bytes, body: frame.body(at: offset)) else { return false }
         self.status = status
         dropping = .nothing
+        if !drops.isEmpty, ledger.isEmpty { drops = [] }
         if client.isResetting { client.isResetting = false }
+        // With the transaction its portals have ended, but for those that a later one has bound.
+        if status == .idle, !client.deallocations.isEmpty {
+            client.deallocations = client.deallocations.filter { notes[$0.value.note] != nil }
+        }
         if ledger.isEmpty, !ledger.isUnsynced {
             if formerNames != nil { formerNames = nil }
-            // With the transaction its portals have ended.
-            if status == .idle {
-                if watchesCopy { watchesCopy = false }
-                if !client.deallocations.isEmpty { client.deallocations = [:] }
-            }
+            if status == .idle, watchesCopy { watchesCopy = false }
         }
         return true
     }
@@ -229,8 +230,10 @@ extension ServerSession {
             return action
         }
         guard let used else { return .forward }
-        let tag = note == nil ? Self.tag(owed.note) : 0
-        let action = replace(serverNameOf: used.id, by: used.name, or: client, tag: tag, in: fields)
+        // The pooler's own Parse has no name of the client's; the message that needed it has.
+        let user = skipped.first { Self.isUse($0.note, of: used.id) }
+        let name = used.name ?? user.flatMap { clientsName(usedBy: $0.note, client) }
+        let action = replace(serverNameOf: used.id, by: name, in: fields)
         switch (fields.code, owed.request) {
         case (SQLState.featureNotSupported, _) where fields.message == Self.stalePlan:
             makeStale(used.id, client: &client, table: table)
@@ -271,17 +274,18 @@ extension ServerSession {
         }
     }
 
+    /// The client's name for the statement in a message with this note, which is that of a use.
+    private func clientsName(usedBy note: UInt64, _ client: borrowing ClientSession) -> [UInt8]? {
+        let (id, tag) = (Self.statementID(note), Self.tag(note))
+        return client.statements.name(ofID: id, tag: tag) ?? closedNames[note] ?? formerNames?.name(ofID: id, tag: tag)
+    }
+
     /// The error with the client's name for a statement where the server's stands.
-    private func replace(
-        serverNameOf id: UInt64, by name: [UInt8]?, or client: borrowing ClientSession = ClientSession(), tag: UInt64 = 0,
-        in fields: ErrorFields
-    ) -> BackendAction {
-        guard let message = fields.message, message.utf8.count < 1000, message.contains("SLUICE_"),
-            let label = name ?? client.statements.name(ofID: id, tag: tag) ?? formerNames?.name(ofID: id, tag: tag)
-        else { return .forward }
+    private func replace(serverNameOf id: UInt64, by name: [UInt8]?, in fields: ErrorFields) -> BackendAction {
+        guard let message = fields.message, message.utf8.count < 1000, message.contains("SLUICE_"), let name else { return .forward }
         let serverName = String(decoding: statements.name(ofID: id), as: UTF8.self)
         var fields = fields
-        fields.message = message.replacing("\"\(serverName)\"", with: "\"\(String(decoding: label, as: UTF8.self))\"")
+        fields.message = message.replacing("\"\(serverName)\"", with: "\"\(String(decoding: name, as: UTF8.self))\"")
         var writer = MessageWriter()
         writer.error(fields)
         return .replace(writer.bytes)
@@ -297,17 +301,22 @@ extension ServerSession {
         return .replace(writer.bytes)
     }
 
-    /// The COPY that a message of the wrong kind interrupted was still reading: what PostgreSQL says of the message, and the end. Nil:
+    /// The COPY that was interrupted was still reading: what PostgreSQL says of the message, and the end. Nil:
     /// there was no such message, or the COPY had failed before it.
     private mutating func refusal(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int) -> BackendAction? {
-        guard let type = illegalInCopy else { return nil }
-        illegalInCopy = nil
+        guard let interruption else { return nil }
+        self.interruption = nil
         guard var fields = ErrorFields.read(bytes, body: frame.body(at: offset)), fields.code == SQLState.queryCanceled,
-            fields.message?.hasSuffix(Self.illegalMark) == true
+            fields.message?.hasSuffix(Self.interruptionMark) == true
         else { return nil }
-        let digits = String(type, radix: 16, uppercase: true)
-        fields.code = SQLState.protocolViolation
-        fields.message = "unexpected message type 0x\(digits) during COPY from stdin"
+        switch interruption {
+        case .message(let type):
+            fields.code = SQLState.protocolViolation
+            fields.message = "unexpected message type 0x\(String(type, radix: 16, uppercase: true)) during COPY from stdin"
+        case .endOfStream:
+            fields.code = SQLState.connectionFailure
+            fields.message = "unexpected EOF on client connection with an open transaction"
+        }
         fields[UInt8(ascii: "L")] = nil
         var writer = MessageWriter()
         writer.error(fields)
@@ -384,6 +393,7 @@ extension ServerSession {
     ) {
         guard frame.length >= 9, offset + 9 <= bytes.count else { return }
         if owed.request == .query, dropping == .nothing { dropping = .perhaps }
+        defer { if !drops.isEmpty { tags += 1 } }
         if Self.isUnusualTag(bytes, at: offset) { noteUnusualTag(frame, bytes, at: offset, of: owed, client: &client, table: table) }
     }
 
@@ -410,7 +420,7 @@ extension ServerSession {
             if case .drop(let name, let statement, _) = notes[owed.note] {
                 client.statements.set(name, to: nil)
                 statements.remove(statement.id)
-            } else {
+            } else if !dropNext(client: &client) {
                 // Of a statement that SQL PREPARE has made, or of the pooler's own: somebody has looked up its name.
                 statements.distrust()
             }
@@ -447,6 +457,8 @@ extension ServerSession {
             // A DEALLOCATE by itself has no errors but these: it has run.
             if dropping == .all {
                 client.statements.removeAllNamed()
+            } else if let drop = drops.last, drop.isLast, drop.index == tags {
+                _ = dropNext(client: &client)
             } else if dropping == .name, let head = ledger.head, case .drop(let name, _, _) = notes[head.note] {
                 client.statements.set(name, to: nil)
             }

@@ -22,21 +22,13 @@ extension ServerSession {
             return answer(["DEALLOCATE ALL"], client: &client) { $0.removeAllNamed() }
         case .discardAll:
             break
-        case .savepointWrapped(let savepoint, let name):
-            // SAVEPOINT a; DEALLOCATE b; RELEASE a: the savepoint protects nothing but the DEALLOCATE. Three tags are due; outside a
-            // transaction it is an error.
-            guard status == .inTransaction, let (label, target) = client.statements.named(name) else { break }
-            let tags = ["SAVEPOINT", "DEALLOCATE", "RELEASE"]
-            guard ledger.isUnsynced else { return answer(tags, client: &client) { $0.set(label, to: nil) } }
-            let quoted = Self.quoted(savepoint)
-            return replaceQuery(label, target, tags: tags, client: &client) { "SAVEPOINT \(quoted);DEALLOCATE \($0);RELEASE \(quoted)" }
         }
         client.statements.dropUnnamed()
         statements.unnamed = nil
         ledger.owe(.query, .forward)
         switch deallocation {
         case .all, .discardAll: dropping = .all
-        case .name, .savepointWrapped: dropping = .perhaps
+        case .name: dropping = .perhaps
         }
         gate = .untilSettled
         return .forward
@@ -65,6 +57,58 @@ extension ServerSession {
         var writer = MessageWriter()
         writer.query(statements.use(target) ? text(serverName(of: target)) : "")
         return .send(writer.bytes)
+    }
+
+    /// A query with several statements drops names: the server is given them, as empty statements, so that each DEALLOCATE finds its own
+    /// whatever the other statements do. Nil: none of the names is the client's.
+    mutating func drop(_ names: DeallocatedNames, client: inout ClientSession) -> FrontendAction? {
+        assert(ledger.isEmpty && drops.isEmpty && statements.standIns.isEmpty)
+        // A name that SQL PREPARE may have taken makes the Parse fail, and then only a Sync lets the query run. It would end the batch.
+        let isUnsynced = ledger.isUnsynced
+        guard !isUnsynced || !statements.hasForeign else { return nil }
+        var writer = MessageWriter()
+        for (name, index) in names.all.map({ ($0.name, $0.index) }) {
+            let key = client.statements.named(name)?.key
+            drops.append(Drop(key: key, index: index, isLast: index == names.statements - 1))
+            guard let key, !key.starts(with: Statement.serverPrefix), !statements.standIns.contains(key) else { continue }
+            statements.standIns.append(key)
+            writer.parse(name: name, query: "")
+            ledger.owe(.parse, .swallow)
+        }
+        guard !statements.standIns.isEmpty else {
+            drops = []
+            return nil
+        }
+        drops.reverse()
+        tags = 0
+        namesMayChange = true
+        if !isUnsynced {
+            writer.sync()
+            ledger.owe(.sync, .swallow)
+        }
+        client.statements.dropUnnamed()
+        statements.unnamed = nil
+        ledger.owe(.query, .forward)
+        gate = .untilSettled
+        return .forwardBehind(writer.bytes)
+    }
+
+    /// A DEALLOCATE of the query at the head has run. False: it is none of those that were looked for.
+    mutating func dropNext(client: inout ClientSession) -> Bool {
+        guard let drop = drops.popLast() else { return false }
+        guard let key = drop.key else { return false }
+        client.statements.set(key, to: nil)
+        statements.standIns.removeAll { $0 == key }
+        return true
+    }
+
+    /// Gives the names back that a query has not dropped.
+    mutating func closeStandIns() -> FrontendAction {
+        let names = statements.standIns
+        statements.standIns = []
+        updateWatchfulness()
+        for _ in names { ledger.owe(.close, .swallow) }
+        return .ahead(close: names, parse: nil, name: [])
     }
 
     private func serverName(of statement: Statement) -> String {

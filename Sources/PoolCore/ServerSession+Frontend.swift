@@ -65,9 +65,9 @@ extension ServerSession {
             guard !rules.refusesSimpleQuery else { return false }
             if rules.mapsStatements {
                 // Behind an extended message that fails it is skipped, and then it does not drop the unnamed statement.
-                guard !ledger.mayBeSkipped, !DeallocateStatement.mayStart(bytes, frame.body(at: offset)) else {
-                    return false
-                }
+                guard !ledger.mayBeSkipped, !DeallocateStatement.mayStart(bytes, frame.body(at: offset)),
+                    !client.statements.hasNames || !Self.hasSeveralStatements(frame, bytes, at: offset)
+                else { return false }
                 client.statements.dropUnnamed()
                 noteStatements(inQuery: frame, bytes, at: offset)
             }
@@ -135,6 +135,14 @@ extension ServerSession {
         namesMayChange = mayHaveMore || (namesMayChange && ledger.awaitsReady)
     }
 
+    private func deallocatedNames(inQuery frame: Frame, _ bytes: Span<UInt8>, at offset: Int) -> DeallocatedNames? {
+        guard Self.hasSeveralStatements(frame, bytes, at: offset), let text = QueryText.read(bytes, body: frame.body(at: offset)) else {
+            return nil
+        }
+        let escapes = parameters["standard_conforming_strings"].map { $0 == "off" } ?? false
+        return DeallocatedNames.read(bytes, text, escapes: escapes)
+    }
+
     private static func hasSeveralStatements(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int) -> Bool {
         let text = bytes.extracting(frame.body(at: offset))
         guard let semicolon = text.firstIndex(of: UInt8(ascii: ";")) else { return false }
@@ -157,6 +165,7 @@ extension ServerSession {
         if frame.type == Frontend.terminate { return .terminate }
         if ledger.isUncertain || ledger.count >= Self.mostOutstanding { return hold(.untilSettled) }
         if ledger.isSkipping { return judgeWhileSkipping(frame.type) }
+        if !statements.standIns.isEmpty, ledger.isEmpty { return closeStandIns() }
         switch frame.type {
         case Frontend.sync:
             return sync()
@@ -225,21 +234,25 @@ extension ServerSession {
             return .forward
         case Frontend.query, Frontend.parse, Frontend.bind, Frontend.describe, Frontend.execute, Frontend.close, Frontend.functionCall,
             Frontend.terminate:
-            // The COPY may have failed already, with the error still on its way: then the message is an ordinary one. The answer to a
-            // CopyFail tells, and CopyFail means nothing outside a COPY.
-            illegalInCopy = type
-            ledger.enterInCopy(Frontend.copyFail)
-            gate = .untilSettled
-            var writer = MessageWriter()
-            writer.copyFail(message: Self.illegalMark)
-            return .wait(writer.bytes)
+            return .wait(interruptCopy(.message(type)))
         default:
             return .refuse(.unknownMessage)
         }
     }
 
+    /// Ends the COPY that reads. It may have failed already, with the error still on its way: then the message is an ordinary one. The answer
+    /// to a CopyFail tells, and CopyFail means nothing outside a COPY. Returns what is to be sent.
+    public mutating func interruptCopy(_ interruption: CopyInterruption) -> [UInt8] {
+        self.interruption = interruption
+        ledger.enterInCopy(Frontend.copyFail)
+        gate = .untilSettled
+        var writer = MessageWriter()
+        writer.copyFail(message: Self.interruptionMark)
+        return writer.bytes
+    }
+
     /// The words of the pooler's own CopyFail, to know its error again.
-    static let illegalMark = "unexpected message from the client, seen by Sluice"
+    static let interruptionMark = "unexpected message from the client, seen by Sluice"
 
     /// The end of a COPY was sent, and its outcome is not known. Nil: the message has the meaning that it has elsewhere.
     private mutating func judgeBehindCopy(_ type: UInt8) -> FrontendAction? {
@@ -276,6 +289,10 @@ extension ServerSession {
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession
     ) -> FrontendAction {
         if let action = parseBefore() { return action }
+        if client.statements.hasNames, let names = deallocatedNames(inQuery: frame, bytes, at: offset) {
+            guard ledger.isEmpty else { return hold(.untilSettled) }
+            if let action = drop(names, client: &client) { return action }
+        }
         if mustWaitToReplaceUnnamed { return hold(.untilSettled) }
         let void = ledger.mayBeSkipped ? note(Self.replacingUnnamed(of: client)) : 0
         client.statements.dropUnnamed()
@@ -313,7 +330,7 @@ extension ServerSession {
             if let deallocation = client.deallocations[label] {
                 guard ledger.isEmpty else { return hold(.untilSettled) }
                 client.deallocations[label] = nil
-                return execute(deallocation, portal: label, client: &client)
+                return execute(deallocation.statement, portal: label, client: &client)
             }
         }
         guard watchesCopy || hasUnmappedCopy else { return plain(.execute) }

@@ -130,8 +130,9 @@ extension ServerSession {
         let label = Array(copying: portal)
         let previous = client.deallocations[label]
         guard meaning != nil || previous != nil else { return 0 }
-        client.setPortal(label, to: meaning)
-        return note(.bindPortal(label, previous: previous, statement, name: Array(copying: name.extracting(first: Self.shownBytes))))
+        let own = note(.bindPortal(label, previous: previous, statement, name: Array(copying: name.extracting(first: Self.shownBytes))))
+        client.setPortal(label, to: meaning.map { ClientSession.Deallocation(statement: $0, note: own) })
+        return own
     }
 
     /// What is kept of a name to be shown in errors.
@@ -210,8 +211,18 @@ extension ServerSession {
             ledger.owe(.close, .invented)
             return .drop
         }
+        remember(label, of: statement)
         ledger.owe(.close, .invented, note: note(.forget(name: label, statement)))
         return .drop
+    }
+
+    /// Keeps a name that is closed for the errors of messages that are still to be answered.
+    private mutating func remember(_ name: [UInt8], of statement: Statement) {
+        if !ledger.isRunning {
+            if !closedNames.isEmpty { closedNames = [:] }
+        } else if closedNames.count < Self.mostOutstanding {
+            closedNames[Self.noteUse(of: statement, tag: ClientStatements.tag(BytesHash.of(name.span)))] = name
+        }
     }
 
     private mutating func closePortal(_ portal: Span<UInt8>, client: inout ClientSession) -> FrontendAction {

@@ -57,7 +57,7 @@ public struct ServerSession: ~Copyable, Sendable {
         case drop(name: [UInt8], Statement, tags: [String])
         /// A portal got another meaning, as far as DEALLOCATE is concerned: it was closed, or bound to the statement that the client calls
         /// `name`. Before, it had `previous`.
-        case bindPortal([UInt8], previous: DeallocateStatement?, Statement?, name: [UInt8])
+        case bindPortal([UInt8], previous: ClientSession.Deallocation?, Statement?, name: [UInt8])
         /// A message used a statement under a name that is longer than what it is known by.
         case use(name: [UInt8], Statement)
         case errand(Errand)
@@ -74,6 +74,24 @@ public struct ServerSession: ~Copyable, Sendable {
         case name
         /// It is DEALLOCATE ALL or DISCARD ALL.
         case all
+    }
+
+    /// What ends a COPY from the client, and the connection with it.
+    public enum CopyInterruption: Sendable, Equatable {
+        /// A message of this type, which a COPY does not take.
+        case message(UInt8)
+        /// The client sends nothing more.
+        case endOfStream
+    }
+
+    /// A DEALLOCATE among other statements of a query.
+    struct Drop: Sendable {
+        /// What the name is known by; nil: the client has no such name.
+        let key: [UInt8]?
+        /// How many command tags come before its own.
+        let index: Int
+        /// The query ends with it.
+        let isLast: Bool
     }
 
     /// What the client's next message waits for.
@@ -111,6 +129,9 @@ public struct ServerSession: ~Copyable, Sendable {
     @inline(__always)
     static func noteUse(of statement: Statement, tag: UInt64) -> UInt64 { tag << idBits | statement.id }
 
+    /// Whether a note is that of a message which used a statement by a name.
+    static func isUse(_ note: UInt64, of id: UInt64) -> Bool { note < unnamedNote && statementID(note) == id }
+
     /// The tag of the name in a note that is no entry of `notes`.
     static func tag(_ note: UInt64) -> UInt64 { (note & ~unnamedNote) >> idBits }
 
@@ -126,19 +147,28 @@ public struct ServerSession: ~Copyable, Sendable {
     var hasUnmappedCopy = false { didSet { updateWatchfulness() } }
     /// The pooler has answered the Parse of this statement in the present batch, and the server has begun no transaction for it.
     @usableFromInline var unparsed: Statement? { didSet { updateWatchfulness() } }
-    /// A message that no COPY takes has come while one reads: the COPY is being ended to answer as PostgreSQL does.
-    var illegalInCopy: UInt8?
+    /// What no COPY takes has come while one reads: the COPY is being ended to answer as PostgreSQL does.
+    var interruption: CopyInterruption?
     /// The client has left, and the server has been asked for what it has answered so far.
     private var hasFlushed = false
     /// What the client's names meant before they were all dropped, for errors that are still to come.
     var formerNames: ClientStatements? { didSet { updateWatchfulness() } }
+    /// Names that the client has closed while messages that use them were not answered, by the notes of such messages (`noteUse`): their
+    /// errors tell the name. Of the linked client; no more than `mostOutstanding`, for as long as something is outstanding.
+    var closedNames: [UInt64: [UInt8]] = [:]
+    /// What the simple query at the head is still to drop among other things, the last one first.
+    var drops: [Drop] = []
+    /// How many command tags that query has been answered with.
+    var tags = 0
     /// What the simple query at the head has dropped, if it ran and its error is that of the commit.
     var dropping = Dropping.nothing
     /// Something has to be looked at that runs of messages are not asked for.
     private(set) var isWatchful = false
 
-    private mutating func updateWatchfulness() {
-        isWatchful = gate != .open || watchesCopy || hasUnmappedCopy || unparsed != nil || formerNames != nil
+    mutating func updateWatchfulness() {
+        isWatchful =
+            gate != .open || watchesCopy || hasUnmappedCopy || unparsed != nil || formerNames != nil
+            || !statements.standIns.isEmpty
     }
 
     public init(parameters: ParameterSet) {
@@ -148,6 +178,13 @@ public struct ServerSession: ~Copyable, Sendable {
     /// The server may be given to another client.
     @inlinable @inline(__always)
     public var isReusable: Bool { status == .idle && ledger.isSettled && unparsed == nil }
+
+    /// A COPY reads from the client for certain, and waits for what it sends.
+    public var copyReads: Bool { ledger.copy == .receiving }
+    /// What runs may turn out to be a COPY: the server has been told to say so.
+    public var mayBecomeCopy: Bool { (watchesCopy || hasUnmappedCopy) && gate == .untilSettled && ledger.copy == .none && ledger.isRunning }
+    /// A COPY was interrupted, and its outcome is still to come.
+    public var awaitsInterruption: Bool { interruption != nil }
 
     /// A COPY reads from the client, or its outcome is still to come.
     @inlinable @inline(__always)
@@ -187,8 +224,9 @@ public struct ServerSession: ~Copyable, Sendable {
     /// The client left: nothing of what is owed will reach anybody.
     public mutating func abandon() {
         gate = .open
-        illegalInCopy = nil
+        interruption = nil
         formerNames = nil
+        closedNames = [:]
         unparsed = nil
         hasFlushed = false
         for entry in ledger.abandon() { notes.remove(entry.note) }
@@ -199,11 +237,13 @@ public struct ServerSession: ~Copyable, Sendable {
         assert(ledger.isSettled && fences == 0 && notes.isEmpty)
         self.isShared = isShared
         isAssuming = false
+        if !closedNames.isEmpty { closedNames = [:] }
         if isWatchful {
             gate = .open
             watchesCopy = false
             hasUnmappedCopy = false
         }
+        if !statements.standIns.isEmpty { updateWatchfulness() }
     }
 
     // MARK: The gate

@@ -12,6 +12,9 @@ public struct ServerStatements: Sendable {
     public var unnamed: UInt64?
     /// A statement was made with SQL PREPARE, of which the pooler knows no more than that.
     public var hasForeign = false
+    /// Names of a client under which the server may have an empty statement, made for the DEALLOCATE of a query to find. They are closed
+    /// ahead of the next message of whoever has the server.
+    var standIns: [[UInt8]] = []
 
     public init() {}
 
@@ -130,5 +133,6 @@ public struct ServerStatements: Sendable {
         uncertain = []
         unnamed = nil
         hasForeign = false
+        standIns = []
     }
 }

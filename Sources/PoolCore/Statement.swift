@@ -46,9 +46,7 @@ public final class Statement: Sendable {
 
     private static func deallocation(in definition: Span<UInt8>) -> DeallocateStatement? {
         guard let text = ParseMessage.query(definition, tail: 0..<definition.count) else { return nil }
-        let deallocation = DeallocateStatement.parse(definition, text)
-        if case .savepointWrapped = deallocation { return nil }
-        return deallocation
+        return DeallocateStatement.parse(definition, text)
     }
 
     init(id: UInt64, text: consuming ByteBlock, epoch: UInt32, memory: StatementMemory) {
@@ -82,5 +80,5 @@ public final class Statement: Sendable {
         return name
     }
 
-    private static let serverPrefix = Array("SLUICE_".utf8)
+    static let serverPrefix = Array("SLUICE_".utf8)
 }

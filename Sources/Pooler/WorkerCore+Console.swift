@@ -135,7 +135,7 @@ extension WorkerCore {
                     countCommand(of: console)
                     run(command, client)
                 case .terminate:
-                    close(client, .clientEnded("client close request"))
+                    close(client, .terminated)
                     return bytes.count
                 case .refuse(let text):
                     send(replies, to: client)

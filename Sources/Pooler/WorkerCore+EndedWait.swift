@@ -118,7 +118,7 @@ extension WorkerCore {
         let available = bytes.count - offset
         switch frame.type {
         case Frontend.terminate:
-            leave(client, .clientEnded("client close request"))
+            leave(client, .terminated)
             return bytes.count
         case Frontend.sync:
             guard available >= frame.length else { return offset }

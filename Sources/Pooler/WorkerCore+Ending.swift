@@ -6,8 +6,10 @@ import Synchronization
 
 /// Why a connection is closed: what the log says, and what the other side is told.
 enum CloseReason {
-    /// The client went away, or said good-bye.
+    /// The client went away.
     case clientEnded(String)
+    /// The client said good-bye.
+    case terminated
     /// The pooler refuses the client; it is told so.
     case error(PoolerError)
     /// The client is told nothing (a cancel request, a shutdown).
@@ -16,6 +18,7 @@ enum CloseReason {
     var text: String {
         switch self {
         case .clientEnded(let text), .quiet(let text): text
+        case .terminated: "client close request"
         case .error(let error): error.message
         }
     }

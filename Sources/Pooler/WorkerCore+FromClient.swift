@@ -152,7 +152,7 @@ extension WorkerCore {
             let available = bytes.count - offset
             switch frame.type {
             case Frontend.terminate where available >= frame.length:
-                leave(client, .clientEnded("client close request"))
+                leave(client, .terminated)
                 return bytes.count
             case Frontend.flush where available >= frame.length:
                 return offset + frame.length
@@ -189,11 +189,13 @@ extension WorkerCore {
 
     /// Looks at the next message of a client without a server: nobody else would find out what is wrong with it.
     func header(of client: ClientConnection, _ bytes: Span<UInt8>, at offset: Int) -> Header {
-        switch peekFrame(bytes, at: offset) {
-        case .short where startsKnown(bytes, at: offset):
-            return .more
-        case .short:
+        guard startsKnown(bytes, at: offset) else {
             fail(client, .unknownMessage)
+            return .refused
+        }
+        switch peekFrame(bytes, at: offset) {
+        case .short:
+            return .more
         case .malformed:
             fail(client, .badHeader(hexadecimal(bytes, from: offset)))
         case .frame(let frame) where !isAllowed(frame):
@@ -206,8 +208,7 @@ extension WorkerCore {
         return .refused
     }
 
-    /// Whether the first byte of a header of which some is missing, if it is there, is that of a message. Who has sent another one would be
-    /// waited for in vain, and keep the server.
+    /// Whether the first byte of a message, if it is there, is one. The rest of another one would be waited for in vain.
     private func startsKnown(_ bytes: Span<UInt8>, at offset: Int) -> Bool { offset >= bytes.count || Frontend.isKnown(bytes[offset]) }
 
     /// Whether enough of a message is here to send it on: all of it, or a good part of one that can be streamed. What a client that
@@ -279,15 +280,17 @@ extension WorkerCore {
             }
             passRun(client, server, bytes, from: &at)
             if at == bytes.count { break }
+            guard startsKnown(bytes, at: at) else {
+                sendBurst(client, server, bytes, run..<at)
+                fail(client, .unknownMessage)
+                return false
+            }
             let frame: Frame
             switch peekFrame(bytes, at: at) {
             case .frame(let found):
                 frame = found
             case .short:
-                guard !startsKnown(bytes, at: at) else { break messages }
-                sendBurst(client, server, bytes, run..<at)
-                fail(client, .unknownMessage)
-                return false
+                break messages
             case .malformed:
                 sendBurst(client, server, bytes, run..<at)
                 fail(client, .badHeader(hexadecimal(bytes, from: at)))
@@ -323,6 +326,11 @@ extension WorkerCore {
                 keep(bytes, run..<at + take)
                 toServer.append(type: Frontend.flush, length: 4)
                 run = at + take
+            case .forwardBehind(let messages):
+                keep(bytes, run..<at)
+                run = at
+                toServer.append(messages)
+                take = piece
             case .wait(let now):
                 keep(bytes, run..<at)
                 run = at
@@ -365,7 +373,7 @@ extension WorkerCore {
                 }
             case .terminate:
                 sendBurst(client, server, bytes, run..<at)
-                beginLeaving(client, .clientEnded("client close request"))
+                beginLeaving(client, .terminated)
                 return false
             case .refuse(let error):
                 sendBurst(client, server, bytes, run..<at)

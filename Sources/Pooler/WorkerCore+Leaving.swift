@@ -65,7 +65,7 @@ extension WorkerCore {
         switch client.phase {
         case .waiting, .awaitingGreeting: return
         case .linked:
-            if let server = client.server, isAwaited(server, client) {
+            if let server = client.server, isAwaited(server, client) || interruptsCopy(server, client, leaving) {
                 if leaving.isDeaf { cancelLost(client, server) }
                 return
             }
@@ -76,6 +76,21 @@ extension WorkerCore {
         close(client, leaving.reason)
     }
 
+    /// A COPY waits for data that never comes. It may have failed before, so it is asked: the client hears how it went.
+    private func interruptsCopy(_ server: ServerConnection, _ client: ClientConnection, _ leaving: Leaving) -> Bool {
+        guard server.session.copyReads, server.phase == .linked, !leaving.isDeaf, client.passThrough == 0 || client.dropsPassThrough else {
+            return false
+        }
+        let interruption: ServerSession.CopyInterruption
+        switch leaving.reason {
+        case .terminated: interruption = .message(Frontend.terminate)
+        case .clientEnded: interruption = .endOfStream
+        case .error, .quiet: return false
+        }
+        send(server.session.interruptCopy(interruption).span, to: server)
+        return server.isOpen && client.isOpen
+    }
+
     /// The server is still to do something that the client has sent, or to tell what has become of it.
     private func isAwaited(_ server: ServerConnection, _ client: ClientConnection) -> Bool {
         if server.phase == .trying || !server.outgoing.isEmpty { return true }
@@ -84,7 +99,7 @@ extension WorkerCore {
         // A cancel on its way would hit the settings that its next message needs.
         if server.cancels != nil, !client.held.isEmpty { return true }
         let isRunning = server.session.ledger.isRunning
-        if server.session.ledger.willBecomeReady { return true }
+        if server.session.ledger.willBecomeReady || server.session.mayBecomeCopy || server.session.awaitsInterruption { return true }
         // Its next message waits for the answer to another one.
         if isRunning, server.session.gate != .open, !client.held.isEmpty { return true }
         // A batch without a Sync: PostgreSQL answers it as far as there was a Flush, and undoes it.

@@ -33,7 +33,7 @@ extension WorkerCore {
             return bytes.count
         case .frame(let frame):
             if frame.type == Frontend.terminate {
-                close(client, .clientEnded("client close request"))
+                close(client, .terminated)
                 return bytes.count
             }
             guard frame.type == Frontend.password, frame.length <= Self.passwordLimit else {

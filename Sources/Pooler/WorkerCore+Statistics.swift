@@ -191,6 +191,7 @@ extension CloseReason {
     var label: String {
         switch self {
         case .clientEnded(let text), .quiet(let text): Self.label(text)
+        case .terminated: Self.label(text)
         case .error(let error): error.label
         }
     }

@@ -10,8 +10,6 @@ public enum DeallocateStatement: Hashable, Sendable {
     case all
     /// `DISCARD ALL`.
     case discardAll
-    /// What psqlODBC sends: `SAVEPOINT savepoint;DEALLOCATE name;RELEASE savepoint`, which is answered with three tags.
-    case savepointWrapped(savepoint: String, name: String)
 
     /// Recognises the text in `range`, which has no NUL at its end.
     @inlinable
@@ -32,7 +30,6 @@ public enum DeallocateStatement: Hashable, Sendable {
         switch (start[0] | 0x20, start[1] | 0x20, start[2] | 0x20) {
         case (0x64, 0x65, 0x61): return true  // dea
         case (0x64, 0x69, 0x73): return true  // dis
-        case (0x73, 0x61, 0x76): return true  // sav
         default: return start[0] == 0x2F || start[0] == 0x2D  // slash and hyphen
         }
     }
@@ -46,22 +43,18 @@ public enum DeallocateStatement: Hashable, Sendable {
     @usableFromInline
     static func scan(_ bytes: Span<UInt8>, _ range: Range<Int>) -> DeallocateStatement? {
         var tokens = SQLTokens(bytes.extracting(range))
-        let statement: DeallocateStatement
-        switch tokens.next() {
-        case .word("deallocate"):
-            guard let target = target(&tokens) else { return nil }
-            statement = target
-        case .word("discard"):
-            guard case .word("all") = tokens.next() else { return nil }
-            statement = .discardAll
-        case .word("savepoint"):
-            guard let wrapped = wrapped(&tokens) else { return nil }
-            statement = wrapped
-        default:
-            return nil
-        }
+        guard let statement = statement(&tokens) else { return nil }
         while tokens.peek() == .semicolon { _ = tokens.next() }
         return tokens.next() == .end ? statement : nil
+    }
+
+    /// The statement that begins here, up to what follows its last word.
+    static func statement(_ tokens: inout SQLTokens) -> DeallocateStatement? {
+        switch tokens.next() {
+        case .word("deallocate"): return target(&tokens)
+        case .word("discard"): return tokens.next() == .word("all") ? .discardAll : nil
+        default: return nil
+        }
     }
 
     /// What follows DEALLOCATE. The word PREPARE is noise, unless nothing follows: then it is the name.
@@ -74,17 +67,5 @@ public enum DeallocateStatement: Hashable, Sendable {
             }
         }
         return token == .word("all") ? .all : token.identifier.map { .name($0) }
-    }
-
-    /// What follows SAVEPOINT.
-    private static func wrapped(_ tokens: inout SQLTokens) -> DeallocateStatement? {
-        guard let savepoint = tokens.next().identifier, tokens.next() == .semicolon else { return nil }
-        guard tokens.next() == .word("deallocate"), case .name(let name) = target(&tokens) else { return nil }
-        guard tokens.next() == .semicolon, tokens.next() == .word("release") else { return nil }
-        var token = tokens.next()
-        if token == .word("savepoint"), tokens.peek().identifier != nil { token = tokens.next() }
-        // By bytes, since equal Swift texts may differ in them.
-        guard let released = token.identifier, released.utf8.elementsEqual(savepoint.utf8) else { return nil }
-        return .savepointWrapped(savepoint: savepoint, name: name)
     }
 }

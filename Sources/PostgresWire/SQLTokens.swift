@@ -21,8 +21,8 @@ enum SQLToken: Equatable {
 ///
 /// PostgreSQL documentation, section "Lexical Structure".
 struct SQLTokens: ~Escapable {
-    private let text: Span<UInt8>
-    private var index = 0
+    let text: Span<UInt8>
+    var index = 0
 
     @_lifetime(copy text)
     init(_ text: Span<UInt8>) {
@@ -48,6 +48,9 @@ struct SQLTokens: ~Escapable {
             return .semicolon
         case UInt8(ascii: "\""):
             return quoted()
+        case UInt8(ascii: "u"), UInt8(ascii: "U"):
+            if isNext("&", "\"", at: index + 1) { return unicodeQuoted() }
+            return word()
         case let byte where Self.startsIdentifier(byte):
             return word()
         default:
@@ -57,7 +60,7 @@ struct SQLTokens: ~Escapable {
 
     /// False when a comment has no end or holds a NUL.
     @_lifetime(self: copy self)
-    private mutating func skipBlanks() -> Bool {
+    mutating func skipBlanks() -> Bool {
         while index < text.count {
             if DeallocateStatement.isSpace(text[index]) {
                 index += 1
@@ -94,8 +97,9 @@ struct SQLTokens: ~Escapable {
         return false
     }
 
-    private func isNext(_ first: Unicode.Scalar, _ second: Unicode.Scalar) -> Bool {
-        index + 1 < text.count && text[index] == UInt8(ascii: first) && text[index + 1] == UInt8(ascii: second)
+    private func isNext(_ first: Unicode.Scalar, _ second: Unicode.Scalar, at start: Int? = nil) -> Bool {
+        let start = start ?? index
+        return start + 1 < text.count && text[start] == UInt8(ascii: first) && text[start + 1] == UInt8(ascii: second)
     }
 
     @_lifetime(self: copy self)
@@ -134,18 +138,18 @@ struct SQLTokens: ~Escapable {
     }
 
     /// The name as PostgreSQL keeps it: at most 63 bytes, cut between characters. Nil when empty or not UTF-8.
-    private static func identifier(_ name: [UInt8], of source: Span<UInt8>) -> String? {
+    static func identifier(_ name: [UInt8], of source: Span<UInt8>) -> String? {
         guard !name.isEmpty, (try? UTF8Span(validating: source)) != nil else { return nil }
         var end = min(name.count, Identifier.significantBytes)
         if end < name.count { while name[end] & 0xC0 == 0x80 { end -= 1 } }
         return String(decoding: name[..<end], as: UTF8.self)
     }
 
-    private static func startsIdentifier(_ byte: UInt8) -> Bool {
+    static func startsIdentifier(_ byte: UInt8) -> Bool {
         byte >= 0x80 || byte == UInt8(ascii: "_") || (0x61...0x7A).contains(byte | 0x20)
     }
 
-    private static func continuesIdentifier(_ byte: UInt8) -> Bool {
+    static func continuesIdentifier(_ byte: UInt8) -> Bool {
         startsIdentifier(byte) || byte == UInt8(ascii: "$") || (0x30...0x39).contains(byte)
     }
 }

@@ -168,6 +168,11 @@ private func fuzzOptions(_ bytes: [UInt8]) {
 
 private func fuzzDeallocate(_ bytes: [UInt8]) {
     let range = 0..<bytes.count
+    for escapes in [false, true] {
+        guard let found = DeallocatedNames.read(bytes.span, range, escapes: escapes) else { continue }
+        check(!found.all.isEmpty && found.all.allSatisfy { $0.index < found.statements }, "names have their places among the statements")
+        check(found.statements <= bytes.count, "a statement has at least one byte")
+    }
     guard let statement = DeallocateStatement.parse(bytes.span, range) else { return }
     func quoted(_ name: String) -> String {
         check(!name.isEmpty && name.utf8.count <= 63, "a name has 1 to 63 bytes")
@@ -178,8 +183,6 @@ private func fuzzDeallocate(_ bytes: [UInt8]) {
         case .name(let name): "DEALLOCATE " + quoted(name)
         case .all: "DEALLOCATE ALL"
         case .discardAll: "DISCARD ALL"
-        case .savepointWrapped(let savepoint, let name):
-            "SAVEPOINT \(quoted(savepoint));DEALLOCATE \(quoted(name));RELEASE \(quoted(savepoint))"
         }
     let written = Array(text.utf8)
     check(DeallocateStatement.parse(written.span, 0..<written.count) == statement, "a statement is read as it was written")

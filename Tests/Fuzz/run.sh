@@ -66,7 +66,7 @@ seed options '-c='
 seed deallocate 'DEALLOCATE PREPARE "a""b" ;'
 seed deallocate '/* a /* b */ */ deallocate all -- c'
 seed deallocate 'DISCARD ALL'
-seed deallocate 'SAVEPOINT _per_query_svp_;DEALLOCATE "x";RELEASE _per_query_svp_'
+seed deallocate 'select \44a\44;\44a\44, e\47\\\47;\47 ; deallocate U&"!0061" uescape \47!\47; commit'
 
 seed hba 'local all all peer map=m\nhost all,x "u" 1.2.3.4/8 md5 # c\nhostssl @f +g ::1/128 cert\n'
 seed hba 'host all all 10.0.0.0 255.0.0.0 ldap ldapserver=h ldapprefix="a b"\n'

@@ -535,8 +535,8 @@ public struct ModelPostgres {
         switch try run(portal.text, portal.values) {
         case .empty: reply { $0.emptyQueryResponse() }
         case .done(let tag):
-            isPipelining = true
-            if Self.endsTransaction(portal.text) { isPipelining = false }
+            // DISCARD ALL is committed at once, too (`XACT_FLAGS_NEEDIMMEDIATECOMMIT`).
+            isPipelining = !Self.endsTransaction(portal.text) && tag != "DISCARD ALL"
             reply { $0.commandComplete(tag) }
         case .rows(let rows):
             let due = rows.dropFirst(portal.sent)

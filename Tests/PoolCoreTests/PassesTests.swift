@@ -177,7 +177,7 @@ import Testing
             let flags = [
                 ledger.isSkipping, ledger.isUnsynced, ledger.mayBeSkipped, ledger.isUncertain, ledger.isRunning, ledger.awaitsReady,
                 session.isAssuming, session.statements.hasForeign, session.isReusable, session.namesMayChange, session.watchesCopy,
-                session.hasUnmappedCopy, session.dropping != .nothing, session.unparsed != nil, session.illegalInCopy != nil,
+                session.hasUnmappedCopy, session.dropping != .nothing, session.unparsed != nil, session.interruption != nil,
                 session.formerNames != nil,
             ]
             return

@@ -102,7 +102,9 @@ private final class Scripter {
         case 91..<94:
             guard !name.isEmpty, isKnown(name), !client.own.hasOpenBatch else { return }
             changed[name] = part
-            sendQuery("deallocate \(name)")
+            let ahead = ["", "", "", "select \(token());", "commit;", "fail x;", "insert deferred;"]
+            let behind = ["", "", "", ";select \(token())", ";fail x", ";commit", ";deallocate \(name)"]
+            sendQuery(ahead[random.below(ahead.count)] + "deallocate \(name)" + behind[random.below(behind.count)])
         case 94:
             guard changed.isEmpty, !client.own.hasOpenBatch else { return }
             for name in Self.names { changed[name] = part }

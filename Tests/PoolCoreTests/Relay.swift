@@ -306,6 +306,7 @@ extension FrontendAction {
         switch self {
         case .forward: return [message]
         case .forwardAndFlush: return [message, flush]
+        case .forwardBehind(let bytes): return split(bytes) + [message]
         case .drop: return []
         case .wait(let bytes), .send(let bytes): return split(bytes)
         case .bind(let serverName, let portal, let rest):

@@ -87,7 +87,8 @@ enum Corpus {
 
     static let texts: [[UInt8]] = [
         "DEALLOCATE s0", "deallocate prepare \"a\"\"b\" ;", "DISCARD ALL", "/* a /* b */ */ DEALLOCATE ALL -- c",
-        "SAVEPOINT _per_query_svp_;DEALLOCATE \"x\";RELEASE _per_query_svp_", "-c a=b --c-d=e\\ f", "-c=", "\\", "-ck=v",
+        "SAVEPOINT _per_query_svp_;DEALLOCATE \"x\";RELEASE _per_query_svp_", "select $a$;$a$, e'\\';';deallocate U&\"\\0061\" uescape '!'",
+        "-c a=b --c-d=e\\ f", "-c=", "\\", "-ck=v",
     ].map { Array($0.utf8) }
 
     /// Follows the stream as a client or server of the pooler would, and gives all readers the same body. Returns the

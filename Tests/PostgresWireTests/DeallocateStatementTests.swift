@@ -21,11 +21,9 @@ import Testing
             ("DEALLOCATE PREPARE prepare", .name("prepare")),
             ("DEALLOCATE _a$1", .name("_a$1")), ("DEALLOCATE Ärger", .name("Ärger")), ("DISCARD ALL", .discardAll),
             ("discard/**/all ;", .discardAll),
-            (
-                "SAVEPOINT _per_query_svp_;DEALLOCATE \"_PLAN0x55\";RELEASE _per_query_svp_",
-                .savepointWrapped(savepoint: "_per_query_svp_", name: "_PLAN0x55")
-            ), ("savepoint a ; deallocate prepare b ; release savepoint A ;", .savepointWrapped(savepoint: "a", name: "b")),
-            ("SAVEPOINT savepoint;DEALLOCATE x;RELEASE savepoint", .savepointWrapped(savepoint: "savepoint", name: "x")),
+            ("DEALLOCATE U&\"d\\0061t\\+000061\"", .name("data")), ("deallocate u&\"a!0062\"\"!!\" uescape '!' ;", .name("ab\"!")),
+            ("DEALLOCATE U&\"\\D83D\\DE00\"", .name("\u{1F600}")), ("DEALLOCATE PREPARE U&\"a\"", .name("a")),
+            ("deallocate u", .name("u")), ("deallocate U1", .name("u1")),
         ] as [(String, DeallocateStatement)])
     func recognised(_ text: String, _ expected: DeallocateStatement) {
         #expect(parse(text) == expected)
@@ -36,14 +34,17 @@ import Testing
         ";DEALLOCATE s0",
         "DEALLOCATE \"\"", "DEALLOCATE \"a", "DEALLOCATE 'a'", "DEALLOCATE 1a", "DEALLOCATE $1", "DEALLOCATE a.b", "DEALLOCATE s0,s1",
         "DEALLOCATEs0",
-        "DEALLOCATE U&\"a\"", "DEALLOCATE a/", "DEALLOCATE a/*", "DEALLOCATE a/*/* */", "DEALLOCATE a -", "DEALLOCATE\0a", "DEALLOCATE a\0",
+        "DEALLOCATE U&\"a", "DEALLOCATE U&\"\"", "DEALLOCATE U&\"\\00\"", "DEALLOCATE U&\"\\00zz\"", "DEALLOCATE U&\"\\0000\"",
+        "DEALLOCATE U&\"\\D83D\"", "DEALLOCATE U&\"\\DE00\"", "DEALLOCATE U&\"\\D83Da\"", "DEALLOCATE U&\"\\+110000\"",
+        "DEALLOCATE U&\"a\" UESCAPE", "DEALLOCATE U&\"a\" UESCAPE 'a'", "DEALLOCATE U&\"a\" UESCAPE '+'", "DEALLOCATE U&\"a\" UESCAPE '!!'",
+        "DEALLOCATE U &\"a\"", "DEALLOCATE U& \"a\"", "DEALLOCATE a/", "DEALLOCATE a/*", "DEALLOCATE a/*/* */", "DEALLOCATE a -",
+        "DEALLOCATE\0a", "DEALLOCATE a\0",
         "DEALLOCATE a--\0", "DEALLOCATE a/*\0*/", "DEALLOCATE \"a\0\"", "DEALLOCATE PREPARE PREPARE a", "DISCARD", "DISCARD TEMP",
         "DISCARD PLANS",
         "DISCARD \"all\"", "DISCARD ALL; SELECT 1", "SELECT 1", "select deallocate", "DELETE FROM a", "DECLARE a CURSOR FOR SELECT 1",
         "DROP TABLE a",
-        "SAVEPOINT a", "SAVEPOINT a;DEALLOCATE b", "SAVEPOINT a;DEALLOCATE b;RELEASE c", "SAVEPOINT a;DEALLOCATE ALL;RELEASE a",
-        "SAVEPOINT a;DEALLOCATE b;RELEASE a;COMMIT", "SAVEPOINT a;SELECT 1;RELEASE a", "SAVEPOINT ä;DEALLOCATE b;RELEASE a\u{308}",
-        "SAVEPOINT a DEALLOCATE b RELEASE a", "/* DEALLOCATE a */", "-- DEALLOCATE a", "/* x */ SELECT 1", "/", "-", "--", "/*",
+        "SAVEPOINT a", "SAVEPOINT a;DEALLOCATE b;RELEASE a", "/* DEALLOCATE a */", "-- DEALLOCATE a", "/* x */ SELECT 1", "/", "-", "--",
+        "/*",
         "\"DEALLOCATE\" a",
         "EXPLAIN DEALLOCATE a",
     ])

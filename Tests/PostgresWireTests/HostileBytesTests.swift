@@ -21,6 +21,7 @@ import Testing
         for text in Corpus.texts {
             for end in 0...text.count {
                 _ = DeallocateStatement.parse(text.span, 0..<end)
+                _ = DeallocatedNames.read(text.span, 0..<end, escapes: end % 2 == 0)
                 _ = try? StartupOptions.parse(String(decoding: text.span, in: 0..<end))
             }
         }

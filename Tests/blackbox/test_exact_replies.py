@@ -169,6 +169,33 @@ def test_a_batch_with_copyfail_and_discard_all_does_not_hang(pooler, postgres):
     both(pooler, postgres, COPY + sync() + copy_fail("no") + query("discard all") + sync(), 1, query("select 'end'"), 1)
 
 
+# A client that ends while a COPY reads hears why, and what became of the COPY before.
+ENDS = {
+    "a COPY": query("copy copied from stdin"), "a COPY with data": query("copy copied from stdin") + copy_data(b"1\n"),
+    "a COPY that fails": query("copy copied from stdin") + BAD, "a COPY in a batch": COPY, "one that fails": COPY + BAD,
+    "one that fails ahead of a Sync": COPY + BAD + sync(), "a COPY in a transaction": query("begin") + query("copy copied from stdin") + BAD,
+    "a COPY behind others": ask("select 'a'") + query("select 'b'; copy copied from stdin"),
+    "a COPY that ends": query("copy copied from stdin") + copy_data(b"1\n") + copy_done(),
+}
+
+
+@pytest.mark.parametrize("pause", [0, 0.1])
+@pytest.mark.parametrize("end", ["half-close", "terminate"])
+@pytest.mark.parametrize("which", ENDS)
+def test_a_client_that_ends_inside_a_copy_hears_what_postgresql_says(pooler, postgres, which, end, pause):
+    # The connection was closed without the COPY's error, or the words about the end.
+    def played(client):
+        client.send(ENDS[which])
+        time.sleep(pause)
+        client.half_close() if end == "half-close" else client.send(terminate())
+        return play(client, [99])
+
+    direct, pooled = played(postgres.connect("lab", user="app")), played(pooler.connect())
+    assert pooled.seen == direct.seen and pooled.closed == direct.closed
+    others_are_served(pooler)
+    assert postgres.connect("lab").value("select count(*) from copied") == ("2" if which == "a COPY that ends" else "0")
+
+
 # --- lengths ---------------------------------------------------------------------------------------------------------
 
 SURPLUS = {
@@ -224,10 +251,12 @@ def test_a_broken_message_is_an_error_and_the_connection_lives(pooler, postgres,
 def test_the_first_byte_of_a_message_that_does_not_exist_ends_its_client(pooler, before):
     # It waited for the rest of the header, for ever, and kept its server.
     ahead = {"": b"", "batch": parse("a", "select 1") + bind("a"), "answer": query("select 1"), "copy": query("copy copied from stdin"), "transaction": query("begin")}
-    c = pooler.connect()
-    c.send(ahead[before] + b"\0")
-    end = c.read_to_end().errors[-1]
-    assert (end.severity, end.code) == ("FATAL", "08P01")
+    # PostgreSQL looks at the byte alone, whatever length stands behind it.
+    for start in (b"\0", b"b\0\0", b"b\0\0\x0b\xb8more", b"\x80\xff\xff\xff\xff"):
+        c = pooler.connect()
+        c.send(ahead[before] + start)
+        end = c.read_to_end().errors[-1]
+        assert (end.severity, end.code) == ("FATAL", "08P01")
     others_are_served(pooler)
 
 
@@ -246,6 +275,9 @@ def test_a_refused_parse_of_anothers_text_leaves_its_server_usable(pooler):
         assert a.run(bind("t"), execute(), sync()).values == ["T"]
         assert pooler.connect().extended("select 'T'", name="other").values == ["T"]
 
+
+NAMED = parse("a", "select 'a'") + parse("b", "select 'b'") + sync()
+USED = bind("a") + execute() + sync() + bind("b") + execute() + sync()
 
 PIPELINES = {
     "a statement whose Parse was refused": [
@@ -328,6 +360,44 @@ PIPELINES = {
     "two COPYs in one query": [
         query("copy copied from stdin; copy copied from stdin; select 9") + copy_data(b"1\n") + copy_done() + copy_data(b"2\n") + copy_done()
         + query("select count(*) from copied"), 2, query("truncate copied"), 1],
+    # A name that the client has closed, or given again, is still what the error of an earlier message is about.
+    "an error about a name that is closed behind it": [
+        parse("c", "select $1::text") + sync(), 1, bind("c") + sync() + close("c") + parse("c", "select 1") + sync(), 2, bind("c") + execute() + sync(), 1],
+    "the same with names of other clients' texts": [
+        parse("c", "select $1::text") + parse("d", "select $1::text") + sync(), 1,
+        bind("d") + sync() + bind("c") + sync() + close("d") + sync() + close("c") + sync(), 4],
+    # DEALLOCATE among other statements of a query looked for its name on the server, which knows the client's names by others.
+    "DEALLOCATE ahead of another statement": [NAMED, 1, query("deallocate a; select 5"), 1, USED, 2],
+    "DEALLOCATE inside a transaction block of one query": [NAMED, 1, query('begin;deallocate "a";commit') + USED, 3],
+    "DEALLOCATE of a name in Unicode escapes": [NAMED, 1, query('deallocate U&"\\0061"') + query("select 1;deallocate u&\"!+000062\" uescape '!'"), 2, USED, 2],
+    "DEALLOCATE behind words that look like it": [
+        NAMED, 1, query("select ';deallocate b;', $$;deallocate b;$$, e'\\';deallocate b;' /*;deallocate b;*/ --;deallocate b;\n; deallocate a"), 1, USED, 2],
+    "DEALLOCATE of two names": [NAMED, 1, query(";;deallocate b;;deallocate prepare A;"), 1, USED, 2],
+    "DEALLOCATE of a name twice": [NAMED, 1, query("deallocate a; deallocate a"), 1, USED, 2],
+    "DEALLOCATE of a name that is not there": [NAMED, 1, query("deallocate a; deallocate nix; deallocate b"), 1, USED, 2],
+    "DEALLOCATE ahead of an error": [NAMED, 1, query("deallocate a; select 1/0; deallocate b"), 1, USED, 2],
+    "DEALLOCATE behind an error": [NAMED, 1, query("select 1/0; deallocate a"), 1, USED, 2],
+    "DEALLOCATE ahead of text that can't be parsed": [NAMED, 1, query("deallocate a; selectt 1"), 1, USED, 2],
+    "DEALLOCATE whose query fails at its commit": [
+        query("alter table kept add unique (i) deferrable initially deferred"), 1, NAMED, 1, query("insert into kept values (1), (1); deallocate a"), 1, USED, 2,
+        query("alter table kept drop constraint kept_i_key"), 1],
+    "DEALLOCATE behind ROLLBACK of a failed transaction": [
+        NAMED, 1, query("begin") + query("select 1/0") + query("rollback; deallocate a") + USED, 5],
+    "DEALLOCATE among others in a failed transaction": [
+        NAMED, 1, query("begin") + query("select 1/0") + query("deallocate a; select 1") + query("rollback") + USED, 6],
+    "DEALLOCATE among others behind an open batch": [
+        NAMED, 1, ask("insert into kept values (7)") + query("deallocate a; select 1/0") + USED + query("select count(*) from kept"), 4],
+    "DEALLOCATE behind COPY in one query": [
+        NAMED, 1, query("copy copied from stdin; deallocate a") + copy_data(b"1\n") + copy_done() + USED, 3, query("truncate copied"), 1],
+    "DEALLOCATE behind a COPY that fails in one query": [NAMED, 1, query("copy copied from stdin; deallocate a") + BAD + copy_done() + USED, 3],
+    "DEALLOCATE and its name given again in one burst": [
+        NAMED, 1, query("select 1; deallocate a") + parse("a", "select 'new'") + sync() + USED, 4],
+    "DEALLOCATE among others ahead of the first snapshot": [
+        NAMED, 1, query("begin isolation level serializable; deallocate a; set transaction isolation level repeatable read; rollback") + USED
+        + query("rollback"), 4],
+    "DEALLOCATE of a name that the server knows otherwise": [
+        parse("SLUICE_1", "select 1") + parse("SLUICE_2", "select 2") + sync(), 1, query("deallocate \"SLUICE_2\""), 1,
+        bind("SLUICE_1") + execute() + sync() + bind("SLUICE_2") + execute() + sync(), 2],
     "COPY data where no COPY is": [copy_data(b"1\n") + copy_done() + copy_fail("x") + query("select 1") + copy_done() + query("select 2"), 2],
 }
 
@@ -357,6 +427,24 @@ def test_a_deallocate_of_which_no_tag_tells_loses_nobody_elses_statement(pooler,
         assert others[0].extended(f"select {turn}", name=f"more {turn}").values == [str(turn)]
     others_are_served(pooler)
     postgres.connect("lab").rows("drop table unseen")
+
+
+@pytest.mark.parametrize("text", ["select 1/0; deallocate a", "deallocate a; select 1", "select 1; deallocate a; selectt", "copy nix from stdin; deallocate a"])
+def test_what_helps_a_deallocate_among_others_is_gone_afterwards(pooler, text):
+    # The server is given the client's name for a moment: the next client must be able to give it in SQL, and no other one may use it.
+    c, other = pooler.connect(), pooler.connect()
+    assert c.extended("select 'own'", name="a").values == ["own"]
+    assert other.query("prepare a as select 'theirs'").check().tags == ["PREPARE"]
+    for turn in range(3):
+        c.query(text)
+        c.extended("select 'own'", name=f"a{turn}")
+        assert other.query("select count(*) from pg_prepared_statements where name in ('a', 'b') and statement = ''").check().values == ["0"]
+    other.query("deallocate all").check()
+    c.run(parse("b", "select 'b'"), sync()).check()
+    c.query("select 1/0; deallocate b")
+    assert other.query("prepare b as select 'theirs'").check().tags == ["PREPARE"]
+    assert other.query("execute b").check().values == ["theirs"]
+    others_are_served(pooler)
 
 
 @pytest.mark.parametrize("way", ["query", "among others", "extended"])
