@@ -69,7 +69,7 @@ public struct ReplyLedger: Sendable {
     /// Syncs that are not entries any more, for `takeLifted`.
     var lifted: [Owed] = []
     /// How many entries the server itself has to answer, how many of these with a ReadyForQuery, and how many of those are simple
-    /// queries: counted in one number, with 21 bits for each.
+    /// queries of the client: counted in one number, with 21 bits for each.
     @usableFromInline var due: UInt64 = 0
     private static let asked: UInt64 = 1
     private static let ready: UInt64 = 1 << 21
@@ -77,9 +77,9 @@ public struct ReplyLedger: Sendable {
 
     /// What an entry counts for in `due`.
     @inline(__always)
-    private static func weight(_ request: Request) -> UInt64 {
+    private static func weight(_ request: Request, _ disposition: Disposition) -> UInt64 {
         switch request {
-        case .query: asked | ready | query
+        case .query: disposition == .forward ? asked | ready | query : asked | ready
         case .sync, .functionCall, .probe: asked | ready
         case .parse, .bind, .describe, .execute, .close: asked
         }
@@ -137,7 +137,7 @@ public struct ReplyLedger: Sendable {
     @inlinable public var isRunning: Bool { due > 0 }
     /// A ReadyForQuery of the server is due, so that the transaction's state is not known.
     @inline(__always) var awaitsReady: Bool { due >= Self.ready }
-    /// A simple query is not answered. It may turn out to be a COPY, which reads what was sent behind it.
+    /// A simple query of the client is not answered. It may turn out to be a COPY, which reads what was sent behind it.
     var awaitsQuery: Bool { due >= Self.query }
 
     // MARK: What is sent
@@ -154,7 +154,7 @@ public struct ReplyLedger: Sendable {
         assert(!isSkipping || request == .sync)
         assert(copy != .receiving)
         if disposition != .invented {
-            due &+= Self.weight(request)
+            due &+= Self.weight(request, disposition)
             switch request {
             case .sync:
                 if isSkipping { isSkipping = false }
@@ -195,6 +195,7 @@ public struct ReplyLedger: Sendable {
         for entry in owed where entry.disposition == .invented { invented.append(entry) }
         owed.removeAll { $0.disposition == .invented }
         for index in owed.indices { owed[index].disposition = .swallow }
+        due &= Self.query - 1
         return invented
     }
 
@@ -304,10 +305,10 @@ public struct ReplyLedger: Sendable {
         return .failed(first)
     }
 
-    /// The head has got its last answer, in the ordinary way: no COPY, no error, nothing in doubt.
+    /// The head, the client's, has got its last answer, in the ordinary way: no COPY, no error, nothing in doubt.
     @inline(__always)
     mutating func settle(head: Owed) {
-        due &-= Self.weight(head.request)
+        due &-= Self.weight(head.request, .forward)
         owed.dropFirst()
         if head.request == .query, owed.isEmpty { mayBeSkipped = false }
     }
@@ -318,5 +319,5 @@ public struct ReplyLedger: Sendable {
         if first.disposition != .invented { uncount(first) }
     }
 
-    mutating func uncount(_ entry: Owed) { due &-= Self.weight(entry.request) }
+    mutating func uncount(_ entry: Owed) { due &-= Self.weight(entry.request, entry.disposition) }
 }

@@ -65,7 +65,7 @@ extension ServerSession {
             guard !rules.refusesSimpleQuery else { return false }
             if rules.mapsStatements {
                 // Behind an extended message that fails it is skipped, and then it does not drop the unnamed statement.
-                guard !ledger.mayBeSkipped, !DeallocateStatement.mayStart(bytes, frame.body(at: offset)),
+                guard !ledger.mayBeSkipped, client.deallocations.isEmpty, !DeallocateStatement.mayStart(bytes, frame.body(at: offset)),
                     !client.statements.hasNames || !Self.hasSeveralStatements(frame, bytes, at: offset)
                 else { return false }
                 client.statements.dropUnnamed()
@@ -135,8 +135,11 @@ extension ServerSession {
         namesMayChange = mayHaveMore || (namesMayChange && ledger.awaitsReady)
     }
 
+    /// Of a query that is passed on in pieces nothing is read.
     private func deallocatedNames(inQuery frame: Frame, _ bytes: Span<UInt8>, at offset: Int) -> DeallocatedNames? {
-        guard Self.hasSeveralStatements(frame, bytes, at: offset), let text = QueryText.read(bytes, body: frame.body(at: offset)) else {
+        guard frame.length <= bytes.count - offset, Self.hasSeveralStatements(frame, bytes, at: offset),
+            let text = QueryText.read(bytes, body: frame.body(at: offset))
+        else {
             return nil
         }
         let escapes = parameters["standard_conforming_strings"].map { $0 == "off" } ?? false
@@ -292,6 +295,11 @@ extension ServerSession {
         if client.statements.hasNames, let names = deallocatedNames(inQuery: frame, bytes, at: offset) {
             guard ledger.isEmpty else { return hold(.untilSettled) }
             if let action = drop(names, client: &client) { return action }
+        }
+        if client.deallocations[[]] != nil {
+            guard ledger.isEmpty else { return hold(.untilSettled) }
+            // The query makes an unnamed portal of its own.
+            client.deallocations[[]] = nil
         }
         if mustWaitToReplaceUnnamed { return hold(.untilSettled) }
         let void = ledger.mayBeSkipped ? note(Self.replacingUnnamed(of: client)) : 0

@@ -107,7 +107,7 @@ extension ServerSession {
             return .bind(serverName: Self.absentName, portal: portal, rest: rest)
         }
         if name.isEmpty {
-            if statements.unnamed != statement.id { return injectUnnamed(statement) }
+            if statements.unnamed != statement.id { return ledger.awaitsQuery ? hold(.untilSettled) : injectUnnamed(statement) }
         } else if let action = prepare(statement, rules) {
             return action
         }
@@ -178,7 +178,7 @@ extension ServerSession {
             return .describe(serverName: Self.absentName)
         }
         if name.isEmpty {
-            if statements.unnamed != statement.id { return injectUnnamed(statement) }
+            if statements.unnamed != statement.id { return ledger.awaitsQuery ? hold(.untilSettled) : injectUnnamed(statement) }
             ledger.owe(.describe, .forward, note: use(of: statement, as: bytes.extracting(name)))
             return .forward
         }
@@ -255,9 +255,13 @@ extension ServerSession {
 
     // MARK: What the server holds
 
+    // Nothing of the pooler's own is sent behind a query of the client that is not answered (`awaitsQuery`): where it is a COPY, that ends it,
+    // and the error would be about a message that the client has not sent.
+
     /// Sees to it that the server has the statement before the message that is about to be entered. Nil: it has.
     mutating func prepare(_ statement: Statement, _ rules: Rules) -> FrontendAction? {
         if statements.use(statement) { return nil }
+        if ledger.awaitsQuery { return hold(.untilSettled) }
         let closed = closeSurplus(for: statement, rules)
         statements.insert(statement)
         ledger.owe(.parse, .swallow, note: note(.inject(statement)))
@@ -272,6 +276,7 @@ extension ServerSession {
 
     /// Closes what keeps the server from holding this one, too. Nil: there is room.
     private mutating func makeRoom(for statement: Statement, _ rules: Rules) -> FrontendAction? {
+        if ledger.awaitsQuery, statements.hasSurplus(for: statement, limit: rules.statementLimit) { return hold(.untilSettled) }
         let closed = closeSurplus(for: statement, rules)
         return closed.isEmpty ? nil : .ahead(close: closed, parse: nil, name: [])
     }

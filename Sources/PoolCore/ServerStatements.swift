@@ -57,6 +57,11 @@ public struct ServerStatements: Sendable {
         return uses.remove(at: oldest).id
     }
 
+    /// Whether something has to be closed before this one is parsed.
+    func hasSurplus(for statement: Statement, limit: Int) -> Bool {
+        count >= max(limit, 1) || uncertain.contains(statement.id)
+    }
+
     // MARK: Doubts about what is held
 
     /// Statements that the server may have dropped, unseen by the pooler. They are closed before they are parsed again: a Close succeeds

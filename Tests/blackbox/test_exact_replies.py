@@ -395,11 +395,28 @@ PIPELINES = {
     "DEALLOCATE among others ahead of the first snapshot": [
         NAMED, 1, query("begin isolation level serializable; deallocate a; set transaction isolation level repeatable read; rollback") + USED
         + query("rollback"), 4],
+    "a portal that is a DEALLOCATE ends with its transaction": [
+        parse("a", "select 1") + parse("", "deallocate a") + bind() + parse("b", "select 2") + sync() + execute() + sync() + bind("a") + sync(), 3],
+    "a portal that is a DEALLOCATE is replaced by a query": [
+        parse("a", "select 1") + parse("", "deallocate a") + bind() + query("begin") + execute() + sync() + query("rollback") + bind("a") + sync(), 4],
+    "a query that is passed on in pieces, with names": [
+        NAMED, 1, query("select length('" + "z" * 300_000 + "'); select 2") + USED, 3],
     "DEALLOCATE of a name that the server knows otherwise": [
         parse("SLUICE_1", "select 1") + parse("SLUICE_2", "select 2") + sync(), 1, query("deallocate \"SLUICE_2\""), 1,
         bind("SLUICE_1") + execute() + sync() + bind("SLUICE_2") + execute() + sync(), 2],
     "COPY data where no COPY is": [copy_data(b"1\n") + copy_done() + copy_fail("x") + query("select 1") + copy_done() + query("select 2"), 2],
 }
+
+
+@pytest.mark.parametrize("behind", ["bind", "describe", "parse", "unnamed bind"])
+def test_a_message_inside_a_copy_is_named_by_its_own_type(make_pooler, postgres, tables, behind):
+    # A server that lacked the statement, or was full, was sent a Parse or Close of the pooler's own first, and the error was about that.
+    pooler = make_pooler(default_pool_size=1, max_prepared_statements=1)
+    steps = [
+        parse("a", "select 'a'") + sync() + parse("b", "select 'b'") + sync() + parse("", "select 'c'") + sync() + query("select 'd'"), 4,
+        query("copy copied from stdin") + {"bind": bind("a"), "describe": describe("a"), "parse": parse("e", "select 'e'"), "unnamed bind": bind()}[behind]
+        + sync(), 99]
+    both(pooler, postgres, *steps)
 
 
 # PostgreSQL sends the tag of a query's last statement behind the commit: where that fails, what the statement did is done, and nobody hears.
