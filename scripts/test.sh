@@ -89,6 +89,6 @@ step "LDAP left out" swiftc -typecheck -swift-version 6 -module-name LDAP Source
 step "unit tests" swift test --skip-build || true
 join
 step "differential test: itself" .venv-tests/bin/pytest Tests/differential -q || true
-step "differential test" Tests/differential/run.py --seconds "${DIFFERENTIAL_SECONDS:-60}" --own 12 || true
+step "differential test" Tests/differential/run.py --seconds "${DIFFERENTIAL_SECONDS:-60}" --own 4 || true
 step "sluicebench" .venv-tests/bin/pytest Tests/bench -q || true
 step "black-box tests" .venv-tests/bin/pytest Tests/blackbox -q "${pytest_flags[@]}" || true

@@ -185,6 +185,27 @@ def names_cut_without_a_notice(case):
     return len(direct) < len(case.direct.frames) and direct[: len(pooled)] == pooled and (direct == pooled or case.pooled.hung)
 
 
+LONG = 1000  # bytes of a name that the pooler keeps for an error
+
+
+def long_names_cut_in_errors(case):
+    """All else is equal: of a name in an error the pooler shows the beginning."""
+    if len(case.direct.frames) != len(case.pooled.frames) or case.direct.content != case.pooled.content or case.pooled.hung:
+        return False
+    for direct, pooled in zip(case.direct.frames, case.pooled.frames):
+        if comparable(direct) == comparable(pooled):
+            continue
+        if direct[:1] != b"E" or pooled[:1] != b"E":
+            return False
+        theirs, ours = fields_of(direct), fields_of(pooled)
+        ahead, _, behind = ours.get(b"M", b"").partition(b'"')
+        name, _, behind = behind.rpartition(b'"')
+        whole = theirs.get(b"M", b"")
+        if theirs.get(b"C") != ours.get(b"C") or len(name) != LONG or not whole.startswith(ahead + b'"' + name) or not whole.endswith(b'"' + behind):
+            return False
+    return case.direct.closed == case.pooled.closed
+
+
 def texts(message):
     return message[5:].lower() if message[:1] in b"QP" else b""
 
@@ -293,6 +314,12 @@ ALLOWED = [
         names_cut_without_a_notice,
         "PostgreSQL says NOTICE 42622 when an identifier has more than 63 bytes. The pooler looks the name up under its first 63 bytes, too,"
         " and says nothing where it answers a DEALLOCATE by itself.",
+    ),
+    (
+        "a name of more than 1,000 bytes in an error",
+        long_names_cut_in_errors,
+        "PostgreSQL shows all of a name that does not exist, up to 10,000 bytes. The pooler keeps 1,000 bytes of it until the error is due, since"
+        " thousands may be outstanding.",
     ),
     (
         "a statement that the server lacks, in a failed transaction",
