@@ -1,9 +1,9 @@
 import Glibc
 
-/// The few things a pooler does with files, all of them at start, reload or end.
+/// The few things a pooler does with files, all of them at start, reload or end, or on a thread that may wait.
 public enum Files {
-    /// The whole content.
-    public static func read(_ path: String) throws(SystemError) -> [UInt8] {
+    /// The whole content; not much more than `limit` bytes of a file that is longer.
+    public static func read(_ path: String, limit: Int = .max) throws(SystemError) -> [UInt8] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw SystemError(call: "open \(path)", number: errno) }
         defer { close(descriptor) }
@@ -17,6 +17,7 @@ public enum Files {
                 throw SystemError(call: "read \(path)", number: errno)
             }
             content += chunk[..<count]
+            if content.count > limit { return content }
         }
     }
 
