@@ -133,6 +133,20 @@ extension Configuration {
         positive(users[user]?.clientIdleTimeout) ?? settings.clientIdleTimeout
     }
 
+    /// Where the password of a pool's user comes from, if it is neither in the file nor in the user list. A database's own password, or
+    /// where that comes from, beats the user's. `isForLookups`: the pool of `auth_query`, whose user is not the database's.
+    public func passwordSource(database: Database, user: String, isForLookups: Bool) -> PasswordSource? {
+        let isOfDatabase = database.forcedUser == nil || !isForLookups
+        if isOfDatabase, let source = database.passwordSource { return source }
+        if isOfDatabase, database.forcedUser != nil, database.password != nil { return nil }
+        return users[user]?.passwordSource
+    }
+
+    /// How long such a password is used again.
+    public func passwordLifetime(database: Database, user: String) -> Microseconds {
+        positive(users[user]?.passwordLifetime) ?? positive(database.passwordLifetime) ?? settings.passwordLifetime
+    }
+
     /// Limits and times below 1 mean that the entry does not say.
     private func positive<Number: BinaryInteger>(_ value: Number?) -> Number? {
         guard let value, value > 0 else { return nil }

@@ -183,7 +183,8 @@ struct ConfigurationLoader {
         var database = Database(name: name)
         try fill(&database, from: value, with: SettingsTable.databaseKeys, kind: "database", name: name, at: place)
         if let user = database.forcedUser { try check(user, Names.checkUser, at: place) }
-        if let problem = database.problem { try report(place.error("port", "database \"\(name)\": \(problem)")) }
+        if let problem = database.problem { try report(place.error(problem.key, "database \"\(name)\": \(problem.text)")) }
+        if let warning = database.passwordSource?.warning(read) { warn(warning, at: place) }
         noteEntry(name, of: .databases, kind: "database", at: place)
         if name == "*" {
             configuration.fallbackDatabase = database
@@ -196,6 +197,8 @@ struct ConfigurationLoader {
         try check(name, Names.checkUser, at: place)
         var user = UserOverrides()
         try fill(&user, from: value, with: SettingsTable.userKeys, kind: "user", name: name, at: place)
+        if let problem = user.problem { try report(place.error(problem.key, "user \"\(name)\": \(problem.text)")) }
+        if let warning = user.passwordSource?.warning(read) { warn(warning, at: place) }
         noteEntry(name, of: .users, kind: "user", at: place)
         configuration.users[name] = user
     }

@@ -31,6 +31,12 @@ public struct Database: Sendable, Equatable {
     public var forcedUser: String?
     /// Password of the forced user.
     public var password: String?
+    /// `password_file`: holds the password of whoever logs in to the server.
+    public var passwordFile: String?
+    /// `password_command`: prints that password.
+    public var passwordCommand: String?
+    /// `password_lifetime`; 0 falls back.
+    public var passwordLifetime: Microseconds?
     /// `pool_size`: server connections of a pool; 0 means no limit.
     public var poolSize: Int?
     /// `min_pool_size`.
@@ -79,11 +85,22 @@ public struct Database: Sendable, Equatable {
     /// The port on a host, by its place in the list.
     public func port(ofHost index: Int) -> Int { ports.indices.contains(index) ? ports[index] : port }
 
-    /// What is wrong with the entry as a whole; nil for nothing.
-    var problem: String? {
-        guard !ports.isEmpty, ports.count != hosts.count else { return nil }
-        return "port has \(ports.count) entries and host \(hosts.count): expected one port, or one for each host"
+    /// What is wrong with the entry as a whole, and with which key; nil for nothing.
+    var problem: (key: String, text: String)? {
+        if !ports.isEmpty, ports.count != hosts.count {
+            return ("port", "port has \(ports.count) entries and host \(hosts.count): expected one port, or one for each host")
+        }
+        if let source = passwordSource {
+            if passwordFile != nil, passwordCommand != nil {
+                return (source.key, "password_file and password_command are both given: expected one of them")
+            }
+            if password != nil { return (source.key, "password and \(source.key) are both given: expected one of them") }
+        }
+        return nil
     }
+
+    /// Where the password comes from, if it is not in the entry itself.
+    public var passwordSource: PasswordSource? { PasswordSource(file: passwordFile, command: passwordCommand) }
 
     /// The database's name on the server.
     public var serverName: String { explicitServerName ?? name }
@@ -137,6 +154,15 @@ extension SettingsTable {
         },
         .string("user", \.forcedUser, "the client's user", "Server user for all clients of this database, in one pool."),
         .string("password", \.password, "secret of that user in `auth_file`", "Password of `user`."),
+        .string(
+            "password_file", \.passwordFile, "none",
+            "File with the password of whoever logs in to this server, in one line; beats that of the user's entry in `[users]`."),
+        .string(
+            "password_command", \.passwordCommand, "none",
+            "Command of the shell that prints this password as one line. It is told PGHOST, PGPORT and PGUSER in its environment."),
+        .wholeSeconds(
+            "password_lifetime", \.passwordLifetime, "`password_lifetime`",
+            "Time for which a password of `password_file` or `password_command` is used again; 0 means the global value."),
         .string("auth_user", \.authUser, "`auth_user`", "User that runs `auth_query`."),
         .string("auth_query", \.authQuery, "`auth_query`", "Query that looks up a user's name and secret."),
         .custom("auth_dbname", .string, "`auth_dbname`", "Database that `auth_query` runs in.") {

@@ -108,7 +108,14 @@ public struct DatabaseURL: Sendable, Equatable {
 
     /// The configuration of a pooler in front of this database: transaction mode, SCRAM logins as the URL's own user, and
     /// every other database of the same server under its own name.
-    public func configuration(listenAddress: String = "127.0.0.1", listenPort: Int = 6543) -> Configuration {
+    ///
+    /// - Parameters:
+    ///   - passwordFile, passwordCommand: where the password for PostgreSQL comes from, if it changes; clients log in with the URL's.
+    ///   - read: tries the file.
+    public func configuration(
+        listenAddress: String = "127.0.0.1", listenPort: Int = 6543, passwordFile: String? = nil, passwordCommand: String? = nil,
+        read: FileReader? = nil
+    ) -> Configuration {
         var configuration = Configuration()
         configuration.settings = settings
         configuration.settings.poolMode = .transaction
@@ -122,12 +129,18 @@ public struct DatabaseURL: Sendable, Equatable {
         configuration.settings.serverTlsCertFile = certificateFile
         configuration.settings.serverTlsKeyFile = keyFile
         configuration.warnings += warnings.map { "\(Self.file): \($0)" }
+        let source = PasswordSource(file: passwordFile, command: passwordCommand)
         if password == nil {
-            configuration.warnings.append("\(Self.file): password: the URL has none, so nobody can log in with scram-sha-256")
+            let hint = source.map { "; \($0.key) is for PostgreSQL, and clients log in with the URL's password" } ?? ""
+            configuration.warnings.append("\(Self.file): password: the URL has none, so nobody can log in with scram-sha-256\(hint)")
         }
+        if let read, let warning = source?.warning(read) { configuration.warnings.append(warning) }
         configuration.userList = UserList(secrets: [user: password ?? ""])
-        configuration.databases[database] = entry(named: database)
-        configuration.fallbackDatabase = entry(named: "*")
+        for name in [database, "*"] {
+            var entry = entry(named: name)
+            (entry.passwordFile, entry.passwordCommand) = (passwordFile, passwordCommand)
+            if name == "*" { configuration.fallbackDatabase = entry } else { configuration.databases[name] = entry }
+        }
         return configuration
     }
 

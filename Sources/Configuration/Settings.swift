@@ -124,6 +124,11 @@ public struct Settings: Sendable, Equatable {
     public var adminUsers: [String] = []
     /// Users who may run SHOW commands on the console.
     public var statsUsers: [String] = []
+    /// How long a password of `password_file` or `password_command` is used again. In microseconds; the file has seconds.
+    /// Sluice's own setting.
+    public var passwordLifetime: Microseconds = 300_000_000
+    /// Time for a `password_command` to print the password. In microseconds; the file has seconds. Sluice's own setting.
+    public var passwordCommandTimeout: Microseconds = 10_000_000
     /// Rounds of hashing in SCRAM secrets that are made on the spot.
     public var scramIterations: Int = 4096
     /// Text of a NOTICE to every client after login; empty sends none.

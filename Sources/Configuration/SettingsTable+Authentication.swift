@@ -15,6 +15,13 @@ extension SettingsTable {
             "Database that `auth_query` runs in."),
         .list("admin_users", \.adminUsers, "", splitsAtBlanks: true, "Users who may run every console command."),
         .list("stats_users", \.statsUsers, "", splitsAtBlanks: true, "Users who may run SHOW commands on the console."),
+        .time(
+            "password_lifetime", \.passwordLifetime, "300", scopes: [.global, .database, .user],
+            "Time for which a password of `password_file` or `password_command` is used again; 0 gets one for each login. "
+                + "Sluice's own setting."),
+        .time(
+            "password_command_timeout", \.passwordCommandTimeout, "10",
+            "Time for a `password_command` to print the password and end; 0 means no limit. Sluice's own setting."),
         .integer(
             "scram_iterations", \.scramIterations, "4096", in: 1...ValueSyntax.integerMaximum,
             "Rounds of hashing in SCRAM secrets that are made on the spot."),

@@ -1,7 +1,7 @@
 /// Writes times as PgBouncer's console does.
-enum TimeText {
+public enum TimeText {
     /// Seconds as C's `%g` prints them: six significant digits, no trailing zeros, an exponent where the number is large or tiny.
-    static func seconds(_ microseconds: Microseconds) -> String {
+    public static func seconds(_ microseconds: Microseconds) -> String {
         guard microseconds > 0 else { return "0" }
         var digits = microseconds
         var exponent = -6

@@ -21,9 +21,24 @@ public struct UserOverrides: Sendable, Equatable {
     public var transactionTimeout: Microseconds?
     /// `client_idle_timeout`; 0 falls back.
     public var clientIdleTimeout: Microseconds?
+    /// `password_file`: holds the user's password for logins to PostgreSQL.
+    public var passwordFile: String?
+    /// `password_command`: prints that password.
+    public var passwordCommand: String?
+    /// `password_lifetime`; 0 falls back.
+    public var passwordLifetime: Microseconds?
 
     /// Overrides nothing.
     public init() {}
+
+    /// Where the password for logins to PostgreSQL comes from, if the entry says so.
+    public var passwordSource: PasswordSource? { PasswordSource(file: passwordFile, command: passwordCommand) }
+
+    /// What is wrong with the entry as a whole, and with which key; nil for nothing.
+    var problem: (key: String, text: String)? {
+        guard passwordFile != nil, passwordCommand != nil else { return nil }
+        return ("password_file", "password_file and password_command are both given: expected one of them")
+    }
 }
 
 extension SettingsTable {
@@ -52,5 +67,14 @@ extension SettingsTable {
         .wholeSeconds(
             "client_idle_timeout", \.clientIdleTimeout, "`client_idle_timeout`",
             "Time a client may idle without a server connection; 0 means the global value."),
+        .string(
+            "password_file", \.passwordFile, "secret in `auth_file`",
+            "File with the user's password for logins to PostgreSQL, in one line. Clients do not log in with it."),
+        .string(
+            "password_command", \.passwordCommand, "secret in `auth_file`",
+            "Command of the shell that prints this password as one line. It is told PGHOST, PGPORT and PGUSER in its environment."),
+        .wholeSeconds(
+            "password_lifetime", \.passwordLifetime, "the database's",
+            "Time for which a password of `password_file` or `password_command` is used again; 0 means the database's value."),
     ]
 }

@@ -243,6 +243,7 @@ public final class PoolerProcess {
     func end() -> Never {
         removeFiles()
         endTLS()
+        Subprocess.endAll()
         ProcessControl.exit(0)
     }
 
@@ -302,6 +303,7 @@ public final class PoolerProcess {
             return
         }
         loadedSettings = loaded
+        shared.serverPasswords.forget()
         let log = shared.log
         takeOver(fresh, monitoring) {
             log.info("RELOAD done: all workers have the new configuration")

@@ -37,6 +37,8 @@ final class SharedState: Sendable {
     /// PBKDF2 on few threads: more would take the processors from those who run queries.
     let hashing = ThreadGroup(name: "hashing", threads: max(1, Processors.current.usable / 2), capacity: 1000)
     let examiner = Examiner()
+    /// Passwords of logins to PostgreSQL that come from files and commands.
+    let serverPasswords = ServerPasswords()
 
     private let pools = Locked<[CapacityLedger.PoolKey: SharedPool]>([:])
     private let statements = Locked<NameTable<StatementTable>>([:])

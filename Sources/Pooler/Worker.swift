@@ -65,8 +65,9 @@ actor Worker {
     func clientStanding(_ id: UInt64) -> ClientStanding? { now().clientStanding(id) }
     func explained(_ key: CapacityLedger.PoolKey, _ facts: WaitFacts) { now().explained(key, facts) }
 
-    // What others did for logins; see WorkerCore+Outsourcing.swift and WorkerCore+UserLookup.swift.
+    // What others did for logins; see WorkerCore+Outsourcing.swift, +Passwords and +UserLookup.
     func derived(_ derivation: KeyDerivation, _ salted: SaltedPassword) { now().derived(derivation, salted) }
+    func gotPassword(_ number: UInt64, _ outcome: PasswordOutcome) { now().gotPassword(number, outcome) }
     func peerNamed(_ name: String?, _ slot: UInt32, _ id: UInt64, map: String?) { now().peerNamed(name, slot, id, map: map) }
     func checked(_ slot: UInt32, _ id: UInt64, _ password: [UInt8], _ failure: String?) { now().checked(slot, id, password, failure) }
     func lookUp(_ pending: PendingLookup, database: String, authUser: String) {

@@ -147,6 +147,7 @@ extension WorkerCore {
             stopListening(tcpOnly: true)
         case .waitForServers:
             stopListening(tcpOnly: true)
+            forgetPasswordWaiters()
             for server in servers.all where server.phase == .idle { close(server, .obsolete("server shutting down")) }
             tick()
         case .immediate, .none:

@@ -21,6 +21,9 @@ struct Opening {
     var dedication: Dedication?
     /// Addresses of `host` that have not been tried.
     var addresses: [SocketAddress] = []
+    /// The password for this host, if it comes from a file or a command; and whether the server has refused one before.
+    var password: ServerPassword?
+    var hasAskedAgain = false
 
     init(shard: PoolShard, generation: UInt32, started: Int64) {
         self.shard = shard
@@ -40,7 +43,9 @@ extension WorkerCore {
         let shard = opening.shard
         guard !shard.database.hosts.isEmpty else {
             let directory = settings.unixSocketDir.isEmpty ? "/tmp" : settings.unixSocketDir
-            return connect(opening, unixDirectory: directory, port: shard.database.port)
+            let port = shard.database.port
+            return withPassword(opening, host: directory, port: port) { [unowned self] in connect($0, unixDirectory: directory, port: port)
+            }
         }
         opening.hosts = shard.database.places(unixDirectory: "")
         opening.firstHost = shard.shared.hostIndex(of: opening.hosts.count, isSticky: shard.database.loadBalanceHosts == .disable)
@@ -56,6 +61,10 @@ extension WorkerCore {
         let (host, port) = opening.hosts[(opening.firstHost + opening.hostsTried) % opening.hosts.count]
         opening.host = host
         opening.hostsTried += 1
+        return withPassword(opening, host: host, port: port) { [unowned self] in connect($0, host: host, port: port) }
+    }
+
+    private func connect(_ opening: Opening, host: String, port: Int) -> Bool {
         if host.hasPrefix("/") || host.hasPrefix("@") { return connect(opening, unixDirectory: host, port: port) }
         var isImmediate = true
         var didStart = true
@@ -169,7 +178,7 @@ extension WorkerCore {
     }
 
     /// Starts connecting to the first address; those after it are tried if it fails.
-    private func connect(_ opening: Opening) -> Bool {
+    func connect(_ opening: Opening) -> Bool {
         var opening = opening
         let shard = opening.shard
         var reason: String?

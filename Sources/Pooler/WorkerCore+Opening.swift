@@ -140,10 +140,9 @@ extension WorkerCore {
     func logIn(_ server: ServerConnection) {
         let shard = server.shard
         let user = shard.shared.key.user
-        let credential = credential(shard)
+        let (secret, keys) = secret(server.opening)
         server.login = ServerLogin(
-            user: user, secret: credential?.secret ?? .none, passThrough: credential?.keys, endPoint: server.tls?.endPoint,
-            binding: shard.database.channelBinding)
+            user: user, secret: secret, passThrough: keys, endPoint: server.tls?.endPoint, binding: shard.database.channelBinding)
         server.phase = .authenticating
         if settings.logConnections {
             let local = SocketAddress.local(of: server.socket.descriptor)?.description ?? "?"
@@ -155,6 +154,13 @@ extension WorkerCore {
         if let dedication = server.opening.dedication { parameters = dedication.startup }
         writer.startup(parameters: parameters)
         send(writer.bytes.span, to: server)
+    }
+
+    /// What the pool's user logs in with. A file or a command comes first: it was asked for this login.
+    private func secret(_ opening: Opening) -> (StoredSecret, SCRAMKeys?) {
+        if let password = opening.password { return (.plain(password.text), nil) }
+        let credential = credential(opening.shard)
+        return (credential?.secret ?? .none, credential?.keys)
     }
 
     /// The secret of the pool's user: of the database entry, or of the user list.
@@ -218,6 +224,7 @@ extension WorkerCore {
         guard let login = server.login else { return }
         server.tls?.remember()
         let shard = server.shard
+        if let password = server.opening.password { shared.serverPasswords.accepted(password.key) }
         if let dedication = server.opening.dedication {
             server.session.parameters = shard.shared.parameters.intern(
                 reported: login.parameters.filter { ParameterTable.isTracked($0.name) }, unreported: [], byServer: true)
@@ -271,6 +278,7 @@ extension WorkerCore {
     // MARK: Failure
 
     private func loginFailed(_ server: ServerConnection, _ fields: ErrorFields) {
+        if triesAnotherPassword(server, fields) { return }
         let message = fields.message ?? "unknown error"
         shared.log.warning("\(server.label) server login failed: \(fields.severity ?? "FATAL") \(message)")
         discard(server, "login failed")
@@ -300,7 +308,7 @@ extension WorkerCore {
     }
 
     /// Takes a server out that never served; the counters are `openingFailed`'s.
-    private func discard(_ server: ServerConnection, _ reason: String) {
+    func discard(_ server: ServerConnection, _ reason: String) {
         if settings.logDisconnections {
             shared.log.info("\(server.label) closing because: \(reason) (age=\((now - server.connectTime) / 1_000_000)s)")
         }

@@ -96,6 +96,9 @@ final class WorkerCore {
     var loginTemplates = LoginTemplates()
     /// Runs of PBKDF2 under way, and who waits for them.
     var derivations: [KeyDerivation: [DerivationWaiter]] = [:]
+    /// Server connections that wait for their passwords, and how many passwords have been asked for: their numbers.
+    var passwordWaiters: [UInt64: PasswordWaiter] = [:]
+    var passwordsAsked: UInt64 = 0
     /// Clients that have not logged in.
     var loggingIn = 0
     /// What belongs to no pool.

@@ -15,7 +15,8 @@ struct Sluice: ParsableCommand {
         usage: """
             sluice [-d] [-q] [-v] [-u USER] CONFIG.ini
             sluice --check CONFIG.ini
-            sluice [--database-url URL] [--listen-addr ADDRESS] [--listen-port PORT] [--pool-size N] [--workers N]
+            sluice [--database-url URL] [--password-file FILE | --password-command COMMAND] [--password-lifetime SECONDS]
+                   [--listen-addr ADDRESS] [--listen-port PORT] [--pool-size N] [--workers N]
             """,
         discussion: """
             With a configuration file, in PgBouncer's format, everything is as the file says. Without one, Sluice pools the database of \
@@ -31,6 +32,22 @@ struct Sluice: ParsableCommand {
 
     @Option(help: ArgumentHelp("The database to pool: postgres://user:password@host:port/name", valueName: "URL"))
     var databaseURL: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "File with the password for PostgreSQL, in one line, read before logins there: for one that changes.", valueName: "FILE"))
+    var passwordFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Command of the shell that prints this password as one line. It finds PGHOST, PGPORT and PGUSER in its environment.",
+            valueName: "COMMAND"))
+    var passwordCommand: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Time for which a password of such a file or command is used again. (default: 300)", valueName: "SECONDS"))
+    var passwordLifetime: Int?
 
     @Option(help: ArgumentHelp("Address to listen on. (default: 127.0.0.1)", valueName: "ADDRESS"))
     var listenAddr: String?
@@ -105,6 +122,16 @@ struct Sluice: ParsableCommand {
         if file != nil, databaseURL != nil { throw ValidationError("give a configuration file or --database-url, not both") }
         if file != nil, listenAddr ?? listenPort.map(String.init) ?? poolSize.map(String.init) ?? workers.map(String.init) != nil {
             throw ValidationError("with a configuration file, these are settings: listen_addr, listen_port, default_pool_size, workers")
+        }
+        if file != nil, passwordFile ?? passwordCommand ?? passwordLifetime.map(String.init) != nil {
+            throw ValidationError(
+                "with a configuration file, password_file, password_command and password_lifetime stand in [databases] or [users]")
+        }
+        if passwordFile != nil, passwordCommand != nil { throw ValidationError("give --password-file or --password-command, not both") }
+        if passwordFile?.isEmpty == true { throw ValidationError("--password-file: expected the path of a file") }
+        if passwordCommand?.isEmpty == true { throw ValidationError("--password-command: expected a command of the shell") }
+        if let passwordLifetime, !(0...1_000_000_000).contains(passwordLifetime) {
+            throw ValidationError("--password-lifetime: expected whole seconds from 0 to 1000000000")
         }
         if let listenPort, !(1...65535).contains(listenPort) { throw ValidationError("--listen-port: expected a number from 1 to 65535") }
         if let poolSize, poolSize < 1 { throw ValidationError("--pool-size: expected a number from 1 on") }
@@ -184,9 +211,12 @@ struct Sluice: ParsableCommand {
                     file: "sluice", message: "nothing to pool: expected a configuration file, --database-url or DATABASE_URL. Try --help.")
             }
             let url = try DatabaseURL(parsing: text)
-            result = url.configuration(listenAddress: listenAddr ?? "127.0.0.1", listenPort: listenPort ?? 6543)
+            result = url.configuration(
+                listenAddress: listenAddr ?? "127.0.0.1", listenPort: listenPort ?? 6543, passwordFile: passwordFile,
+                passwordCommand: passwordCommand, read: Self.read)
             result.settings.unixSocketDir = ""
             result.settings.maxClientConn = 10_000
+            if let passwordLifetime { result.settings.passwordLifetime = Microseconds(passwordLifetime) * 1_000_000 }
             if let poolSize { result.settings.defaultPoolSize = poolSize }
             if let workers { result.settings.workers = workers }
         }

@@ -43,7 +43,8 @@ import Testing
             for match in try text(path).matches(of: /```ini\n((?:.|\n)*?)```/) {
                 let example = String(match.1)
                 let isWhole = example.contains("[pgbouncer]")
-                let files = Files(["sluice.ini": isWhole ? example : "[pgbouncer]\n\(example)", "userlist.txt": "\"joe\" \"secret\"\n"])
+                var files = Files(["sluice.ini": isWhole ? example : "[pgbouncer]\n\(example)", "userlist.txt": "\"joe\" \"secret\"\n"])
+                for name in example.matches(of: /password_file=(\S+)/) { files.texts[String(name.1)] = "secret\n" }
                 let (configuration, faults) = Configuration.check(path: "sluice.ini", read: files.read)
                 #expect(faults == [] && configuration.warnings == [], "\(path): \(example)")
                 count += 1

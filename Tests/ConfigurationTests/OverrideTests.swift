@@ -17,6 +17,7 @@ import Testing
         idle_transaction_timeout = 111
         transaction_timeout = 112
         client_idle_timeout = 113
+        password_lifetime = 114
         """
 
     /// Effective sizes and times in seconds, by name.
@@ -37,6 +38,7 @@ import Testing
             "idle_transaction_timeout": Int(configuration.idleTransactionTimeout(user: "u") / 1_000_000),
             "transaction_timeout": Int(configuration.transactionTimeout(user: "u") / 1_000_000),
             "client_idle_timeout": Int(configuration.clientIdleTimeout(user: "u") / 1_000_000),
+            "password_lifetime": Int(configuration.passwordLifetime(database: database, user: "u") / 1_000_000),
         ]
     }
 
@@ -81,6 +83,9 @@ import Testing
             ("transaction_timeout", 112, "", "transaction_timeout=0", 112),
             ("client_idle_timeout", 113, "", "client_idle_timeout=7", 7),
             ("client_idle_timeout", 113, "", "client_idle_timeout=0", 113),
+            ("password_lifetime", 114, "password_lifetime=7", "", 7),
+            ("password_lifetime", 114, "password_lifetime=7", "password_lifetime=8", 8),
+            ("password_lifetime", 114, "password_lifetime=0", "password_lifetime=0", 114),
         ] as [(String, Int, String, String, Int)])
     func theNearestValueCounts(name: String, global: Int, database: String, user: String, expected: Int) throws {
         var all = try effective(database: "", user: "")
@@ -141,8 +146,8 @@ import Testing
                 "dbname", "host", "port", "user", "password", "auth_user", "auth_query", "auth_dbname", "client_encoding", "datestyle",
                 "timezone", "application_name", "pool_size", "min_pool_size", "reserve_pool_size", "reserve_pool", "max_db_connections",
                 "max_db_client_connections", "server_lifetime", "pool_mode", "load_balance_hosts", "connect_query", "query_wait_timeout",
-                "sslnegotiation", "channel_binding",
+                "sslnegotiation", "channel_binding", "password_file", "password_command", "password_lifetime",
             ])
-        #expect(SettingsTable.userKeys.count == 10)
+        #expect(SettingsTable.userKeys.count == 13)
     }
 }
