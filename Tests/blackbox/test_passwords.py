@@ -355,7 +355,7 @@ def test_no_command_outlives_the_pooler(make_pooler, secret, how):
 
 def test_the_command_gets_nothing_of_the_pooler_s(make_pooler, secret):
     """No socket, no signal that is ignored or blocked, an empty standard input."""
-    secret.says(f"ls -l /proc/$$/fd > {secret.folder}/fds; grep -E 'Sig(Blk|Ign)' /proc/$$/status > {secret.folder}/signals; cat; cat {secret.path}")
+    secret.says(f"ls -l /proc/$$/fd > {secret.folder}/fds; grep -E 'Sig(Blk|Ign)' /proc/self/status > {secret.folder}/signals; cat; cat {secret.path}")
     pooler = make_pooler(secret.postgres, databases={"lab": secret.given_by("command")})
     pooler.connect(), pooler.raw()
     with open(f"{secret.folder}/fds") as f:
