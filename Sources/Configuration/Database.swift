@@ -59,6 +59,8 @@ public struct Database: Sendable, Equatable {
     public var sslNegotiation = SSLNegotiation.postgres
     /// `channel_binding`.
     public var channelBinding = ChannelBinding.prefer
+    /// `min_protocol_version` and `max_protocol_version`.
+    public var protocolLimits = ProtocolLimits()
     /// Query to run once on every new server connection.
     public var connectQuery: String?
     /// Parameters that every server connection starts with.
@@ -90,6 +92,7 @@ public struct Database: Sendable, Equatable {
         if !ports.isEmpty, ports.count != hosts.count {
             return ("port", "port has \(ports.count) entries and host \(hosts.count): expected one port, or one for each host")
         }
+        if let problem = protocolLimits.problem { return ("min_protocol_version", problem) }
         if let source = passwordSource {
             if passwordFile != nil, passwordCommand != nil {
                 return (source.key, "password_file and password_command are both given: expected one of them")
@@ -122,6 +125,7 @@ public struct Database: Sendable, Equatable {
         return names != others || hosts != other.hosts || port != other.port || ports != other.ports
             || loadBalanceHosts != other.loadBalanceHosts
             || sslNegotiation != other.sslNegotiation || channelBinding != other.channelBinding
+            || protocolLimits != other.protocolLimits
     }
 
     fileprivate subscript(parameter name: String) -> String? {
@@ -209,6 +213,19 @@ extension SettingsTable {
             "Whether logins to the server are bound to its TLS (SCRAM-SHA-256-PLUS): where it offers that, or `require`, which any other login fails."
         ) { text, database throws(InvalidValue) in
             database.channelBinding = try ValueSyntax.choice(text, of: ChannelBinding.self)
+        },
+        .custom(
+            "min_protocol_version", .enumeration(ProtocolLimit.allCases.map(\.rawValue)), ProtocolLimit.oldest.rawValue,
+            "Oldest version of the protocol that a server may speak; an older one is turned away."
+        ) { text, database throws(InvalidValue) in
+            database.protocolLimits.oldest = try ValueSyntax.choice(text, of: ProtocolLimit.self)
+        },
+        .custom(
+            "max_protocol_version", .enumeration(ProtocolLimit.allCases.map(\.rawValue)),
+            "3.0, or `latest` with a newer `min_protocol_version`",
+            "Version of the protocol that servers are asked for. 3.2 has cancel keys that cannot be guessed; some poolers do not negotiate it."
+        ) { text, database throws(InvalidValue) in
+            database.protocolLimits.newest = try ValueSyntax.choice(text, of: ProtocolLimit.self)
         },
         .string("connect_query", \.connectQuery, "none", "Query to run once on every new server connection; its errors are logged only."),
     ]

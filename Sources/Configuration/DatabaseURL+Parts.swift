@@ -15,6 +15,7 @@ extension DatabaseURL {
         var keyFile = ""
         var sslNegotiation = SSLNegotiation.postgres
         var channelBinding = ChannelBinding.prefer
+        var protocolLimits = ProtocolLimits()
         /// `ssl`, which counts where there is no `sslmode`.
         var sslFlag: TLSMode?
         var serverParameters: [ServerParameter] = []
@@ -109,6 +110,8 @@ extension DatabaseURL {
             case "user": user = value
             case "password": password = value
             case "dbname": database = value
+            case "min_protocol_version": protocolLimits.oldest = try ValueSyntax.choice(value, of: ProtocolLimit.self)
+            case "max_protocol_version": protocolLimits.newest = try ValueSyntax.choice(value, of: ProtocolLimit.self)
             case "load_balance_hosts":
                 // libpq's words. In turn is as good as at random.
                 switch value {
@@ -211,7 +214,7 @@ extension DatabaseURL {
             [
                 "host", "port", "user", "password", "dbname", "sslmode", "sslnegotiation", "channel_binding", "sslrootcert", "sslcert",
                 "sslkey", "load_balance_hosts", "target_session_attrs", "connect_timeout", "keepalives", "keepalives_idle",
-                "keepalives_interval", "keepalives_count", "tcp_user_timeout",
+                "keepalives_interval", "keepalives_count", "tcp_user_timeout", "min_protocol_version", "max_protocol_version",
             ] + sessionSettings.sorted()
 
         /// What had no effect, in the order of the URL; what belongs to drivers and their pools in one sentence.

@@ -21,6 +21,8 @@ public struct DatabaseURL: Sendable, Equatable {
     public var sslNegotiation: SSLNegotiation
     /// `channel_binding`.
     public var channelBinding: ChannelBinding
+    /// `min_protocol_version` and `max_protocol_version`.
+    public var protocolLimits: ProtocolLimits
     /// What every server connection starts with: `application_name`, `options`, and settings of PostgreSQL such as `statement_timeout`.
     public var serverParameters: [ServerParameter]
     /// `load_balance_hosts`. As with libpq, a list of hosts is gone through from failure to failure unless it says `random`.
@@ -81,6 +83,8 @@ public struct DatabaseURL: Sendable, Equatable {
         guard channelBinding != .require || sslMode != .disable else {
             throw Self.fault("channel_binding", "require needs TLS, so sslmode must not be disable")
         }
+        protocolLimits = parts.protocolLimits
+        if let problem = protocolLimits.problem { throw Self.fault("min_protocol_version", problem) }
         serverParameters = parts.serverParameters
         loadBalanceHosts = parts.loadBalanceHosts
         settings = parts.settings
@@ -151,6 +155,7 @@ public struct DatabaseURL: Sendable, Equatable {
         entry.ports = ports.count > 1 ? ports : []
         entry.sslNegotiation = sslNegotiation
         entry.channelBinding = channelBinding
+        entry.protocolLimits = protocolLimits
         entry.loadBalanceHosts = loadBalanceHosts
         entry.serverParameters = serverParameters
         return entry

@@ -100,7 +100,8 @@ public enum PoolerError: Error, Sendable, Equatable {
     public var message: String {
         switch self {
         case .unsupportedProtocol: "old V2 protocol not supported"
-        case .unknownProtocol(let major, let minor): "unsupported frontend protocol \(major).\(minor): server supports 3.0 to 3.0"
+        case .unknownProtocol(let major, let minor):
+            "unsupported frontend protocol \(major).\(minor): server supports 3.0 to 3.\(ProtocolVersion.newestMinor)"
         case .malformedStartup(let text), .unexpectedMessageDuringLogin(let text): text
         case .invalidOptions(let failure): failure.message
         case .invalidReplication(let text): "invalid value for parameter \"replication\": \"\(text)\""

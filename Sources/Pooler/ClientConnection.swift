@@ -74,6 +74,8 @@ final class ClientConnection {
     var isConsuming = false
     /// A NOTICE has told this client that it waits.
     var wasNotified = false
+    /// It speaks protocol 3.2.
+    var takesLongKeys = false
 
     var cancelKey: UInt64 = 0
     let connectTime: Int64

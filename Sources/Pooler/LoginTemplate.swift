@@ -23,6 +23,8 @@ final class LoginTemplate {
     let refusal: PoolerError?
     /// NegotiateProtocolVersion, if one is due.
     let negotiation: [UInt8]
+    /// From protocol 3.2 on.
+    let takesLongKeys: Bool
     let limits: CapacityLedger.ClientLimits
     /// Which configuration it was made under. A login may take a minute, and a reload may come meanwhile.
     let configurationNumber: Int
@@ -42,7 +44,8 @@ final class LoginTemplate {
 
     init(
         user: String, databaseName: String, database: Database?, replication: ReplicationMode?, parameters: [Parameter],
-        refusal: PoolerError?, negotiation: [UInt8], limits: CapacityLedger.ClientLimits, configurationNumber: Int, credential: Credential?
+        refusal: PoolerError?, negotiation: [UInt8], takesLongKeys: Bool,
+        limits: CapacityLedger.ClientLimits, configurationNumber: Int, credential: Credential?
     ) {
         self.user = user
         self.databaseName = databaseName
@@ -51,6 +54,7 @@ final class LoginTemplate {
         self.parameters = parameters
         self.refusal = refusal
         self.negotiation = negotiation
+        self.takesLongKeys = takesLongKeys
         self.limits = limits
         self.configurationNumber = configurationNumber
         self.credential = credential

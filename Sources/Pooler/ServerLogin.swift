@@ -19,6 +19,8 @@ struct ServerLogin {
     let passThrough: SCRAMKeys?
     private let endPoint: [UInt8]?
     private let requiresBinding: Bool
+    /// The versions of the protocol that may be spoken; the newest one was asked for.
+    private let minors: ClosedRange<UInt16>
     private var scram: SCRAMClientExchange?
     private(set) var parameters: [Parameter] = []
     private var parameterBytes = 0
@@ -28,7 +30,12 @@ struct ServerLogin {
     /// - Parameters:
     ///   - endPoint: on TLS, what SCRAM binds the channel with.
     ///   - binding: whether it is to do so.
-    init(user: String, secret: StoredSecret, passThrough: SCRAMKeys?, endPoint: [UInt8]?, binding: ChannelBinding) {
+    ///   - minors: the minor versions of the protocol that may be spoken; the newest one was asked for.
+    init(
+        user: String, secret: StoredSecret, passThrough: SCRAMKeys?, endPoint: [UInt8]?, binding: ChannelBinding,
+        minors: ClosedRange<UInt16>
+    ) {
+        self.minors = minors
         self.endPoint = binding == .disable ? nil : endPoint
         requiresBinding = binding == .require
         self.user = user
@@ -59,11 +66,27 @@ struct ServerLogin {
             return isAuthenticated ? .done : Self.broken
         case Backend.errorResponse:
             return .failed(ErrorFields.read(bytes, body: body) ?? Self.error("server login failed"))
-        case Backend.noticeResponse, Backend.negotiateProtocolVersion:
+        case Backend.negotiateProtocolVersion:
+            return negotiated(NegotiateProtocolVersionMessage.read(bytes, body: body))
+        case Backend.noticeResponse:
             return .wait
         default:
             return Self.broken
         }
+    }
+
+    /// The server speaks an older version than the one that was asked for. Options of the protocol were not asked for.
+    private func negotiated(_ answer: (newestMinor: UInt16, unrecognized: [String])?) -> Step {
+        guard let answer, answer.newestMinor <= minors.upperBound, answer.unrecognized.isEmpty, !isAuthenticated else {
+            return .failed(Self.error("server login failed: invalid negotiation of the protocol"))
+        }
+        guard answer.newestMinor >= minors.lowerBound else {
+            return .failed(
+                Self.error(
+                    "server login failed: the server speaks protocol 3.\(answer.newestMinor): "
+                        + "expected 3.\(minors.lowerBound) (min_protocol_version)"))
+        }
+        return .wait
     }
 
     private mutating func answer(_ message: AuthenticationMessage, _ bytes: Span<UInt8>, _ cache: inout SaltedPasswordCache) -> Step {

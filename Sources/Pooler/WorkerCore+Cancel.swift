@@ -68,9 +68,8 @@ extension WorkerCore {
     /// A client socket turned out to carry a CancelRequest. It gets no answer; it is closed when the request has been delivered.
     func cancelRequested(_ client: ClientConnection, _ wire: CancelKey) {
         client.login = nil
-        let target = CancelDirectory.key(wire).map { shared.cancels.find($0) } ?? .nowhere("unknown key")
         let (key, address): (UInt64, CancelDirectory.Address)
-        switch target {
+        switch shared.cancels.find(wire) {
         case .nowhere(let reason):
             close(client, .quiet("cancel request: \(reason)"))
             return
@@ -89,6 +88,12 @@ extension WorkerCore {
         } else {
             Task { await worker.cancel(key, slot: address.slot, for: requester) }
         }
+    }
+
+    /// Gives a client that has logged in the key for its cancel requests, and tells it.
+    func giveCancelKey(to client: ClientConnection, _ writer: inout MessageWriter) {
+        client.cancelKey = shared.cancels.register(
+            CancelDirectory.Address(worker: UInt16(index), slot: client.slot), takesLongKeys: client.takesLongKeys, tell: &writer)
     }
 
     /// Cancels what one of this worker's clients has asked for: what runs, or what waits for a server.

@@ -72,8 +72,7 @@ extension WorkerCore {
         }
         var writer = answer
         for (name, value) in SessionParameters.greeting { writer.parameterStatus(name: name, value: value) }
-        client.cancelKey = shared.cancels.register(CancelDirectory.Address(worker: UInt16(index), slot: client.slot))
-        CancelDirectory.write(client.cancelKey, to: &writer)
+        giveCancelKey(to: client, &writer)
         writer.readyForQuery(.idle)
         client.login = nil
         loggingIn -= 1

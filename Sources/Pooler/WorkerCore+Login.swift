@@ -119,7 +119,12 @@ extension WorkerCore {
 
     /// Reads a startup packet; nil when the client was refused.
     private func template(_ client: ClientConnection, _ packet: StartupPacket) -> LoginTemplate? {
+        var negotiation = MessageWriter()
+        if packet.needsNegotiation {
+            negotiation.negotiateProtocolVersion(newestMinor: packet.spokenMinor, unrecognized: packet.protocolOptions.map(\.name))
+        }
         guard let user = packet["user"], !user.isEmpty else {
+            send(negotiation.bytes, to: client)
             fail(client, .missingUser)
             return nil
         }
@@ -138,14 +143,12 @@ extension WorkerCore {
         var parameters: [Parameter] = []
         var refusal: PoolerError?
         do throws(PoolerError) { parameters = try startupParameters(client, packet) } catch { refusal = error }
-        var negotiation = MessageWriter()
-        if packet.minor > 0 || !packet.protocolOptions.isEmpty {
-            negotiation.negotiateProtocolVersion(newestMinor: 0, unrecognized: packet.protocolOptions.map(\.name))
-        }
         let entry = configuration.database(named: database)
         return LoginTemplate(
             user: user, databaseName: database, database: entry, replication: client.replication, parameters: parameters,
-            refusal: refusal, negotiation: negotiation.bytes, limits: limits(entry, user: user), configurationNumber: configurationNumber,
+            refusal: refusal, negotiation: negotiation.bytes,
+            takesLongKeys: packet.spokenMinor >= ProtocolVersion.firstMinorOfLongKeys, limits: limits(entry, user: user),
+            configurationNumber: configurationNumber,
             credential: configuration.userList.secrets[user].map { shared.credentials.credential(of: user, text: $0) })
     }
 
@@ -163,6 +166,7 @@ extension WorkerCore {
 
     private func begin(_ client: ClientConnection, _ template: LoginTemplate) {
         client.user = template.user
+        client.takesLongKeys = template.takesLongKeys
         let isConsole = isConsole(template.databaseName)
         if isConsole, isOwnOperator(client) {
             var writer = MessageWriter()
@@ -171,6 +175,8 @@ extension WorkerCore {
             enterConsole(client, database: template.databaseName, applicationName: template.applicationName, writer, isOwnOperator: true)
             return
         }
+        // Whatever is said next, PostgreSQL says this before.
+        send(template.negotiation, to: client)
         if !isConsole, shared.shutdown.load(ordering: .relaxed) != .none {
             fail(client, .shuttingDown)
             return
@@ -184,7 +190,6 @@ extension WorkerCore {
             return
         }
         client.replication = template.replication
-        send(template.negotiation, to: client)
         judge(client, template)
     }
 
@@ -350,8 +355,7 @@ extension WorkerCore {
         client.session.parameters = welcome.parameters
         client.session.startup = welcome.parameters
         writer.bytes += welcome.messages
-        client.cancelKey = shared.cancels.register(CancelDirectory.Address(worker: UInt16(index), slot: client.slot))
-        CancelDirectory.write(client.cancelKey, to: &writer)
+        giveCancelKey(to: client, &writer)
         if !settings.loginNotifyMessage.isEmpty {
             writer.notice(
                 ErrorFields(severity: "NOTICE", code: SQLState.successfulCompletion, message: settings.loginNotifyMessage))

@@ -141,8 +141,10 @@ extension WorkerCore {
         let shard = server.shard
         let user = shard.shared.key.user
         let (secret, keys) = secret(server.opening)
+        let minors = shard.database.protocolLimits.minors
         server.login = ServerLogin(
-            user: user, secret: secret, passThrough: keys, endPoint: server.tls?.endPoint, binding: shard.database.channelBinding)
+            user: user, secret: secret, passThrough: keys, endPoint: server.tls?.endPoint, binding: shard.database.channelBinding,
+            minors: minors)
         server.phase = .authenticating
         if settings.logConnections {
             let local = SocketAddress.local(of: server.socket.descriptor)?.description ?? "?"
@@ -152,7 +154,7 @@ extension WorkerCore {
         var parameters = [(name: "user", value: user), (name: "database", value: shard.database.serverName)]
         for parameter in shard.database.serverParameters { parameters.append((parameter.name, parameter.value)) }
         if let dedication = server.opening.dedication { parameters = dedication.startup }
-        writer.startup(parameters: parameters)
+        writer.startup(minor: minors.upperBound, parameters: parameters)
         send(writer.bytes.span, to: server)
     }
 

@@ -82,13 +82,12 @@ extension WorkerCore {
             close(server, .obsolete("client disconnected"))
             return
         }
-        client.cancelKey = shared.cancels.register(CancelDirectory.Address(worker: UInt16(index), slot: client.slot))
         client.session.parameters = server.session.parameters
         var writer = MessageWriter()
         writer.bytes = clientLogin.answer
         for parameter in login.parameters { writer.parameterStatus(name: parameter.name, value: parameter.value) }
         writeOwnParameters(&writer, shard)
-        CancelDirectory.write(client.cancelKey, to: &writer)
+        giveCancelKey(to: client, &writer)
         writer.readyForQuery(.idle)
         client.login = nil
         loggingIn -= 1

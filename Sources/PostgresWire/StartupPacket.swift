@@ -29,7 +29,7 @@ public struct StartupPacket: Sendable {
             let value = String(decoding: bytes, in: nameEnd + 1..<valueEnd)
             if name == "options" {
                 options = value
-            } else if name.hasPrefix("_pq_.") {
+            } else if name.utf8.starts(with: "_pq_.".utf8) {
                 protocolOptions.append((name, value))
             } else {
                 parameters.append((name, value))

@@ -147,6 +147,7 @@ import Testing
                 "timezone", "application_name", "pool_size", "min_pool_size", "reserve_pool_size", "reserve_pool", "max_db_connections",
                 "max_db_client_connections", "server_lifetime", "pool_mode", "load_balance_hosts", "connect_query", "query_wait_timeout",
                 "sslnegotiation", "channel_binding", "password_file", "password_command", "password_lifetime",
+                "min_protocol_version", "max_protocol_version",
             ])
         #expect(SettingsTable.userKeys.count == 13)
     }

@@ -155,7 +155,7 @@ import Testing
     static let fields = ErrorFields(severity: "ERROR", code: "42704", message: "unrecognized")
     static let texts: [(PoolerError, String)] = [
         (.unsupportedProtocol, "old V2 protocol not supported"), (.malformedStartup("m"), "m"),
-        (.unknownProtocol(major: 4, minor: 1), "unsupported frontend protocol 4.1: server supports 3.0 to 3.0"),
+        (.unknownProtocol(major: 4, minor: 1), "unsupported frontend protocol 4.1: server supports 3.0 to 3.2"),
         (.invalidOptions(StartupOptions.Failure(code: "42601", message: "o", hint: nil)), "o"),
         (.invalidReplication("x"), "invalid value for parameter \"replication\": \"x\""),
         (.fixedParameter("x"), "parameter \"x\" cannot be changed"),

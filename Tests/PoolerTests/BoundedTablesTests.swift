@@ -9,7 +9,7 @@ import Testing
     private static func template() -> LoginTemplate {
         LoginTemplate(
             user: "app", databaseName: "lab", database: nil, replication: nil, parameters: [], refusal: nil, negotiation: [],
-            limits: CapacityLedger.ClientLimits(), configurationNumber: 1, credential: nil)
+            takesLongKeys: false, limits: CapacityLedger.ClientLimits(), configurationNumber: 1, credential: nil)
     }
 
     /// A packet of `length` bytes with a number in it.

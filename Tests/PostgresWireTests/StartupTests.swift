@@ -24,6 +24,20 @@ import Testing
         return writer.bytes + Array(body.utf8)
     }
 
+    /// PostgreSQL 18 tells whoever asks for a later version, or for an option, which version is spoken: the newest that both know.
+    @Test(arguments: [(0, 0, false), (1, 1, false), (2, 2, false), (3, 2, true), (9999, 2, true)] as [(UInt16, UInt16, Bool)])
+    func theVersionThatIsSpoken(minor: UInt16, spoken: UInt16, isTold: Bool) throws {
+        for options in [[], [(name: "_pq_.a", value: "")]] {
+            let packet = Corpus.message { $0.startup(minor: minor, parameters: [("user", "u")] + options) }
+            guard case .complete(.startup(let startup), _) = parse(packet) else {
+                Issue.record("no startup packet")
+                return
+            }
+            #expect(startup.spokenMinor == spoken)
+            #expect(startup.needsNegotiation == (isTold || !options.isEmpty))
+        }
+    }
+
     @Test func parametersKeepTheirOrder() throws {
         let bytes = Corpus.message {
             $0.startup(

@@ -48,8 +48,8 @@ def newest_bin():
 class Postgres:
     """start, stop, restart, kill: one server on a free port of 127.0.0.1 and a Unix socket."""
 
-    def __init__(self, run_folder, template=None):
-        self.bin = newest_bin()
+    def __init__(self, run_folder, template=None, bin=None):
+        self.bin = bin or newest_bin()
         self.folder = run_folder.folder("pg")
         self.data = f"{self.folder}/data"
         self.socket_dir = self.folder

@@ -101,7 +101,7 @@ LOGIN = {
     "replication": ({}, lambda p: login(p, parameters={"replication": "x"}), 'invalid value for parameter "replication": "x"', "22023"),
     "a fixed parameter": ({}, lambda p: login(p, parameters={"is_superuser": "on"}), 'parameter "is_superuser" cannot be changed', "55P02"),
     "session_authorization": ({}, lambda p: login(p, parameters={"session_authorization": "postgres"}), 'permission denied to set session authorization "postgres"', "42501"),
-    "protocol 4": ({}, lambda p: raw(p, wire.startup_packet(GOOD, 4 << 16)), "unsupported frontend protocol 4.0: server supports 3.0 to 3.0", "0A000"),
+    "protocol 4": ({}, lambda p: raw(p, wire.startup_packet(GOOD, 4 << 16)), "unsupported frontend protocol 4.0: server supports 3.0 to 3.2", "0A000"),
 }
 
 SERVICE = {

@@ -22,33 +22,6 @@ def test_startup_3_0_greets_like_postgresql(target):
     assert c.parameters["server_version"] == c.value("show server_version")
 
 
-@pytest.mark.since("1.20")
-def test_startup_3_2_is_negotiated_down(target):
-    # libpq 18 and others ask for 3.2; a pooler that only ends the connection locks them out.
-    c = target.connect(protocol=wire.PROTOCOL_3_2)
-    negotiations = [m for m in c.greeting if m[0] == "v"]
-    assert len(negotiations) == 1, "PgBouncer 1.25 sent it twice when the client had to wait"
-    assert negotiations[0] == ("v", wire.PROTOCOL_3_0, []) or negotiations[0] == ("v", 0, [])
-    assert c.value("select 1") == "1"
-
-
-@pytest.mark.sluice_only("not tried with a PgBouncer that negotiates (1.20)")
-@pytest.mark.parametrize("more", [{"protocol": wire.PROTOCOL_3_2}, {"parameters": {"_pq_.does_not_exist": "1"}}], ids=["3.2", "an option"])
-def test_the_negotiation_comes_before_the_authentication(target, more):
-    # libpq takes NegotiateProtocolVersion only while it waits for the first AuthenticationRequest
-    c = target.connect(**more)
-    kinds = "".join(m[0] for m in c.greeting)
-    assert kinds[0] == "v" and kinds[1] == "R" and kinds.count("v") == 1, kinds
-
-
-@pytest.mark.since("1.20")
-def test_unknown_protocol_options_are_named_in_the_negotiation(target):
-    c = target.connect(parameters={"_pq_.does_not_exist": "1"})
-    negotiations = [m for m in c.greeting if m[0] == "v"]
-    assert [m[2] for m in negotiations] == [["_pq_.does_not_exist"]]
-    assert c.value("select 1") == "1"
-
-
 @pytest.mark.poolers_only
 @pytest.mark.parametrize("code", [wire.SSL, wire.GSSENC])
 def test_encryption_requests_are_declined_and_the_login_goes_on(target, code):

@@ -310,7 +310,7 @@ def test_encryption_inside_tls_is_no_protocol(tls_pooler, code, direct):
     client.send(wire.request_packet(code))
     error = client.read_until("E")[-1][1]
     assert (error["S"], error["C"]) == ("FATAL", "0A000")
-    assert error["M"] == f"unsupported frontend protocol 1234.{code & 0xFFFF}: server supports 3.0 to 3.0"
+    assert error["M"] == f"unsupported frontend protocol 1234.{code & 0xFFFF}: server supports 3.0 to 3.2"
 
 
 GARBAGE = [b"GET / HTTP/1.1\r\n\r\n", b"\0" * 500, bytes([0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0]), bytes([0x16, 3, 1, 0xFF, 0xFF]) + b"x" * 70000,
