@@ -10,10 +10,28 @@ public enum Subprocess {
         case tooLong
         case exited(status: Int32)
         case killed(signal: Int32)
+
+        /// Why, in words that repeat nothing of the output.
+        public var reason: String {
+            switch self {
+            case .notStarted(let reason): "cannot be run: \(reason)"
+            case .timedOut: "no end in time"
+            case .tooLong: "the output is too long"
+            case .exited(let status): "exit status \(status)"
+            case .killed(let signal): "ended by signal \(signal)"
+            }
+        }
     }
 
-    /// Process groups of commands that run. They do not outlive the process that waits for them.
-    private static let running = Locked<Set<pid_t>>([])
+    /// Commands do not outlive the process that waits for them.
+    private struct Running {
+        /// Process groups of those that run.
+        var groups: Set<pid_t> = []
+        /// None is started any more.
+        var isOver = false
+    }
+
+    private static let running = Locked(Running())
 
     /// Runs a command with `/bin/sh` and returns what it prints on standard output, once it has ended with status 0. Its standard input
     /// and standard error are /dev/null, and it has no descriptor of this process. It is a process group of its own, which is killed
@@ -52,9 +70,12 @@ public enum Subprocess {
         return bytes
     }
 
-    /// Kills whatever runs, for the end of this process.
+    /// Kills whatever runs, and starts nothing any more: for the end of this process.
     public static func endAll() {
-        for group in running.withLock({ $0 }) { kill(-group, SIGKILL) }
+        running.withLock { running in
+            running.isOver = true
+            for group in running.groups { kill(-group, SIGKILL) }
+        }
     }
 
     // MARK: Steps
@@ -98,10 +119,11 @@ public enum Subprocess {
 
         // Under the lock, so that `endAll` misses none.
         return try running.withLock { (running) throws(Failure) -> pid_t in
+            guard !running.isOver else { throw Failure.notStarted("this process ends") }
             var child: pid_t = 0
             let status = posix_spawn(&child, "/bin/sh", &actions, &attributes, arguments, variables)
             guard status == 0 else { throw Failure.notStarted(SystemError(call: "posix_spawn", number: status).reason) }
-            running.insert(child)
+            running.groups.insert(child)
             return child
         }
     }
@@ -131,7 +153,7 @@ public enum Subprocess {
             // It is taken out before its number can be another process's.
             let ended = running.withLock { running in
                 guard waitpid(child, &status, WNOHANG) == child else { return false }
-                running.remove(child)
+                running.groups.remove(child)
                 return true
             }
             if ended { return status }

@@ -89,11 +89,9 @@ final class ServerPasswords: Sendable {
 
     private static func reason(_ failure: Subprocess.Failure, _ timeout: Int64) -> String {
         switch failure {
-        case .notStarted(let reason): "cannot be run: \(reason)"
         case .timedOut: "no end after \(TimeText.seconds(timeout)) s (password_command_timeout)"
         case .tooLong: "the output is longer than \(PasswordSource.maximumBytes) bytes: expected the password alone"
-        case .exited(let status): "exit status \(status)"
-        case .killed(let signal): "ended by signal \(signal)"
+        case .notStarted, .exited, .killed: failure.reason
         }
     }
 }
