@@ -66,6 +66,8 @@ public struct WaitFacts: Sendable, Equatable {
     /// Why the last server could not be had, and its SQLSTATE.
     public var failure: String?
     public var failureCode: String?
+    /// A server is to be opened as soon as its password is there.
+    public var awaitsPassword = false
     /// Since when each waiting client waits, longest first: moments of the monotonic clock, in microseconds.
     public var waiting: [Int64] = []
     /// Everybody who has a server of the pool.
@@ -92,6 +94,7 @@ public struct WaitFacts: Sendable, Equatable {
         sum.idle += other.idle
         // Each worker knows only how long its own clients have waited.
         sum.usesReserve = sum.usesReserve || other.usesReserve
+        sum.awaitsPassword = sum.awaitsPassword || other.awaitsPassword
         sum.waiting = (sum.waiting + other.waiting).sorted()
         sum.holders += other.holders
         sum.rivals += other.rivals
@@ -114,6 +117,8 @@ public struct WaitDiagnosis: Sendable, Equatable {
         case host(String)
         /// A server is on its way.
         case opening
+        /// The file or the command that its password comes from has not answered.
+        case password
         /// Nothing: a server is free.
         case none
 
@@ -128,6 +133,7 @@ public struct WaitDiagnosis: Sendable, Equatable {
             case .user: "max_user_connections"
             case .host: "max_connections of PostgreSQL"
             case .opening: "server_connect_timeout"
+            case .password: "password_command_timeout"
             case .none: "none"
             }
         }
@@ -181,6 +187,7 @@ public struct WaitDiagnosis: Sendable, Equatable {
         case .paused: return "it ends when an operator resumes"
         case .unreachable: return "it ends when a server can be reached"
         case .opening: return "it ends when the new server answers"
+        case .password: return "it ends when the password is there"
         case .none: return "nobody has to wait"
         }
         if facts.isSessionMode { return "in session mode a client keeps its server until it leaves" }
@@ -220,13 +227,15 @@ public struct WaitDiagnosis: Sendable, Equatable {
         if let failure = facts.failure, facts.connected == 0 { return .unreachable(failure) }
         // Nobody can use what the pool has: its first servers do not answer yet.
         if facts.connected == 0, facts.holders.contains(where: { $0.state == .opening }) { return .opening }
+        if facts.connected == 0, facts.awaitsPassword { return .password }
         let size = facts.limits.pool + (facts.usesReserve ? facts.limits.reserve : 0)
         if facts.limits.pool > 0, facts.servers >= size { return .pool(size) }
         if facts.limits.database > 0, facts.databaseServers >= facts.limits.database { return .database(facts.limits.database) }
         if facts.limits.user > 0, facts.userServers >= facts.limits.user { return .user(facts.limits.user) }
         if let failure = facts.failure, facts.failureCode == "53300" { return .host(failure) }
         if let failure = facts.failure { return .unreachable(failure) }
-        return facts.holders.contains { $0.state == .opening } ? .opening : .none
+        if facts.holders.contains(where: { $0.state == .opening }) { return .opening }
+        return facts.awaitsPassword ? .password : .none
     }
 
     private static func reason(_ facts: WaitFacts, _ limit: Limit) -> String {
@@ -246,6 +255,10 @@ public struct WaitDiagnosis: Sendable, Equatable {
                 "User \(facts.pool.user) has \(all(size)) (max_user_connections), \(facts.servers) of them in \(name): \(census(facts))."
         case .host(let text): return "PostgreSQL takes no more connections (\(text)); \(name) has \(facts.servers): \(census(facts))."
         case .opening: return "A new server for \(name) is being connected to; \(facts.servers) so far: \(census(facts))."
+        case .password:
+            return
+                "A new server for \(name) waits for its password (password_file or password_command); \(facts.servers) so far: "
+                + "\(census(facts))."
         case .none:
             let number = facts.servers == 1 ? "one server" : "\(facts.servers) servers"
             return "Nothing stands in the way: \(name) has \(number): \(census(facts))."
@@ -291,6 +304,8 @@ public struct WaitDiagnosis: Sendable, Equatable {
             return
                 "PostgreSQL has not answered a connect or a login for \(duration(longest)): see whether its host is overloaded or behind "
                 + "a firewall; server_connect_timeout gives up."
+        case .password:
+            return "See how long the command of password_command takes, as the pooler's own user; password_command_timeout gives up."
         case .none: return "Nothing has to be done: it will be over soon."
         case .pool: setting = "pool_size (or default_pool_size)"
         case .database: setting = "max_db_connections"

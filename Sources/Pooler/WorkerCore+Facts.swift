@@ -140,6 +140,7 @@ extension WorkerCore {
             facts.failure = failure.text
             facts.failureCode = failure.fields.code
         }
+        facts.awaitsPassword = passwordWaiters.values.contains { $0.opening.shard === shard }
         facts.waiting = shard.queue.allWaiting.map(\.since)
         facts.waiting += (shard.awaitingGreeting + shard.awaitingDedicated).compactMap { clients[$0]?.requestTime }
         facts.waiting.sort()

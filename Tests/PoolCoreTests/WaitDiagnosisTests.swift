@@ -91,6 +91,23 @@ import Testing
         #expect(WaitDiagnosis(facts).limit == .pool(2))
     }
 
+    @Test func aServerMayWaitForItsPassword() {
+        var facts = facts(pool: 2)
+        (facts.connected, facts.servers, facts.awaitsPassword) = (0, 1, true)
+        let diagnosis = WaitDiagnosis(facts)
+        #expect(diagnosis.limit == .password)
+        #expect(diagnosis.reason.contains("waits for its password (password_file or password_command)"))
+        #expect(diagnosis.expectation(behind: 0) == "not known: it ends when the password is there")
+        // Where there are servers, they are what is missing.
+        (facts.connected, facts.servers) = (1, 2)
+        #expect(WaitDiagnosis(facts).limit == .pool(2))
+        facts.servers = 1
+        #expect(WaitDiagnosis(facts).limit == .password)
+        var other = self.facts(pool: 2)
+        other += facts
+        #expect(other.awaitsPassword)
+    }
+
     /// In session mode a client keeps its server until it leaves; how long transactions take says nothing about that.
     @Test func noWaitIsForetoldForSessions() {
         var facts = facts()
