@@ -65,7 +65,8 @@ struct Doctor: ParsableCommand {
                         Finding(
                             level: .error, subject: "database \(name)",
                             text: "\(place) cannot be asked as \"\(login.user ?? "(no user known)")\": \(error.description)",
-                            remedy: login.password == nil ? "--server-user with PGPASSWORD, or a plain password in auth_file" : ""))
+                            remedy: login.password == nil && source(database, configuration, login.user) == nil
+                                ? "--server-user with PGPASSWORD, or a plain password in auth_file" : ""))
                 }
             }
         }
@@ -83,12 +84,43 @@ struct Doctor: ParsableCommand {
             !$0.value.isEmpty && !$0.value.hasPrefix("SCRAM-SHA-256$") && !$0.value.hasPrefix("md5")
         }
         if let user = database.forcedUser { return (user, database.password ?? known[user]) }
+        if let user = configuration.users.filter({ $0.value.passwordSource != nil }).keys.sorted().first { return (user, nil) }
         let console = Set(configuration.settings.adminUsers + configuration.settings.statsUsers)
         if let (user, password) = known.sorted(by: { $0.key < $1.key }).first(where: { !console.contains($0.key) }) {
             return (user, password)
         }
         if let (user, password) = known.sorted(by: { $0.key < $1.key }).first { return (user, password) }
         return (configuration.userList.secrets.keys.sorted().first, nil)
+    }
+
+    /// Where the password of that user comes from, if it expires.
+    private func source(_ database: Database, _ configuration: Configuration, _ user: String?) -> PasswordSource? {
+        guard serverUser == nil, let user else { return nil }
+        return configuration.passwordSource(database: database, user: user, isForLookups: false)
+    }
+
+    /// The password that a file holds or a command prints, as the pooler would get it.
+    private func password(
+        _ source: PasswordSource, _ place: (host: String, port: Int), user: String, _ configuration: Configuration
+    ) throws(PostgresError) -> String {
+        let bytes: [UInt8]
+        switch source {
+        case .file(let path):
+            do throws(SystemError) { bytes = try Files.read(path, limit: PasswordSource.maximumBytes + 2) } catch {
+                throw .connection("password_file: cannot be read: \(error.reason)")
+            }
+        case .command(let command):
+            do throws(Subprocess.Failure) {
+                bytes = try Subprocess.output(
+                    of: command, environment: [("PGHOST", place.host), ("PGPORT", String(place.port)), ("PGUSER", user)],
+                    timeout: configuration.settings.passwordCommandTimeout, limit: PasswordSource.maximumBytes + 2)
+            } catch {
+                throw .connection("password_command: \(error.reason)")
+            }
+        }
+        do throws(InvalidValue) { return try PasswordSource.password(in: bytes) } catch {
+            throw .connection("\(source.key): \(error.message)")
+        }
     }
 
     private func connect(
@@ -101,7 +133,11 @@ struct Doctor: ParsableCommand {
             ("sslmode", settings.serverTlsSslmode.rawValue),
         ]
         if let user = login.user { parameters.append(("user", user)) }
-        if let password = login.password { parameters.append(("password", password)) }
+        if let user = login.user, let source = source(database, configuration, user) {
+            parameters.append(("password", try password(source, place, user: user, configuration)))
+        } else if let password = login.password {
+            parameters.append(("password", password))
+        }
         if !settings.serverTlsCaFile.isEmpty { parameters.append(("sslrootcert", settings.serverTlsCaFile)) }
         if !settings.serverTlsCertFile.isEmpty { parameters.append(("sslcert", settings.serverTlsCertFile)) }
         if !settings.serverTlsKeyFile.isEmpty { parameters.append(("sslkey", settings.serverTlsKeyFile)) }

@@ -12,7 +12,9 @@ import pytest
 
 import wire
 from processes import give, wait_until
+from test_console import table
 from test_hostile_server import OK, READY, FakeServer, hold
+from test_sluicectl import binary, ctl  # noqa: F401 (fixtures)
 from test_url import by_url, url  # noqa: F401 (a fixture)
 from wire import message
 
@@ -363,6 +365,29 @@ def test_the_command_gets_nothing_of_the_pooler_s(make_pooler, secret):
     with open(f"{secret.folder}/signals") as f:
         blocked, ignored = [int(line.split()[1], 16) for line in f.read().splitlines()]
     assert blocked == 0 and not ignored & 1 << signal.SIGPIPE - 1
+
+
+def test_doctor_asks_with_the_password_of_the_moment(ctl, make_pooler, secret):  # noqa: F811
+    def doctor(status=0, **keys):
+        pooler = make_pooler(secret.postgres, start=False, databases={"lab": {}, **keys}, sections={"users": {"app": f"password_command={secret.command}"}})
+        return ctl("doctor", "-c", pooler.ini_path, status=status)
+
+    assert "0 errors" in doctor(lab={"user": "app"})
+    assert secret.runs == [f"app@127.0.0.1:{secret.postgres.port}"]
+    assert "0 errors" in doctor(lab=secret.given_by("file")) and "0 errors" in doctor() and len(secret.runs) == 2
+    secret.says("echo secret-one; exit 9")
+    text = doctor(status=1, lab={"user": "app"})
+    assert 'cannot be asked as "app": password_command: exit status 9' in text and "secret-" not in text.replace(secret.folder, "")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_why_a_client_waits(make_pooler, secret, workers):
+    secret.says("exec sleep 3596.25")
+    pooler = make_pooler(secret.postgres, databases={"lab": secret.given_by("command")}, password_command_timeout=0, workers=workers, auth_type="trust", admin_users="app")
+    pooler.raw().send(wire.startup_packet({"user": "app", "database": "lab"}))
+    wait_until(lambda: processes_with("3596.25"), "the command to run")
+    why = {r["item"]: r["value"] for r in table(pooler.connect(database="pgbouncer"), "WHY POOL lab app")}
+    assert why["limit"] == "password_command_timeout" and "waits for its password" in why["reason"]
 
 
 def test_nothing_shows_the_password(make_pooler, secret):
