@@ -37,6 +37,7 @@ public struct DatabaseURL: Sendable, Equatable {
         guard let scheme = ["postgres://", "postgresql://"].first(where: { text.lowercased().hasPrefix($0) }) else {
             throw Self.fault(nil, "expected postgres://user:password@host:port/database" + Self.advice(text))
         }
+        if let slip = Self.slip(in: text) { throw slip }
         let rest = text.utf8.dropFirst(scheme.utf8.count)
         let authorityEnd = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? rest.endIndex
         let authority = rest[..<authorityEnd]
@@ -65,6 +66,10 @@ public struct DatabaseURL: Sendable, Equatable {
         parts.database = try Self.decoded(path, "dbname")
         for pair in query.dropFirst().split(separator: UInt8(ascii: "&")) { try parts.setParameter(pair) }
 
+        for (part, value) in [("user", parts.user), ("password", parts.password), ("host", parts.hosts.first), ("dbname", parts.database)] {
+            guard let value, Self.isPlaceholder(value) else { continue }
+            throw Self.fault(part, "a placeholder stands there: expected what it stands for")
+        }
         guard let user = parts.user, !user.isEmpty else { throw Self.fault("user", "the URL names no user") }
         self.user = user
         password = parts.password.flatMap { $0.isEmpty ? nil : $0 }
@@ -95,19 +100,6 @@ public struct DatabaseURL: Sendable, Equatable {
         } catch {
             throw Self.fault(nil, error.message)
         }
-    }
-
-    /// What to change in a text that does not begin like a URL of PostgreSQL; empty when it is like nothing that is known.
-    private static func advice(_ text: String) -> String {
-        if let first = text.first, "\"'`".contains(first) { return "; leave out the quotes" }
-        if text.first?.isWhitespace == true { return "; leave out the blanks in front of it" }
-        let scheme = text.lowercased().prefix { $0 != "/" }
-        if scheme.hasPrefix("jdbc:") { return "; leave out \"jdbc:\", and write user and password in front of the host" }
-        if let plus = scheme.firstIndex(of: "+"), scheme.hasSuffix(":"), ["postgres", "postgresql"].contains(scheme[..<plus]) {
-            return "; leave out \"\(scheme[plus...].dropLast())\", which names a driver"
-        }
-        if !text.contains("://"), text.contains("=") { return "; key=value pairs stand in the section [databases] of a file" }
-        return ""
     }
 
     /// The configuration of a pooler in front of this database: transaction mode, SCRAM logins as the URL's own user, and
