@@ -2,6 +2,7 @@
 # `make run`: builds Sluice, gives it a PostgreSQL to talk to, and runs it until Ctrl-C.
 #
 #   PORT=6543           where clients connect
+#   PAGE_PORT=9127      where its page is, on loopback; by default any port if this one is taken
 #   DATABASE_URL=...    an existing server; without it a throwaway one is started and removed again
 #
 # Whatever ends this script, by itself or by SIGINT, SIGTERM or SIGHUP to it or to make, it stops what it started
@@ -87,6 +88,12 @@ await() {
 }
 
 case $port in '' | *[!0-9]*) fail "PORT=$port is not a port number" ;; esac
+case ${PAGE_PORT:-1} in *[!0-9]*) fail "PAGE_PORT=$PAGE_PORT is not a port number" ;; esac
+page_port=${PAGE_PORT:-9127}
+if listening "$page_port"; then
+    [ -z "${PAGE_PORT:-}" ] || fail "port $page_port is taken by another program; choose another one: make run PAGE_PORT=9128"
+    while listening "$page_port"; do page_port=$((20000 + RANDOM % 12000)); done
+fi
 if listening "$port"; then
     fail "port $port is taken by another program; stop it, or choose another one: make run PORT=6544"
 fi
@@ -95,10 +102,13 @@ scripts/install.sh build
 [ -n "${DATABASE_URL:-}" ] || scripts/install.sh postgres
 # Not in the foreground: bash answers signals only between foreground commands. In a session of its own: SwiftPM's
 # compilers are process groups of their own, and this is what they have in common.
-setsid swift build -c release --product sluice &
-building=$!
-await "$building" || fail "the build failed"
-building=
+say "Building Sluice; the first time takes a few minutes, and a network for three packages"
+for product in sluice sluicectl; do
+    setsid swift build -c release --product "$product" &
+    building=$!
+    await "$building" || fail "the build failed"
+    building=
+done
 
 start_postgres() {
     local bin candidates
@@ -156,6 +166,7 @@ else
     note=
 fi
 [ "$port" = 6543 ] || arguments+=(--listen-port "$port")
+arguments+=(--metrics-listen "127.0.0.1:$page_port")
 
 .build/release/sluice "${arguments[@]}" &
 pooler=$!
@@ -168,12 +179,18 @@ if ! kill -0 "$pooler" 2>/dev/null; then
     wait "$pooler" || fail "sluice ended with status $?"
     fail "sluice ended before it listened"
 fi
+# The console has the same address and user, and another database.
+console=${url#*://}
+console_url=postgres://${console%%/*}/pgbouncer
 
 say
 say "Sluice pools transactions on port $port."
 say
 say "  DATABASE_URL=$url${note:+   $note}"
 say "  psql '$url' -c 'SELECT now()'"
+say "  psql '$console_url' -c 'SHOW POOLS'${note:+   $note}"
+say "  http://127.0.0.1:$page_port/   the page: throughput, waits, clients, servers"
+say "  .build/release/sluicectl -h /tmp -p $port -U pgbouncer top   the same in a terminal"
 say
 say "Ctrl-C ends it and removes everything it started."
 

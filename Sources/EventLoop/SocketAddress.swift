@@ -62,6 +62,15 @@ public struct SocketAddress: Sendable, Hashable {
     /// Every interface, IPv6.
     public static func anyIPv6(port: UInt16) -> SocketAddress { SocketAddress(numeric: "::", port: port)! }
 
+    /// Whether it stands for every interface.
+    public var isAny: Bool { !isUnix && addressBytes.allSatisfy { $0 == 0 } }
+
+    /// Whether it is an address of the loopback interface.
+    public var isLoopback: Bool {
+        let bytes = addressBytes
+        return bytes.count == 4 ? bytes[0] == 127 : bytes.count == 16 && bytes.dropLast().allSatisfy { $0 == 0 } && bytes[15] == 1
+    }
+
     /// A Unix socket; nil when the path is too long for the kernel (107 bytes).
     public init?(unixPath path: String) {
         var address = sockaddr_un()

@@ -23,6 +23,8 @@ final class ControlDesk: Sendable {
         case told(Int)
         /// A server was closed: somebody may be waiting for that.
         case check
+        /// What the probe at the start has found.
+        case probed(StartProbe.Report)
         /// Ctrl-C of the console client with this id.
         case cancel
         /// The console client with this id is gone.

@@ -64,6 +64,7 @@ extension PoolerProcess {
                 checkWaits()
             } catch { answer?.resume(returning: .failed(error)) }
         case .shutdown(let kind): shutdown(kind, answer)
+        case .probed(let report): probed(report)
         case .told(let number):
             holdsTold = max(holdsTold, number)
             checkWaits()

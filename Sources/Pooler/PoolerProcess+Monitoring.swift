@@ -66,6 +66,23 @@ extension PoolerProcess {
         }
     }
 
+    /// Opens what `metrics_listen` asks for, or, where that is taken, the same address with a port that is not.
+    func changeToFreePort() throws(InvalidValue) -> MonitoringChange? {
+        do throws(InvalidValue) { return try monitoringChange(configuration.settings) } catch {
+            guard let listen = try? ListenAddress(parsing: configuration.settings.metricsListen ?? ""),
+                let address = SocketAddress(numeric: listen.host, port: 0)
+            else { throw error }
+            do throws(SystemError) {
+                let descriptor = try Listener.open(
+                    address, backlog: 2048, sharesPort: true, deferAccept: 0, options: SocketOptions())
+                let bound = SocketAddress.local(of: descriptor)?.description ?? ""
+                configuration.settings.metricsListen = bound
+                loadedSettings.metricsListen = bound
+                return MonitoringChange(setting: bound, descriptor: descriptor)
+            } catch { throw InvalidValue("\(error)") }
+        }
+    }
+
     /// Lets the HTTP server listen there. Returns what went wrong.
     @discardableResult
     func carryOut(_ change: MonitoringChange?) -> String? {
@@ -80,7 +97,7 @@ extension PoolerProcess {
             return error.description
         }
         monitoring?.listen(change)
-        shared.log.info("\(change.setting.isEmpty ? "metrics are served no more" : "metrics on http://\(change.setting)/")")
+        shared.log.info("\(change.setting.isEmpty ? "metrics are served no more" : "page and metrics on http://\(change.setting)/")")
         return nil
     }
 }

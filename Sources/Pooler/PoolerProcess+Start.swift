@@ -15,7 +15,7 @@ extension PoolerProcess {
 
     /// Somebody else serves the Unix socket that this process would take over.
     func refuseUsedSocket() throws(StartError) {
-        guard let address = try unixAddress() else { return }
+        guard !options.unixSocketIsOptional, let address = try unixAddress() else { return }
         if Connector.isListening(at: address) { throw StartError(description: "unix socket is in use, cannot continue") }
     }
 
@@ -62,7 +62,12 @@ extension PoolerProcess {
         if !settings.listenAddr.isEmpty, result.isEmpty {
             throw StartError(description: "none of the addresses in listen_addr can be listened on (port \(port))")
         }
-        if let unix = try openUnix() { result.append(unix) }
+        do throws(StartError) {
+            if let unix = try openUnix() { result.append(unix) }
+        } catch {
+            guard options.unixSocketIsOptional else { throw error }
+            shared.log.warning("\(error.description); going on without a Unix socket")
+        }
         guard !result.isEmpty else { throw StartError(description: "nowhere to listen on") }
         return result
     }
@@ -108,6 +113,9 @@ extension PoolerProcess {
         let settings = configuration.settings
         let isAbstract = path.hasPrefix("@")
         if !isAbstract {
+            if options.unixSocketIsOptional, Connector.isListening(at: address) {
+                throw StartError(description: "unix socket \(path) is in use")
+            }
             if Files.exists("\(path).lock") { throw StartError(description: "unix port \(settings.listenPort) is in use") }
             Files.remove(path)
         }

@@ -10,7 +10,7 @@ import Telemetry
 public final class PoolerProcess {
     let shared: SharedState
     var configuration: Configuration
-    private let options: StartOptions
+    let options: StartOptions
     private let reload: (_ path: String?) throws(ConfigurationError) -> Configuration
     var workers: [Worker] = []
     /// What operators hold back, the number of which all workers know, and the commands that wait.
@@ -185,7 +185,7 @@ public final class PoolerProcess {
     private func startMonitoring() throws(StartError) {
         let change: MonitoringChange?
         do throws(InvalidValue) {
-            change = try monitoringChange(configuration.settings)
+            change = try options.metricsPortIsFree ? changeToFreePort() : monitoringChange(configuration.settings)
         } catch {
             throw StartError(description: "metrics_listen: \(error.message)")
         }
@@ -193,12 +193,13 @@ public final class PoolerProcess {
     }
 
     private func distribute(_ listening: [Listening]) {
-        let workers = workers
+        let (workers, probe) = (workers, options.probe)
         let all = listening.map { ($0.worker, $0.descriptor, $0.address) }
         Task {
             for worker in workers { await worker.connect(to: workers) }
             for (worker, descriptor, address) in all { await workers[worker].listen(descriptor, at: address) }
             await workers[0].warmUp()
+            if let probe { await workers[0].probe(probe) }
         }
     }
 
@@ -240,11 +241,11 @@ public final class PoolerProcess {
         commonKey?.leave()
     }
 
-    func end() -> Never {
+    func end(status: Int32 = 0) -> Never {
         removeFiles()
         endTLS()
         Subprocess.endAll()
-        ProcessControl.exit(0)
+        ProcessControl.exit(status)
     }
 
     /// Whoever is still connected with TLS hears that this is no cut line. A worker that does not come to it in time holds nothing up.
@@ -287,6 +288,7 @@ public final class PoolerProcess {
         let needsRestart: [String]
         do throws(ConfigurationError) {
             fresh = try reload(configuration.settings.conffile)
+            if options.metricsPortIsFree { fresh.settings.metricsListen = configuration.settings.metricsListen }
             needsRestart = keepStartOnly(&fresh.settings)
             loaded = fresh.settings
             keepSetOnConsole(&fresh.settings)

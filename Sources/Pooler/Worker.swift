@@ -46,6 +46,7 @@ actor Worker {
     }
     func apply(_ configuration: Configuration, number: Int) { now().apply(configuration, number: number) }
     func warmUp() { now().openMinimum() }
+    func probe(_ probe: StartProbe) { now().probe(probe) }
     func beginShutdown(_ mode: ShutdownMode) { now().beginShutdown(mode) }
     func census() -> Census { core.census() }
     func endAllTLS() { now().endAllTLS() }

@@ -19,6 +19,8 @@ struct Opening {
     var hostIndex: Int? { hosts.isEmpty || hostsTried == 0 ? nil : (firstHost + hostsTried - 1) % hosts.count }
     /// The replication client that the server is for, if it is for one.
     var dedication: Dedication?
+    /// The question at the start that this server is to answer, if it is the first one.
+    var probe: StartProbe?
     /// Addresses of `host` that have not been tried.
     var addresses: [SocketAddress] = []
     /// The password for this host, if it comes from a file or a command; and whether the server has refused one before.

@@ -77,7 +77,7 @@ extension WorkerCore {
     /// Starts one server connection. False: a limit, the pause after a failure, or an address that fails at once stands in the way.
     /// `isWanted`: somebody waits for it. No server is closed, and no login that was refused tried again, where nobody does.
     @discardableResult
-    private func openServer(_ shard: PoolShard, isWanted: Bool) -> Bool {
+    func openServer(_ shard: PoolShard, isWanted: Bool, probe: StartProbe? = nil) -> Bool {
         guard shared.shutdown.load(ordering: .relaxed) != .waitForServers, !shard.isPaused else { return false }
         let mayUseReserve =
             shard.settings.limits.reserve > 0 && settings.reservePoolTimeout > 0
@@ -116,7 +116,9 @@ extension WorkerCore {
         }
         shard.opening += 1
         shard.servers += 1
-        return start(Opening(shard: shard, generation: shard.generation, started: now))
+        var opening = Opening(shard: shard, generation: shard.generation, started: now)
+        opening.probe = probe
+        return start(opening)
     }
 
     func mark(_ shard: PoolShard) -> String {
@@ -133,6 +135,10 @@ extension WorkerCore {
         }
         // An event may be that of a socket which had the slot before.
         if server.socket.isConnecting() { return }
+        if isProbeOfOneself(server) {
+            probed(server.opening, .isThisPooler)
+            return
+        }
         encrypt(server)
     }
 
@@ -193,7 +199,12 @@ extension WorkerCore {
             at += frame.length
             switch step {
             case .wait: break
-            case .send(let message): send(message.span, to: server)
+            case .send(let message):
+                if isProbeWithoutPassword(server) {
+                    probed(server.opening, .lacksPassword)
+                    return bytes.count
+                }
+                send(message.span, to: server)
             case .derive(let derivation):
                 if !derive(derivation, for: .server(slot: server.slot, id: server.id)) {
                     loginFailed(server, ServerLogin.error("server login failed: too many passwords are being hashed"))
@@ -238,6 +249,8 @@ extension WorkerCore {
             dedicatedIsReady(server, dedication, login)
             return
         }
+        let version = login.parameters.first { $0.name == "server_version" }?.value
+        probed(server.opening, .answered(version: version ?? "of an unknown version"))
         let isFirst = shard.shared.greeting == nil
         let wasFailing = shard.shared.failure != nil
         let greeting = shard.shared.loggedIn(login.parameters, generation: server.generation)
@@ -332,7 +345,12 @@ extension WorkerCore {
         shard.opening -= 1
         shard.servers -= 1
         shared.capacity.withLock { $0.closeServer(shard.shared.key) }
-        shard.shared.openingFailed(fields, started: opening.started, now: now, isRefusal: isLogin)
+        if opening.probe == nil {
+            shard.shared.openingFailed(fields, started: opening.started, now: now, isRefusal: isLogin)
+        } else {
+            // The first client is worth another try at once: by then a server that starts together with the pooler may be there.
+            probed(opening, .failed(fields))
+        }
         shard.counters.serversFailed &+= 1
         shard.isFull = false
         // Where no server answers, those who wait go on waiting.

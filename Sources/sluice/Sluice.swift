@@ -16,12 +16,14 @@ struct Sluice: ParsableCommand {
             sluice [-d] [-q] [-v] [-u USER] CONFIG.ini
             sluice --check CONFIG.ini
             sluice [--database-url URL] [--password-file FILE | --password-command COMMAND] [--password-lifetime SECONDS]
-                   [--listen-addr ADDRESS] [--listen-port PORT] [--pool-size N] [--workers N]
+                   [--listen-addr ADDRESS] [--listen-port PORT] [--pool-size N] [--workers N] [--admin]
+                   [--metrics-listen ADDRESS:PORT] [--unix-socket-dir FOLDER]
             """,
         discussion: """
             With a configuration file, in PgBouncer's format, everything is as the file says. Without one, Sluice pools the database of \
             --database-url (or of the environment variable DATABASE_URL) in transaction mode on 127.0.0.1:6543; clients log in with the \
-            user and the password of that URL, by SCRAM-SHA-256.
+            user and the password of that URL, by SCRAM-SHA-256. That user may look at the console (psql ... pgbouncer), and change \
+            things there with --admin. The page with charts and metrics is on loopback; the log tells its address.
 
             SIGHUP reads the file again. SIGTERM lets clients finish and leave, SIGINT ends when running transactions are done, SIGQUIT \
             ends at once.
@@ -60,6 +62,17 @@ struct Sluice: ParsableCommand {
 
     @Option(help: ArgumentHelp("Threads that carry connections. (default: one for each processor that it may use)", valueName: "N"))
     var workers: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Address of the page and the metrics, or off. (default: 127.0.0.1:9127, or a free port)", valueName: "ADDRESS:PORT"))
+    var metricsListen: String?
+
+    @Option(help: ArgumentHelp("Folder of the Unix socket, or off. (default: /tmp)", valueName: "FOLDER"))
+    var unixSocketDir: String?
+
+    @Flag(help: "Let the user of the URL run every console command.")
+    var admin = false
 
     @Flag(name: .shortAndLong, help: "Run in the background; needs a pidfile in the configuration.")
     var daemon = false
@@ -120,8 +133,11 @@ struct Sluice: ParsableCommand {
             throw ValidationError("nothing to pool: expected a configuration file, --database-url or DATABASE_URL")
         }
         if file != nil, databaseURL != nil { throw ValidationError("give a configuration file or --database-url, not both") }
-        if file != nil, listenAddr ?? listenPort.map(String.init) ?? poolSize.map(String.init) ?? workers.map(String.init) != nil {
-            throw ValidationError("with a configuration file, these are settings: listen_addr, listen_port, default_pool_size, workers")
+        let numbers = [listenPort, poolSize, workers].compactMap(\.self)
+        if file != nil, admin || !numbers.isEmpty || listenAddr ?? metricsListen ?? unixSocketDir != nil {
+            throw ValidationError(
+                "with a configuration file, these are settings: listen_addr, listen_port, default_pool_size, workers, metrics_listen, "
+                    + "unix_socket_dir, admin_users")
         }
         if file != nil, passwordFile ?? passwordCommand ?? passwordLifetime.map(String.init) != nil {
             throw ValidationError(
@@ -180,6 +196,12 @@ struct Sluice: ParsableCommand {
             let configuration = try load(file)
             var options = StartOptions()
             (options.user, options.verbosity, options.daemonises, options.isQuiet) = (user, verbose, daemon, quiet)
+            if file == nil {
+                let url = try url()
+                options.probe = StartProbe(database: url.database, user: url.user, hasPassword: url.password != nil)
+                options.unixSocketIsOptional = unixSocketDir == nil
+                options.metricsPortIsFree = metricsListen == nil
+            }
             sink.setQuiet(quiet)
             if reboot { log.warning("-R is ignored: PgBouncer 1.26 has removed it") }
             let process = PoolerProcess(configuration: configuration, options: options, sink: sink) {
@@ -206,15 +228,14 @@ struct Sluice: ParsableCommand {
         if let file {
             result = try Configuration.load(path: file, read: Self.read)
         } else {
-            guard let text = databaseURL ?? Environment.value("DATABASE_URL") else {
-                throw ConfigurationError(
-                    file: "sluice", message: "nothing to pool: expected a configuration file, --database-url or DATABASE_URL. Try --help.")
-            }
-            let url = try DatabaseURL(parsing: text)
+            let url = try url()
             result = url.configuration(
                 listenAddress: listenAddr ?? "127.0.0.1", listenPort: listenPort ?? 6543, passwordFile: passwordFile,
                 passwordCommand: passwordCommand, read: Self.read)
-            result.settings.unixSocketDir = ""
+            result.settings.unixSocketDir = Self.unlessOff(unixSocketDir ?? "/tmp")
+            result.settings.metricsListen = Self.unlessOff(metricsListen ?? "127.0.0.1:9127")
+            result.settings.statsUsers = [url.user]
+            if admin { result.settings.adminUsers = [url.user] }
             result.settings.maxClientConn = 10_000
             if let passwordLifetime { result.settings.passwordLifetime = Microseconds(passwordLifetime) * 1_000_000 }
             if let poolSize { result.settings.defaultPoolSize = poolSize }
@@ -222,4 +243,14 @@ struct Sluice: ParsableCommand {
         }
         return result
     }
+
+    private func url() throws(ConfigurationError) -> DatabaseURL {
+        guard let text = databaseURL ?? Environment.value("DATABASE_URL") else {
+            throw ConfigurationError(
+                file: "sluice", message: "nothing to pool: expected a configuration file, --database-url or DATABASE_URL. Try --help.")
+        }
+        return try DatabaseURL(parsing: text)
+    }
+
+    private static func unlessOff(_ text: String) -> String { text == "off" ? "" : text }
 }

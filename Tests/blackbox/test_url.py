@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 import urllib.parse
+import urllib.request
 
 import pytest
 
@@ -22,7 +23,7 @@ class Started:
     """A pooler that was started by a URL."""
 
     def __init__(self, command, port, log_path, **env):
-        self.port, self.log_path, self.clients = port, log_path, []
+        self.port, self.log_path, self.clients, self.path = port, log_path, [], command[0]
         with open(log_path, "w") as log:
             give(log_path)
             environment = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"} | env
@@ -175,3 +176,146 @@ def test_a_wrong_url_is_refused_without_repeating_its_password(kind, arguments):
     who = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []} if is_root() else {}
     done = subprocess.run([kind.path, *arguments], capture_output=True, text=True, timeout=DEADLINE, stdin=subprocess.DEVNULL, **who)
     assert done.returncode == 1 and "hid" not in done.stdout + done.stderr and "den" not in done.stdout + done.stderr
+
+
+def page_of(pooler):
+    pooler.wait_log(r"page and metrics on http://127\.0\.0\.1:\d+/")
+    return re.search(r"page and metrics on (http://127\.0\.0\.1:\d+/)", pooler.log()).group(1)
+
+
+def test_the_user_of_the_url_looks_at_the_console(by_url, postgres):
+    """Nobody could: who tried the pooler out saw neither pools nor waits."""
+    pooler = by_url(url(postgres))
+    console = pooler.connect(database="pgbouncer")
+    assert console.query("show pools").rows is not None
+    assert console.query("pause").error.message == "admin access needed"
+    operator = by_url(url(postgres), "--admin").connect(database="pgbouncer")
+    assert not operator.query("pause").errors and not operator.query("resume").errors
+
+
+def test_over_the_unix_socket_the_own_user_may_do_everything(by_url, postgres, run_folder):
+    folder = run_folder.folder("socket")
+    pooler = by_url(url(postgres), "--unix-socket-dir", folder)
+    sluicectl = f"{os.path.dirname(pooler.path)}/sluicectl"
+    command = [sluicectl, "-h", folder, "-p", str(pooler.port), "-U", "pgbouncer", "reload"]
+    who = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []} if is_root() else {}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, **who)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert by_url(url(postgres), "--unix-socket-dir", "off").connect().value("select 1") == "1"
+
+
+def test_every_pooler_has_a_page_and_tells_its_address(by_url, postgres):
+    pages = {page_of(by_url(url(postgres))) for _ in range(2)}
+    assert len(pages) == 2
+    for page in pages:
+        with urllib.request.urlopen(page, timeout=DEADLINE) as answer:
+            assert b"<html" in answer.read()
+
+
+def test_the_page_stays_where_it_is_at_a_reload(by_url, postgres):
+    first, second = by_url(url(postgres)), by_url(url(postgres))
+    for pooler in (first, second):
+        page = page_of(pooler)
+        pooler.process.send_signal(signal.SIGHUP)
+        pooler.wait_log("RELOAD done")
+        with urllib.request.urlopen(page + "metrics", timeout=DEADLINE) as answer:
+            assert answer.status == 200
+    off = by_url(url(postgres), "--metrics-listen", "off")
+    off.connect()
+    assert "page and metrics" not in off.log()
+
+
+def test_the_start_says_that_all_is_well(by_url, postgres):
+    pooler = by_url(url(postgres))
+    pooler.wait_log(rf'PostgreSQL \d+[^ ]* .*answers at 127\.0\.0\.1:{postgres.port}: user "app", database "lab"')
+
+
+@pytest.fixture
+def stranger():
+    """A port where something listens that is no PostgreSQL: it answers everything with a line of text."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        running = threading.Event()
+
+        def serve():
+            while not running.is_set():
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(1000)
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        running.set()
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def test_the_start_says_what_is_wrong_and_goes_on(by_url, postgres, stranger):
+    nobody = free_port()
+    for wrong, sentence in (
+        (url(postgres, place=f"127.0.0.1:{nobody}"), rf"no PostgreSQL answers at 127\.0\.0\.1:{nobody}: Connection refused: check that it runs"),
+        (url(postgres, place="nowhere.invalid"), r"the host of the database URL is not known \(nowhere\.invalid: "),
+        (url(postgres).replace(password_of("app"), "no"), r'the password of user "app" in the database URL is wrong \(PostgreSQL at .* says: password authentication failed'),
+        (url(postgres, sslmode="require"), r"speaks no TLS, and sslmode=require insists on it"),
+        (url(postgres, database="none"), r'there is no database "none"'),
+        (url(postgres, place=f"127.0.0.1:{stranger}"), rf"127\.0\.0\.1:{stranger} (does not speak like PostgreSQL|failed)"),
+        (url(postgres, place=f"127.0.0.1:{stranger}", sslmode="disable"), rf"127\.0\.0\.1:{stranger} (does not speak like PostgreSQL|failed)"),
+    ):
+        pooler = by_url(wrong)
+        pooler.wait_log(f"ERROR .*{sentence}.*; it is tried again for each client that comes")
+        assert password_of("app") not in pooler.log()
+        pooler.stop()
+
+
+def test_a_server_that_comes_later_is_found_at_once(by_url, own_postgres):
+    """The pause after a failed connect is for storms of clients; who starts both at the same time must not pay for it."""
+    own_postgres.stop()
+    pooler = by_url(url(own_postgres))
+    pooler.wait_log("no PostgreSQL answers")
+    own_postgres.start()
+    own_postgres.wait_ready()
+    # server_login_retry is 15 s
+    client = pooler.connect()
+    assert client.value("select 1") == "1" and pooler.log().count("connect failed") <= 2
+
+
+def refused(kind, tmp_path, *arguments, **env):
+    """The output of a start that ends by itself with status 1."""
+    who = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []} if is_root() else {}
+    environment = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"} | env
+    done = subprocess.run([kind.path, *arguments], capture_output=True, text=True, timeout=DEADLINE, stdin=subprocess.DEVNULL, env=environment, **who)
+    assert done.returncode == 1, done.stdout + done.stderr
+    return done.stderr
+
+
+def test_a_server_that_wants_a_password_that_the_url_lacks(kind, postgres, tmp_path):
+    """It went on, and every login failed."""
+    said = refused(kind, tmp_path, "--database-url", f"postgres://app@127.0.0.1:{postgres.port}/lab", "--listen-port", str(free_port()))
+    assert re.search(r"FATAL .*asks for a password and the database URL has none: expected postgres://user:password@host:port/database", said), said
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2"])
+def test_a_pooler_in_front_of_itself(kind, host, tmp_path):
+    """Each of its servers was a client of its own, until the pool was full and everybody waited."""
+    port = free_port()
+    listen = "0.0.0.0" if host == "127.0.0.2" else "127.0.0.1"
+    said = refused(kind, tmp_path, "--database-url", f"postgres://app:app@{host}:{port}/app", "--listen-port", str(port), "--listen-addr", listen)
+    assert re.search(rf"FATAL .*leads to this pooler itself \({host}:{port}\): expected the address of PostgreSQL, or another port", said), said
+
+
+def test_options_of_a_start_by_url_are_settings_of_a_file(kind, tmp_path):
+    file = tmp_path / "sluice.ini"
+    file.write_text("[sluice]\n")
+    for option in (["--admin"], ["--metrics-listen", "off"], ["--unix-socket-dir", "off"], ["--workers", "1"]):
+        assert "with a configuration file, these are settings: " in refused(kind, tmp_path, str(file), *option)
+
+
+def test_a_folder_of_the_socket_that_is_not_there(kind, postgres, tmp_path):
+    said = refused(kind, tmp_path, "--database-url", url(postgres), "--listen-port", str(free_port()), "--unix-socket-dir", "/does/not/exist")
+    assert "/does/not/exist" in said and "No such file or directory" in said
