@@ -4,7 +4,7 @@
 .PHONY: help build run test differential test-drivers test-tsan fuzz bench bench-all bench-micro docs format lint clean
 
 SWIFT_SOURCES := $(wildcard Package.swift Sources Tests Benchmarks)
-SHELL_SCRIPTS := $(wildcard scripts/*.sh .ci/run Tests/*/*.sh)
+SHELL_SCRIPTS := $(wildcard scripts/*.sh .ci/run Tests/*/*.sh Config/docker/*.sh)
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22

@@ -97,7 +97,7 @@ let package = Package(
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "Console", "Monitoring", "Pooler", "Configuration", "EventLoop", "TLS", "Telemetry",
+                "Bytes", "Console", "Monitoring", "Pooler", "Configuration", "EventLoop", "TLS", "Telemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             cSettings: gnu, swiftSettings: strict),

@@ -3,6 +3,9 @@ import Bytes
 /// Reads a file in whole. Throws a `ConfigurationError` without a line when that fails.
 public typealias FileReader = (_ path: String) throws(ConfigurationError) -> [UInt8]
 
+/// The value of an environment variable; nil where it is not set.
+public typealias VariableReader = (_ name: String) -> String?
+
 /// All that the files say. A value: a reload makes a new one and compares.
 public struct Configuration: Sendable, Equatable {
     /// The global settings.
@@ -33,15 +36,21 @@ public struct Configuration: Sendable, Equatable {
 
     /// Reads the file at `path`, all that it includes, and the files of users and rules that it names. Stops at the first error. A
     /// missing or broken `auth_file` is a warning, because PgBouncer starts without it.
-    public static func load(path: String, read: @escaping FileReader) throws(ConfigurationError) -> Configuration {
-        var loader = ConfigurationLoader(path: path, read: read)
+    ///
+    /// - Parameter variable: what `${NAME}` stands for, where a file asks for that by `%expand_environment`.
+    public static func load(
+        path: String, read: @escaping FileReader, variable: @escaping VariableReader = { _ in nil }
+    ) throws(ConfigurationError) -> Configuration {
+        var loader = ConfigurationLoader(path: path, read: read, variable: variable)
         return try loader.load()
     }
 
     /// Reads as `load` does, but to the end: for somebody who wants to know all that is wrong. The configuration is not to be used if
     /// there is a fault.
-    public static func check(path: String, read: @escaping FileReader) -> (configuration: Configuration, faults: [ConfigurationError]) {
-        var loader = ConfigurationLoader(path: path, findsAll: true, read: read)
+    public static func check(
+        path: String, read: @escaping FileReader, variable: @escaping VariableReader = { _ in nil }
+    ) -> (configuration: Configuration, faults: [ConfigurationError]) {
+        var loader = ConfigurationLoader(path: path, findsAll: true, read: read, variable: variable)
         do throws(ConfigurationError) {
             let configuration = try loader.load()
             return (configuration, loader.faults)

@@ -21,6 +21,7 @@ struct ConfigurationLoader {
 
     private let path: String
     private let read: FileReader
+    private let variable: VariableReader
     /// Go on after a fault, to find them all.
     private let findsAll: Bool
     private(set) var faults: [ConfigurationError] = []
@@ -39,10 +40,20 @@ struct ConfigurationLoader {
     /// As in PgBouncer, and enough to end a file that includes itself.
     private static let maximumDepth = 10
 
-    init(path: String, findsAll: Bool = false, read: @escaping FileReader) {
+    /// Whether `${NAME}` in values stands for a variable, from the directive on.
+    private var expandsVariables = false
+
+    init(path: String, findsAll: Bool = false, read: @escaping FileReader, variable: @escaping VariableReader) {
         self.path = path
         self.findsAll = findsAll
         self.read = read
+        self.variable = variable
+    }
+
+    /// For a configuration that comes of something else than a file.
+    init(path: String, prepared: Configuration, read: @escaping FileReader) {
+        self.init(path: path, read: read) { _ in nil }
+        configuration = prepared
     }
 
     /// Stops at a fault, or takes note of it.
@@ -57,8 +68,13 @@ struct ConfigurationLoader {
         if !sawMainSection {
             try report(ConfigurationError(file: path, message: "main section missing: expected [pgbouncer] or [sluice]"))
         }
-        try checkTLSOfDatabases()
         if configuration.settings.conffile?.isEmpty ?? true { configuration.settings.conffile = path }
+        return try complete()
+    }
+
+    /// What hangs together, and the files that the settings name.
+    mutating func complete() throws(ConfigurationError) -> Configuration {
+        try checkTLSOfDatabases()
         loadUserList()
         try loadAccessFiles()
         return configuration
@@ -96,12 +112,22 @@ struct ConfigurationLoader {
                 switch event {
                 case .section(let name): try enter(name, at: place)
                 case .include(let included): try include(included, at: place, depth: depth)
+                case .expandEnvironment: expandsVariables = true
                 case .entry(let key, let value): try entry(key, value, at: place)
                 }
             } catch {
                 try report(error)
                 parser.skipLine()
             }
+        }
+    }
+
+    private func expanded(_ value: String, _ key: String, at place: Place) throws(ConfigurationError) -> String {
+        guard expandsVariables else { return value }
+        do throws(InvalidValue) {
+            return try VariableSyntax.expand(value, variable: variable)
+        } catch {
+            throw place.error(key, error.message)
         }
     }
 
@@ -165,6 +191,7 @@ struct ConfigurationLoader {
             throw unknown(key, in: "section [\(section?.rawValue ?? "")]", among: SettingsTable.all.map(\.name), at: place)
         }
         let holdsComment = Self.seemsToHoldComment(value)
+        let value = try expanded(value, key, at: place)
         do throws(InvalidValue) {
             try specification.apply(value, to: &configuration.settings)
         } catch {
@@ -241,7 +268,8 @@ struct ConfigurationLoader {
                 continue
             }
             do throws(InvalidValue) {
-                try key.apply(pair.value, to: &target)
+                // Here and not in the text as a whole: a password may hold blanks and quotes.
+                try key.apply(expandsVariables ? VariableSyntax.expand(pair.value, variable: variable) : pair.value, to: &target)
             } catch {
                 try report(place.error(pair.key, error.message))
             }

@@ -6,6 +6,8 @@ public enum IniEvent: Sendable, Equatable {
     case entry(key: String, value: String)
     /// `%include path`.
     case include(String)
+    /// `%expand_environment`: `${NAME}` in the values that follow stands for a variable.
+    case expandEnvironment
 }
 
 /// Reads one configuration file from its bytes, event by event, with PgBouncer's rules:
@@ -41,7 +43,7 @@ public struct IniParser {
             } else {
                 line = currentLine
                 if byte == UInt8(ascii: "[") { return try section() }
-                if byte == UInt8(ascii: "%") { return try include() }
+                if byte == UInt8(ascii: "%") { return try directive() }
                 return try entry()
             }
         }
@@ -62,9 +64,17 @@ public struct IniParser {
         return .section(name)
     }
 
-    private mutating func include() throws(ConfigurationError) -> IniEvent {
+    private mutating func directive() throws(ConfigurationError) -> IniEvent {
+        let expansion = Array("%expand_environment".utf8)
+        if bytes[position...].starts(with: expansion) {
+            position += expansion.count
+            guard try value().isEmpty else { throw fault("expected nothing after %expand_environment") }
+            return .expandEnvironment
+        }
         let directive = Array("%include".utf8)
-        guard bytes[position...].starts(with: directive) else { throw fault("unknown directive: expected %include FILE") }
+        guard bytes[position...].starts(with: directive) else {
+            throw fault("unknown directive: expected %include FILE or %expand_environment")
+        }
         position += directive.count
         guard let byte = peek, Self.isBlank(byte) else { throw fault("expected a file name after %include") }
         let path = try value()

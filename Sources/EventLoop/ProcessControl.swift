@@ -63,6 +63,20 @@ public enum ProcessControl {
 
 /// The environment of the process.
 public enum Environment {
+    /// All variables; of two of the same name, the first one.
+    public static var all: [(name: String, value: String)] {
+        var result: [(name: String, value: String)] = []
+        var place: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?> = environ
+        while let entry = place.pointee {
+            let text = String(cString: entry)
+            if let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")) {
+                result.append((String(text[..<equals]), String(text[equals...].dropFirst())))
+            }
+            place += 1
+        }
+        return result
+    }
+
     /// nil when unset or empty.
     public static func value(_ name: String) -> String? {
         guard let value = getenv(name), value.pointee != 0 else { return nil }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Bytes
 import Configuration
 import Console
 import EventLoop
@@ -15,6 +16,7 @@ struct Sluice: ParsableCommand {
         usage: """
             sluice [-d] [-q] [-v] [-u USER] CONFIG.ini
             sluice --check CONFIG.ini
+            sluice --from-environment
             sluice [--database-url URL] [--password-file FILE | --password-command COMMAND] [--password-lifetime SECONDS]
                    [--listen-addr ADDRESS] [--listen-port PORT] [--pool-size N] [--workers N] [--admin]
                    [--metrics-listen ADDRESS:PORT] [--unix-socket-dir FOLDER]
@@ -50,6 +52,11 @@ struct Sluice: ParsableCommand {
         help: ArgumentHelp(
             "Time for which a password of such a file or command is used again. (default: 300)", valueName: "SECONDS"))
     var passwordLifetime: Int?
+
+    @Flag(
+        help: ArgumentHelp(
+            "Read everything from environment variables, those of PgBouncer's images included (docs/container.md)."))
+    var fromEnvironment = false
 
     @Option(help: ArgumentHelp("Address to listen on. (default: 127.0.0.1)", valueName: "ADDRESS"))
     var listenAddr: String?
@@ -128,8 +135,11 @@ struct Sluice: ParsableCommand {
         if version || printConfigurationReference != nil { return }
         // Not repeated, for it may hold a password.
         if let file, file.contains("://") { throw ValidationError("expected a configuration file; a URL is given as --database-url URL") }
-        if file == nil, check { throw ValidationError("--check: expected a configuration file") }
-        if file == nil, databaseURL == nil, Environment.value("DATABASE_URL") == nil {
+        if fromEnvironment, file != nil || databaseURL != nil {
+            throw ValidationError("give --from-environment, a configuration file or --database-url, and no two of them")
+        }
+        if file == nil, check, !fromEnvironment { throw ValidationError("--check: expected a configuration file") }
+        if file == nil, databaseURL == nil, !fromEnvironment, Environment.value("DATABASE_URL") == nil {
             throw ValidationError("nothing to pool: expected a configuration file, --database-url or DATABASE_URL")
         }
         if file != nil, databaseURL != nil { throw ValidationError("give a configuration file or --database-url, not both") }
@@ -179,8 +189,17 @@ struct Sluice: ParsableCommand {
 
     /// Everything that a start would refuse, without starting.
     private func checkFile() throws {
-        guard let file else { return }
-        let (configuration, faults) = Configuration.check(path: file, read: Self.read)
+        guard let file else {
+            do throws(ConfigurationError) {
+                for warning in try environment().configuration.warnings { ProcessControl.complain("warning: \(warning)") }
+            } catch {
+                ProcessControl.complain("error: \(error.description)")
+                throw ExitCode(1)
+            }
+            ProcessControl.say("environment: no errors\n")
+            return
+        }
+        let (configuration, faults) = Configuration.check(path: file, read: Self.read, variable: Environment.value)
         for warning in configuration.warnings { ProcessControl.complain("warning: \(warning)") }
         var problems = faults.map(\.description)
         if problems.isEmpty { problems = PoolerProcess.problems(with: configuration).map { "\(file): \($0)" } }
@@ -197,10 +216,10 @@ struct Sluice: ParsableCommand {
             var options = StartOptions()
             (options.user, options.verbosity, options.daemonises, options.isQuiet) = (user, verbose, daemon, quiet)
             if file == nil {
-                let url = try url()
-                options.probe = StartProbe(database: url.database, user: url.user, hasPassword: url.password != nil)
-                options.unixSocketIsOptional = unixSocketDir == nil
-                options.metricsPortIsFree = metricsListen == nil
+                options.probe = try probe()
+                let settings = configuration.settings
+                options.unixSocketIsOptional = unixSocketDir == nil && settings.unixSocketDir == Self.unixSocketDirectory
+                options.metricsPortIsFree = metricsListen == nil && settings.metricsListen == Self.metricsAddress
             }
             sink.setQuiet(quiet)
             if reboot { log.warning("-R is ignored: PgBouncer 1.26 has removed it") }
@@ -226,22 +245,47 @@ struct Sluice: ParsableCommand {
     private func load(_ file: String?) throws(ConfigurationError) -> Configuration {
         var result: Configuration
         if let file {
-            result = try Configuration.load(path: file, read: Self.read)
+            result = try Configuration.load(path: file, read: Self.read, variable: Environment.value)
         } else {
-            let url = try url()
-            result = url.configuration(
-                listenAddress: listenAddr ?? "127.0.0.1", listenPort: listenPort ?? 6543, passwordFile: passwordFile,
-                passwordCommand: passwordCommand, read: Self.read)
-            result.settings.unixSocketDir = Self.unlessOff(unixSocketDir ?? "/tmp")
-            result.settings.metricsListen = Self.unlessOff(metricsListen ?? "127.0.0.1:9127")
-            result.settings.statsUsers = [url.user]
-            if admin { result.settings.adminUsers = [url.user] }
-            result.settings.maxClientConn = 10_000
+            result = try withoutFile()
+            if let listenAddr { result.settings.listenAddr = [listenAddr] }
+            if let listenPort { result.settings.listenPort = listenPort }
+            if let unixSocketDir { result.settings.unixSocketDir = Self.unlessOff(unixSocketDir) }
+            if let metricsListen { result.settings.metricsListen = Self.unlessOff(metricsListen) }
+            if admin { result.settings.adminUsers += result.settings.statsUsers }
             if let passwordLifetime { result.settings.passwordLifetime = Microseconds(passwordLifetime) * 1_000_000 }
             if let poolSize { result.settings.defaultPoolSize = poolSize }
             if let workers { result.settings.workers = workers }
         }
         return result
+    }
+
+    private func withoutFile() throws(ConfigurationError) -> Configuration {
+        if fromEnvironment { return try environment().configuration }
+        let url = try url()
+        var result = url.configuration(passwordFile: passwordFile, passwordCommand: passwordCommand, read: Self.read)
+        result.settings.unixSocketDir = Self.unixSocketDirectory
+        result.settings.metricsListen = Self.metricsAddress
+        result.settings.statsUsers = [url.user]
+        result.settings.maxClientConn = 10_000
+        return result
+    }
+
+    private static let unixSocketDirectory = "/tmp"
+    private static let metricsAddress = "127.0.0.1:9127"
+
+    private func environment() throws(ConfigurationError) -> EnvironmentConfiguration {
+        var variables = NameTable<String>()
+        for (name, value) in Environment.all where variables[name] == nil { variables[name] = value }
+        return try EnvironmentConfiguration(variables, read: Self.read)
+    }
+
+    private func probe() throws(ConfigurationError) -> StartProbe? {
+        if fromEnvironment {
+            return try environment().login.map { StartProbe(database: $0.database, user: $0.user, hasPassword: $0.hasPassword) }
+        }
+        let url = try url()
+        return StartProbe(database: url.database, user: url.user, hasPassword: url.password ?? passwordFile ?? passwordCommand != nil)
     }
 
     private func url() throws(ConfigurationError) -> DatabaseURL {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Configuration
+import EventLoop
 import Terminal
 
 /// `sluicectl config`.
@@ -26,7 +27,7 @@ struct ConfigCheck: ParsableCommand {
     var json = false
 
     func run() throws {
-        let (configuration, faults) = Configuration.check(path: file, read: ConfigurationFile.read)
+        let (configuration, faults) = Configuration.check(path: file, read: ConfigurationFile.read, variable: Environment.value)
         let warnings = configuration.warnings + (faults.isEmpty ? ConfigurationAdvice.findings(configuration) : [])
         report(faults.map(\.description), warnings, configuration)
         if !faults.isEmpty || (strict && !warnings.isEmpty) { throw ExitCode(1) }

@@ -128,7 +128,7 @@ struct ConsolePlace: Equatable {
 enum ConfigurationFile {
     /// Reads a configuration as the pooler does.
     static func load(_ path: String) throws(ConfigurationError) -> Configuration {
-        try Configuration.load(path: path, read: read)
+        try Configuration.load(path: path, read: read, variable: Environment.value)
     }
 
     /// The content of a file, or an error in the configuration's words.

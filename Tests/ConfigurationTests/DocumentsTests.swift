@@ -45,7 +45,7 @@ import Testing
                 let isWhole = example.contains("[pgbouncer]")
                 var files = Files(["sluice.ini": isWhole ? example : "[pgbouncer]\n\(example)", "userlist.txt": "\"joe\" \"secret\"\n"])
                 for name in example.matches(of: /password_file=(\S+)/) { files.texts[String(name.1)] = "secret\n" }
-                let (configuration, faults) = Configuration.check(path: "sluice.ini", read: files.read)
+                let (configuration, faults) = Configuration.check(path: "sluice.ini", read: files.read) { _ in "of the environment" }
                 #expect(faults == [] && configuration.warnings == [], "\(path): \(example)")
                 count += 1
             }

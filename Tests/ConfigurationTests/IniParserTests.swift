@@ -20,6 +20,7 @@ import Testing
             ("'my db' = 1\n'it''s' = 2\n'ü;#[' = 3", ["my db=1", "it's=2", "ü;#[=3"]),
             ("%include other.ini  \n%include\tb c", ["%other.ini", "%b c"]),
             ("k = %include x", ["k=%include x"]),
+            ("%expand_environment\nk = ${x}", ["%expand_environment", "k=${x}"]),
             ("k =\nl = 1", ["k=", "l=1"]),
             ("k = ümlaut", ["k=ümlaut"]),
         ] as [(String, [String])])
@@ -31,6 +32,7 @@ import Testing
             case .section(let name): seen.append("[\(name)]")
             case .entry(let key, let value): seen.append("\(key)=\(value)")
             case .include(let path): seen.append("%\(path)")
+            case .expandEnvironment: seen.append("%expand_environment")
             }
         }
         #expect(seen == events)
@@ -51,7 +53,7 @@ import Testing
         ("%includes x", "f:1: expected a file name after %include"),
         ("%include", "f:1: expected a file name after %include"),
         ("%include  \nx", "f:1: expected a file name after %include"),
-        ("%other", "f:1: unknown directive: expected %include FILE"),
+        ("%other", "f:1: unknown directive: expected %include FILE or %expand_environment"),
         ("k = 1\n\nl = \0", "f:3: the line holds a NUL byte"),
         ("; a comment\0", "f:1: the line holds a NUL byte"),
     ])

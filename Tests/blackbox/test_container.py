@@ -90,6 +90,8 @@ def test_the_image_runs_what_it_has():
     by_name = dict(image)
     products = re.findall(r"--product (\S+)", " ".join(rest for name, rest in build if name == "RUN"))
     copies = [shlex.split(rest) for name, rest in image if name == "COPY"]
+    assert copies.pop() == ["Config/docker/entrypoint.sh", "/usr/local/bin/sluice-entrypoint"]
+    assert os.access(f"{DOCKER}/entrypoint.sh", os.X_OK)
     assert len(copies) == 1 and copies[0][0] == "--from=build" and copies[0][-1] == "/usr/local/bin/"
     assert sorted(os.path.basename(p) for p in copies[0][1:-1]) == sorted(products) == ["sluice", "sluicectl"]
     assert all(p.startswith("/source/.build/release/") for p in copies[0][1:-1]) and dict(build)["WORKDIR"] == "/source"
@@ -97,9 +99,9 @@ def test_the_image_runs_what_it_has():
     names = [name for name, _ in image]
     run = next(rest for name, rest in image if name == "RUN")
     assert re.search(r"useradd .* sluice\b", run) and names.index("RUN") < names.index("USER") and by_name["USER"] == "sluice"
-    assert by_name["ENTRYPOINT"] == '["sluice"]' and by_name["CMD"] == '["/etc/sluice/sluice.ini"]'
+    assert by_name["ENTRYPOINT"] == '["sluice-entrypoint"]' and "CMD" not in by_name
     check = yaml.safe_load(by_name["HEALTHCHECK"][by_name["HEALTHCHECK"].index("[") :])
-    assert check[0] == "sluicectl" and check[check.index("--config") + 1] == "/etc/sluice/sluice.ini"
+    assert check == ["sluice-entrypoint", "health"]
     assert by_name["STOPSIGNAL"] == "SIGINT"
 
 
