@@ -22,8 +22,8 @@ public enum Files {
     }
 
     /// Makes a new file; refuses to touch one that is there.
-    public static func create(_ path: String, content: String) throws(SystemError) {
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    public static func create(_ path: String, content: String, mode: Int = 0o644) throws(SystemError) {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode_t(truncatingIfNeeded: mode))
         guard descriptor >= 0 else { throw SystemError(call: "open \(path)", number: errno) }
         defer { close(descriptor) }
         let bytes = Array(content.utf8)

@@ -21,7 +21,7 @@ struct Sluicectl: ParsableCommand {
             """,
         version: "sluicectl \(Version.number)",
         subcommands: [
-            Show.self, Top.self, Doctor.self, ConfigCommand.self, Run.self,
+            Show.self, Top.self, Doctor.self, ConfigCommand.self, Generate.self, Run.self,
             Reload.self, Pause.self, Resume.self, Disable.self, Enable.self, Reconnect.self, Kill.self, KillClient.self, WaitClose.self,
             SetCommand.self, Reset.self, Shutdown.self, Why.self,
         ],
