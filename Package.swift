@@ -55,6 +55,8 @@ let package = Package(
         .systemLibrary(name: "CSignalDescriptor"),
         .target(name: "PostgresClient", dependencies: ["CLibpq"], cSettings: gnu, swiftSettings: strict),
         .target(name: "Terminal", dependencies: ["CSignalDescriptor"], cSettings: gnu, swiftSettings: strict),
+        .target(name: "CRevision"),
+        .target(name: "Revision", dependencies: ["CRevision"], swiftSettings: strict),
         .target(name: "Bytes", swiftSettings: strict),
         .target(name: "Locking", swiftSettings: strict),
         .target(name: "EventLoop", dependencies: ["CLibevent", "Locking", "Bytes"], cSettings: gnu, swiftSettings: strict + fast),
@@ -97,14 +99,14 @@ let package = Package(
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "Bytes", "Console", "Monitoring", "Pooler", "Configuration", "EventLoop", "TLS", "Telemetry",
+                "Bytes", "Console", "Monitoring", "Pooler", "Configuration", "EventLoop", "TLS", "Telemetry", "Revision",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             cSettings: gnu, swiftSettings: strict),
         .executableTarget(
             name: "sluicectl",
             dependencies: [
-                "Console", "Configuration", "EventLoop", "PostgresClient", "Terminal",
+                "Console", "Configuration", "EventLoop", "PostgresClient", "Terminal", "Revision",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             cSettings: gnu, swiftSettings: strict),

@@ -109,6 +109,7 @@ for product in sluice sluicectl; do
     await "$building" || fail "the build failed"
     building=
 done
+scripts/stamp.sh .build/release/sluice .build/release/sluicectl
 
 start_postgres() {
     local bin candidates

@@ -5,6 +5,7 @@ import Console
 import EventLoop
 import Monitoring
 import Pooler
+import Revision
 import TLS
 import Telemetry
 
@@ -173,7 +174,7 @@ struct Sluice: ParsableCommand {
                 adns: evdns2
                 tls: \(TLSLibrary.version)
                 systemd: yes
-                \(Version.own)
+                \(Version.own)\(Revision.suffix)
 
                 """)
             return

@@ -2,6 +2,7 @@ import ArgumentParser
 import Configuration
 import EventLoop
 import PostgresClient
+import Revision
 import Terminal
 
 /// The command line of operators: every console command, a live view, and checks.
@@ -19,7 +20,7 @@ struct Sluicectl: ParsableCommand {
 
             Exit status: 0 done; 1 the console refused, or a check found faults; 2 no connection; 64 wrong usage; 130 Ctrl-C.
             """,
-        version: "sluicectl \(Version.number)",
+        version: "sluicectl \(Version.number)\(Revision.suffix)",
         subcommands: [
             Show.self, Top.self, Doctor.self, ConfigCommand.self, Generate.self, Run.self,
             Reload.self, Pause.self, Resume.self, Disable.self, Enable.self, Reconnect.self, Kill.self, KillClient.self, WaitClose.self,

@@ -36,7 +36,7 @@ def test_version_is_told_line_by_line(kind, flag):
     assert lines[1].startswith("libevent 2.") and lines[2].startswith("adns: ") and lines[3].startswith("tls: OpenSSL")
     if kind.is_sluice:
         assert lines[4] == "systemd: yes"
-        assert re.fullmatch(r"Sluice \d+\.\d+\.\d+", lines[5])
+        assert re.fullmatch(r"Sluice \d+\.\d+\.\d+( \(commit [0-9a-f]{12}\+?\))?", lines[5])
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
