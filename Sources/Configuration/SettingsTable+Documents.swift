@@ -45,6 +45,9 @@ extension SettingsTable {
             `0`). Times are seconds. The column "live" tells whether a reload (SIGHUP) changes the setting; the others are read at the
             start only.
 
+            `%include FILE` reads another file in its place. After `%expand_environment`, `${NAME}` in a value stands for an environment
+            variable, `${NAME:-text}` for the text where that is not set or empty, and `$$` for a dollar sign.
+
             A setting with "no effect yet" is one of PgBouncer's that is not built: it is accepted with a warning, and does nothing.
             An unknown setting, or a value that does not fit, is an error that names file and line.
 

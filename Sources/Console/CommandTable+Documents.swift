@@ -45,12 +45,18 @@ extension CommandTable {
             `WHERE` compares as text, `ORDER BY` sorts numbers by size.
 
             """
-        for topic in ShowTopic.all {
-            text += "\n### SHOW \(topic.name.uppercased())\n\n\(topic.doc)\n\n"
-            text += topic.columns.map { "`\($0.name)` \($0.type.rawValue)" }.joined(separator: ", ") + "\n"
+        for (index, topic) in ShowTopic.all.enumerated() {
+            text += "\n### SHOW \(topic.name.uppercased())\n\n\(topic.doc)"
+            var columns = topic.columns
+            // Long lists that topics share stand there once.
+            if let other = ShowTopic.all[..<index].first(where: { $0.columns.count > 12 && columns.starts(with: $0.columns) }) {
+                columns.removeAll { other.columns.contains($0) && other.meaning(of: $0.name) == topic.meaning(of: $0.name) }
+                text += " The columns are those of SHOW \(other.name.uppercased())" + (columns.isEmpty ? "." : "; of its own are:")
+            }
+            text += "\n"
+            if !columns.isEmpty { text += table(columns, topic.meaning) }
         }
-        text += "\n## WHY\n\n"
-        text += WaitReport.columns.map { "`\($0.name)` \($0.type.rawValue)" }.joined(separator: ", ") + "\n"
+        text += "\n## WHY\n" + table(WaitReport.columns) { WaitReport.meanings[$0] }
         text += """
 
             The first rows have an `item` and its `value`: `limit` (what stands in the way), `reason` in a sentence, the `place` of the
@@ -69,6 +75,12 @@ extension CommandTable {
             HINT, without the statements of others.
 
             """
+        return text
+    }
+
+    private static func table(_ columns: [Column], _ meaning: (String) -> String?) -> String {
+        var text = "\n| column | type | meaning |\n|---|---|---|\n"
+        for column in columns { text += "| `\(column.name)` | \(column.type.rawValue) | \(cell(meaning(column.name) ?? "")) |\n" }
         return text
     }
 

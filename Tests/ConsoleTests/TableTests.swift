@@ -34,6 +34,23 @@ import Testing
         return facts
     }
 
+    /// An operator asks what `sv_used` is; every column has its answer, and no answer is about a column that is gone.
+    @Test func everyColumnHasAMeaning() {
+        var used: Set<String> = []
+        for topic in ShowTopic.all {
+            for column in topic.columns {
+                let meaning = topic.meaning(of: column.name)
+                #expect(meaning?.hasSuffix(".") == true, "\(topic.name).\(column.name)")
+                used.formUnion(["\(topic.name).\(column.name)", column.name])
+            }
+        }
+        for name in ShowTopic.meanings.keys { #expect(used.contains(name), "no topic has \(name)") }
+        for column in WaitReport.columns { #expect(WaitReport.meanings[column.name] != nil, "WHY: \(column.name)") }
+        #expect(WaitReport.meanings.count == WaitReport.columns.count)
+        let statistics = ShowTopic.all.filter { $0.name.hasPrefix("stats") }.flatMap(\.columns).map(\.name)
+        for name in ShowTopic.counts.keys { #expect(statistics.contains { $0.hasSuffix(name) }, "no topic has \(name)") }
+    }
+
     @Test func everyRowHasACellForEachColumn() {
         for topic in ShowTopic.all {
             for row in topic.rows(facts()) { #expect(row.count == topic.columns.count, "\(topic.name)") }

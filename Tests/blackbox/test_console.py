@@ -508,3 +508,21 @@ def test_the_exporters_queries(pooler):
     admin.query("SHOW DATABASES;").check()
     admin.query("SHOW STATS_TOTALS;").check()
     admin.query("SHOW POOLS;").check()
+
+
+def test_the_page_of_the_console_names_the_real_columns(pooler):
+    """docs/console.md tells what each column means; here it is compared with what SHOW answers."""
+    root = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+    with open(f"{root}/docs/console.md") as f:
+        page = f.read()
+    client = console(pooler)
+    documented = {}
+    for name, text in re.findall(r"(?ms)^### SHOW (\w+)\n(.*?)(?=^##)", page):
+        own = dict(re.findall(r"(?m)^\| `(\w+)` \| (\w+) \| \S.*\|$", text))
+        base = re.search(r"The columns are those of SHOW (\w+)", text)
+        documented[name] = (documented[base.group(1)] if base else {}) | own
+    assert len(documented) > 20 and "sv_used" in documented["POOLS"]
+    types = {25: "text", 23: "integer", 20: "bigint", 1700: "numeric"}
+    for name, columns in documented.items():
+        client.send(wire.query(f"SHOW {name}"))
+        assert {c[0]: types[c[1]] for c in described(client)} == columns, name
