@@ -1,10 +1,13 @@
 # Two commands for newcomers: `make run` and `make test`. The rest is in `make help`.
 # Each target installs the Debian packages that it needs and does not find (scripts/packages).
 
-.PHONY: help build run test differential test-drivers test-tsan fuzz bench bench-all bench-micro docs format lint clean
+.PHONY: help build static install deb test-deb run test differential test-drivers test-tsan fuzz bench bench-all bench-micro docs format lint clean
 
 SWIFT_SOURCES := $(wildcard Package.swift Sources Tests Benchmarks)
-SHELL_SCRIPTS := $(wildcard scripts/*.sh .ci/run Tests/*/*.sh Config/docker/*.sh)
+SHELL_SCRIPTS := $(wildcard scripts/*.sh .ci/run Tests/*/*.sh Config/docker/*.sh) Config/debian/import-pgbouncer Config/debian/postinst Config/debian/prerm Config/debian/postrm
+
+PREFIX ?= /usr/local
+DESTDIR ?=
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -13,6 +16,26 @@ build: ## Build the release binaries, .build/release/sluice and sluicectl
 	@scripts/install.sh build
 	swift build -c release --product sluice
 	swift build -c release --product sluicectl
+	@scripts/stamp.sh .build/release/sluice .build/release/sluicectl
+
+static: ## Build programs that need no Swift at run time, sluicebench among them, in .build-static and .build-static-bench
+	@scripts/install.sh build
+	swift build -c release --static-swift-stdlib --scratch-path .build-static --product sluice
+	swift build -c release --static-swift-stdlib --scratch-path .build-static --product sluicectl
+	@scripts/stamp.sh .build-static/release/sluice .build-static/release/sluicectl
+	swift build -c release --static-swift-stdlib --package-path Benchmarks --scratch-path .build-static-bench --product sluicebench
+
+# As root there is often no Swift; then what `make static` has built before is taken.
+install: $(if $(shell command -v swift),static) ## Install programs, manual pages, completions and units into PREFIX=/usr/local
+	@scripts/make-install.sh "$(DESTDIR)" "$(PREFIX)"
+
+deb: static ## Build a Debian package in .build-deb
+	@scripts/install.sh deb
+	@scripts/deb.sh
+
+test-deb: deb ## lintian, and the package in a Debian of its own: install, start, upgrade, PgBouncer's files, purge (root)
+	@scripts/install.sh deb-test
+	@scripts/test-deb.sh
 
 run: ## Run Sluice on port 6543, with a throwaway PostgreSQL unless DATABASE_URL is set, until Ctrl-C
 	@scripts/run.sh
@@ -52,12 +75,14 @@ bench-micro: ## Microbenchmarks of framer, machines and prepared statements: tim
 	swift build -c release --product instructions
 	Benchmarks/instructions.py
 
-docs: build ## Write docs/configuration.md, Config/sluice.ini, docs/metrics.md and docs/console.md anew, from the tables in the program
+docs: build ## Write docs/configuration.md, Config/sluice.ini, docs/metrics.md, docs/console.md and docs/man anew, from the tables in the program
+	swift build -c release --package-path Benchmarks --product sluicebench
 	@mkdir -p Config
 	.build/release/sluice --print-configuration-reference markdown > docs/configuration.md
 	.build/release/sluice --print-configuration-reference ini > Config/sluice.ini
 	.build/release/sluice --print-configuration-reference metrics > docs/metrics.md
 	.build/release/sluice --print-configuration-reference console > docs/console.md
+	scripts/man.py .build/release Benchmarks/.build/release/sluicebench
 
 format: ## Format the Swift sources in place
 	swift format --in-place --parallel --recursive $(SWIFT_SOURCES)
