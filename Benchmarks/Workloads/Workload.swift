@@ -236,7 +236,7 @@ public struct Workload: Sendable {
 
 /// A client linked to a server, with what a worker does for them between its socket calls.
 private struct Pair: ~Copyable {
-    private var server = ServerSession(parameters: ParameterTable().empty)
+    private var server = ServerSession(settings: ServerParameters(empty: ParameterTable().empty))
     private var client = ClientSession()
     private let table = StatementTable()
     private let rules: ServerSession.Rules

@@ -10,19 +10,53 @@ public struct ClientSession: Sendable {
     }
 
     public var statements = ClientStatements()
-    /// What the client wants its server to be set to; nil until the pool's first server has told its values.
+    /// What the client brought, or has set since: its server is set to it. Nil until its login is done.
     public var parameters: ParameterSet?
 
     /// What the startup packet asked for: RESET and DISCARD ALL go back to it.
     public var startup: ParameterSet?
+    /// What the client was told of the server's own values.
+    public var told: ParameterSet?
     /// RESET or DISCARD ALL ran: what the server reports now is its default, not the client's.
     public var isResetting = false
+    /// What the query under way resets, as its text says.
+    var reset: ResetStatement?
+    /// What has been reset, to be taken note of when the query is answered.
+    private var resetDone: ResetStatement?
+
+    /// A SET has run, whose text is not known: it may be one to DEFAULT.
+    private var hasSet = false
+
+    /// It brought something that RESET goes back to.
+    var mayReset: Bool { startup?.isEmpty == false }
+
+    mutating func noteSet(_ owed: ReplyLedger.Owed) {
+        if owed.disposition == .forward, mayReset { hasSet = true }
+    }
+
+    /// Whether a SET has run since this was asked last, of which only its text tells whether it was one to DEFAULT.
+    public mutating func takeSet() -> Bool {
+        defer { hasSet = false }
+        return hasSet
+    }
+
+    mutating func noteReset(_ reset: ResetStatement, _ owed: ReplyLedger.Owed) {
+        guard owed.disposition == .forward else { return }
+        isResetting = true
+        resetDone = resetDone == nil || resetDone == reset ? reset : .all
+    }
+
+    /// What has been reset since this was asked last.
+    public mutating func takeReset() -> ResetStatement? {
+        isResetting = false
+        return resetDone.take()
+    }
     /// Portals that are a DEALLOCATE or DISCARD ALL, by name. Nobody has more than one; of more than a few only the server knows what they are.
     var deallocations: [[UInt8]: Deallocation] = [:]
     private static let mostDeallocations = 16
 
     /// Nothing that happens on the server has to be taken note of for this client.
-    public var isOrdinary: Bool { !isResetting && deallocations.isEmpty }
+    public var isOrdinary: Bool { !isResetting && !hasSet && deallocations.isEmpty }
 
     /// A portal gets another meaning. Nil: it is neither DEALLOCATE nor DISCARD ALL.
     mutating func setPortal(_ portal: [UInt8], to meaning: Deallocation?) {

@@ -1,5 +1,6 @@
 import Bytes
 import Locking
+import PostgresWire
 import Synchronization
 
 /// A run-time parameter and its value, spelt as the server or the client spelt them.
@@ -21,8 +22,8 @@ public struct Parameter: Sendable, Hashable {
     }
 }
 
-/// The settings of a session: what a client wants, or what a server has. Sets are interned in a `ParameterTable`, so that the usual
-/// question, whether a server already has what the client wants, is one comparison of references.
+/// The settings of a session: what a client brought or set itself, or what a server has. Sets are interned in a `ParameterTable`, so that
+/// the usual question, whether a server was last set to what the client wants, is one comparison of references.
 public final class ParameterSet: Sendable, Hashable {
     /// Parameters that the server reports by ParameterStatus, sorted by lower-cased name.
     public let reported: [Parameter]
@@ -72,39 +73,29 @@ public final class ParameterSet: Sendable, Hashable {
         return keys.firstIndex(of: key).map { reported[$0].value }
     }
 
-    /// The same without unreported parameters: what DISCARD ALL leaves. Not interned, which costs one longer comparison later.
-    var withoutUnreported: ParameterSet {
-        unreported.isEmpty ? self : ParameterSet(reported: reported, unreported: [], isProven: true)
+    /// It says nothing.
+    public var isEmpty: Bool { reported.isEmpty && unreported.isEmpty }
+
+    /// The name of a reported parameter as the server writes it.
+    public func spelling(of name: String) -> String {
+        keys.firstIndex(of: name.lowercased()).map { reported[$0].name } ?? name
     }
 
-    /// The same, but the unreported parameters of both sets may have any value: a SET or RESET of them ran, or may have run.
-    public func withUnknownValues(of other: ParameterSet) -> ParameterSet {
-        guard !unreported.isEmpty || !other.unreported.isEmpty else { return self }
-        let names = Set((unreported + other.unreported).map(\.name)).sorted()
-        let unknown = names.map { Parameter(name: $0, value: Self.unknown) }
-        return ParameterSet(reported: reported, unreported: unknown, isProven: false)
+    /// Whether it has a value for a parameter, whose name is in lower case.
+    func has(_ key: String) -> Bool { keys.contains(key) || unreported.contains { $0.name == key } }
+
+    /// The same with other unreported parameters. Not interned, which costs one longer comparison later.
+    func with(unreported: [Parameter]) -> ParameterSet {
+        if unreported.isEmpty, self.unreported.isEmpty { return self }
+        return ParameterSet(reported: reported, unreported: unreported, isProven: true)
     }
 
-    /// What has to be set, or reset, to turn a server that has `self` into one that has `wanted`.
-    public func changes(to wanted: ParameterSet) -> [ParameterChange] {
-        var changes: [ParameterChange] = []
-        if keys == wanted.keys {
-            // The servers of a pool report the same parameters, so this is the usual way.
-            for index in reported.indices where !reported[index].value.hasSameBytes(as: wanted.reported[index].value) {
-                changes.append(.set(wanted.reported[index]))
-            }
-        } else {
-            for parameter in wanted.reported {
-                guard let present = self[parameter.name], !present.hasSameBytes(as: parameter.value) else { continue }
-                changes.append(.set(parameter))
-            }
-        }
-        if unreported.isEmpty, wanted.unreported.isEmpty { return changes }
-        for parameter in wanted.unreported where !unreported.contains(parameter) { changes.append(.set(parameter)) }
-        for parameter in unreported where !wanted.unreported.contains(where: { $0.name == parameter.name }) {
-            changes.append(.reset(parameter.name))
-        }
-        return changes
+    /// The same, but its unreported parameters, and those of these names that are not reported, may have any value.
+    func withUnknownValues(of names: [String]) -> ParameterSet {
+        let unknown = Set(unreported.map(\.name) + names.map { $0.lowercased() }.filter { !keys.contains($0) })
+        guard !unknown.isEmpty else { return self }
+        return ParameterSet(
+            reported: reported, unreported: unknown.sorted().map { Parameter(name: $0, value: Self.unknown) }, isProven: false)
     }
 }
 
@@ -118,6 +109,27 @@ public enum ParameterChange: Sendable, Hashable {
         case .set(let parameter): parameter.name
         case .reset(let name): name
         }
+    }
+
+    /// In which order changes are made. What the last client brought is undone first, since it may forbid what follows: the role before all,
+    /// then what may cut a statement off. Of what is set the role comes last, and before it the encoding: values are set as bytes.
+    var rank: Int {
+        let isRole = Self.roles.contains(name.lowercased())
+        let isTimeout = name.hasSuffix("_timeout")
+        switch self {
+        case .reset: return isRole ? 0 : isTimeout ? 1 : 2
+        case .set: return isRole ? 6 : name.lowercased() == "client_encoding" ? 5 : isTimeout ? 4 : 3
+        }
+    }
+
+    private static let roles: Set<String> = ["role", "session_authorization"]
+
+    /// It may fail though servers have done it before: it puts an end to a timeout that may cut it off, or depends on what the session has
+    /// done (`temp_buffers`), or on what others have granted.
+    public var isUncertain: Bool {
+        let name = name.lowercased()
+        if case .reset = self, name.hasSuffix("_timeout") { return true }
+        return name == "temp_buffers" || Self.roles.contains(name)
     }
 
     /// Values of these are single identifiers or words to SET; all others go through set_config, which takes lists (search_path) as
@@ -206,6 +218,8 @@ public final class ParameterTable: Sendable {
         var sweepAtBytes = ParameterTable.fewBytes
         var accepted: Set<Parameter> = []
         var acceptedBytes = 0
+        /// How servers write accepted values that clients write otherwise.
+        var spellings: [Parameter: String] = [:]
         /// Names that the server does not know: leftovers of a connection string, not to be tried again.
         var refusedNames: Set<String> = []
         var sweepAt = 256
@@ -236,6 +250,7 @@ public final class ParameterTable: Sendable {
 
     /// The interned set of these values. Values that a server reported itself are accepted by that.
     public func intern(reported: [Parameter], unreported: [Parameter], byServer: Bool) -> ParameterSet {
+        if reported.isEmpty, unreported.isEmpty { return empty }
         let reported = reported.sorted { $0.name.lowercased() < $1.name.lowercased() }
         let unreported = unreported.sorted { $0.name < $1.name }
         return content.withLock { content in
@@ -275,6 +290,7 @@ public final class ParameterTable: Sendable {
     private static func accept(_ parameters: [Parameter], _ content: inout Content) {
         if content.accepted.count > acceptedLimit || content.acceptedBytes > fewBytes {
             content.accepted = []
+            content.spellings = [:]
             content.acceptedBytes = 0
         }
         for parameter in parameters where content.accepted.insert(parameter).inserted { content.acceptedBytes += parameter.size }
@@ -286,6 +302,24 @@ public final class ParameterTable: Sendable {
         set.prove()
     }
 
+    /// A server has taken this value, and reports it so.
+    public func noteSpelling(_ spelling: String, of parameter: Parameter) {
+        content.withLock { content in
+            if content.spellings.updateValue(spelling, forKey: parameter) == nil {
+                content.acceptedBytes += parameter.size + spelling.utf8.count
+            }
+        }
+    }
+
+    /// The value as servers write it, where that is known.
+    public func canonical(_ parameter: Parameter) -> Parameter {
+        if let spelling = content.withLock({ $0.spellings[parameter] }) { return Parameter(name: parameter.name, value: spelling) }
+        guard Self.isHarmless(parameter), parameter.value.utf8.count > Identifier.significantBytes else { return parameter }
+        // As much as PostgreSQL keeps of an application_name.
+        return Parameter(
+            name: parameter.name, value: String(decoding: parameter.value.utf8.prefix(Identifier.significantBytes), as: UTF8.self))
+    }
+
     public func refuse(name: String) {
         guard name.utf8.count <= Self.longestRefused else { return }
         content.withLock { content in
@@ -293,6 +327,9 @@ public final class ParameterTable: Sendable {
             content.refusedNames.insert(name.lowercased())
         }
     }
+
+    /// Whether a server has taken this value.
+    public func isAccepted(_ parameter: Parameter) -> Bool { content.withLock { $0.accepted.contains(parameter) } }
 
     public func isRefused(_ name: String) -> Bool { content.withLock { $0.refusedNames.contains(name.lowercased()) } }
 
@@ -303,5 +340,15 @@ public final class ParameterTable: Sendable {
         var reported = set.reported.filter { $0.name.lowercased() != key }
         reported.append(parameter)
         return intern(reported: reported, unreported: set.unreported, byServer: true)
+    }
+
+    /// `set` without a value for this parameter, or with that of another set.
+    public func removing(_ name: String, from set: ParameterSet, inFavourOf other: ParameterSet?) -> ParameterSet {
+        let key = name.lowercased()
+        func changed(_ list: [Parameter], _ others: [Parameter]?) -> [Parameter] {
+            list.filter { $0.name.lowercased() != key } + (others ?? []).filter { $0.name.lowercased() == key }
+        }
+        return intern(
+            reported: changed(set.reported, other?.reported), unreported: changed(set.unreported, other?.unreported), byServer: false)
     }
 }

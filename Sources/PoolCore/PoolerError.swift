@@ -49,6 +49,8 @@ public enum PoolerError: Error, Sendable, Equatable {
     case idleTransactionTimeout
     case transactionTimeout
     case clientIdleTimeout
+    /// The `idle_session_timeout` that the client brought.
+    case idleSessionTimeout
     case serverShuttingDown
     case databaseRemoved
     case configurationChanged
@@ -84,6 +86,7 @@ public enum PoolerError: Error, Sendable, Equatable {
         switch self {
         case .serverLost, .replyViolation: SQLState.connectionFailure
         case .outOfMemory: SQLState.outOfMemory
+        case .idleSessionTimeout: SQLState.idleSessionTimeout
         case .unknownProtocol: SQLState.featureNotSupported
         case .invalidOptions(let failure): failure.code
         case .invalidReplication: SQLState.invalidParameterValue
@@ -135,6 +138,7 @@ public enum PoolerError: Error, Sendable, Equatable {
         case .idleTransactionTimeout: "idle transaction timeout"
         case .transactionTimeout: "transaction timeout"
         case .clientIdleTimeout: "client_idle_timeout"
+        case .idleSessionTimeout: "terminating connection due to idle-session timeout"
         case .serverShuttingDown: "server shutting down"
         case .databaseRemoved: "database removed"
         case .configurationChanged: "database configuration changed"

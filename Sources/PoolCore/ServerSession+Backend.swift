@@ -101,7 +101,8 @@ extension ServerSession {
         self.status = status
         dropping = .nothing
         if !drops.isEmpty, ledger.isEmpty { drops = [] }
-        if client.isResetting { client.isResetting = false }
+        if client.reset != nil, ledger.isEmpty { client.reset = nil }
+        if status == .idle { hasSet = false }
         // With the transaction its portals have ended, but for those that a later one has bound.
         if status == .idle, !client.deallocations.isEmpty {
             client.deallocations = client.deallocations.filter { notes[$0.value.note] != nil }
@@ -153,6 +154,7 @@ extension ServerSession {
                     else { return (at, false) }
                     self.status = status
                     dropping = .nothing
+                    if status == .idle { hasSet = false }
                     ledger.settle(head: head)
                     return (at &+ frame.length, true)
                 default:
@@ -426,17 +428,19 @@ extension ServerSession {
             }
         case "DISCARD ALL":
             forgetNames(of: &client)
-            parameters = parameters.withoutUnreported
-            client.isResetting = owed.disposition == .forward
+            settings.discard()
+            client.noteReset(.all, owed)
+            hasSet = true
         case "LISTEN":
             hasListened = true
         case "RESET":
-            if owed.disposition == .forward {
-                parameters = parameters.withUnknownValues(of: parameters)
-                client.isResetting = true
-            }
+            if isShared, owed.disposition == .forward { settings.doubtUnreported() }
+            client.noteReset(client.reset ?? .unknown, owed)
+            hasSet = true
         case "SET":
-            if isShared, owed.disposition == .forward { parameters = parameters.withUnknownValues(of: parameters) }
+            if isShared, owed.disposition == .forward { settings.doubtUnreported() }
+            if let reset = client.reset { client.noteReset(reset, owed) } else { client.noteSet(owed) }
+            hasSet = true
         case "DEALLOCATE ALL":
             forgetNames(of: &client)
         default:

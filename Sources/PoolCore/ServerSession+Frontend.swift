@@ -70,6 +70,8 @@ extension ServerSession {
                 else { return false }
                 client.statements.dropUnnamed()
                 noteStatements(inQuery: frame, bytes, at: offset)
+            } else if client.mayReset, DeallocateStatement.mayStart(bytes, frame.body(at: offset)) {
+                return false
             }
             statements.unnamed = nil
             ledger.enter(.query, .forward)
@@ -277,15 +279,26 @@ extension ServerSession {
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
     ) -> FrontendAction {
         guard !rules.refusesSimpleQuery else { return .refuse(.simpleQueryDisallowed) }
-        guard rules.mapsStatements else {
-            statements.unnamed = nil
-            return plain(.query)
-        }
-        if let text = QueryText.read(bytes, body: frame.body(at: offset)), let deallocation = DeallocateStatement.parse(bytes, text) {
+        let text = QueryText.read(bytes, body: frame.body(at: offset))
+        if rules.mapsStatements, let text, let deallocation = DeallocateStatement.parse(bytes, text) {
             guard ledger.isEmpty else { return hold(.untilSettled) }
             return judge(deallocation, client: &client)
         }
-        return forwardQuery(frame, bytes, at: offset, client: &client)
+        let reset = client.mayReset ? text.flatMap { ResetStatement.parse(bytes, $0) } : nil
+        if reset != nil, !ledger.isEmpty { return hold(.untilSettled) }
+        let action: FrontendAction
+        if rules.mapsStatements {
+            action = forwardQuery(frame, bytes, at: offset, client: &client)
+        } else {
+            statements.unnamed = nil
+            action = plain(.query)
+        }
+        // What the client brought is put back before anything else happens.
+        if let reset, case .forward = action {
+            client.reset = reset
+            gate = .untilSettled
+        }
+        return action
     }
 
     private mutating func forwardQuery(

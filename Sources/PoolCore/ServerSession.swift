@@ -31,6 +31,8 @@ public struct ServerSession: ~Copyable, Sendable {
         case checkQuery
         case connectQuery
         case rollback
+        /// Whether a value that changed without a SET is the server's own: it is reset, and changes if it is not.
+        case explain(name: String)
         /// Ends an extended batch, or a COPY, of a client that left.
         case resynchronise
     }
@@ -105,8 +107,12 @@ public struct ServerSession: ~Copyable, Sendable {
 
     public internal(set) var ledger = ReplyLedger()
     public var statements = ServerStatements()
+    /// What the server is set to, and by whom.
+    public var settings: ServerParameters
     /// What the server is set to.
-    public var parameters: ParameterSet
+    var parameters: ParameterSet { settings.current }
+    /// A SET or its like has run in the present transaction.
+    public internal(set) var hasSet = false
     /// Other clients will use the server after this one: what a client sets behind the pooler's back has to be put right.
     public var isShared = true
     /// LISTEN has run: the linked client is one of those to whom notifications are owed. The shell takes note of it and puts it back.
@@ -171,13 +177,18 @@ public struct ServerSession: ~Copyable, Sendable {
             || !statements.standIns.isEmpty
     }
 
-    public init(parameters: ParameterSet) {
-        self.parameters = parameters
+    public init(settings: ServerParameters) {
+        self.settings = settings
     }
 
     /// The server may be given to another client.
     @inlinable @inline(__always)
     public var isReusable: Bool { status == .idle && ledger.isSettled && unparsed == nil }
+
+    /// The pooler may set something between two messages of the client.
+    public var mayBeAdjusted: Bool {
+        ledger.isEmpty && !ledger.isUnsynced && !ledger.isSkipping && ledger.copy == .none && status != .failed
+    }
 
     /// A COPY reads from the client for certain, and waits for what it sends.
     public var copyReads: Bool { ledger.copy == .receiving }
@@ -237,6 +248,7 @@ public struct ServerSession: ~Copyable, Sendable {
         assert(ledger.isSettled && fences == 0 && notes.isEmpty)
         self.isShared = isShared
         isAssuming = false
+        hasSet = false
         if !closedNames.isEmpty { closedNames = [:] }
         if isWatchful {
             gate = .open

@@ -54,6 +54,9 @@ final class ClientConnection {
     /// Name of the login user, which a forced user of the database does not change.
     var user = ""
 
+    /// The `idle_session_timeout` that it brought, in microseconds; 0: none. It is about the client's idling, so no server is set to it.
+    var idleSessionTimeout: Int64 = 0
+
     /// What it replicates, if it does.
     var replication: ReplicationMode?
 

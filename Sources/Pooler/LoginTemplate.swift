@@ -40,6 +40,7 @@ final class LoginTemplate {
         let parameters: ParameterSet
         /// The ParameterStatus messages.
         let messages: [UInt8]
+        let idleSessionTimeout: Int64
     }
 
     init(
@@ -62,6 +63,13 @@ final class LoginTemplate {
 }
 
 extension LoginTemplate {
+    /// The `idle_session_timeout` of the packet, in microseconds. Nil: there is none, or one that only PostgreSQL can read.
+    var idleSessionTimeout: Int64? {
+        parameters.last { Self.isIdleSessionTimeout($0) }.flatMap { SessionTimeout.microseconds($0.value) }
+    }
+
+    static func isIdleSessionTimeout(_ parameter: Parameter) -> Bool { parameter.name == "idle_session_timeout" }
+
     /// What the client calls itself.
     var applicationName: String? { parameters.last { $0.name == "application_name" }?.value }
 }

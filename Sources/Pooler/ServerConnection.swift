@@ -75,16 +75,18 @@ final class ServerConnection {
     var isBroken = false
     /// Parts of the client's parameters are still being tried.
     var trialsLeft = 0
-    var trialFailed: ErrorFields?
+    var trialFailed: (change: ParameterChange, fields: ErrorFields)?
     var trialsRepeated = 0
 
     /// Clients that ran LISTEN here. Notifications are owed to them alone.
     var listeners: Set<UInt64> = []
-    /// A client has had it.
-    var wasUsed = false
+    /// How often a client has had it.
+    var uses = 0
     var cancelKey: CancelKey?
     /// Requests to cancel what it runs; nil when there are none.
     var cancels: ServerCancels?
+    /// Its client has left inside a transaction block: what else it has left on the session is to be discarded.
+    var discardsNext = false
     /// `server_reset_query` is to run when it is `beingCanceled` no more.
     var resetsNext = false
     /// A cancel request for it was given up: it may be hit late, so nobody else gets it.
@@ -111,7 +113,7 @@ final class ServerConnection {
 
     init(
         slot: UInt32, id: UInt64, descriptor: Int32, loop: EventLoop, opening: Opening, address: SocketAddress, now: Int64,
-        parameters: ParameterSet
+        settings: ServerParameters
     ) {
         self.slot = slot
         self.id = id
@@ -120,7 +122,7 @@ final class ServerConnection {
         isDedicated = opening.dedication != nil
         self.address = address
         socket = Socket(adopting: descriptor, on: loop, token: TokenKind.server.token(slot))
-        session = ServerSession(parameters: parameters)
+        session = ServerSession(settings: settings)
         generation = opening.generation
         rules = shard.settings.rules
         connectTime = opening.started

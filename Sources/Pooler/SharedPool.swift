@@ -6,11 +6,11 @@ import Synchronization
 
 /// One pool, all workers: what its servers said of themselves, how the last login went, and who waits where.
 final class SharedPool: Sendable {
-    /// What a new client is told in place of a server: the values of the first server that logged in.
+    /// What a new client is told in place of a server: the values of the server that logged in last, and what servers have told since.
     final class Greeting: Sendable {
-        /// As reported, in order, tracked and untracked.
+        /// In the order in which they were reported.
         let parameters: [Parameter]
-        /// The tracked ones.
+        /// The same as a set.
         let defaults: ParameterSet
 
         init(parameters: [Parameter], defaults: ParameterSet) {
@@ -102,17 +102,25 @@ final class SharedPool: Sendable {
         number = count > 0 ? count : nil
     }
 
-    /// A server has logged in. Its values become the greeting if there is none yet; not those of a server that is to be replaced.
-    func loggedIn(_ parameters: [Parameter], generation: UInt32) -> Greeting {
-        let defaults = self.parameters.intern(
-            reported: parameters.filter { ParameterTable.isTracked($0.name) }, unreported: [], byServer: true)
-        return content.withLock { content in
+    /// A server has logged in. Its values become the greeting; not those of a server that is to be replaced.
+    func loggedIn(_ parameters: [Parameter], _ defaults: ParameterSet, generation: UInt32) {
+        content.withLock { content in
             content.failure = nil
-            if let greeting = content.greeting { return greeting }
-            let greeting = Greeting(parameters: parameters, defaults: defaults)
-            if generation == self.generation.load(ordering: .relaxed) { content.greeting = greeting }
-            return greeting
+            guard generation == self.generation.load(ordering: .relaxed), content.greeting?.defaults !== defaults else { return }
+            content.greeting = Greeting(parameters: parameters, defaults: defaults)
         }
+    }
+
+    /// A server tells that a value of its own is another one: new clients hear of it.
+    func changed(_ parameter: Parameter, generation: UInt32) {
+        guard let greeting, generation == self.generation.load(ordering: .relaxed),
+            let index = greeting.parameters.firstIndex(where: { $0.name == parameter.name }), greeting.parameters[index] != parameter,
+            let defaults = parameters.replacing(parameter, in: greeting.defaults)
+        else { return }
+        var parameters = greeting.parameters
+        parameters[index] = parameter
+        let changed = Greeting(parameters: parameters, defaults: defaults)
+        content.withLock { if $0.greeting === greeting { $0.greeting = changed } }
     }
 
     /// What a client brought that the user list does not know (`auth_query`, PAM, LDAP): servers are opened with it.

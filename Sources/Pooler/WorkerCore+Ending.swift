@@ -207,7 +207,7 @@ extension WorkerCore {
         }
         if server.phase == .trying {
             // A SET that a cancel may or may not have stopped.
-            server.session.parameters = server.session.parameters.withUnknownValues(of: server.session.parameters)
+            server.session.settings.doubtUnreported()
         }
         // What the client no longer reads does not stop the server any more.
         if server.passThrough > 0 { server.dropsPassThrough = true }
@@ -223,6 +223,7 @@ extension WorkerCore {
     func continueAbandoned(_ server: ServerConnection) {
         guard server.phase == .abandoned, server.isOpen else { return }
         guard server.cancels == nil || server.session.isCopyingIn else { return }
+        if server.session.status != .idle { server.discardsNext = true }
         let orders = server.session.ordersToEnd()
         if !orders.isEmpty {
             send(orders.span, to: server)
@@ -230,6 +231,14 @@ extension WorkerCore {
         }
         // A cancel that is under way must not hit what comes next.
         guard isDone(server), server.cancels == nil else { return }
-        if server.shard.settings.mode == .session || settings.serverResetQueryAlways { reset(server) } else { free(server) }
+        if server.discardsNext {
+            server.discardsNext = false
+            server.phase = .resetting
+            run(.resetQuery, "DISCARD ALL", on: server)
+        } else if server.shard.settings.mode == .session || settings.serverResetQueryAlways {
+            reset(server)
+        } else {
+            free(server)
+        }
     }
 }

@@ -83,7 +83,7 @@ extension WorkerCore {
         facts.tls = server.tls?.summary ?? ""
         facts.replication = server.client?.replication?.rawValue ?? "none"
         facts.remotePID = server.cancelKey.map { Int($0.processID) } ?? 0
-        facts.applicationName = server.session.parameters["application_name"]
+        facts.applicationName = server.session.settings.current["application_name"]
         facts.preparedStatements = server.session.statements.count
         facts.remaining = server.passThrough
         facts.held = server.held.count

@@ -192,6 +192,7 @@ extension WorkerCore {
                 case .ready(let owed):
                     forwards = owed
                     readyForQuery(server, isClients: owed)
+                    if let client = server.client { lookForReset(client, server) }
                 case .resolved(let readies):
                     forwards = false
                     keepForClient(bytes, run..<at)
@@ -218,6 +219,7 @@ extension WorkerCore {
                 case .errandDone(let errand):
                     forwards = false
                     if case .parameter(_, let isTrial) = errand, isTrial { server.trialsLeft -= 1 }
+                    if case .explain(let name) = errand { explained(name, server) }
                 case .violation:
                     sendBurst(server, bytes, run..<at)
                     violate(server, "message '\(Character(Unicode.Scalar(frame.type)))' out of order")
@@ -346,32 +348,39 @@ extension WorkerCore {
             return true
         }
         let parameter = Parameter(name: String(decoding: bytes, in: name), value: String(decoding: bytes, in: value))
-        let isErrand = server.session.ledger.head?.disposition == .swallow
         let table = server.shard.shared.parameters
-        if ParameterTable.isTracked(parameter.name), server.session.parameters[parameter.name] != parameter.value {
-            if let changed = table.replacing(parameter, in: server.session.parameters) {
-                server.session.parameters = changed
-            } else {
-                server.reportsTooMuch = true
-            }
+        let cause: ServerParameters.Cause =
+            server.session.ledger.head.map { $0.disposition == .swallow ? .pooler : .client } ?? .server
+        let before = server.session.settings.defaults
+        if !server.session.settings.report(parameter, by: server.client == nil && cause == .client ? .pooler : cause, in: table) {
+            server.reportsTooMuch = true
         }
+        let defaults = server.session.settings.defaults
+        if defaults !== before { server.shard.shared.changed(parameter, generation: server.generation) }
         guard let client = server.client else { return false }
-        if server.phase == .trying { return true }
-        if client.session.isResetting, let startup = client.session.startup, let wanted = client.session.parameters,
-            let value = startup[parameter.name]
-        {
-            // The server goes back to its own default, the client to what its startup packet said: the next link sees to it.
-            if wanted[parameter.name] != value {
-                client.session.parameters = table.replacing(Parameter(name: parameter.name, value: value), in: wanted) ?? wanted
-            }
-            return value == parameter.value
+        let own = client.session.parameters
+        guard cause == .client, let own, ParameterTable.isTracked(parameter.name) else {
+            // Its own, or one that it knows, or (in a trial) one of which it will be told.
+            if own?[parameter.name] != nil || client.session.told === defaults { return cause == .client }
+            let isNews = client.session.told?[parameter.name] != parameter.value
+            if defaults !== before { client.session.told = defaults }
+            return isNews && (cause != .pooler || defaults[parameter.name] == parameter.value)
         }
-        if ParameterTable.isTracked(parameter.name), let wanted = client.session.parameters, wanted[parameter.name] != parameter.value {
-            client.session.parameters = table.replacing(parameter, in: wanted) ?? wanted
-            // The server spells the client's own value in another way: let it know.
-            return true
+        let startup = client.session.startup?[parameter.name]
+        if client.session.isResetting {
+            // The server goes back to its own value, the client to what its startup packet said: that is put back behind it.
+            let left = table.removing(parameter.name, from: own, inFavourOf: client.session.startup)
+            client.session.parameters = left
+            if startup == nil { server.session.settings.follow(left) }
+            return startup == nil || startup == parameter.value
         }
-        return !isErrand
+        let isDefault = startup == nil && defaults[parameter.name] == parameter.value
+        let changed =
+            isDefault ? table.removing(parameter.name, from: own, inFavourOf: nil) : table.replacing(parameter, in: own) ?? own
+        client.session.parameters = changed
+        server.session.settings.follow(changed)
+        if !server.session.hasSet, !isDefault { server.session.settings.noteUnexplained(parameter.name) }
+        return true
     }
 
     private func noteFarewell(_ server: ServerConnection, _ bytes: Span<UInt8>, _ body: Range<Int>) {

@@ -191,7 +191,7 @@ extension WorkerCore {
                 let slot = servers.reserve()
                 let server = ServerConnection(
                     slot: slot, id: shared.nextID(), descriptor: descriptor, loop: loop, opening: opening, address: address, now: now,
-                    parameters: shard.shared.greeting?.defaults ?? shard.shared.parameters.empty)
+                    settings: ServerParameters(empty: shard.shared.parameters.empty))
                 servers.set(slot, server)
                 shard.shared.countServer(server.generation, 1)
                 return true

@@ -65,7 +65,7 @@ extension WorkerCore {
 
     private func checkIdleClients() {
         let isSet = settings.clientIdleTimeout > 0 || configuration.users.values.contains { ($0.clientIdleTimeout ?? 0) > 0 }
-        guard isSet else { return }
+        guard isSet || hasIdleSessionTimeouts else { return }
         for client in clients.all {
             switch client.phase {
             case .idle, .skipping: break
@@ -73,7 +73,11 @@ extension WorkerCore {
             }
             guard client.outgoing.isEmpty else { continue }
             let limit = configuration.clientIdleTimeout(user: client.user)
-            if limit > 0, now - client.requestTime > limit { fail(client, .clientIdleTimeout) }
+            if limit > 0, now - client.requestTime > limit {
+                fail(client, .clientIdleTimeout)
+            } else if client.idleSessionTimeout > 0, now - client.requestTime > client.idleSessionTimeout {
+                fail(client, .idleSessionTimeout)
+            }
         }
     }
 

@@ -13,7 +13,8 @@ struct LentServer: Sendable {
     let address: SocketAddress
     let host: String?
     let tls: TLSSession?
-    let parameters: ParameterSet
+    let settings: ServerParameters
+    let uses: Int
     let statements: ServerStatements
     let cancelKey: CancelKey?
     let generation: UInt32
@@ -82,10 +83,11 @@ extension WorkerCore {
         opening.host = lent.host
         let server = ServerConnection(
             slot: slot, id: lent.id, descriptor: lent.descriptor, loop: loop, opening: opening, address: lent.address,
-            now: lent.lastActivity, parameters: lent.parameters)
+            now: lent.lastActivity, settings: lent.settings)
         lent.tls?.move(to: tlsBuffers)
         server.tls = lent.tls
         server.session.statements = lent.statements
+        server.uses = lent.uses
         server.cancelKey = lent.cancelKey
         server.listeners = lent.listeners
         server.phase = .idle
@@ -133,7 +135,7 @@ extension WorkerCore {
         let lent = LentServer(
             pool: shard.shared, id: server.id, descriptor: server.socket.detach(), address: server.address, host: server.host,
             tls: server.tls,
-            parameters: server.session.parameters, statements: server.session.statements, cancelKey: server.cancelKey,
+            settings: server.session.settings, uses: server.uses, statements: server.session.statements, cancelKey: server.cancelKey,
             generation: server.generation, listeners: server.listeners, connectTime: server.connectTime, lastActivity: server.lastActivity,
             hasRested: hasRested)
         server.tls = nil

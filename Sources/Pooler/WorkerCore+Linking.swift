@@ -91,7 +91,7 @@ extension WorkerCore {
         client.wasNotified = false
         server.client = client
         server.phase = .linked
-        server.wasUsed = true
+        server.uses &+= 1
         server.lastActivity = now
         server.waited = waited
         server.shard.counters.assigned(waited: waited)
@@ -99,48 +99,79 @@ extension WorkerCore {
         server.isFlushed = false
         server.rules = server.isDedicated ? ServerSession.Rules(mapsStatements: false, statementLimit: 0) : server.shard.settings.rules
         server.session.begin(isShared: server.shard.settings.mode != .session && !server.isDedicated)
-        guard let wanted = client.session.parameters, wanted !== server.session.parameters else { return }
-        adjust(server, client, to: wanted)
+        if client.login == nil { tellDefaults(of: server, to: client) }
+        guard let wanted = client.session.parameters,
+            wanted !== server.session.settings.adjustedTo || server.session.settings.isDoubtful
+        else { return }
+        adjust(server, client, to: wanted, waits: client.login != nil)
+        // A login that waited for this may find that there is nothing to be tried.
+        if client.login != nil, server.phase == .linked { finishTrial(server) }
     }
 
-    /// In session mode DISCARD ALL takes the client's settings away while it keeps its server: they are put back before it goes on.
-    /// False: the client has to wait for that.
+    /// RESET and DISCARD ALL take what a client brought away while it keeps its server: it is put back before the client goes on. False:
+    /// the client has to wait for that.
     func isAdjusted(_ server: ServerConnection, _ client: ClientConnection) -> Bool {
-        if server.session.isShared || server.isDedicated { return true }
-        if let wanted = client.session.parameters, wanted !== server.session.parameters, server.session.isReusable {
-            // It would hit the settings.
-            if server.cancels?.errand != nil { return false }
-            adjust(server, client, to: wanted)
+        guard let wanted = client.session.parameters, wanted !== server.session.settings.adjustedTo, !server.isDedicated else {
+            return true
         }
+        guard server.session.mayBeAdjusted, server.isClean || server.session.status == .inTransaction else { return true }
+        // It would hit the settings.
+        if server.cancels?.errand != nil { return false }
+        adjust(server, client, to: wanted)
         return server.phase == .linked
     }
 
+    /// A server's own values may be others than those that the client was told at its login, or by the server that it had before.
+    private func tellDefaults(of server: ServerConnection, to client: ClientConnection) {
+        let defaults = server.session.settings.defaults
+        guard let told = client.session.told, told !== defaults else { return }
+        client.session.told = defaults
+        var writer = MessageWriter()
+        for parameter in defaults.reported
+        where told[parameter.name] != parameter.value && client.session.parameters?[parameter.name] == nil {
+            writer.parameterStatus(name: parameter.name, value: parameter.value)
+        }
+        if !writer.bytes.isEmpty { send(writer.bytes, to: client) }
+    }
+
     private func adjust(_ server: ServerConnection, _ client: ClientConnection, to wanted: ParameterSet, waits: Bool = false) {
-        let changes = server.session.parameters.changes(to: wanted)
+        let changes = server.session.settings.changes(to: wanted)
         if changes.isEmpty {
-            server.session.parameters = wanted
+            server.session.settings.adjust(to: wanted, by: [])
             return
         }
-        shared.log.trace("\(server.label) varcache_apply: \(changes.map(\.sql).joined(separator: ";"))")
+        let sql = changes.map(\.sql).joined(separator: ";")
+        shared.log.trace("\(server.label) varcache_apply: \(sql)")
+        // Values are bytes to PostgreSQL, as they were in the startup packet: they must not be taken for text in the last client's encoding.
+        let isText = sql.utf8.allSatisfy { $0 < 0x80 }
         var writer = MessageWriter()
-        if wanted.isProven, !server.mayBeHit, !waits {
+        if wanted.isProven, isText, !server.mayBeHit, !waits, !changes.contains(where: \.isUncertain) {
             // Same send as the query: nothing is waited for.
-            writer.query(changes.map(\.sql).joined(separator: ";"))
+            writer.query(sql)
             server.session.owe(.parameter(changes[0], isTrial: false))
-            server.session.parameters = wanted
+            server.session.settings.adjust(to: wanted, by: changes)
             toServer.append(writer.bytes)
             return
         }
-        for change in changes {
+        let steps = isText ? changes : asBytes(changes, wanted, server)
+        for change in steps {
             writer.query(change.sql)
             server.session.owe(.parameter(change, isTrial: true))
         }
         // Until the trial is over, any of these may have any value.
-        server.session.parameters = server.session.parameters.withUnknownValues(of: wanted)
+        server.session.settings.doubt(steps)
         server.phase = .trying
-        server.trialsLeft = changes.count
+        server.trialsLeft = steps.count
         server.trialFailed = nil
         send(writer.bytes.span, to: server)
+    }
+
+    /// The changes, made while the server converts nothing.
+    private func asBytes(_ changes: [ParameterChange], _ wanted: ParameterSet, _ server: ServerConnection) -> [ParameterChange] {
+        let encoding = "client_encoding"
+        let plain = server.session.settings.defaults["server_encoding"] ?? "SQL_ASCII"
+        let last = wanted.reported.first { $0.name.lowercased() == encoding }.map { ParameterChange.set($0) } ?? .reset(encoding)
+        return [.set(Parameter(name: encoding, value: plain))] + changes.filter { $0.name.lowercased() != encoding } + [last]
     }
 
     /// How often settings that a cancel has hit are tried again for one client.
@@ -149,38 +180,81 @@ extension WorkerCore {
     /// All trials have been answered.
     private func finishTrial(_ server: ServerConnection) {
         guard let client = server.client else { return }
-        let table = server.shard.shared.parameters
-        if server.trialFailed?.code == SQLState.queryCanceled, server.trialsRepeated < Self.mostRepeats,
+        if server.trialFailed?.fields.code == SQLState.queryCanceled, server.trialsRepeated < Self.mostRepeats,
             let wanted = client.session.parameters
         {
-            // Not refused, but hit by a cancel that was meant for something else.
+            // Not refused, but hit by a cancel that was meant for something else, or cut off by the last client's timeout.
             server.trialFailed = nil
             server.trialsRepeated += 1
             adjust(server, client, to: wanted, waits: true)
             if server.phase == .trying, server.trialsLeft > 0 { return }
         }
-        if let refused = server.trialFailed {
+        if let (change, refused) = server.trialFailed {
             server.trialFailed = nil
-            fail(client, .invalidServerParameter(refused))
+            trialFailed(server, client, change, refused)
             return
         }
-        let wanted = client.session.parameters?.unreported.filter { !table.isRefused($0.name) } ?? []
-        let settled = table.intern(reported: server.session.parameters.reported, unreported: wanted, byServer: true)
-        table.accept(settled)
-        noteSpelling(client.session.parameters, settled, server)
-        server.session.parameters = settled
-        client.session.parameters = settled
+        settleParameters(server, client)
         server.phase = .linked
+        if client.login != nil {
+            admitTried(client)
+            guard server.isOpen, server.client === client else { return }
+        }
         carryOn(client)
         // It may have had nothing to say after all.
         if server.isOpen, server.phase == .linked, server.client === client, server.session.ledger.isEmpty { settle(server) }
     }
 
-    /// The server writes some values in a way of its own.
-    private func noteSpelling(_ wanted: ParameterSet?, _ settled: ParameterSet, _ server: ServerConnection) {
-        guard shared.log.logLevel == .trace, let wanted else { return }
+    /// The server has taken the client's values: they are known from now on, in the server's spelling.
+    private func settleParameters(_ server: ServerConnection, _ client: ClientConnection) {
+        guard let wanted = client.session.parameters else { return }
+        let table = server.shard.shared.parameters
+        var writer = MessageWriter()
+        var reported: [Parameter] = []
         for parameter in wanted.reported {
-            guard let value = settled[parameter.name], value != parameter.value else { continue }
+            let value = server.session.settings.current[parameter.name] ?? parameter.value
+            reported.append(Parameter(name: parameter.name, value: value))
+            guard value != parameter.value else { continue }
+            table.noteSpelling(value, of: parameter)
+            writer.parameterStatus(name: parameter.name, value: value)
+        }
+        noteSpelling(wanted, server)
+        let unreported = wanted.unreported.filter { !table.isRefused($0.name) }
+        table.accept(wanted)
+        let settled = table.intern(reported: reported, unreported: unreported, byServer: false)
+        table.accept(settled)
+        if client.session.startup === wanted { client.session.startup = settled }
+        client.session.parameters = settled
+        server.session.settings.adjust(to: settled, by: [])
+        if client.login == nil, !writer.bytes.isEmpty { send(writer.bytes, to: client) }
+    }
+
+    private func trialFailed(
+        _ server: ServerConnection, _ client: ClientConnection, _ change: ParameterChange, _ fields: ErrorFields
+    ) {
+        let isOwn: Bool
+        switch change {
+        case .reset: isOwn = false
+        // What a server refuses that nobody has used is refused.
+        case .set(let parameter): isOwn = server.uses <= 1 || !server.shard.shared.parameters.isAccepted(parameter)
+        }
+        if isOwn {
+            server.session.settings.refused(change.name)
+            fail(client, .invalidServerParameter(fields))
+            return
+        }
+        // Nothing that this client asked for, or something that another server has taken: it gets another one.
+        part(client, server)
+        close(server, .failed("\(change.sql) failed: \(fields.message ?? "unknown error")"))
+        requestServer(client)
+        if client.isOpen, client.server != nil { carryOn(client) }
+    }
+
+    /// The server writes some values in a way of its own.
+    private func noteSpelling(_ wanted: ParameterSet, _ server: ServerConnection) {
+        guard shared.log.logLevel == .trace else { return }
+        for parameter in wanted.reported {
+            guard let value = server.session.settings.current[parameter.name], value != parameter.value else { continue }
             shared.log.trace(
                 "\(server.label) varcache_set_canonical: setting \(parameter.name) to its canonical version \(parameter.value) -> \(value)")
         }
@@ -190,11 +264,13 @@ extension WorkerCore {
         let reason = fields.message ?? "unknown error"
         switch errand {
         case .parameter(let change, let isTrial):
-            if isTrial, fields.code == SQLState.undefinedObject {
+            if isTrial, fields.code == SQLState.undefinedObject, fields[Self.routine] == "find_option" {
+                server.session.settings.refused(change.name)
                 shared.log.warning("\(server.label) ignoring startup parameter \"\(change.name)\": \(reason)")
                 server.shard.shared.parameters.refuse(name: change.name)
             } else if isTrial {
-                server.trialFailed = fields
+                // The first one is why the others fail, if they do.
+                if server.trialFailed == nil { server.trialFailed = (change, fields) }
             } else {
                 // Accepted once and refused now: the server is not in the state that the query behind it expects.
                 if let client = server.client, !server.isMidMessage { fail(client, .invalidServerParameter(fields)) }
@@ -204,8 +280,84 @@ extension WorkerCore {
             shared.log.warning("\(server.label) connect_query failed: \(reason)")
         case .checkQuery, .resetQuery, .rollback:
             close(server, .failed("\(errand) failed: \(reason)"))
-        case .resynchronise:
+        case .explain, .resynchronise:
             break
+        }
+    }
+
+    /// The field of an error that names the function which raised it.
+    private static let routine = UInt8(ascii: "R")
+
+    // MARK: A value that nobody has set
+
+    /// Asks whether what changed without a SET is the server's own value now, or a function has set it for this client. False: there is nothing
+    /// to ask.
+    private func explains(_ server: ServerConnection) -> Bool {
+        guard !server.session.settings.unexplained.isEmpty, server.session.isReusable else { return false }
+        for name in server.session.settings.takeUnexplained() {
+            run(.explain(name: name), ParameterChange.reset(name).sql, on: server)
+        }
+        return true
+    }
+
+    /// The value has been reset.
+    func explained(_ name: String, _ server: ServerConnection) {
+        guard let client = server.client, let own = client.session.parameters else { return }
+        let shared = server.shard.shared
+        guard let value = server.session.settings.current[name], own[name] == value else {
+            // It was the client's: the next message, or the next server, finds it missing.
+            server.session.settings.wasReset(name)
+            return
+        }
+        server.session.settings.acceptDefault(name, in: shared.parameters)
+        shared.changed(Parameter(name: server.session.settings.defaults.spelling(of: name), value: value), generation: server.generation)
+        let left = shared.parameters.removing(name, from: own, inFavourOf: client.session.startup)
+        client.session.parameters = left
+        if left[name] == nil { server.session.settings.follow(left) } else { server.session.settings.wasReset(name) }
+        client.session.told = server.session.settings.defaults
+    }
+
+    /// What a query that is answered now has reset is again what the client brought.
+    @inline(__always)
+    func lookForReset(_ client: ClientConnection, _ server: ServerConnection) {
+        if client.session.isOrdinary { return }
+        if client.session.takeSet(), let reset = resetOfLastStatement(client, server) {
+            applyReset(reset, client, server)
+        } else if let reset = client.session.takeReset() {
+            applyReset(reset == .unknown ? resetOfLastStatement(client, server) ?? .unknown : reset, client, server)
+        }
+    }
+
+    /// What the last statement resets, as far as its beginning is known.
+    private func resetOfLastStatement(_ client: ClientConnection, _ server: ServerConnection) -> ResetStatement? {
+        guard let text = StatementExcerpt.text(of: server.lastStatement.bytes, statements: client.session.statements) else { return nil }
+        let bytes = Array(text.utf8)
+        return ResetStatement.parse(bytes.span, 0..<bytes.count)
+    }
+
+    /// RESET or DISCARD ALL has run: what the client brought is its own again.
+    private func applyReset(_ reset: ResetStatement, _ client: ClientConnection, _ server: ServerConnection) {
+        guard let own = client.session.parameters, let startup = client.session.startup else { return }
+        let table = server.shard.shared.parameters
+        switch reset {
+        case .all:
+            client.session.parameters = startup
+        case .name(let name):
+            client.session.parameters = table.removing(name, from: own, inFavourOf: startup)
+        case .unknown:
+            // What is the server's own value now, and was not before.
+            let settings = server.session.settings
+            for parameter in own.reported where startup[parameter.name] != parameter.value {
+                guard let value = settings.current[parameter.name], value == settings.defaults[parameter.name] else { continue }
+                client.session.parameters = client.session.parameters.map {
+                    table.removing(parameter.name, from: $0, inFavourOf: startup)
+                }
+            }
+        }
+        if startup.isEmpty, let left = client.session.parameters {
+            server.session.settings.follow(left)
+        } else {
+            server.session.settings.wasReset(reset)
         }
     }
 
@@ -251,10 +403,13 @@ extension WorkerCore {
         let isOpened = server.session.gate != .open && server.session.mayGoOn()
         // What has waited goes on this server: another one would have to be put right for it again, and it would wait again. Behind a RESET
         // or DISCARD ALL it is this one that has to be put right: the next link sees to it.
-        if isOpened, !client.held.isEmpty, client.session.parameters.map({ $0 === server.session.parameters }) ?? true {
+        if isOpened, !client.held.isEmpty, !server.session.settings.isDoubtful,
+            client.session.parameters.map({ $0 === server.session.settings.adjustedTo }) ?? true
+        {
             carryOn(client)
             guard server.isOpen, server.phase == .linked, server.client === client else { return }
         }
+        if explains(server) { return }
         if mode != .session, isDone(server) {
             release(client, server)
             return
@@ -381,7 +536,7 @@ extension WorkerCore {
         let lifetime = server.shard.settings.serverLifetime
         guard now - server.connectTime >= lifetime else { return false }
         let size = max(1, server.shard.settings.limits.pool)
-        if lifetime == 0 { return server.wasUsed }
+        if lifetime == 0 { return server.uses > 0 }
         return server.shard.shared.mayCloseForAge(now: now, spacing: lifetime / Int64(size))
     }
 }

@@ -350,10 +350,21 @@ extension WorkerCore {
         let template = login.template
         let known = template.welcome.flatMap { $0.greeting === greeting ? $0 : nil }
         let welcome = known ?? self.welcome(template, greeting, shard)
-        // Values that no server has accepted yet may turn out to be refused.
-        if known == nil, welcome.parameters.isProven { template.welcome = welcome }
+        guard welcome.parameters.isProven else {
+            // No server has taken these values yet. One is asked, and the client hears how it writes them, or why it refuses them.
+            login.answer = writer.bytes
+            client.session.parameters = welcome.parameters
+            client.session.startup = welcome.parameters
+            client.requestTime = now
+            requestServer(client)
+            return
+        }
+        if known == nil { template.welcome = welcome }
         client.session.parameters = welcome.parameters
         client.session.startup = welcome.parameters
+        client.session.told = greeting.defaults
+        client.idleSessionTimeout = welcome.idleSessionTimeout
+        if welcome.idleSessionTimeout > 0 { hasIdleSessionTimeouts = true }
         writer.bytes += welcome.messages
         giveCancelKey(to: client, &writer)
         if !settings.loginNotifyMessage.isEmpty {
@@ -378,7 +389,8 @@ extension WorkerCore {
             writer.parameterStatus(name: parameter.name, value: wanted[parameter.name] ?? parameter.value)
         }
         writeOwnParameters(&writer, shard)
-        return LoginTemplate.Welcome(greeting: greeting, parameters: wanted, messages: writer.bytes)
+        return LoginTemplate.Welcome(
+            greeting: greeting, parameters: wanted, messages: writer.bytes, idleSessionTimeout: template.idleSessionTimeout ?? 0)
     }
 
     /// What the pooler says of itself, as PgBouncer 1.26 does; drivers may look at it.
@@ -388,15 +400,17 @@ extension WorkerCore {
         writer.parameterStatus(name: "pgbouncer.max_prepared_statements", value: String(settings.maxPreparedStatements))
     }
 
-    /// The pool's values with the client's own in their places. What the server does not report is kept apart.
+    /// What the client brought. What the server does not report is kept apart.
     private func parameters(of template: LoginTemplate, _ greeting: SharedPool.Greeting, _ table: ParameterTable) -> ParameterSet {
-        guard !template.parameters.isEmpty else { return greeting.defaults }
-        var reported = greeting.defaults.reported
+        var reported: [Parameter] = []
         var unreported: [Parameter] = []
-        for parameter in template.parameters {
-            if let index = reported.firstIndex(where: { $0.name.lowercased() == parameter.name }) {
-                reported[index] = Parameter(name: reported[index].name, value: parameter.value)
-            } else if ParameterTable.isTracked(parameter.name), !table.isRefused(parameter.name) {
+        let keepsIdleTimeout = template.idleSessionTimeout != nil
+        for parameter in template.parameters where ParameterTable.isTracked(parameter.name) && !table.isRefused(parameter.name) {
+            if keepsIdleTimeout, LoginTemplate.isIdleSessionTimeout(parameter) { continue }
+            if let known = greeting.parameters.first(where: { $0.name.lowercased() == parameter.name }) {
+                reported.removeAll { $0.name == known.name }
+                reported.append(table.canonical(Parameter(name: known.name, value: parameter.value)))
+            } else {
                 unreported.removeAll { $0.name == parameter.name }
                 unreported.append(parameter)
             }
@@ -416,6 +430,17 @@ extension WorkerCore {
             }
             admit(client, login, greeting)
         }
+    }
+
+    /// Lets a client in whose values a server has taken, the one that it is linked with.
+    func admitTried(_ client: ClientConnection) {
+        guard let login = client.login, let shard = client.shard, let greeting = shard.shared.greeting, let own = client.session.parameters
+        else { return }
+        shard.shared.parameters.accept(own)
+        var writer = MessageWriter()
+        writer.bytes = login.answer
+        welcome(client, login, greeting, &writer)
+        if client.login == nil, client.server != nil { client.phase = .linked }
     }
 
     /// Lets a client in that has waited for the pool's greeting.

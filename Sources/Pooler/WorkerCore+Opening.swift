@@ -239,8 +239,7 @@ extension WorkerCore {
         let shard = server.shard
         if let password = server.opening.password { shared.serverPasswords.accepted(password.key) }
         if let dedication = server.opening.dedication {
-            server.session.parameters = shard.shared.parameters.intern(
-                reported: login.parameters.filter { ParameterTable.isTracked($0.name) }, unreported: [], byServer: true)
+            server.session.settings = ServerParameters(reported: login.parameters, in: shard.shared.parameters)
             server.cancelKey = login.cancelKey
             server.login = nil
             server.lastActivity = now
@@ -253,11 +252,8 @@ extension WorkerCore {
         probed(server.opening, .answered(version: version ?? "of an unknown version"))
         let isFirst = shard.shared.greeting == nil
         let wasFailing = shard.shared.failure != nil
-        let greeting = shard.shared.loggedIn(login.parameters, generation: server.generation)
-        let tracked = login.parameters.filter { ParameterTable.isTracked($0.name) }
-        server.session.parameters =
-            tracked == greeting.parameters.filter { ParameterTable.isTracked($0.name) }
-            ? greeting.defaults : shard.shared.parameters.intern(reported: tracked, unreported: [], byServer: true)
+        server.session.settings = ServerParameters(reported: login.parameters, in: shard.shared.parameters)
+        shard.shared.loggedIn(login.parameters, server.session.settings.defaults, generation: server.generation)
         server.cancelKey = login.cancelKey
         server.login = nil
         server.lastActivity = now

@@ -75,7 +75,7 @@ extension WorkerCore {
             if let end = patience.end(since: waiter.since, now: now) {
                 guard let error = withReason(end, shard, since: waiter.since) else { return }
                 fail(client, error)
-            } else if waited > notifyAfter, !client.wasNotified {
+            } else if waited > notifyAfter, !client.wasNotified, client.login == nil {
                 guard let words = words(on: shard, since: waiter.since) else { return }
                 notifyOfWaiting(client, words.detail, words.hint)
             }

@@ -82,7 +82,7 @@ extension WorkerCore {
             close(server, .obsolete("client disconnected"))
             return
         }
-        client.session.parameters = server.session.parameters
+        client.session.parameters = server.session.settings.adjustedTo
         var writer = MessageWriter()
         writer.bytes = clientLogin.answer
         for parameter in login.parameters { writer.parameterStatus(name: parameter.name, value: parameter.value) }

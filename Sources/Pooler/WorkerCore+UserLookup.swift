@@ -99,7 +99,7 @@ extension WorkerCore {
 
     func run(_ pending: PendingLookup, on server: ServerConnection) {
         server.phase = .lookingUp
-        server.wasUsed = true
+        server.uses &+= 1
         server.lookup = pending
         server.lastActivity = now
         send(pending.lookup.request(query: pending.query).span, to: server)

@@ -85,6 +85,8 @@ final class WorkerCore {
     var unread: [UInt32] = []
     /// Clients in the middle of a message of which the rest has to come soon.
     var slowMessages: Set<UInt32> = []
+    /// Some client has brought an `idle_session_timeout`.
+    var hasIdleSessionTimeouts = false
     /// Clients that send nothing more, and wait for what they have sent to be done.
     var leaving: [UInt32: Leaving] = [:]
     var isShortOfDescriptors = false

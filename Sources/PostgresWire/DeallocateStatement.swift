@@ -17,7 +17,7 @@ public enum DeallocateStatement: Hashable, Sendable {
         mayStart(bytes, range) ? scan(bytes, range) : nil
     }
 
-    /// Whether the text begins as such a statement, or with a comment. All that ordinary queries cost.
+    /// Whether the text begins as such a statement or one that `ResetStatement` reads, or with a comment. All that ordinary queries cost.
     @inlinable
     public static func mayStart(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
         guard bytes.holds(range) else { return false }
@@ -30,6 +30,7 @@ public enum DeallocateStatement: Hashable, Sendable {
         switch (start[0] | 0x20, start[1] | 0x20, start[2] | 0x20) {
         case (0x64, 0x65, 0x61): return true  // dea
         case (0x64, 0x69, 0x73): return true  // dis
+        case (0x72, 0x65, 0x73), (0x73, 0x65, 0x74): return true  // res, set
         default: return start[0] == 0x2F || start[0] == 0x2D  // slash and hyphen
         }
     }

@@ -5,6 +5,7 @@ enum SQLToken: Equatable {
     /// An identifier that stood in quotes.
     case quoted(String)
     case semicolon
+    case equalsSign
     case end
     /// Whatever else, and identifiers that are empty or not UTF-8.
     case other
@@ -46,6 +47,9 @@ struct SQLTokens: ~Escapable {
         case UInt8(ascii: ";"):
             index += 1
             return .semicolon
+        case UInt8(ascii: "="):
+            index += 1
+            return .equalsSign
         case UInt8(ascii: "\""):
             return quoted()
         case UInt8(ascii: "u"), UInt8(ascii: "U"):

@@ -24,28 +24,11 @@ import Testing
         #expect(one["timezone"] == "UTC" && one["TIMEZONE"] == "UTC" && one["none"] == nil)
     }
 
-    @Test("a change names what differs, sets what is new and resets what is gone")
-    func changes() {
-        let present = set(parameters("application_name=a", "DateStyle=ISO", "TimeZone=UTC"), parameters("lock_timeout=1", "search_path=x"))
-        let wanted = set(
-            parameters("application_name=b", "DateStyle=ISO", "IntervalStyle=postgres", "timezone=CET"),
-            parameters("lock_timeout=2", "statement_timeout=3"))
-        #expect(
-            present.changes(to: wanted).map(\.sql) == [
-                "SET application_name='b'", "SET timezone='CET'", "SET lock_timeout='2'", "SET statement_timeout='3'",
-                "RESET \"search_path\"",
-            ])
-        #expect(present.changes(to: present).isEmpty)
-        #expect(present.changes(to: table.empty).map(\.name) == ["lock_timeout", "search_path"])
-    }
-
     /// A client with a search_path that only looked like another client's ran its queries on the other one's tables.
     @Test func valuesThatOnlyLookAlikeAreDifferent() {
         let composed = set(parameters("application_name=\u{e9}"), parameters("search_path=\u{e9}"))
         let decomposed = set(parameters("application_name=e\u{301}"), parameters("search_path=e\u{301}"))
         #expect(composed !== decomposed)
-        #expect(composed.changes(to: decomposed).map(\.name) == ["application_name", "search_path"])
-        #expect(composed.changes(to: composed).isEmpty)
     }
 
     @Test(
@@ -102,13 +85,6 @@ import Testing
         let one = set(parameters("DateStyle=ISO", "TimeZone=UTC"), parameters("lock_timeout=1"))
         let two = table.replacing(Parameter(name: "datestyle", value: "ISO, MDY"), in: one)!
         #expect(two["DateStyle"] == "ISO, MDY" && two.reported.count == 2 && two.unreported == one.unreported)
-    }
-
-    @Test("DISCARD ALL leaves no unreported value")
-    func withoutUnreported() {
-        let one = set(parameters("TimeZone=UTC"), parameters("lock_timeout=1"))
-        #expect(one.withoutUnreported.unreported.isEmpty && one.withoutUnreported.reported == one.reported)
-        #expect(one.withoutUnreported.changes(to: one).map(\.sql) == ["SET lock_timeout='1'"])
     }
 
     @Test("refused names are remembered in any case, and fixed ones are not tracked")

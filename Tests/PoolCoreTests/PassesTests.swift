@@ -8,8 +8,8 @@ import Testing
 @Suite struct PassesTests {
     /// Two sessions with one PostgreSQL behind them: one goes the short ways where they are open, the other never.
     private final class Twins {
-        var quick = ServerSession(parameters: ParameterTable().empty)
-        var slow = ServerSession(parameters: ParameterTable().empty)
+        var quick = ServerSession(settings: ServerParameters(empty: ParameterTable().empty))
+        var slow = ServerSession(settings: ServerParameters(empty: ParameterTable().empty))
         var postgres = ModelPostgres()
         var inbox: [Message] = []
         var outbox: [Message] = []
@@ -198,7 +198,7 @@ import Testing
     /// A query that ends an open batch. (The walk hardly ever says this.)
     @Test func aQueryBehindAParse() throws {
         func session() -> ServerSession {
-            var session = ServerSession(parameters: ParameterTable().empty)
+            var session = ServerSession(settings: ServerParameters(empty: ParameterTable().empty))
             for request in [.parse, .query] as [ReplyLedger.Request] { session.ledger.owe(request, .forward) }
             return session
         }

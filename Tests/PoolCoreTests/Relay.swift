@@ -82,7 +82,7 @@ struct Divergence: Error, CustomStringConvertible {
 
 /// A server connection: the session that is under test, and a model PostgreSQL behind it.
 final class ModelServer {
-    var session = ServerSession(parameters: ParameterTable().empty)
+    var session = ServerSession(settings: ServerParameters(empty: ParameterTable().empty))
     var postgres = ModelPostgres()
     var inbox: [Message] = []
     var outbox: [Message] = []

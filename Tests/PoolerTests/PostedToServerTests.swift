@@ -46,7 +46,7 @@ import Testing
                 slot: slot, id: UInt64(slot), descriptor: descriptor, loop: core.loop,
                 opening: Opening(shard: shard, generation: shard.generation, started: core.now),
                 address: try #require(SocketAddress(numeric: "127.0.0.1", port: 1)), now: core.now,
-                parameters: parameters(""))
+                settings: ServerParameters(empty: shard.shared.parameters.empty))
             server.phase = phase
             core.servers.set(slot, server)
             shard.servers += 1

@@ -1,0 +1,164 @@
+import PostgresWire
+
+/// What a server is set to, and what of that is whose: the server's own values, and what clients have put in their places.
+///
+/// Only what a client itself brought or set follows it from server to server. Everything else is the server's own, and may change at any
+/// time (ALTER SYSTEM, ALTER DATABASE, another version of PostgreSQL): clients hear of it, and it is never forced on another server.
+public struct ServerParameters: Sendable {
+    /// What the server reports now, of the parameters that clients may set; and the unreported ones that its client brought.
+    public var current: ParameterSet
+    /// What it reports of its own, fixed parameters (`server_version`) included, without what clients have set.
+    public private(set) var defaults: ParameterSet
+    /// The client's own values that it was set to last. The same object as the client's: nothing has to be done.
+    public var adjustedTo: ParameterSet
+    /// It may not have kept what it was set to: the next one to get it has to have a look.
+    public private(set) var isDoubtful = false
+    /// What may differ from the server's own value, in lower case: it has to be reset for a client that did not ask for it.
+    private(set) var overrides: Set<String> = []
+    /// What the pooler has set itself with the last changes: what it reports of these is no value of the server's own.
+    private var beingSet: Set<String> = []
+    /// What changed without a SET: whether a client has set it, or the server's own value is another one, has to be asked.
+    public private(set) var unexplained: [String] = []
+    private let empty: ParameterSet
+
+    /// Nothing is known. `empty`: that of the pool's table.
+    public init(empty: ParameterSet) {
+        self.empty = empty
+        current = empty
+        defaults = empty
+        adjustedTo = empty
+    }
+
+    /// A server has logged in and said this of itself.
+    public init(reported: [Parameter], in table: ParameterTable) {
+        empty = table.empty
+        defaults = table.intern(reported: reported, unreported: [], byServer: true)
+        current = table.intern(reported: reported.filter { ParameterTable.isTracked($0.name) }, unreported: [], byServer: true)
+        adjustedTo = table.empty
+    }
+
+    // MARK: Towards a client's values
+
+    /// What has to be undone, and then set, for a client with these values of its own.
+    public func changes(to wanted: ParameterSet) -> [ParameterChange] {
+        var changes: [ParameterChange] = []
+        if !overrides.isEmpty {
+            changes = overrides.filter { !wanted.has($0) }.sorted().map { .reset($0) }
+        }
+        for parameter in wanted.reported {
+            guard let present = current[parameter.name], !present.hasSameBytes(as: parameter.value) else { continue }
+            changes.append(.set(parameter))
+        }
+        for parameter in wanted.unreported where !current.unreported.contains(parameter) { changes.append(.set(parameter)) }
+        return changes.count > 1 ? changes.sorted { $0.rank < $1.rank } : changes
+    }
+
+    /// The server is being set to these values: what has been undone is the server's own again.
+    public mutating func adjust(to wanted: ParameterSet, by changes: [ParameterChange]) {
+        for case .reset(let name) in changes { overrides.remove(name) }
+        if !changes.isEmpty { noteSet(changes) }
+        current = current.with(unreported: wanted.unreported)
+        adjustedTo = wanted
+        isDoubtful = false
+    }
+
+    /// A server refused to be set to this.
+    public mutating func refused(_ name: String) {
+        let key = name.lowercased()
+        overrides.remove(key)
+        current = current.with(unreported: current.unreported.filter { $0.name != key })
+    }
+
+    /// The value that the server has now is its own.
+    public mutating func acceptDefault(_ name: String, in table: ParameterTable) {
+        overrides.remove(name.lowercased())
+        guard let value = current[name] else { return }
+        defaults = table.replacing(Parameter(name: defaults.spelling(of: name), value: value), in: defaults) ?? defaults
+    }
+
+    /// It has been reset, to the server's own value: it has to be adjusted again.
+    public mutating func wasReset(_ name: String) {
+        overrides.remove(name.lowercased())
+        adjustedTo = empty
+    }
+
+    /// This has been reset by its client: what that brought has to be set again.
+    public mutating func wasReset(_ reset: ResetStatement) {
+        adjustedTo = empty
+        switch reset {
+        case .all: current = current.with(unreported: [])
+        case .name(let name): current = current.with(unreported: current.unreported.filter { $0.name != name })
+        case .unknown: current = current.withUnknownValues(of: [])
+        }
+    }
+
+    /// The client itself has changed what it wants: the server has it already.
+    public mutating func follow(_ own: ParameterSet) { adjustedTo = own }
+
+    private mutating func noteSet(_ changes: [ParameterChange]) {
+        beingSet = []
+        for case .set(let parameter) in changes { beingSet.insert(parameter.name.lowercased()) }
+        overrides.formUnion(beingSet)
+    }
+
+    /// The changes are being made, and may or may not have been.
+    public mutating func doubt(_ changes: [ParameterChange]) {
+        noteSet(changes)
+        overrides.formUnion(changes.map { $0.name.lowercased() })
+        current = current.withUnknownValues(of: changes.map(\.name))
+    }
+
+    /// A SET or RESET of an unreported parameter has run, or may have run.
+    public mutating func doubtUnreported() {
+        guard !current.unreported.isEmpty else { return }
+        current = current.withUnknownValues(of: [])
+        isDoubtful = true
+    }
+
+    /// DISCARD ALL has run.
+    mutating func discard() {
+        overrides = []
+        unexplained = []
+        current = current.with(unreported: [])
+        adjustedTo = empty
+        isDoubtful = false
+    }
+
+    // MARK: What the server reports
+
+    /// Why a server tells a value.
+    public enum Cause: Sendable {
+        /// The pooler has set or reset it.
+        case pooler
+        /// The linked client has, for all that is known.
+        case client
+        /// Nobody has: the server's own value is another one.
+        case server
+    }
+
+    /// The server tells a value. False: it tells more than is kept.
+    public mutating func report(_ parameter: Parameter, by cause: Cause, in table: ParameterTable) -> Bool {
+        let key = parameter.name.lowercased()
+        if cause == .server || (cause == .pooler && !beingSet.contains(key)) {
+            guard let changed = table.replacing(parameter, in: defaults) else { return false }
+            defaults = changed
+        }
+        if cause == .client { overrides.insert(key) }
+        guard ParameterTable.isTracked(parameter.name), current[parameter.name] != parameter.value else { return true }
+        guard let changed = table.replacing(parameter, in: current) else { return false }
+        current = changed
+        return true
+    }
+
+    /// It changed without a SET.
+    public mutating func noteUnexplained(_ name: String) {
+        let key = name.lowercased()
+        if !unexplained.contains(key) { unexplained.append(key) }
+    }
+
+    /// What has to be asked about, by resetting it.
+    public mutating func takeUnexplained() -> [String] {
+        defer { unexplained = [] }
+        return unexplained
+    }
+}
