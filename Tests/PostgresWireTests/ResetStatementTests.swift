@@ -11,9 +11,11 @@ import Testing
     @Test(
         arguments: [
             ("reset datestyle", .name("datestyle")), ("RESET \"DateStyle\" ;;", .name("datestyle")), ("reset all", .all),
-            ("reset time zone", .name("timezone")), ("reset/**/TimeZone --x", .name("timezone")), ("set timezone to default", .name("timezone")),
+            ("reset time zone", .name("timezone")), ("reset/**/TimeZone --x", .name("timezone")),
+            ("set timezone to default", .name("timezone")),
             ("SET SESSION TimeZone = DEFAULT;", .name("timezone")), ("set time zone default", .name("timezone")),
-            ("set time zone local", .name("timezone")), ("set timezone=default", .name("timezone")),
+            ("set time zone local", .name("timezone")),
+            ("set timezone=default", .name("timezone")),
             ("set session time zone local", .name("timezone")),
         ] as [(String, ResetStatement)])
     func recognised(_ text: String, _ expected: ResetStatement) {
