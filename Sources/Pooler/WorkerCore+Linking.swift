@@ -198,7 +198,9 @@ extension WorkerCore {
         server.phase = .linked
         if client.login != nil {
             admitTried(client)
-            guard server.isOpen, server.client === client else { return }
+            // It has asked for nothing yet, and in session mode would keep the server.
+            if server.isOpen, server.client === client { release(client, server) }
+            return
         }
         carryOn(client)
         // It may have had nothing to say after all.

@@ -102,6 +102,9 @@ extension WorkerCore {
             switch client.phase {
             case .startup, .authenticating:
                 if now - client.connectTime > limit { fail(client, .loginTimeout()) }
+            case .waiting where client.login != nil:
+                // For a server to try its values on; `checkWaiting` bounds the wait, too.
+                if now - client.connectTime > limit { fail(client, .loginTimeout()) }
             case .awaitingGreeting:
                 guard let shard = client.shard else { continue }
                 let patience = patience(shard)

@@ -148,6 +148,18 @@ def test_a_value_that_postgresql_refuses_is_refused_at_the_login(make_pooler, po
             assert other.value("select 'mine'") == "mine"
 
 
+@pytest.mark.parametrize("mode", ["transaction", "session", "statement"])
+def test_a_login_keeps_no_server_that_its_values_were_tried_on(make_pooler, mode):
+    pooler = make_pooler(default_pool_size=1, pool_mode=mode)
+    waiting = [pooler.connect(parameters={"TimeZone": zone, "work_mem": f"{n + 1}MB"}) for n, zone in enumerate(("Asia/Tokyo", "Europe/Vienna", "UTC"))]
+    plain = pooler.connect()
+    assert plain.value("show work_mem") == "4MB"
+    plain.close()
+    for n, c in enumerate(waiting):
+        assert c.value("show work_mem") == f"{n + 1}MB"
+        c.close()
+
+
 BROUGHT = {"DateStyle": "Postgres, MDY", "IntervalStyle": "iso_8601", "TimeZone": "Asia/Tokyo", "statement_timeout": "77s", "application_name": "me"}
 NAMES = list(BROUGHT)
 SHOW = "select " + ", ".join(f"current_setting('{name}')" for name in NAMES)
