@@ -150,10 +150,16 @@ public struct ServerParameters: Sendable {
         return true
     }
 
-    /// It changed without a SET.
-    public mutating func noteUnexplained(_ name: String) {
+    /// PostgreSQL reports half as many parameters.
+    private static let mostUnexplained = 32
+
+    /// It changed without a SET. False: more has than can be asked about.
+    public mutating func noteUnexplained(_ name: String) -> Bool {
         let key = name.lowercased()
-        if !unexplained.contains(key) { unexplained.append(key) }
+        if unexplained.contains(key) { return true }
+        guard unexplained.count < Self.mostUnexplained else { return false }
+        unexplained.append(key)
+        return true
     }
 
     /// What has to be asked about, by resetting it.

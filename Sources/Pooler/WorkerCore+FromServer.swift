@@ -379,7 +379,7 @@ extension WorkerCore {
             isDefault ? table.removing(parameter.name, from: own, inFavourOf: nil) : table.replacing(parameter, in: own) ?? own
         client.session.parameters = changed
         server.session.settings.follow(changed)
-        if !server.session.hasSet, !isDefault { server.session.settings.noteUnexplained(parameter.name) }
+        if !server.session.hasSet, !isDefault, !server.session.settings.noteUnexplained(parameter.name) { server.reportsTooMuch = true }
         return true
     }
 

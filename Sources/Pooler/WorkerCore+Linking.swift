@@ -295,7 +295,7 @@ extension WorkerCore {
     /// Asks whether what changed without a SET is the server's own value now, or a function has set it for this client. False: there is nothing
     /// to ask.
     private func explains(_ server: ServerConnection) -> Bool {
-        guard !server.session.settings.unexplained.isEmpty, server.session.isReusable else { return false }
+        guard !server.session.settings.unexplained.isEmpty, server.session.isReusable, !server.reportsTooMuch else { return false }
         for name in server.session.settings.takeUnexplained() {
             run(.explain(name: name), ParameterChange.reset(name).sql, on: server)
         }

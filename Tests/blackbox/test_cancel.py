@@ -408,6 +408,13 @@ def stuck_set(make_pooler, postgres):
         def client(self):
             return pooler.connect(parameters={"options": "-c default_tablespace=pg_default"})
 
+        def tried_client(self):
+            """One whose settings are waited for with its query: a timeout of the last client has to be undone first."""
+            client, other = self.client(), pooler.connect(parameters={"statement_timeout": "77s"})
+            assert other.value("show statement_timeout") == "77s"
+            other.close()
+            return client
+
         def lock(self):
             admin.rows("begin; lock table pg_catalog.pg_tablespace in access exclusive mode")
 
@@ -475,7 +482,7 @@ def test_a_cancel_does_not_wait_for_ever_for_the_poolers_own_set(stuck_set, what
 @pytest.mark.sluice_only("PgBouncer's SETs are others")
 @pytest.mark.parametrize("sent", [[query("select 1")], [ask("select 1"), sync()]], ids=["query", "batch"])
 def test_a_cancel_of_a_query_whose_settings_are_being_tried(stuck_set, sent):
-    c = stuck_set.client()
+    c = stuck_set.tried_client()
     stuck_set.lock()
     c.send(*sent)
     wait_until(stuck_set.waiter, "the SET to wait")
@@ -489,7 +496,7 @@ def test_a_cancel_of_a_query_whose_settings_are_being_tried(stuck_set, sent):
 
 @pytest.mark.sluice_only("PgBouncer's SETs are others")
 def test_settings_that_a_cancel_has_hit_are_tried_again(stuck_set):
-    c = stuck_set.client()
+    c = stuck_set.tried_client()
     stuck_set.lock()
     c.send(query("show default_tablespace"))
     wait_until(stuck_set.waiter, "the SET to wait")

@@ -329,5 +329,7 @@ def test_a_server_that_is_down(make_pooler, own_postgres):
 
 def test_a_parameter_that_the_server_refuses(make_pooler):
     pooler = make_pooler()
-    error = after_login(pooler, wire.query("select 1"), parameters={"datestyle": "nonsense"})
+    with pytest.raises(wire.ServerError) as e:
+        pooler.connect(parameters={"datestyle": "nonsense"})
+    error = e.value
     assert (error.severity, error.code, error.message) == ("FATAL", "22023", 'invalid value for parameter "DateStyle": "nonsense"')
