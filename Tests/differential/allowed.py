@@ -48,12 +48,10 @@ def ended_at(case, is_culprit):
     if pooled.hung or not (unseen or ended_by_pooler(pooled)):
         return False
     steps = reframed(case.pipeline.steps)
-    if not unseen and case.direct.closed and case.direct.content == pooled.content and any(s[0] == "message" and is_culprit(s[1]) for s in steps):
-        # Both have ended, and all but the last words are the same. (What a cancel hits is not the same each time that it is played.)
-        theirs = case.direct.frames
-        if theirs and error_of(theirs[-1]) == ("ERROR", "08P01"):
-            theirs = theirs[:-1]
-        if pooled.frames[:-1] and [comparable(f) for f in theirs] == [comparable(f) for f in pooled.frames[:-1]]:
+    if not unseen and case.direct.content == pooled.content and any(s[0] == "message" and is_culprit(s[1]) for s in steps):
+        # All but the last words is what PostgreSQL said, too. (What a cancel hits is not the same each time that it is played.)
+        got = [comparable(f) for f in pooled.frames[:-1]]
+        if got and [comparable(f) for f in case.direct.frames[: len(got)]] == got:
             return True
     for index, step in enumerate(steps):
         if step[0] != "message" or not is_culprit(step[1]):
@@ -227,7 +225,7 @@ def is_no_text(message):
         message[5:].decode()
     except UnicodeDecodeError:
         return True
-    return message[5:].find(b"\0") != len(message) - 6
+    return message[5:].find(b"\0") != len(message) - 6 or len(message) == 5
 
 
 def query_that_is_no_text(case):

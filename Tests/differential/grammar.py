@@ -199,7 +199,7 @@ class Grammar:
                 (1, "fetch all from c"),
                 (1, "close c"),
                 (1, f"declare h cursor with hold for select {token};close h"),
-                (0.5, "execute nix"),
+                (0.5, "execute never"),
                 (1, f"explain (costs off) select {token}"),
                 (1, "show server_version"),
                 (1, f"copy (select {token}) to stdout"),
