@@ -49,7 +49,7 @@ extension SQLTokens {
 
     /// Goes on behind `$tag$...$tag$`, or behind a dollar that begins nothing.
     @_lifetime(self: copy self)
-    private mutating func skipDollarQuoted() {
+    mutating func skipDollarQuoted() {
         let start = index
         index += 1
         while index < text.count, Self.continuesIdentifier(text[index]), text[index] != UInt8(ascii: "$") { index += 1 }

@@ -1,0 +1,292 @@
+/// What a statement may change of that which the meaning of a later Parse depends on: settings, temporary objects, the transaction.
+public enum StatementEffect: Hashable, Sendable {
+    /// A setting gets a value.
+    public enum Value: Hashable, Sendable {
+        case literal(String)
+        /// Back to what it is without a SET.
+        case standard
+        /// Not to be read from the text.
+        case unknown
+    }
+
+    /// The name of what SET SESSION CHARACTERISTICS changes, which is more than one setting.
+    public static let characteristics = "session characteristics"
+
+    /// SET, RESET or `set_config` of one setting; the name in lower case.
+    case setting(name: String, Value, isLocal: Bool)
+    /// RESET ALL.
+    case resetAll
+    /// Any setting may have been changed until the transaction ends: DO, CALL, EXECUTE, `set_config` of a name that is no literal.
+    case anySetting
+    /// There may be a temporary object. `isLasting`: it may outlive the transaction.
+    case temporary(isLasting: Bool)
+    /// COMMIT, ROLLBACK and their like; ROLLBACK TO SAVEPOINT, too.
+    case transactionEnd
+}
+
+/// The effects of the statements of a text, in their order.
+public struct StatementEffects: Equatable, Sendable {
+    /// One effect. A statement may have several.
+    public struct One: Equatable, Sendable {
+        public let effect: StatementEffect
+        /// How many statements stand ahead of it, empty ones not counted: so many command tags come before its own.
+        public let index: Int
+    }
+
+    public private(set) var all: [One] = []
+    /// The text ends transactions only, which matters where something in them was changed.
+    public var isOnlyEnd: Bool { all.allSatisfy { $0.effect == .transactionEnd } }
+
+    /// Those of a text that can't be read.
+    public static let notRead = StatementEffects(all: [One(effect: .anySetting, index: 0)])
+
+    /// So many are kept of one text; a text that has more may change anything.
+    private static let most = 100
+
+    /// The effects of the text in `range`. `escapes`: a backslash escapes in ordinary strings (`standard_conforming_strings = off`).
+    public static func read(_ bytes: Span<UInt8>, _ range: Range<Int>, escapes: Bool) -> StatementEffects {
+        guard bytes.holds(range) else { return StatementEffects() }
+        var tokens = SQLTokens(bytes.extracting(range))
+        var found = StatementEffects()
+        var index = 0
+        var isStart = true
+        while true {
+            let lexeme = tokens.lexeme(escapes: escapes)
+            switch lexeme {
+            case .end:
+                return found
+            case .broken:
+                // PostgreSQL refuses such a text, or it is not what it seems.
+                found.add(.anySetting, index)
+                return found
+            case .semicolon:
+                if !isStart { index += 1 }
+                isStart = true
+            default:
+                if isStart {
+                    isStart = false
+                    found.begin(lexeme, &tokens, escapes, index)
+                } else {
+                    found.inside(lexeme, &tokens, escapes, index)
+                }
+            }
+        }
+    }
+
+    private mutating func add(_ effect: StatementEffect, _ index: Int) {
+        if all.count == Self.most {
+            all.append(One(effect: .anySetting, index: index))
+        } else if all.count < Self.most {
+            all.append(One(effect: effect, index: index))
+        }
+    }
+
+    // MARK: One statement
+
+    private mutating func begin(_ first: SQLLexeme, _ tokens: inout SQLTokens, _ escapes: Bool, _ index: Int) {
+        switch first {
+        case .word("set"):
+            add(Self.set(&tokens, escapes), index)
+        case .word("reset"):
+            add(Self.reset(&tokens, escapes), index)
+        case .word("do"), .word("call"), .word("execute"):
+            add(.anySetting, index)
+        case .word("commit"), .word("end"), .word("rollback"), .word("abort"):
+            add(.transactionEnd, index)
+        case .word("prepare"):
+            let place = tokens.index
+            if tokens.lexeme(escapes: escapes) == .word("transaction") { add(.transactionEnd, index) }
+            tokens.index = place
+        default:
+            break
+        }
+    }
+
+    private mutating func inside(_ lexeme: SQLLexeme, _ tokens: inout SQLTokens, _ escapes: Bool, _ index: Int) {
+        switch lexeme {
+        case .word("set_config"), .quoted("set_config"):
+            add(Self.setConfig(&tokens, escapes), index)
+        case .word("temp"), .word("temporary"), .word("pg_temp"), .quoted("pg_temp"):
+            add(.temporary(isLasting: !Self.isDroppedOnCommit(tokens, escapes)), index)
+        default:
+            break
+        }
+    }
+
+    /// What follows SET.
+    private static func set(_ tokens: inout SQLTokens, _ escapes: Bool) -> StatementEffect {
+        var isLocal = false
+        var token = tokens.lexeme(escapes: escapes)
+        if token == .word("local") || token == .word("session") {
+            let place = tokens.index
+            let next = tokens.lexeme(escapes: escapes)
+            switch (token, next) {
+            case (.word("session"), .word("characteristics")):
+                return .setting(name: StatementEffect.characteristics, .unknown, isLocal: false)
+            case (.word("session"), .word("authorization")):
+                // The role goes with it, to a value that depends on who logged in.
+                return .setting(name: "role", .unknown, isLocal: false)
+            case (_, .symbol(UInt8(ascii: "="))), (_, .word("to")), (_, .symbol(UInt8(ascii: "."))):
+                tokens.index = place
+            default:
+                isLocal = token == .word("local")
+                token = next
+            }
+        }
+        switch token {
+        case .word("transaction"), .word("constraints"):
+            return .setting(name: "transaction", .unknown, isLocal: true)
+        case .word("session") where isLocal:
+            return .setting(name: "role", .unknown, isLocal: true)
+        case .word("role"):
+            // SET role TO x is the same.
+            let place = tokens.index
+            let next = tokens.lexeme(escapes: escapes)
+            if next != .word("to"), next != .symbol(UInt8(ascii: "=")) { tokens.index = place }
+            let value = value(&tokens, escapes, isList: false)
+            return .setting(name: "role", value, isLocal: isLocal)
+        case .word("names"):
+            return .setting(name: "client_encoding", value(&tokens, escapes, isList: false), isLocal: isLocal)
+        case .word("schema"):
+            return .setting(name: "search_path", value(&tokens, escapes, isList: true), isLocal: isLocal)
+        case .word("time"):
+            guard tokens.lexeme(escapes: escapes) == .word("zone") else { return .anySetting }
+            let value = value(&tokens, escapes, isList: false)
+            return .setting(name: "timezone", value == .literal("local") ? .standard : value, isLocal: isLocal)
+        case .word("xml"):
+            guard tokens.lexeme(escapes: escapes) == .word("option") else { return .anySetting }
+            return .setting(name: "xmloption", value(&tokens, escapes, isList: false), isLocal: isLocal)
+        case .word(let first), .quoted(let first):
+            var name = first.lowercased()
+            var next = tokens.lexeme(escapes: escapes)
+            while next == .symbol(UInt8(ascii: ".")) {
+                switch tokens.lexeme(escapes: escapes) {
+                case .word(let more), .quoted(let more): name += "." + more.lowercased()
+                default: return .anySetting
+                }
+                next = tokens.lexeme(escapes: escapes)
+            }
+            guard next == .word("to") || next == .symbol(UInt8(ascii: "=")) else { return .anySetting }
+            return .setting(name: name, value(&tokens, escapes, isList: name == "search_path"), isLocal: isLocal)
+        default:
+            return .anySetting
+        }
+    }
+
+    /// A value, or several with commas between them. `isList`: of names, which PostgreSQL puts into quotes.
+    private static func value(_ tokens: inout SQLTokens, _ escapes: Bool, isList: Bool) -> StatementEffect.Value {
+        var parts: [String] = []
+        while true {
+            switch tokens.lexeme(escapes: escapes) {
+            case .word("default") where parts.isEmpty:
+                return isEnd(tokens, escapes) ? .standard : .unknown
+            case .word(let text), .quoted(let text):
+                parts.append(isList ? quoted(text) : text)
+            case .string(let text?):
+                parts.append(isList ? quoted(text) : text)
+            case .number(let text):
+                parts.append(text)
+            case .symbol(UInt8(ascii: "-")):
+                guard case .number(let text) = tokens.lexeme(escapes: escapes) else { return .unknown }
+                parts.append("-" + text)
+            default:
+                return .unknown
+            }
+            let place = tokens.index
+            guard tokens.lexeme(escapes: escapes) == .symbol(UInt8(ascii: ",")) else {
+                tokens.index = place
+                return isEnd(tokens, escapes) ? .literal(parts.joined(separator: ", ")) : .unknown
+            }
+        }
+    }
+
+    private static func isEnd(_ tokens: SQLTokens, _ escapes: Bool) -> Bool {
+        var tokens = tokens
+        switch tokens.lexeme(escapes: escapes) {
+        case .end, .semicolon: return true
+        default: return false
+        }
+    }
+
+    /// As PostgreSQL keeps a name in a list.
+    private static func quoted(_ name: String) -> String {
+        var isPlain = !name.isEmpty
+        for (index, byte) in name.utf8.enumerated() {
+            switch byte {
+            case 0x61...0x7A, 0x5F: break
+            case 0x30...0x39 where index > 0: break
+            default: isPlain = false
+            }
+        }
+        return isPlain ? name : "\"\(name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\""))\""
+    }
+
+    private static func reset(_ tokens: inout SQLTokens, _ escapes: Bool) -> StatementEffect {
+        switch tokens.lexeme(escapes: escapes) {
+        case .word("all"): return .resetAll
+        case .word("session"): return .setting(name: "role", .unknown, isLocal: false)
+        case .word("time"): return .setting(name: "timezone", .standard, isLocal: false)
+        case .word(let name), .quoted(let name): return .setting(name: name.lowercased(), .standard, isLocal: false)
+        default: return .anySetting
+        }
+    }
+
+    /// `set_config('name', 'value', true)`: what stands behind the word.
+    private static func setConfig(_ tokens: inout SQLTokens, _ escapes: Bool) -> StatementEffect {
+        guard tokens.lexeme(escapes: escapes) == .symbol(UInt8(ascii: "(")), case .string(let name?) = tokens.lexeme(escapes: escapes),
+            tokens.lexeme(escapes: escapes) == .symbol(UInt8(ascii: ","))
+        else { return .anySetting }
+        let unknown = StatementEffect.setting(name: name.lowercased(), .unknown, isLocal: false)
+        guard case .string(let value?) = tokens.lexeme(escapes: escapes), tokens.lexeme(escapes: escapes) == .symbol(UInt8(ascii: ","))
+        else { return unknown }
+        let isLocal = tokens.lexeme(escapes: escapes)
+        guard isLocal == .word("true") || isLocal == .word("false"), tokens.lexeme(escapes: escapes) == .symbol(UInt8(ascii: ")")) else {
+            return unknown
+        }
+        // Where and how often it runs is not known: only the value alone is certain.
+        return .setting(name: name.lowercased(), isAlone(tokens, escapes) ? .literal(value) : .unknown, isLocal: isLocal == .word("true"))
+    }
+
+    /// Nothing follows but the next call, so that it runs once.
+    private static func isAlone(_ tokens: SQLTokens, _ escapes: Bool) -> Bool {
+        var tokens = tokens
+        switch tokens.lexeme(escapes: escapes) {
+        case .end, .semicolon: return true
+        case .symbol(UInt8(ascii: ",")): return isFollowedByCall(tokens, escapes)
+        default: return false
+        }
+    }
+
+    private static func isFollowedByCall(_ tokens: SQLTokens, _ escapes: Bool) -> Bool {
+        var tokens = tokens
+        var next = tokens.lexeme(escapes: escapes)
+        if next == .word("pg_catalog") {
+            guard tokens.lexeme(escapes: escapes) == .symbol(UInt8(ascii: ".")) else { return false }
+            next = tokens.lexeme(escapes: escapes)
+        }
+        guard next == .word("set_config") else { return false }
+        while true {
+            switch tokens.lexeme(escapes: escapes) {
+            case .symbol(UInt8(ascii: ")")): return isAlone(tokens, escapes)
+            case .string, .number, .word, .symbol(UInt8(ascii: "(")), .symbol(UInt8(ascii: ",")), .symbol(UInt8(ascii: "$")): continue
+            default: return false
+            }
+        }
+    }
+
+    /// ON COMMIT DROP stands in the rest of the statement.
+    private static func isDroppedOnCommit(_ tokens: SQLTokens, _ escapes: Bool) -> Bool {
+        var tokens = tokens
+        var words: [SQLLexeme] = []
+        while true {
+            let lexeme = tokens.lexeme(escapes: escapes)
+            switch lexeme {
+            case .end, .semicolon, .broken: return false
+            default: break
+            }
+            words.append(lexeme)
+            if words.count > 3 { words.removeFirst() }
+            if words == [.word("on"), .word("commit"), .word("drop")] { return true }
+        }
+    }
+}
