@@ -2,9 +2,16 @@ import PostgresWire
 
 /// What follows a client from server to server.
 public struct ClientSession: Sendable {
-    /// A portal that is a DEALLOCATE or DISCARD ALL.
-    struct Deallocation: Sendable {
-        let statement: DeallocateStatement
+    /// A portal whose Execute is to be watched.
+    struct Portal: Sendable {
+        enum Meaning: Sendable {
+            /// A DEALLOCATE or DISCARD ALL.
+            case deallocation(DeallocateStatement)
+            /// It changes what a later Parse may mean.
+            case effects([StatementEffect])
+        }
+
+        let meaning: Meaning
         /// That of its Bind, as long as it is not answered.
         let note: UInt64
     }
@@ -51,17 +58,20 @@ public struct ClientSession: Sendable {
         isResetting = false
         return resetDone.take()
     }
-    /// Portals that are a DEALLOCATE or DISCARD ALL, by name. Nobody has more than one; of more than a few only the server knows what they are.
-    var deallocations: [[UInt8]: Deallocation] = [:]
-    private static let mostDeallocations = 16
+
+    /// Portals to be watched, by name. Nobody has more than one; of more than a few only the server knows what they are.
+    var portals: [[UInt8]: Portal] = [:]
+    private static let mostPortals = 16
+    /// One more could not be watched.
+    var isBlind: Bool { portals.count >= Self.mostPortals }
 
     /// Nothing that happens on the server has to be taken note of for this client.
-    public var isOrdinary: Bool { !isResetting && !hasSet && deallocations.isEmpty }
+    public var isOrdinary: Bool { !isResetting && !hasSet && portals.isEmpty }
 
-    /// A portal gets another meaning. Nil: it is neither DEALLOCATE nor DISCARD ALL.
-    mutating func setPortal(_ portal: [UInt8], to meaning: Deallocation?) {
-        if meaning != nil, deallocations.count >= Self.mostDeallocations { return }
-        deallocations[portal] = meaning
+    /// A portal gets another meaning. Nil: it is not to be watched.
+    mutating func setPortal(_ portal: [UInt8], to meaning: Portal?) {
+        if meaning != nil, isBlind { return }
+        portals[portal] = meaning
     }
 
     public init() {}

@@ -17,6 +17,8 @@ public enum FrontendAction: Sendable {
     case send([UInt8])
     /// Statements are closed and one is parsed on the server; the message itself is to be judged again then.
     case ahead(close: [[UInt8]], parse: Statement?, name: [UInt8])
+    /// A statement is parsed on the server with these messages around it; the message itself is to be judged again then.
+    case within(before: [UInt8], parse: Statement, name: [UInt8], after: [UInt8])
     /// Neither sent nor used up, and to be judged again when the gate is open; these bytes are sent.
     case wait([UInt8])
     case terminate

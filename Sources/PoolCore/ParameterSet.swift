@@ -97,6 +97,18 @@ public final class ParameterSet: Sendable, Hashable {
         return ParameterSet(
             reported: reported, unreported: unknown.sorted().map { Parameter(name: $0, value: Self.unknown) }, isProven: false)
     }
+
+    /// The same, but this parameter, if it is one of the unreported ones, may have any value.
+    func withUnknownValue(of name: String) -> ParameterSet {
+        guard let index = unreported.firstIndex(where: { $0.name.hasSameBytes(as: name) }), !hasUnknown(name) else { return self }
+        var changed = unreported
+        changed[index] = Parameter(name: name, value: Self.unknown)
+        return ParameterSet(reported: reported, unreported: changed, isProven: false)
+    }
+
+    func hasUnknown(_ name: String) -> Bool {
+        unreported.contains { $0.name.hasSameBytes(as: name) && $0.value.hasSameBytes(as: Self.unknown) }
+    }
 }
 
 /// One step from one parameter set to another.

@@ -115,6 +115,13 @@ public struct ServerParameters: Sendable {
         isDoubtful = true
     }
 
+    /// The same of one parameter.
+    mutating func doubtUnreported(_ name: String) {
+        let doubtful = current.withUnknownValue(of: name)
+        if doubtful !== current { isDoubtful = true }
+        current = doubtful
+    }
+
     /// DISCARD ALL has run.
     mutating func discard() {
         overrides = []

@@ -41,6 +41,7 @@ extension ServerSession {
             return failErrand(frame, bytes, at: offset)
         case .ready(let owed):
             guard readyForQuery(frame, bytes, at: offset, client: &client) else { return .violation }
+            if mayChangeContext { endEffects(of: owed) }
             if owed.note >= Self.firstNote {
                 switch notes.remove(owed.note) {
                 case .errand(let errand): return .errandDone(errand)
@@ -58,12 +59,14 @@ extension ServerSession {
                 noteTag(frame, bytes, at: offset, of: owed, client: &client, table: table)
             }
             guard owed.note >= Self.firstNote else { return owed.disposition == .forward ? .forward : .swallow }
+            if frame.type == Backend.portalSuspended, case .effects = notes[owed.note] { changeSettings { $0.lose() } }
             let note = notes.remove(owed.note)
             if frame.type == Backend.emptyQueryResponse, case .drop(let name, let statement, let tags) = note {
                 return drop(name, statement, tags: tags, client: &client)
             }
             return owed.disposition == .forward ? .forward : .swallow
         case .failed(let owed):
+            if isTouched { changeSettings { $0.fail() } }
             let action = fail(owed, frame, bytes, at: offset, client: &client, table: table)
             return refusal(frame, bytes, at: offset) ?? action
         case .violation:
@@ -84,6 +87,7 @@ extension ServerSession {
             guard case .drop(let name, let statement, let tags) = notes[head.note] else { return nil }
             return drop(name, statement, tags: tags, client: &client)
         case Backend.errorResponse:
+            if isTouched { changeSettings { $0.fail() } }
             if dropping != .nothing { failed(ErrorFields.read(bytes, body: frame.body(at: offset)) ?? ErrorFields(), client: &client) }
             if let refusal = refusal(frame, bytes, at: offset) { return refusal }
             guard head.note >= Self.firstNote, case .drop(let name, let statement, _) = notes[head.note],
@@ -99,13 +103,14 @@ extension ServerSession {
     private mutating func readyForQuery(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession) -> Bool {
         guard let status = ReadyForQueryMessage.read(bytes, body: frame.body(at: offset)) else { return false }
         self.status = status
+        if isTouched { changeSettings { $0.ready(isIdle: status == .idle) } }
         dropping = .nothing
         if !drops.isEmpty, ledger.isEmpty { drops = [] }
         if client.reset != nil, ledger.isEmpty { client.reset = nil }
         if status == .idle { hasSet = false }
         // With the transaction its portals have ended, but for those that a later one has bound.
-        if status == .idle, !client.deallocations.isEmpty {
-            client.deallocations = client.deallocations.filter { notes[$0.value.note] != nil }
+        if status == .idle, !client.portals.isEmpty {
+            client.portals = client.portals.filter { notes[$0.value.note] != nil }
         }
         if ledger.isEmpty, !ledger.isUnsynced {
             if formerNames != nil { formerNames = nil }
@@ -272,7 +277,7 @@ extension ServerSession {
         case .inject(let statement): return (statement.id, nil, false)
         case .drop(let name, let statement, _), .use(let name, let statement): return (statement.id, name, false)
         case .bindPortal(_, _, let statement?, let name): return (statement.id, name.isEmpty ? nil : name, name.isEmpty)
-        case .bindPortal, .replaceUnnamed, .forget, .injectUnnamed, .evict, .rename, .answer, .errand, .fence, nil: return nil
+        case .bindPortal, .replaceUnnamed, .forget, .injectUnnamed, .evict, .rename, .answer, .effects, .errand, .fence, nil: return nil
         }
     }
 
@@ -367,6 +372,7 @@ extension ServerSession {
             statements.unnamed = nil
         case .forget(let name, let statement):
             client.statements.set(name, to: statement)
+            if statement.isPrivate { statements.restore(statement.id) }
         case .inject(let statement):
             statements.remove(statement.id)
         case .injectUnnamed:
@@ -377,7 +383,7 @@ extension ServerSession {
             client.setPortal(portal, to: previous)
         case .fence:
             fences -= 1
-        case .rename, .answer, .errand, .drop, .use:
+        case .rename, .answer, .effects, .errand, .drop, .use:
             break
         }
     }
@@ -397,6 +403,11 @@ extension ServerSession {
         if owed.request == .query, dropping == .nothing { dropping = .perhaps }
         defer { if !drops.isEmpty { tags += 1 } }
         if Self.isUnusualTag(bytes, at: offset) { noteUnusualTag(frame, bytes, at: offset, of: owed, client: &client, table: table) }
+        if isTouched || mayChangeContext, owed.disposition == .forward, isShared,
+            let tag = CommandTag.read(bytes, body: frame.body(at: offset))
+        {
+            noteEffects(of: owed, tag: String(decoding: bytes, in: tag))
+        }
     }
 
     /// ALTER, CREATE, DROP, DISCARD, DEALLOCATE, PREPARE, LISTEN, RESET, SET; but not SELECT, INSERT, UPDATE, COMMIT, BEGIN. The tag has at
@@ -428,19 +439,21 @@ extension ServerSession {
             }
         case "DISCARD ALL":
             forgetNames(of: &client)
+            changeSettings { $0.discard() }
             settings.discard()
             client.noteReset(.all, owed)
             hasSet = true
         case "LISTEN":
             hasListened = true
         case "RESET":
-            if isShared, owed.disposition == .forward { settings.doubtUnreported() }
             client.noteReset(client.reset ?? .unknown, owed)
             hasSet = true
+            if isShared, owed.disposition == .forward { mayChangeContext = true }
         case "SET":
-            if isShared, owed.disposition == .forward { settings.doubtUnreported() }
             if let reset = client.reset { client.noteReset(reset, owed) } else { client.noteSet(owed) }
             hasSet = true
+            // What is known of it is taken note of with its effects.
+            if isShared, owed.disposition == .forward { mayChangeContext = true }
         case "DEALLOCATE ALL":
             forgetNames(of: &client)
         default:

@@ -11,6 +11,7 @@ extension ServerSession {
         switch deallocation {
         case .name(let name):
             guard let (label, target) = client.statements.named(name), status != .failed || statements.use(target) else { break }
+            if target.isPrivate { statements.demote(target.id) }
             // Where the query ends an open batch, or may find its transaction failed, the server has to see it.
             guard ledger.isUnsynced || status == .failed else {
                 return answer(["DEALLOCATE"], client: &client) { $0.set(label, to: nil) }

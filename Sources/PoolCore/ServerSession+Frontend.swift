@@ -65,7 +65,8 @@ extension ServerSession {
             guard !rules.refusesSimpleQuery else { return false }
             if rules.mapsStatements {
                 // Behind an extended message that fails it is skipped, and then it does not drop the unnamed statement.
-                guard !ledger.mayBeSkipped, client.deallocations.isEmpty, !DeallocateStatement.mayStart(bytes, frame.body(at: offset)),
+                guard !ledger.mayBeSkipped, client.portals.isEmpty,
+                    !StatementEffects.mayHave(bytes, frame.body(at: offset), isInTransaction: status != .idle),
                     !client.statements.hasNames || !Self.hasSeveralStatements(frame, bytes, at: offset)
                 else { return false }
                 client.statements.dropUnnamed()
@@ -77,7 +78,7 @@ extension ServerSession {
             ledger.enter(.query, .forward)
         case Frontend.execute:
             // Of the unnamed portal; of another one the end of the name has to be found.
-            guard frame.length == 10, bytes[offset &+ 5] == 0, client.deallocations.isEmpty else {
+            guard frame.length == 10, bytes[offset &+ 5] == 0, client.portals.isEmpty else {
                 return false
             }
             ledger.enter(.execute, .forward)
@@ -88,6 +89,7 @@ extension ServerSession {
             // Of the unnamed statement, with the text that it has already; any text that can be told from others by its bytes alone.
             guard rules.mapsStatements, fences == 0, !ledger.mayBeSkipped, frame.length >= 6, bytes[offset &+ 5] == 0,
                 let statement = client.statements.unnamed, !statement.isRetired, statement.kind == .ordinary,
+                statement.contextID == contextID,
                 bytes.extracting(offset &+ 6..<offset &+ frame.length).hasSameBytes(as: statement.definition)
             else { return false }
             client.statements.repeatUnnamed()
@@ -96,7 +98,7 @@ extension ServerSession {
         case Frontend.bind:
             // Of the unnamed statement to the unnamed portal: two empty names, and at least three counts.
             guard frame.length >= 13, bytes[offset &+ 5] == 0, bytes[offset &+ 6] == 0, rules.mapsStatements, fences == 0,
-                client.deallocations.isEmpty, let statement = client.statements.unnamed, !statement.isRetired, statement.kind == .ordinary,
+                client.portals.isEmpty, let statement = client.statements.unnamed, !statement.isRetired, statement.kind == .ordinary,
                 statements.unnamed == statement.id
             else { return false }
             ledger.enter(.bind, .forward, note: Self.unnamedNote | statement.id)
@@ -116,7 +118,7 @@ extension ServerSession {
     public mutating func passesBind(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
     ) -> (portal: Range<Int>, serverName: [UInt8], rest: Int)? {
-        guard rules.mapsStatements, fences == 0, isPlain, client.deallocations.isEmpty, namesAreCertain,
+        guard rules.mapsStatements, fences == 0, isPlain, client.portals.isEmpty, namesAreCertain,
             case .names(let portal, let name, let rest) = BindMessage.read(bytes, body: frame.body(at: offset)), !name.isEmpty,
             let (statement, tag) = client.statements.tagged(bytes.extracting(name)), !statement.isRetired, statement.kind == .ordinary,
             statements.use(statement)
@@ -181,9 +183,10 @@ extension ServerSession {
                 ? judgeParse(frame, bytes, at: offset, client: &client, rules: rules, table: table)
                 : judgeUnmappedParse(frame, bytes, at: offset)
         case Frontend.bind:
-            return rules.mapsStatements ? judgeBind(frame, bytes, at: offset, client: &client, rules: rules) : plain(.bind)
+            return rules.mapsStatements ? judgeBind(frame, bytes, at: offset, client: &client, rules: rules, table: table) : plain(.bind)
         case Frontend.describe:
-            return rules.mapsStatements ? judgeDescribe(frame, bytes, at: offset, client: &client, rules: rules) : plain(.describe)
+            return rules.mapsStatements
+                ? judgeDescribe(frame, bytes, at: offset, client: &client, rules: rules, table: table) : plain(.describe)
         case Frontend.execute:
             return judgeExecute(frame, bytes, at: offset, client: &client, rules: rules)
         case Frontend.close:
@@ -305,14 +308,21 @@ extension ServerSession {
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession
     ) -> FrontendAction {
         if let action = parseBefore() { return action }
+        let effects = effects(inQuery: frame, bytes, at: offset)
+        if !effects.isEmpty {
+            guard ledger.isEmpty else { return hold(.untilSettled) }
+            queryEffects = effects
+            queryTags = 0
+            mayChangeContext = true
+        }
         if client.statements.hasNames, let names = deallocatedNames(inQuery: frame, bytes, at: offset) {
             guard ledger.isEmpty else { return hold(.untilSettled) }
             if let action = drop(names, client: &client) { return action }
         }
-        if client.deallocations[[]] != nil {
+        if client.portals[[]] != nil {
             guard ledger.isEmpty else { return hold(.untilSettled) }
             // The query makes an unnamed portal of its own.
-            client.deallocations[[]] = nil
+            client.portals[[]] = nil
         }
         if mustWaitToReplaceUnnamed { return hold(.untilSettled) }
         let void = ledger.mayBeSkipped ? note(Self.replacingUnnamed(of: client)) : 0
@@ -345,13 +355,24 @@ extension ServerSession {
     private mutating func judgeExecute(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
     ) -> FrontendAction {
-        if rules.mapsStatements, !client.deallocations.isEmpty, let (portal, _) = ExecuteMessage.read(bytes, body: frame.body(at: offset)) {
+        if rules.mapsStatements, !client.portals.isEmpty, let (portal, _) = ExecuteMessage.read(bytes, body: frame.body(at: offset)) {
             if fences > 0 { return hold(.untilConfirmed) }
             let label = Array(copying: bytes.extracting(portal))
-            if let deallocation = client.deallocations[label] {
+            switch client.portals[label]?.meaning {
+            case .deallocation(let deallocation):
                 guard ledger.isEmpty else { return hold(.untilSettled) }
-                client.deallocations[label] = nil
-                return execute(deallocation.statement, portal: label, client: &client)
+                client.portals[label] = nil
+                return execute(deallocation, portal: label, client: &client)
+            case .effects(let effects):
+                client.portals[label] = nil
+                mayChangeContext = true
+                guard watchesCopy else {
+                    ledger.owe(.execute, .forward, note: note(.effects(effects)))
+                    return .forward
+                }
+                return executeAndWait(note: note(.effects(effects)))
+            case nil:
+                break
             }
         }
         guard watchesCopy || hasUnmappedCopy else { return plain(.execute) }
@@ -359,8 +380,8 @@ extension ServerSession {
     }
 
     /// What comes behind it depends on its outcome.
-    mutating func executeAndWait() -> FrontendAction {
-        ledger.owe(.execute, .forward)
+    mutating func executeAndWait(note: UInt64 = 0) -> FrontendAction {
+        ledger.owe(.execute, .forward, note: note)
         gate = .untilSettled
         return .forwardAndFlush
     }

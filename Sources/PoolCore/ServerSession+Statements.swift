@@ -19,7 +19,8 @@ extension ServerSession {
         if client.statements[label] != nil {
             return parseAgain(tail, name: Self.shown(bytes, name))
         }
-        guard client.statements.count < Self.mostNames, let statement = table.intern(bytes.extracting(tail)) else {
+        if let action = waitForContext() { return action }
+        guard client.statements.count < Self.mostNames, let statement = statement(bytes.extracting(tail), table) else {
             return .refuse(.outOfMemory)
         }
         let isHeld = statements.use(statement)
@@ -49,11 +50,14 @@ extension ServerSession {
     ) -> FrontendAction {
         if let action = parseBefore() { return action }
         if mustWaitToReplaceUnnamed { return hold(.untilSettled) }
+        if let action = waitForContext() { return action }
         let statement: Statement
-        if let previous = client.statements.unnamed, !previous.isRetired, previous.definition.hasSameBytes(as: definition) {
+        if let previous = client.statements.unnamed, !previous.isRetired, planContext(table) != nil, previous.contextID == contextID,
+            previous.definition.hasSameBytes(as: definition)
+        {
             statement = previous
         } else {
-            guard let fresh = table.intern(definition) else { return .refuse(.outOfMemory) }
+            guard let fresh = self.statement(definition, table) else { return .refuse(.outOfMemory) }
             statement = fresh
         }
         // Behind nothing that may fail it is not skipped: it succeeds, or leaves no unnamed statement behind.
@@ -88,7 +92,7 @@ extension ServerSession {
     // MARK: Bind
 
     mutating func judgeBind(
-        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
     ) -> FrontendAction {
         let portal: Range<Int>
         let name: Range<Int>
@@ -107,8 +111,8 @@ extension ServerSession {
             return .bind(serverName: Self.absentName, portal: portal, rest: rest)
         }
         if name.isEmpty {
-            if statements.unnamed != statement.id { return ledger.awaitsQuery ? hold(.untilSettled) : injectUnnamed(statement) }
-        } else if let action = prepare(statement, rules) {
+            if statements.unnamed != statement.id { return injectUnnamed(statement, table) }
+        } else if let action = prepare(statement, rules, table) {
             return action
         }
         let portalNote = notePortal(bytes.extracting(portal), statement, as: bytes.extracting(name), client: &client)
@@ -116,22 +120,26 @@ extension ServerSession {
         return name.isEmpty ? .forward : .bind(serverName: statements.name(of: statement), portal: portal, rest: rest)
     }
 
-    /// Takes note of what a portal means where it is a COPY or a DEALLOCATE, or was one. 0: there is nothing to take back.
+    /// Takes note of what a portal means where its Execute is to be watched, or was. 0: there is nothing to take back.
     private mutating func notePortal(
         _ portal: Span<UInt8>, _ statement: Statement, as name: Span<UInt8>, client: inout ClientSession
     ) -> UInt64 {
-        var meaning: DeallocateStatement?
+        var meaning: ClientSession.Portal.Meaning?
         switch statement.kind {
-        case .ordinary: break
+        case .ordinary:
+            // The end of a transaction puts settings back.
+            if isTouched || mayChangeContext, !statement.effects.isEmpty { meaning = .effects(statement.effects) }
         case .copy: watchesCopy = true
-        case .deallocation: meaning = statement.deallocation
+        case .deallocation: meaning = statement.deallocation.map { .deallocation($0) }
+        case .effect: meaning = .effects(statement.effects)
         }
-        guard meaning != nil || !client.deallocations.isEmpty else { return 0 }
+        guard meaning != nil || !client.portals.isEmpty else { return 0 }
         let label = Array(copying: portal)
-        let previous = client.deallocations[label]
+        let previous = client.portals[label]
         guard meaning != nil || previous != nil else { return 0 }
         let own = note(.bindPortal(label, previous: previous, statement, name: Array(copying: name.extracting(first: Self.shownBytes))))
-        client.setPortal(label, to: meaning.map { ClientSession.Deallocation(statement: $0, note: own) })
+        if statement.kind == .effect, client.isBlind { changeSettings { $0.lose() } }
+        client.setPortal(label, to: meaning.map { ClientSession.Portal(meaning: $0, note: own) })
         return own
     }
 
@@ -164,7 +172,7 @@ extension ServerSession {
     // MARK: Describe and Close
 
     mutating func judgeDescribe(
-        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
     ) -> FrontendAction {
         guard let (kind, name) = TargetMessage.read(bytes, body: frame.body(at: offset)), Self.isText(bytes.extracting(name), parameters)
         else {
@@ -178,11 +186,11 @@ extension ServerSession {
             return .describe(serverName: Self.absentName)
         }
         if name.isEmpty {
-            if statements.unnamed != statement.id { return ledger.awaitsQuery ? hold(.untilSettled) : injectUnnamed(statement) }
+            if statements.unnamed != statement.id { return injectUnnamed(statement, table) }
             ledger.owe(.describe, .forward, note: use(of: statement, as: bytes.extracting(name)))
             return .forward
         }
-        if let action = prepare(statement, rules) { return action }
+        if let action = prepare(statement, rules, table) { return action }
         ledger.owe(.describe, .forward, note: use(of: statement, as: bytes.extracting(name)))
         return .describe(serverName: statements.name(of: statement))
     }
@@ -212,6 +220,15 @@ extension ServerSession {
             return .drop
         }
         remember(label, of: statement)
+        if statement.isPrivate, statements.contains(statement.id) {
+            // Nobody else will ever use it.
+            let name = statements.name(of: statement)
+            statements.remove(statement.id)
+            ledger.owe(.close, .forward, note: note(.forget(name: label, statement)))
+            var writer = MessageWriter()
+            writer.close(statement: String(decoding: name, as: UTF8.self))
+            return .send(writer.bytes)
+        }
         ledger.owe(.close, .invented, note: note(.forget(name: label, statement)))
         return .drop
     }
@@ -226,9 +243,9 @@ extension ServerSession {
     }
 
     private mutating func closePortal(_ portal: Span<UInt8>, client: inout ClientSession) -> FrontendAction {
-        guard !client.deallocations.isEmpty else { return plain(.close) }
+        guard !client.portals.isEmpty else { return plain(.close) }
         let label = Array(copying: portal)
-        guard let previous = client.deallocations[label] else { return plain(.close) }
+        guard let previous = client.portals[label] else { return plain(.close) }
         client.setPortal(label, to: nil)
         ledger.owe(.close, .forward, note: note(.bindPortal(label, previous: previous, nil, name: [])))
         return .forward
@@ -259,13 +276,29 @@ extension ServerSession {
     // and the error would be about a message that the client has not sent.
 
     /// Sees to it that the server has the statement before the message that is about to be entered. Nil: it has.
-    mutating func prepare(_ statement: Statement, _ rules: Rules) -> FrontendAction? {
+    mutating func prepare(_ statement: Statement, _ rules: Rules, _ table: StatementTable) -> FrontendAction? {
         if statements.use(statement) { return nil }
         if ledger.awaitsQuery { return hold(.untilSettled) }
+        if let action = waitForContext() { return action }
+        if let detour = detour(for: statement, table) {
+            let closed = closeSurplus(for: statement, rules)
+            if !closed.isEmpty { return .ahead(close: closed, parse: nil, name: []) }
+            statements.insert(statement)
+            return parse(statement, name: statements.name(of: statement), by: detour, note: note(.inject(statement)))
+        }
         let closed = closeSurplus(for: statement, rules)
         statements.insert(statement)
         ledger.owe(.parse, .swallow, note: note(.inject(statement)))
         return .ahead(close: closed, parse: statement, name: statements.name(of: statement))
+    }
+
+    /// The same for the unnamed statement.
+    private mutating func injectUnnamed(_ statement: Statement, _ table: StatementTable) -> FrontendAction {
+        if ledger.awaitsQuery { return hold(.untilSettled) }
+        if let action = waitForContext() { return action }
+        guard let detour = detour(for: statement, table) else { return injectUnnamed(statement) }
+        statements.unnamed = statement.id
+        return parse(statement, name: [], by: detour, note: note(.injectUnnamed(statement)))
     }
 
     mutating func injectUnnamed(_ statement: Statement) -> FrontendAction {

@@ -59,9 +59,11 @@ public struct ServerSession: ~Copyable, Sendable {
         case drop(name: [UInt8], Statement, tags: [String])
         /// A portal got another meaning, as far as DEALLOCATE is concerned: it was closed, or bound to the statement that the client calls
         /// `name`. Before, it had `previous`.
-        case bindPortal([UInt8], previous: ClientSession.Deallocation?, Statement?, name: [UInt8])
+        case bindPortal([UInt8], previous: ClientSession.Portal?, Statement?, name: [UInt8])
         /// A message used a statement under a name that is longer than what it is known by.
         case use(name: [UInt8], Statement)
+        /// An Execute of a statement that changes what a later Parse may mean.
+        case effects([StatementEffect])
         case errand(Errand)
         /// A Sync behind messages that changed what is assumed of statements: until its ReadyForQuery they may yet be taken back.
         case fence
@@ -108,11 +110,30 @@ public struct ServerSession: ~Copyable, Sendable {
     public internal(set) var ledger = ReplyLedger()
     public var statements = ServerStatements()
     /// What the server is set to, and by whom.
-    public var settings: ServerParameters
+    public var settings: ServerParameters {
+        didSet {
+            guard settings.current !== oldValue.current else { return }
+            forgetContext()
+            planSettings.adjusted(oldValue.current, settings.current)
+        }
+    }
     /// What the server is set to.
     var parameters: ParameterSet { settings.current }
     /// A SET or its like has run in the present transaction.
     public internal(set) var hasSet = false
+    /// What SET has made of the settings that plans depend on.
+    var planSettings = PlanSettings()
+    /// The settings have changed since the transaction began.
+    var isTouched = false
+    /// What is outstanding may change them.
+    var mayChangeContext = false { didSet { updateWatchfulness() } }
+    /// What the simple query at the head does to them, and how many of its tags have come.
+    var queryEffects: [StatementEffects.One] = []
+    var queryTags = 0
+    /// That of what is parsed next (`planContext`); nil: to be found out, or not known.
+    var context: PlanContext?
+    /// Its number, with which a Parse is compared; 0: there is none to compare with.
+    var contextID: UInt64 = 0
     /// Other clients will use the server after this one: what a client sets behind the pooler's back has to be put right.
     public var isShared = true
     /// LISTEN has run: the linked client is one of those to whom notifications are owed. The shell takes note of it and puts it back.
@@ -173,7 +194,7 @@ public struct ServerSession: ~Copyable, Sendable {
 
     mutating func updateWatchfulness() {
         isWatchful =
-            gate != .open || watchesCopy || hasUnmappedCopy || unparsed != nil || formerNames != nil
+            gate != .open || watchesCopy || hasUnmappedCopy || unparsed != nil || formerNames != nil || isTouched || mayChangeContext
             || !statements.standIns.isEmpty
     }
 
@@ -203,7 +224,7 @@ public struct ServerSession: ~Copyable, Sendable {
 
     mutating func note(_ note: Note) -> UInt64 {
         switch note {
-        case .errand, .fence, .drop, .answer, .use: break
+        case .errand, .fence, .drop, .answer, .use, .effects: break
         default: isAssuming = true
         }
         return notes.append(note)
@@ -240,6 +261,7 @@ public struct ServerSession: ~Copyable, Sendable {
         closedNames = [:]
         unparsed = nil
         hasFlushed = false
+        abandonSettings()
         for entry in ledger.abandon() { notes.remove(entry.note) }
     }
 
@@ -254,6 +276,7 @@ public struct ServerSession: ~Copyable, Sendable {
             gate = .open
             watchesCopy = false
             hasUnmappedCopy = false
+            mayChangeContext = false
         }
         if !statements.standIns.isEmpty { updateWatchfulness() }
     }

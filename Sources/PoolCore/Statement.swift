@@ -15,6 +15,17 @@ public final class Statement: Sendable {
     /// Bytes of the definition.
     var size: Int { text.count }
 
+    /// A Bind may have to bring values.
+    var mayHaveParameters: Bool {
+        let definition = definition
+        for index in definition.indices.dropLast()
+        where definition[index] == UInt8(ascii: "$") && (0x30...0x39).contains(definition[index + 1]) {
+            return true
+        }
+        // Types that the Parse gives are of parameters, too.
+        return ParseMessage.query(definition, tail: 0..<definition.count).map { $0.upperBound + 3 != definition.count } ?? true
+    }
+
     /// The name under which servers know it, unless there is a doubt about that name (`ServerStatements.name`).
     public let serverName: [UInt8]
     private let retired = Atomic<Bool>(false)
@@ -28,6 +39,13 @@ public final class Statement: Sendable {
     /// The table's epoch when it was first prepared.
     let epoch: UInt32
 
+    /// Under what its text was analysed first, and is analysed wherever it is parsed again. Nil: that is not known.
+    let context: PlanContext?
+    /// No other client's Parse is answered with it.
+    let isPrivate: Bool
+    /// The number of its context; of a private statement that of none.
+    let contextID: UInt64
+
     private let memory: StatementMemory
 
     /// What a portal of it has to be watched for.
@@ -37,9 +55,13 @@ public final class Statement: Sendable {
         case copy
         /// DEALLOCATE, of which the meaning depends on the client's names, or DISCARD ALL.
         case deallocation
+        /// It changes what a later Parse may mean (`effects`).
+        case effect
     }
 
     let kind: Kind
+    /// What it does to settings and temporary objects.
+    let effects: [StatementEffect]
 
     /// What a statement of the kind `deallocation` drops.
     var deallocation: DeallocateStatement? { Self.deallocation(in: definition) }
@@ -49,18 +71,39 @@ public final class Statement: Sendable {
         return DeallocateStatement.parse(definition, text)
     }
 
-    init(id: UInt64, text: consuming ByteBlock, epoch: UInt32, memory: StatementMemory) {
+    init(
+        id: UInt64, text: consuming ByteBlock, epoch: UInt32, memory: StatementMemory, context: PlanContext?, isPrivate: Bool
+    ) {
         self.id = id
         self.epoch = epoch
         self.memory = memory
+        self.context = context
+        self.isPrivate = isPrivate
+        contextID = isPrivate ? .max : context?.id ?? .max
+        effects = Self.effects(of: text.bytes, escapes: context?.escapes ?? false)
         if Self.deallocation(in: text.bytes) != nil {
             kind = .deallocation
+        } else if CopyStatement.starts(text.bytes, 0..<text.count) {
+            kind = .copy
         } else {
-            kind = CopyStatement.starts(text.bytes, 0..<text.count) ? .copy : .ordinary
+            kind = effects.isEmpty || effects == [.transactionEnd] ? .ordinary : .effect
         }
         memory.took(text.count)
         self.text = text
         serverName = Self.serverName(id)
+    }
+
+    private static func effects(of definition: Span<UInt8>, escapes: Bool) -> [StatementEffect] {
+        guard let text = ParseMessage.query(definition, tail: 0..<definition.count),
+            StatementEffects.mayHave(definition, text, isInTransaction: true)
+        else { return isEnd(definition) ? [.transactionEnd] : [] }
+        return StatementEffects.read(definition, text, escapes: escapes).all.map(\.effect)
+    }
+
+    /// COMMIT, ROLLBACK or END.
+    private static func isEnd(_ definition: Span<UInt8>) -> Bool {
+        guard let text = ParseMessage.query(definition, tail: 0..<definition.count), text.count < 200 else { return false }
+        return StatementEffects.read(definition, text, escapes: false).all.first?.effect == .transactionEnd
     }
 
     deinit { memory.gaveBack(text.count) }

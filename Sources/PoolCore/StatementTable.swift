@@ -1,5 +1,6 @@
 import Bytes
 import Locking
+import PostgresWire
 import Synchronization
 
 /// All statement definitions of a database, each text once (in an epoch).
@@ -17,6 +18,8 @@ public final class StatementTable: Sendable {
     private let content = Locked(Content())
     private let currentEpoch = Atomic<UInt32>(0)
     private let memory: StatementMemory
+    /// The contexts of its statements.
+    let contexts = PlanContextTable()
 
     /// A table whose texts count against that budget.
     public init(memory: StatementMemory = StatementMemory()) {
@@ -34,25 +37,35 @@ public final class StatementTable: Sendable {
     /// How many definitions are stored.
     public var count: Int { content.withLock { $0.count } }
 
-    /// The definition with just these bytes, new or shared with everybody who has prepared it in this epoch. Nil where there is no memory
-    /// for one more: its client is to be refused.
-    public func intern(_ definition: Span<UInt8>) -> Statement? {
+    /// The definition with just these bytes, new or shared with everybody who has prepared it in the standard context and in this epoch.
+    public func intern(_ definition: Span<UInt8>) -> Statement? { intern(definition, in: .standard) }
+
+    /// The definition with just these bytes, new or shared with everybody who has prepared it in this context and in this epoch. Nil where
+    /// there is no memory for one more: its client is to be refused.
+    ///
+    /// - Parameter context: Nil where it is not known; then nobody else gets the statement.
+    func intern(_ definition: Span<UInt8>, in context: PlanContext?, isPrivate: Bool = false) -> Statement? {
         // Whoever asks keeps a name for it, and there may be any number of names.
         guard BlockMemory.admits(Self.costOfName) else { return nil }
         let hash = BytesHash.of(definition)
         let epoch = epoch
-        let candidates = content.withLock { $0.buckets[hash] }
-        if let known = Self.known(definition, epoch, candidates) { return known }
+        var isPrivate = isPrivate || context == nil
+        if let context, !isPrivate {
+            let candidates = content.withLock { $0.buckets[hash] }
+            if let known = Self.known(definition, epoch, context, candidates) { return known }
+            isPrivate = Self.isOfItsTime(definition)
+        }
         memory.makeRoom(for: definition.count)
         guard let text = ByteBlock(copying: definition) else { return nil }
         let id = content.withLock { content in
             content.lastID += 1
             return content.lastID
         }
-        let statement = Statement(id: id, text: text, epoch: epoch, memory: memory)
+        let statement = Statement(id: id, text: text, epoch: epoch, memory: memory, context: context, isPrivate: isPrivate)
+        guard let context, !isPrivate else { return statement }
         return content.withLock { content in
             // Somebody else may have been as quick.
-            if let known = Self.known(statement.definition, epoch, content.buckets[hash]) { return known }
+            if let known = Self.known(statement.definition, epoch, context, content.buckets[hash]) { return known }
             if content.count >= content.sweepAt { Self.sweep(&content) }
             content.buckets[hash, default: []].append(statement)
             content.count += 1
@@ -62,10 +75,19 @@ public final class StatementTable: Sendable {
 
     private static let costOfName = 256
 
-    private static func known(_ definition: Span<UInt8>, _ epoch: UInt32, _ candidates: [Statement]?) -> Statement? {
+    private static func known(
+        _ definition: Span<UInt8>, _ epoch: UInt32, _ context: PlanContext, _ candidates: [Statement]?
+    ) -> Statement? {
         guard let candidates else { return nil }
-        for known in candidates where known.epoch == epoch && known.definition.hasSameBytes(as: definition) { return known }
+        for known in candidates
+        where known.epoch == epoch && known.contextID == context.id && known.definition.hasSameBytes(as: definition) { return known }
         return nil
+    }
+
+    /// The text has 'now' or its like in it: what that means is fixed when it is parsed.
+    private static func isOfItsTime(_ definition: Span<UInt8>) -> Bool {
+        guard let text = ParseMessage.query(definition, tail: 0..<definition.count) else { return false }
+        return TimeLiteral.isIn(definition, text)
     }
 
     /// Takes a definition out of circulation (see `Statement.isRetired`) and returns the one that replaces it: itself, not retired, where
@@ -77,7 +99,7 @@ public final class StatementTable: Sendable {
             content.buckets[hash]?.remove(at: index)
             content.count -= 1
         }
-        guard let fresh = intern(statement.definition) else { return statement }
+        guard let fresh = intern(statement.definition, in: statement.context, isPrivate: statement.isPrivate) else { return statement }
         statement.retire()
         return fresh
     }

@@ -342,6 +342,13 @@ extension WorkerCore {
                 for name in closed { writeTarget(Frontend.close, name) }
                 if let statement { writeParse(name, statement, server) }
                 continue messages
+            case .within(let before, let statement, let name, let after):
+                keep(bytes, run..<at)
+                run = at
+                toServer.append(before)
+                writeParse(name, statement, server)
+                toServer.append(after)
+                continue messages
             case .send(let messages):
                 keep(bytes, run..<at)
                 toServer.append(messages)

@@ -80,7 +80,7 @@ import Testing
         case .refuse(let error): return (nil, "refuse \(error)")
         case .terminate: return (nil, "terminate")
         case .wait: return (messages, "wait")
-        case .ahead: return (messages, "ahead")
+        case .ahead, .within: return (messages, "ahead")
         default: return (messages, "")
         }
     }
@@ -187,7 +187,7 @@ import Testing
         func state(_ session: ClientSession) -> String {
             let statements = session.statements.all.map { "\($0.name) \($0.statement.id)" }.sorted()
             return "\(statements) \(session.statements.unnamed?.id ?? 0) \(session.statements.unnamedVersion) "
-                + "\(session.isResetting) \(session.deallocations.keys.map { "\($0)" }.sorted())"
+                + "\(session.isResetting) \(session.portals.keys.map { "\($0)" }.sorted())"
         }
         let (quick, slow) = (state(twins.quick), state(twins.slow))
         guard quick == slow else { throw Divergence("after \(what) the servers' sessions differ:\n\(quick)\n\(slow)") }

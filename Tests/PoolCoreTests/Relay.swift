@@ -142,7 +142,7 @@ final class Relay {
             guard let messages = action.messages(for: message) else { throw Divergence("refused") }
             server.inbox += messages
             switch action {
-            case .ahead: continue
+            case .ahead, .within: continue
             case .wait: return false
             default: return true
             }
@@ -321,6 +321,8 @@ extension FrontendAction {
             return [PoolCoreTests.message { $0.parse(name: serverName, tail: Array(message[tail...])) }] + split(more)
         case .ahead(let closed, let statement, let name):
             return closed.map { close(String(decoding: $0, as: UTF8.self)) } + (statement.map { [Self.parse($0, name: name)] } ?? [])
+        case .within(let before, let statement, let name, let after):
+            return split(before) + [Self.parse(statement, name: name)] + split(after)
         case .terminate, .refuse:
             return nil
         }

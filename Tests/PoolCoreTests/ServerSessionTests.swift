@@ -271,10 +271,10 @@ import Testing
         for number in 0..<40 { a.send(bind("d", portal: "p\(number)")) }
         a.send(sync)
         try settle()
-        #expect(a.session.deallocations.count == 16)
+        #expect(a.session.portals.count == 16)
         a.send(execute("p0"), sync, query("rollback"))
         try settle()
-        #expect(a.session.deallocations.isEmpty && a.session.statements.count == 1)
+        #expect(a.session.portals.isEmpty && a.session.statements.count == 1)
     }
 
     // An Execute of another portal took the note of a DEALLOCATE that was bound but not run yet. The name stayed in the maps, and the
