@@ -120,6 +120,12 @@ public struct ClientStatements: Sendable {
         if let statement = unnamed, statement.id == id { unnamed = table.renewed(statement) }
     }
 
+    /// Each name of the definition with this id gets another one.
+    mutating func replace(_ id: UInt64, by fresh: Statement) {
+        for index in Array(named.indices) where named[index].statement.id == id { named[index].statement = fresh }
+        if let statement = unnamed, statement.id == id { unnamed = fresh }
+    }
+
     /// Takes the change to `version` back, unless there have been others since.
     mutating func restoreUnnamed(_ statement: Statement?, from version: UInt32) {
         guard unnamedVersion == version else { return }

@@ -21,15 +21,17 @@ struct PlanSettings: Sendable {
     /// The present transaction has failed.
     private var hasFailed = false
     private var hasTemporary = false
+    /// The present transaction has changed the catalogue, or may have.
+    private(set) var changesCatalogue = false
     private var createsLasting = false
     /// A temporary object that outlives its transaction may hide a permanent one.
     private var hasLasting = false
 
     /// Something has changed that the end of the transaction may change again.
-    var isTouched: Bool { isUnknown || awaitsReport || hasTemporary || !set.isEmpty || !local.isEmpty }
+    var isTouched: Bool { isUnknown || awaitsReport || hasTemporary || changesCatalogue || !set.isEmpty || !local.isEmpty }
 
-    /// No Parse is another client's, too: there may be temporary objects.
-    var hidesObjects: Bool { hasTemporary || hasLasting }
+    /// No Parse gives what it would give another client: there may be temporary objects, or others that are not committed.
+    var hidesObjects: Bool { hasTemporary || hasLasting || changesCatalogue }
 
     /// The values in force, by the places of `PlanContext.names`; nil: not known.
     func values(_ parameters: ParameterSet) -> [String?]? {
@@ -84,7 +86,9 @@ struct PlanSettings: Sendable {
         case .temporary(let isLasting):
             hasTemporary = true
             if isLasting { createsLasting = true }
-        case .transactionEnd:
+        case .catalogue:
+            changesCatalogue = true
+        case .prepare, .reservedName, .transactionEnd:
             break
         }
     }
@@ -130,6 +134,7 @@ struct PlanSettings: Sendable {
         }
         (set, local) = ([:], [:])
         (isUnknown, hasFailed, hasTemporary, createsLasting, awaitsEnd) = (false, false, false, false, false)
+        changesCatalogue = false
     }
 
     /// The client has left. `effects`: those of what may have run since.

@@ -40,7 +40,7 @@ extension ServerSession {
             if dropping != .nothing { failed(ErrorFields(), client: &client) }
             return failErrand(frame, bytes, at: offset)
         case .ready(let owed):
-            guard readyForQuery(frame, bytes, at: offset, client: &client) else { return .violation }
+            guard readyForQuery(frame, bytes, at: offset, client: &client, table: table) else { return .violation }
             if mayChangeContext { endEffects(of: owed) }
             if owed.note >= Self.firstNote {
                 switch notes.remove(owed.note) {
@@ -51,9 +51,9 @@ extension ServerSession {
             }
             return .ready(forwards: owed.disposition == .forward)
         case .counted:
-            return readyForQuery(frame, bytes, at: offset, client: &client) ? .swallow : .violation
+            return readyForQuery(frame, bytes, at: offset, client: &client, table: table) ? .swallow : .violation
         case .resolved(let readies):
-            return readyForQuery(frame, bytes, at: offset, client: &client) ? .resolved(readies: readies) : .violation
+            return readyForQuery(frame, bytes, at: offset, client: &client, table: table) ? .resolved(readies: readies) : .violation
         case .settled(let owed):
             if frame.type == Backend.commandComplete {
                 noteTag(frame, bytes, at: offset, of: owed, client: &client, table: table)
@@ -90,6 +90,11 @@ extension ServerSession {
             if isTouched { changeSettings { $0.fail() } }
             if dropping != .nothing { failed(ErrorFields.read(bytes, body: frame.body(at: offset)) ?? ErrorFields(), client: &client) }
             if let refusal = refusal(frame, bytes, at: offset) { return refusal }
+            if head.note >= Self.firstNote, case .rename(let code, let message, _) = notes[head.note],
+                let fields = ErrorFields.read(bytes, body: frame.body(at: offset))
+            {
+                return rename(fields, code: code, message: message)
+            }
             guard head.note >= Self.firstNote, case .drop(let name, let statement, _) = notes[head.note],
                 let fields = ErrorFields.read(bytes, body: frame.body(at: offset))
             else { return nil }
@@ -100,10 +105,12 @@ extension ServerSession {
         return nil
     }
 
-    private mutating func readyForQuery(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession) -> Bool {
+    private mutating func readyForQuery(
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, table: StatementTable
+    ) -> Bool {
         guard let status = ReadyForQueryMessage.read(bytes, body: frame.body(at: offset)) else { return false }
         self.status = status
-        if isTouched { changeSettings { $0.ready(isIdle: status == .idle) } }
+        if isTouched { endTransaction(table) }
         dropping = .nothing
         if !drops.isEmpty, ledger.isEmpty { drops = [] }
         if client.reset != nil, ledger.isEmpty { client.reset = nil }
@@ -256,9 +263,19 @@ extension ServerSession {
             guard let statement = client.statements.statement(withID: used.id), statement.epoch != table.epoch else { break }
             makeStale(used.id, client: &client, table: table)
             return rename(fields, code: SQLState.featureNotSupported, message: Self.stalePlan)
+        case (let code?, .bind), (let code?, .describe):
+            if !used.isUnnamed, ["42", "XX", "0A"].contains(code.prefix(2)) { replan(used.id, client: &client, table: table) }
         default: break
         }
         return action
+    }
+
+    /// The plan of this statement gives an error that a fresh one might not give: types, functions or columns that it refers to have gone.
+    /// The client's names get a fresh one. Nobody has been told that it is stale, so others keep it until they hear the same.
+    private mutating func replan(_ id: UInt64, client: inout ClientSession, table: StatementTable) {
+        guard let statement = client.statements.statement(withID: id), !statement.isPrivate else { return }
+        statements.demote(id)
+        client.statements.replace(id, by: table.replaced(statement))
     }
 
     /// The client has been told that the plan of this statement is stale.
@@ -399,14 +416,17 @@ extension ServerSession {
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, of owed: ReplyLedger.Owed, client: inout ClientSession,
         table: StatementTable
     ) {
-        guard frame.length >= 9, offset + 9 <= bytes.count else { return }
+        // DO is the shortest tag.
+        guard frame.length >= 8, offset + frame.length <= bytes.count else { return }
         if owed.request == .query, dropping == .nothing { dropping = .perhaps }
         defer { if !drops.isEmpty { tags += 1 } }
-        if Self.isUnusualTag(bytes, at: offset) { noteUnusualTag(frame, bytes, at: offset, of: owed, client: &client, table: table) }
+        if frame.length >= 9, Self.isUnusualTag(bytes, at: offset) {
+            noteUnusualTag(frame, bytes, at: offset, of: owed, client: &client, table: table)
+        }
         if isTouched || mayChangeContext, owed.disposition == .forward, isShared,
             let tag = CommandTag.read(bytes, body: frame.body(at: offset))
         {
-            noteEffects(of: owed, tag: String(decoding: bytes, in: tag))
+            noteEffects(of: owed, tag: String(decoding: bytes, in: tag), table)
         }
     }
 
@@ -428,7 +448,9 @@ extension ServerSession {
         guard let range = CommandTag.read(bytes, body: frame.body(at: offset)) else { return }
         let tag = String(decoding: bytes, in: range)
         switch tag {
-        case "PREPARE": statements.hasForeign = true
+        case "PREPARE":
+            statements.hasForeign = true
+            if isShared, owed.disposition == .forward { mayChangeContext = true }
         case "DEALLOCATE":
             if case .drop(let name, let statement, _) = notes[owed.note] {
                 client.statements.set(name, to: nil)
@@ -457,7 +479,8 @@ extension ServerSession {
         case "DEALLOCATE ALL":
             forgetNames(of: &client)
         default:
-            if Self.tagsThatChangeResults.contains(tag) { table.beginEpoch() }
+            // Of what was read it is known; else DDL is told by its tag.
+            if Self.isDefinition(tag), effects(of: owed).isEmpty { table.beginEpoch() }
         }
     }
 
@@ -490,9 +513,8 @@ extension ServerSession {
         statements.removeAll()
     }
 
-    /// After these the same text may have other result columns.
-    private static let tagsThatChangeResults: Set<String> = [
-        "ALTER TABLE", "ALTER VIEW", "ALTER MATERIALIZED VIEW", "ALTER TYPE", "ALTER DOMAIN", "ALTER FUNCTION", "ALTER SCHEMA",
-        "DROP TABLE", "DROP VIEW", "DROP MATERIALIZED VIEW", "DROP TYPE", "DROP FUNCTION", "DROP SCHEMA", "CREATE VIEW",
-    ]
+    /// DDL, after which the same text may mean something else.
+    private static func isDefinition(_ tag: String) -> Bool {
+        tag.hasPrefix("ALTER ") || tag.hasPrefix("CREATE ") || tag.hasPrefix("DROP ")
+    }
 }

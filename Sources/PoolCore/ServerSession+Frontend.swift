@@ -285,6 +285,9 @@ extension ServerSession {
         let text = QueryText.read(bytes, body: frame.body(at: offset))
         if rules.mapsStatements, let text, let deallocation = DeallocateStatement.parse(bytes, text) {
             guard ledger.isEmpty else { return hold(.untilSettled) }
+            if case .name(let name) = deallocation, name.hasPrefix(StatementEffects.reservedPrefix), client.statements.named(name) == nil {
+                return forwardQuery(frame, bytes, at: offset, client: &client)
+            }
             return judge(deallocation, client: &client)
         }
         let reset = client.mayReset ? text.flatMap { ResetStatement.parse(bytes, $0) } : nil
@@ -311,6 +314,15 @@ extension ServerSession {
         let effects = effects(inQuery: frame, bytes, at: offset)
         if !effects.isEmpty {
             guard ledger.isEmpty else { return hold(.untilSettled) }
+            if let refusal = Self.reserved(effects.map(\.effect)) {
+                client.statements.dropUnnamed()
+                statements.unnamed = nil
+                ledger.owe(.query, .forward, note: note(refusal))
+                gate = .untilSettled
+                var writer = MessageWriter()
+                writer.query("DEALLOCATE \"\(String(decoding: Self.absentName, as: UTF8.self))\"")
+                return .send(writer.bytes)
+            }
             queryEffects = effects
             queryTags = 0
             mayChangeContext = true

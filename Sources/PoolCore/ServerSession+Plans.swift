@@ -53,15 +53,18 @@ extension ServerSession {
     }
 
     /// The effects of the command whose tag has come, if it was read.
-    private func effects(of owed: ReplyLedger.Owed) -> [StatementEffect] {
+    func effects(of owed: ReplyLedger.Owed) -> [StatementEffect] {
         if case .effects(let effects) = notes[owed.note] { return effects }
         guard owed.request == .query else { return [] }
         return queryEffects.filter { $0.index == queryTags }.map(\.effect)
     }
 
     /// A command has run that was looked at, or is SET or RESET.
-    mutating func noteEffects(of owed: ReplyLedger.Owed, tag: String) {
+    mutating func noteEffects(of owed: ReplyLedger.Owed, tag: String, _ table: StatementTable) {
         let effects = effects(of: owed)
+        if effects.contains(.catalogue) || (tag == "ROLLBACK" && planSettings.changesCatalogue) { table.beginEpoch() }
+        // What a PREPARE that was not read has made may have the name of a statement that a function has dropped.
+        if tag == "PREPARE", !effects.contains(.prepare) { statements.distrust() }
         let parameters = parameters
         let isSetting = tag == "SET" || tag == "RESET"
         changeSettings { settings in
@@ -88,10 +91,18 @@ extension ServerSession {
                 settings.doubtUnreported()
             case .setting(let name, _, _):
                 settings.doubtUnreported(name)
-            case .temporary, .transactionEnd:
+            case .temporary, .catalogue, .prepare, .reservedName, .transactionEnd:
                 break
             }
         }
+    }
+
+    /// ReadyForQuery has come. With the transaction that changed it the catalogue is another one for everybody, or is again what it was.
+    mutating func endTransaction(_ table: StatementTable) {
+        let hadChanges = planSettings.changesCatalogue
+        let isIdle = status == .idle
+        changeSettings { $0.ready(isIdle: isIdle) }
+        if hadChanges, isIdle { table.beginEpoch() }
     }
 
     /// The answer to a query has come to its end.
@@ -114,6 +125,16 @@ extension ServerSession {
         changeSettings { $0.abandon(effects, parameters) }
         queryEffects = []
         mayChangeContext = false
+    }
+
+    // MARK: Names
+
+    /// What is said of a text that names one of the pooler's own statements, which are other clients'. Nil: it does not.
+    static func reserved(_ effects: [StatementEffect]) -> Note? {
+        for case .reservedName(let name) in effects {
+            return .rename(code: SQLState.reservedName, message: "statement name \"\(name)\" is reserved for the pooler", stale: 0)
+        }
+        return nil
     }
 
     // MARK: What is parsed later

@@ -23,6 +23,7 @@ extension ServerSession {
         guard client.statements.count < Self.mostNames, let statement = statement(bytes.extracting(tail), table) else {
             return .refuse(.outOfMemory)
         }
+        if let refusal = Self.reserved(statement.effects) { return refuse(refusal) }
         let isHeld = statements.use(statement)
         if isHeld, status == .idle, !ledger.isRunning, !ledger.isUnsynced {
             if unparsed == nil { unparsed = statement }
@@ -60,6 +61,11 @@ extension ServerSession {
             guard let fresh = self.statement(definition, table) else { return .refuse(.outOfMemory) }
             statement = fresh
         }
+        if let refusal = Self.reserved(statement.effects) {
+            client.statements.unnamed = nil
+            statements.unnamed = nil
+            return refuse(refusal)
+        }
         // Behind nothing that may fail it is not skipped: it succeeds, or leaves no unnamed statement behind.
         let void = ledger.mayBeSkipped ? note(Self.replacingUnnamed(of: client)) : 0
         client.statements.unnamed = statement
@@ -78,6 +84,14 @@ extension ServerSession {
         var writer = MessageWriter()
         writer.describe(statement: String(decoding: Self.absentName, as: UTF8.self))
         return .parse(serverName: [], tail: tail.lowerBound, then: writer.bytes)
+    }
+
+    /// The server is made to raise an error, in place of which the client gets this one.
+    private mutating func refuse(_ refusal: Note) -> FrontendAction {
+        ledger.owe(.describe, .forward, note: note(refusal))
+        var writer = MessageWriter()
+        writer.describe(statement: String(decoding: Self.absentName, as: UTF8.self))
+        return .send(writer.bytes)
     }
 
     /// Statements are not mapped: only COPY is looked for.

@@ -123,5 +123,5 @@ public final class Statement: Sendable {
         return name
     }
 
-    static let serverPrefix = Array("SLUICE_".utf8)
+    static let serverPrefix = Array(StatementEffects.reservedPrefix.utf8)
 }

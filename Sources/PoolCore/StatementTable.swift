@@ -93,15 +93,20 @@ public final class StatementTable: Sendable {
     /// Takes a definition out of circulation (see `Statement.isRetired`) and returns the one that replaces it: itself, not retired, where
     /// there is no memory for another one.
     public func renewed(_ statement: Statement) -> Statement {
+        let fresh = replaced(statement)
+        if fresh !== statement { statement.retire() }
+        return fresh
+    }
+
+    /// The same, but whoever has it goes on with it.
+    func replaced(_ statement: Statement) -> Statement {
         let hash = BytesHash.of(statement.definition)
         content.withLock { content in
             guard let index = content.buckets[hash]?.firstIndex(where: { $0 === statement }) else { return }
             content.buckets[hash]?.remove(at: index)
             content.count -= 1
         }
-        guard let fresh = intern(statement.definition, in: statement.context, isPrivate: statement.isPrivate) else { return statement }
-        statement.retire()
-        return fresh
+        return intern(statement.definition, in: statement.context, isPrivate: statement.isPrivate) ?? statement
     }
 
     // MARK: Sweeps

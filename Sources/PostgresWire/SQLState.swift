@@ -23,6 +23,7 @@ public enum SQLState {
     public static let syntaxError = "42601"
     public static let insufficientPrivilege = "42501"
     public static let undefinedObject = "42704"
+    public static let reservedName = "42939"
     public static let duplicateStatement = "42P05"
     public static let outOfMemory = "53200"
     public static let tooManyConnections = "53300"

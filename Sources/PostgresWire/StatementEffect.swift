@@ -20,6 +20,12 @@ public enum StatementEffect: Hashable, Sendable {
     case anySetting
     /// There may be a temporary object. `isLasting`: it may outlive the transaction.
     case temporary(isLasting: Bool)
+    /// The catalogue has changed, or may have: DDL that is not about temporary objects, DO, CALL.
+    case catalogue
+    /// PREPARE.
+    case prepare
+    /// PREPARE, EXECUTE or DEALLOCATE of a name that is the pooler's own.
+    case reservedName(String)
     /// COMMIT, ROLLBACK and their like; ROLLBACK TO SAVEPOINT, too.
     case transactionEnd
 }
@@ -39,6 +45,9 @@ public struct StatementEffects: Equatable, Sendable {
 
     /// Those of a text that can't be read.
     public static let notRead = StatementEffects(all: [One(effect: .anySetting, index: 0)])
+
+    /// With this the pooler's own names of statements begin.
+    public static let reservedPrefix = "SLUICE_"
 
     /// So many are kept of one text; a text that has more may change anything.
     private static let most = 100
@@ -89,16 +98,52 @@ public struct StatementEffects: Equatable, Sendable {
             add(Self.set(&tokens, escapes), index)
         case .word("reset"):
             add(Self.reset(&tokens, escapes), index)
-        case .word("do"), .word("call"), .word("execute"):
+        case .word("do"), .word("call"):
             add(.anySetting, index)
+            add(.catalogue, index)
+        case .word("execute"):
+            add(.anySetting, index)
+            addReserved(&tokens, escapes, index)
+        case .word("deallocate"):
+            let place = tokens.index
+            if tokens.lexeme(escapes: escapes) != .word("prepare") { tokens.index = place }
+            addReserved(&tokens, escapes, index)
+        case .word("create"):
+            if !Self.isTemporary(tokens, escapes) { add(.catalogue, index) }
+        case .word("alter"), .word("drop"), .word("grant"), .word("revoke"), .word("import"), .word("security"), .word("reassign"):
+            add(.catalogue, index)
         case .word("commit"), .word("end"), .word("rollback"), .word("abort"):
             add(.transactionEnd, index)
         case .word("prepare"):
             let place = tokens.index
-            if tokens.lexeme(escapes: escapes) == .word("transaction") { add(.transactionEnd, index) }
-            tokens.index = place
+            if tokens.lexeme(escapes: escapes) == .word("transaction") {
+                add(.transactionEnd, index)
+            } else {
+                tokens.index = place
+                add(.prepare, index)
+                addReserved(&tokens, escapes, index)
+            }
         default:
             break
+        }
+    }
+
+    /// Without taking the name, which may be that of something else.
+    private mutating func addReserved(_ tokens: inout SQLTokens, _ escapes: Bool, _ index: Int) {
+        let place = tokens.index
+        if case .quoted(let name) = tokens.lexeme(escapes: escapes), name.hasPrefix(Self.reservedPrefix) { add(.reservedName(name), index) }
+        tokens.index = place
+    }
+
+    /// What follows CREATE.
+    private static func isTemporary(_ tokens: SQLTokens, _ escapes: Bool) -> Bool {
+        var tokens = tokens
+        while true {
+            switch tokens.lexeme(escapes: escapes) {
+            case .word("or"), .word("replace"), .word("local"), .word("global"): continue
+            case .word("temp"), .word("temporary"): return true
+            default: return false
+            }
         }
     }
 

@@ -129,6 +129,18 @@ import Testing
         #expect(!settings.hidesObjects)
     }
 
+    @Test("what is defined and not committed is nobody else's")
+    mutating func catalogue() {
+        let own = parameters()
+        settings.apply(.catalogue, own)
+        #expect(settings.hidesObjects && settings.isTouched && path(own) == "default")
+        settings.end(isRollback: true)
+        settings.ready(isIdle: false)
+        #expect(settings.hidesObjects)
+        settings.ready(isIdle: true)
+        #expect(!settings.hidesObjects && !settings.isTouched)
+    }
+
     @Test("contexts are the same if their bytes are, and those that nobody is in are forgotten")
     func contextTable() {
         func context(_ path: String) -> PlanContext {

@@ -84,8 +84,8 @@ import Testing
         arguments: [
             ("create temp table t(i int)", true), ("create local temporary view v as select 1", true),
             ("create temp table t as select 1 on commit drop", true), ("create temp table t(i text default 'x') on commit drop", false),
-            ("select 1 into temp t", true), ("create table pg_temp.t(i int)", true),
-            ("create table \"pg_temp\".t(i int) on commit drop;", false),
+            ("select 1 into temp t", true),
+            ("select 1 into temporary t on commit drop;", false),
         ])
     func temporary(text: String, isLasting: Bool) {
         #expect(read(text) == [.temporary(isLasting: text.contains("as select 1 on") ? false : isLasting)])
@@ -109,6 +109,28 @@ import Testing
     func inTransaction(text: String) {
         #expect(mayHave(text, isInTransaction: true))
         #expect(!mayHave("select 1 from items_table", isInTransaction: true))
+    }
+
+    @Test("what changes the catalogue, and what is about the session's own objects only")
+    func catalogue() {
+        let texts = [
+            "create table t(i int)", "ALTER type x rename to y", "/* c */ drop view v", "grant select on t to public",
+            "create or replace view v as select 1",
+        ]
+        for text in texts { #expect(read(text) == [.catalogue] && mayHave(text)) }
+        #expect(read("create or replace temp view v as select 1") == [.temporary(isLasting: true)])
+        #expect(read("do $$ $$") == [.anySetting, .catalogue] && read("call p()") == [.anySetting, .catalogue])
+        #expect(read("create table pg_temp.t(i int)") == [.catalogue, .temporary(isLasting: true)])
+    }
+
+    @Test("the pooler's own names")
+    func reserved() {
+        #expect(read("prepare \"SLUICE_1\" as select 1") == [.prepare, .reservedName("SLUICE_1")])
+        #expect(read("deallocate prepare \"SLUICE_1\"") == [.reservedName("SLUICE_1")])
+        #expect(read("execute U&\"SLUICE_1\"") == [.anySetting, .reservedName("SLUICE_1")])
+        #expect(read("prepare SLUICE_1 as select 1") == [.prepare])
+        #expect(read("deallocate all").isEmpty && read("deallocate \"s\"").isEmpty)
+        #expect(read("prepare transaction 'x'") == [.transactionEnd])
     }
 
     @Test(
