@@ -8,6 +8,14 @@ public enum PoolMode: String, Sendable, Equatable, CaseIterable {
     case statement
 }
 
+/// Who may use the server's plan of a prepared statement (`statement_sharing`).
+public enum StatementSharing: String, Sendable, Equatable, CaseIterable {
+    /// All clients whose own Parse would give the same, as far as the pooler knows.
+    case auto
+    /// The client that prepared it.
+    case off
+}
+
 /// How clients prove who they are (`auth_type`).
 public enum AuthType: String, Sendable, Equatable, CaseIterable {
     /// Anybody, under the database's forced user.

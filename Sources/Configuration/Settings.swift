@@ -160,6 +160,8 @@ public struct Settings: Sendable, Equatable {
     public var serverRoundRobin: Bool = false
     /// Prepared statements kept on a server connection outside session mode; 0 passes statements through untouched.
     public var maxPreparedStatements: Int = 200
+    /// Whether clients that prepare the same text use one statement on the server.
+    public var statementSharing: StatementSharing = .auto
     /// Bytes of statement texts, over all databases, from which on those that nobody uses are dropped, the largest first.
     public var maxStatementMemory: Int = 67_108_864
     /// Bytes of the largest message that is accepted; PostgreSQL's own limits hold in any case.

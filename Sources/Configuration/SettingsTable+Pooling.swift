@@ -32,6 +32,10 @@ extension SettingsTable {
         .integer(
             "max_prepared_statements", \.maxPreparedStatements, "200",
             "Prepared statements kept on a server connection outside session mode; 0 passes statements through untouched."),
+        .choice(
+            "statement_sharing", \.statementSharing, "auto",
+            "Whether clients that prepare the same text use one statement on the server: `auto` where the pooler knows that it means the same for them, `off` never. Sluice's own setting."
+        ),
         .unsigned(
             "max_statement_memory", \.maxStatementMemory, "67108864",
             "Bytes of statement texts, over all databases, from which on those that nobody uses are dropped, the largest first."),

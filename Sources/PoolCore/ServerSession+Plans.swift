@@ -14,8 +14,8 @@ extension ServerSession {
 
     /// The statement that a Parse defines here and now.
     @inline(never)
-    mutating func statement(_ definition: Span<UInt8>, _ table: StatementTable) -> Statement? {
-        table.intern(definition, in: planContext(table), isPrivate: planSettings.hidesObjects)
+    mutating func statement(_ definition: Span<UInt8>, _ rules: Rules, _ table: StatementTable) -> Statement? {
+        table.intern(definition, in: planContext(table), isPrivate: planSettings.hidesObjects || !rules.sharesStatements)
     }
 
     /// What runs may change the context of what comes behind it.

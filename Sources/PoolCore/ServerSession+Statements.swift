@@ -13,14 +13,14 @@ extension ServerSession {
         else {
             return plain(.parse)
         }
-        if name.isEmpty { return parseUnnamed(bytes.extracting(tail), client: &client, table: table) }
+        if name.isEmpty { return parseUnnamed(bytes.extracting(tail), client: &client, rules: rules, table: table) }
         if let action = waitForNames() { return action }
         let label = ClientStatements.key(bytes.extracting(name))
         if client.statements[label] != nil {
             return parseAgain(tail, name: Self.shown(bytes, name))
         }
         if let action = waitForContext() { return action }
-        guard client.statements.count < Self.mostNames, let statement = statement(bytes.extracting(tail), table) else {
+        guard client.statements.count < Self.mostNames, let statement = statement(bytes.extracting(tail), rules, table) else {
             return .refuse(.outOfMemory)
         }
         if let refusal = Self.reserved(statement.effects) { return refuse(refusal) }
@@ -47,7 +47,7 @@ extension ServerSession {
     }
 
     private mutating func parseUnnamed(
-        _ definition: Span<UInt8>, client: inout ClientSession, table: StatementTable
+        _ definition: Span<UInt8>, client: inout ClientSession, rules: Rules, table: StatementTable
     ) -> FrontendAction {
         if let action = parseBefore() { return action }
         if mustWaitToReplaceUnnamed { return hold(.untilSettled) }
@@ -58,7 +58,7 @@ extension ServerSession {
         {
             statement = previous
         } else {
-            guard let fresh = self.statement(definition, table) else { return .refuse(.outOfMemory) }
+            guard let fresh = self.statement(definition, rules, table) else { return .refuse(.outOfMemory) }
             statement = fresh
         }
         if let refusal = Self.reserved(statement.effects) {

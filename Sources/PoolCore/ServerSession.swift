@@ -15,11 +15,14 @@ public struct ServerSession: ~Copyable, Sendable {
         public var statementLimit: Int
         /// Simple queries are refused (`disable_pqexec`).
         public var refusesSimpleQuery: Bool
+        /// A Parse may be answered with what another client's has given (`statement_sharing`).
+        public var sharesStatements: Bool
 
-        public init(mapsStatements: Bool, statementLimit: Int, refusesSimpleQuery: Bool = false) {
+        public init(mapsStatements: Bool, statementLimit: Int, refusesSimpleQuery: Bool = false, sharesStatements: Bool = true) {
             self.mapsStatements = mapsStatements
             self.statementLimit = statementLimit
             self.refusesSimpleQuery = refusesSimpleQuery
+            self.sharesStatements = sharesStatements
         }
     }
 

@@ -125,7 +125,7 @@ struct PoolSettings: Sendable {
         mode = configuration.poolMode(database: database, user: user)
         rules = ServerSession.Rules(
             mapsStatements: mode != .session && settings.maxPreparedStatements > 0, statementLimit: settings.maxPreparedStatements,
-            refusesSimpleQuery: settings.disablePqexec)
+            refusesSimpleQuery: settings.disablePqexec, sharesStatements: settings.statementSharing == .auto)
         limits = CapacityLedger.ServerLimits(
             pool: configuration.poolSize(database: database, user: user),
             reserve: configuration.reservePoolSize(database: database, user: user),

@@ -423,3 +423,20 @@ def test_a_name_that_a_function_has_dropped_is_given_to_no_other_text(pooler, po
         got = v.run(use(f"n{turn}"))
         assert got.values == [f"mine {turn}"] or got.codes == ["26000"]
         assert v.run(use(f"n{turn}")).values == [f"mine {turn}"]
+
+
+# --- statement_sharing -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sharing", ["auto", "off"])
+def test_statement_sharing(make_pooler, sharing):
+    pooler = make_pooler(default_pool_size=1, statement_sharing=sharing)
+    a, b = pooler.connect(), pooler.connect()
+    for c in (a, b):
+        c.run(parse("n", "select 'shared?'") + use("n")).check()
+        assert c.run(parse("", "select 'unnamed'") + use("")).values == ["unnamed"]
+    count = "select count(*) from pg_prepared_statements where statement = 'select ''shared?'''"
+    assert a.value(count) == ("1" if sharing == "auto" else "2")
+    # What one has closed is nobody's, and the other one keeps its own.
+    a.run(close("n") + sync()).check()
+    assert b.run(use("n")).values == ["shared?"] and a.value(count) == "1"
