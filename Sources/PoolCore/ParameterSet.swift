@@ -84,6 +84,14 @@ public final class ParameterSet: Sendable, Hashable {
     /// Whether it has a value for a parameter, whose name is in lower case.
     func has(_ key: String) -> Bool { keys.contains(key) || unreported.contains { $0.name == key } }
 
+    /// The same with these values of reported parameters, by their names in lower case. Not interned.
+    func with(reported values: [String: String]) -> ParameterSet {
+        let changed = zip(keys, reported).map { key, parameter in
+            values[key].map { Parameter(name: parameter.name, value: $0) } ?? parameter
+        }
+        return ParameterSet(reported: changed, unreported: unreported, isProven: true)
+    }
+
     /// The same with other unreported parameters. Not interned, which costs one longer comparison later.
     func with(unreported: [Parameter]) -> ParameterSet {
         if unreported.isEmpty, self.unreported.isEmpty { return self }

@@ -56,7 +56,10 @@ public struct ServerParameters: Sendable {
     /// The server is being set to these values: what has been undone is the server's own again.
     public mutating func adjust(to wanted: ParameterSet, by changes: [ParameterChange]) {
         for case .reset(let name) in changes { overrides.remove(name) }
-        if !changes.isEmpty { noteSet(changes) }
+        if !changes.isEmpty {
+            noteSet(changes)
+            current = current.with(reported: values(after: changes))
+        }
         current = current.with(unreported: wanted.unreported)
         adjustedTo = wanted
         isDoubtful = false
@@ -90,6 +93,18 @@ public struct ServerParameters: Sendable {
         case .name(let name): current = current.with(unreported: current.unreported.filter { $0.name != name })
         case .unknown: current = current.withUnknownValues(of: [])
         }
+    }
+
+    /// What the server will report of reported parameters.
+    private func values(after changes: [ParameterChange]) -> [String: String] {
+        var values: [String: String] = [:]
+        for change in changes {
+            switch change {
+            case .set(let parameter): values[parameter.name.lowercased()] = parameter.value
+            case .reset(let name): values[name] = defaults[name]
+            }
+        }
+        return values
     }
 
     /// The client itself has changed what it wants: the server has it already.
