@@ -7,20 +7,33 @@ import PostgresWire
 ///
 /// Not copyable: there is one for each connection, and a copy by accident costs a dozen references on the query path.
 public struct ServerSession: ~Copyable, Sendable {
-    /// How messages of the linked client are treated.
+    /// How messages of the linked client are treated. Two words, for it is handed on with each message.
     public struct Rules: Sendable {
-        /// Prepared statements are mapped, so that they survive a change of server.
-        public var mapsStatements: Bool
         /// How many statements a server may hold.
         public var statementLimit: Int
+        private var flags: UInt8 = 0
+
+        /// Prepared statements are mapped, so that they survive a change of server.
+        public var mapsStatements: Bool {
+            get { flags & 1 != 0 }
+            set { set(1, newValue) }
+        }
         /// Simple queries are refused (`disable_pqexec`).
-        public var refusesSimpleQuery: Bool
+        public var refusesSimpleQuery: Bool {
+            get { flags & 2 != 0 }
+            set { set(2, newValue) }
+        }
         /// A Parse may be answered with what another client's has given (`statement_sharing`).
-        public var sharesStatements: Bool
+        public var sharesStatements: Bool {
+            get { flags & 4 != 0 }
+            set { set(4, newValue) }
+        }
+
+        private mutating func set(_ flag: UInt8, _ isSet: Bool) { flags = isSet ? flags | flag : flags & ~flag }
 
         public init(mapsStatements: Bool, statementLimit: Int, refusesSimpleQuery: Bool = false, sharesStatements: Bool = true) {
-            self.mapsStatements = mapsStatements
             self.statementLimit = statementLimit
+            self.mapsStatements = mapsStatements
             self.refusesSimpleQuery = refusesSimpleQuery
             self.sharesStatements = sharesStatements
         }
