@@ -9,12 +9,14 @@ public struct ServerParameters: Sendable {
     public var current: ParameterSet
     /// What it reports of its own, fixed parameters (`server_version`) included, without what clients have set.
     public private(set) var defaults: ParameterSet
-    /// The client's own values that it was set to last. The same object as the client's: nothing has to be done.
-    public var adjustedTo: ParameterSet
+    /// The client's own values that it was set to last. The same object as the client's: nothing has to be done. Nil: it may have lost some.
+    public private(set) var adjustedTo: ParameterSet?
     /// It may not have kept what it was set to: the next one to get it has to have a look.
     public private(set) var isDoubtful = false
     /// What may differ from the server's own value, in lower case: it has to be reset for a client that did not ask for it.
     private(set) var overrides: Set<String> = []
+    /// Reported parameters that were set by `connect_query`.
+    private var pinned: Set<String> = []
     /// What the pooler has set itself with the last changes: what it reports of these is no value of the server's own.
     private var beingSet: Set<String> = []
     /// What changed without a SET: whether a client has set it, or the server's own value is another one, has to be asked.
@@ -43,7 +45,7 @@ public struct ServerParameters: Sendable {
     public func changes(to wanted: ParameterSet) -> [ParameterChange] {
         var changes: [ParameterChange] = []
         if !overrides.isEmpty {
-            changes = overrides.filter { !wanted.has($0) }.sorted().map { .reset($0) }
+            changes = overrides.filter { !wanted.has($0) }.sorted().map { undoing($0) }
         }
         for parameter in wanted.reported {
             guard let present = current[parameter.name], !present.hasSameBytes(as: parameter.value) else { continue }
@@ -53,16 +55,27 @@ public struct ServerParameters: Sendable {
         return changes.count > 1 ? changes.sorted { $0.rank < $1.rank } : changes
     }
 
+    private func undoing(_ name: String) -> ParameterChange {
+        guard pinned.contains(name), let value = defaults[name] else { return .reset(name) }
+        return .set(Parameter(name: defaults.spelling(of: name), value: value))
+    }
+
     /// The server is being set to these values: what has been undone is the server's own again.
     public mutating func adjust(to wanted: ParameterSet, by changes: [ParameterChange]) {
-        for case .reset(let name) in changes { overrides.remove(name) }
         if !changes.isEmpty {
             noteSet(changes)
+            overrides = overrides.filter { wanted.has($0) }
             current = current.with(reported: values(after: changes))
         }
         current = current.with(unreported: wanted.unreported)
         adjustedTo = wanted
         isDoubtful = false
+    }
+
+    /// A trial has ended well: the server has been set to these values, in its own spelling.
+    public mutating func settle(_ settled: ParameterSet) {
+        overrides = overrides.filter { settled.has($0) }
+        adjust(to: settled, by: [])
     }
 
     /// A server refused to be set to this.
@@ -82,12 +95,12 @@ public struct ServerParameters: Sendable {
     /// It has been reset, to the server's own value: it has to be adjusted again.
     public mutating func wasReset(_ name: String) {
         overrides.remove(name.lowercased())
-        adjustedTo = empty
+        adjustedTo = nil
     }
 
     /// This has been reset by its client: what that brought has to be set again.
     public mutating func wasReset(_ reset: ResetStatement) {
-        adjustedTo = empty
+        adjustedTo = nil
         switch reset {
         case .all: current = current.with(unreported: [])
         case .name(let name): current = current.with(unreported: current.unreported.filter { $0.name != name })
@@ -150,8 +163,10 @@ public struct ServerParameters: Sendable {
 
     /// Why a server tells a value.
     public enum Cause: Sendable {
-        /// The pooler has set or reset it.
+        /// The pooler has set or reset it for a client.
         case pooler
+        /// The pooler has made the session what it is to be (`connect_query`, `server_reset_query`): RESET would not lead back to it.
+        case setUp
         /// The linked client has, for all that is known.
         case client
         /// Nobody has: the server's own value is another one.
@@ -161,7 +176,8 @@ public struct ServerParameters: Sendable {
     /// The server tells a value. False: it tells more than is kept.
     public mutating func report(_ parameter: Parameter, by cause: Cause, in table: ParameterTable) -> Bool {
         let key = parameter.name.lowercased()
-        if cause == .server || (cause == .pooler && !beingSet.contains(key)) {
+        if cause == .setUp { pinned.insert(key) }
+        if cause == .server || cause == .setUp || (cause == .pooler && !beingSet.contains(key)) {
             guard let changed = table.replacing(parameter, in: defaults) else { return false }
             defaults = changed
         }

@@ -222,6 +222,19 @@ public struct ServerSession: ~Copyable, Sendable {
     @inlinable @inline(__always)
     public var isReusable: Bool { status == .idle && ledger.isSettled && unparsed == nil }
 
+    /// Why a value that the server reports now is another one.
+    public var causeOfReport: ServerParameters.Cause {
+        guard let head = ledger.head else { return .server }
+        guard head.note >= Self.firstNote, case .errand(let errand) = notes[head.note] else { return .client }
+        switch errand {
+        case .parameter, .explain: return .pooler
+        case .connectQuery, .resetQuery: return .setUp
+        case .checkQuery: return .server
+        // What a client that has left has set, or what it had set before that.
+        case .rollback, .resynchronise: return .client
+        }
+    }
+
     /// The pooler may set something between two messages of the client.
     public var mayBeAdjusted: Bool {
         ledger.isEmpty && !ledger.isUnsynced && !ledger.isSkipping && ledger.copy == .none && status != .failed

@@ -349,12 +349,9 @@ extension WorkerCore {
         }
         let parameter = Parameter(name: String(decoding: bytes, in: name), value: String(decoding: bytes, in: value))
         let table = server.shard.shared.parameters
-        let cause: ServerParameters.Cause =
-            server.session.ledger.head.map { $0.disposition == .swallow ? .pooler : .client } ?? .server
+        let cause = server.session.causeOfReport
         let before = server.session.settings.defaults
-        if !server.session.settings.report(parameter, by: server.client == nil && cause == .client ? .pooler : cause, in: table) {
-            server.reportsTooMuch = true
-        }
+        if !server.session.settings.report(parameter, by: cause, in: table) { server.reportsTooMuch = true }
         let defaults = server.session.settings.defaults
         if defaults !== before { server.shard.shared.changed(parameter, generation: server.generation) }
         guard let client = server.client else { return false }

@@ -227,7 +227,7 @@ extension WorkerCore {
         table.accept(settled)
         if client.session.startup === wanted { client.session.startup = settled }
         client.session.parameters = settled
-        server.session.settings.adjust(to: settled, by: [])
+        server.session.settings.settle(settled)
         if client.login == nil, !writer.bytes.isEmpty { send(writer.bytes, to: client) }
     }
 

@@ -81,6 +81,41 @@ def test_a_value_that_a_function_sets_is_its_callers(make_pooler, postgres):
     assert pooler.connect().parameters["TimeZone"] == usual
 
 
+@pytest.mark.parametrize("when", ["at once", "inside a transaction", "in a transaction behind a SET"])
+def test_what_a_client_sets_and_leaves_is_nobody_elses(make_pooler, when):
+    # Reported when its client had gone, it was taken for the server's own value, and new clients were greeted with it.
+    pooler = make_pooler(default_pool_size=1)
+    other = pooler.connect()
+    usual = other.value("show timezone")
+    for _ in range(5):
+        c = pooler.connect()
+        if when == "at once":
+            c.send(query("set timezone = 'Asia/Tokyo'") + query("select pg_sleep(0.05)"))
+        elif when == "inside a transaction":
+            c.send(query("begin") + query("set timezone = 'Asia/Tokyo'") + query("select pg_sleep(0.05)"))
+        else:
+            c.rows("set timezone = 'Asia/Tokyo'")
+            c.rows("begin; set timezone = 'Asia/Kolkata'")
+        c.reset()
+        assert other.value("show timezone") == usual
+        late = pooler.connect()
+        assert late.parameters["TimeZone"] == usual and late.value("show timezone") == usual
+        late.close()
+
+
+def test_what_connect_query_sets_is_the_servers_own(make_pooler):
+    # RESET would lead to the value of before.
+    pooler = make_pooler(default_pool_size=1, databases={"lab": {"connect_query": "'set timezone = ''Asia/Tokyo'' '"}})
+    for _ in range(3):
+        assert pooler.connect().value("show timezone") == "Asia/Tokyo"
+        assert pooler.connect(parameters={"TimeZone": "UTC"}).value("show timezone") == "UTC"
+        c = pooler.connect()
+        c.rows("set timezone = 'Europe/Vienna'")
+        assert c.value("show timezone") == "Europe/Vienna"
+        c.close()
+    assert pooler.connect().parameters["TimeZone"] == "Asia/Tokyo"
+
+
 # --- what a client brought ----------------------------------------------------------------------------------------------------
 
 STYLES = ["ISO", "SQL, DMY", "German", "YMD", "Postgres, MDY", "iso, dmy", "DMY"]
