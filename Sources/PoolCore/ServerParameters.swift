@@ -133,6 +133,7 @@ public struct ServerParameters: Sendable {
     public mutating func doubt(_ changes: [ParameterChange]) {
         noteSet(changes)
         overrides.formUnion(changes.map { $0.name.lowercased() })
+        adjustedTo = nil
         current = current.withUnknownValues(of: changes.map(\.name))
     }
 

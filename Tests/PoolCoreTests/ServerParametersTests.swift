@@ -97,6 +97,17 @@ import Testing
         #expect(server.changes(to: own([])).isEmpty)
     }
 
+    @Test("a client whose values were undone for one that was refused gets them again")
+    func undoneInVain() {
+        var server = server()
+        let first = own(["TimeZone=CET"], ["search_path=x"])
+        _ = adjust(&server, first)
+        server.doubt(server.changes(to: own([], ["log_statement=none"])))
+        _ = server.report(Parameter(name: "TimeZone", value: "UTC"), by: .pooler, in: table)
+        server.refused("log_statement")
+        #expect(server.adjustedTo !== first && server.changes(to: first).count == 2)
+    }
+
     @Test("what may or may not have been set is set again, and what was refused is not reset")
     func doubts() {
         var server = server()

@@ -195,6 +195,15 @@ def test_a_login_keeps_no_server_that_its_values_were_tried_on(make_pooler, mode
         c.close()
 
 
+def test_a_client_whose_values_were_undone_for_a_refused_one_keeps_them(make_pooler):
+    pooler = make_pooler(default_pool_size=1)
+    c = pooler.connect(parameters={"TimeZone": "Asia/Tokyo", "search_path": "mine"})
+    for _ in range(3):
+        assert c.rows("select current_setting('TimeZone'), current_setting('search_path')") == [("Asia/Tokyo", "mine")]
+        with pytest.raises(ServerError):
+            pooler.connect(parameters={"log_statement": "none"})
+
+
 BROUGHT = {"DateStyle": "Postgres, MDY", "IntervalStyle": "iso_8601", "TimeZone": "Asia/Tokyo", "statement_timeout": "77s", "application_name": "me"}
 NAMES = list(BROUGHT)
 SHOW = "select " + ", ".join(f"current_setting('{name}')" for name in NAMES)
