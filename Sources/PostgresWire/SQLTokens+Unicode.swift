@@ -10,6 +10,8 @@ extension SQLTokens {
         // What is longer than this is cut in any case: four bytes in UTF-8 take at most twelve here.
         guard index - 1 - start <= Self.longestSource, index > start, text[index - 1] == UInt8(ascii: "\"") else { return .other }
         let source = (start..<index - 1).map { text[$0] }
+        // There PostgreSQL's text ends.
+        guard !source.contains(0) else { return .other }
         let behind = index
         var escape = UInt8(ascii: "\\")
         if next() == .word("uescape") {
