@@ -369,12 +369,19 @@ extension ServerSession {
     }
 
     /// Takes back what was assumed when the message was sent. `wasRefused`: it is the one that failed; else it was never looked at.
+    ///
+    /// Where a later part of the pipeline has given the unnamed statement another meaning, that is what the server will have, too: it is
+    /// left alone. Of a client that has left (its entries are swallowed) nobody can tell, so that nothing is believed of the server's.
     private mutating func undo(_ entry: ReplyLedger.Owed, wasRefused: Bool, client: inout ClientSession) {
         if entry.note < Self.firstNote {
             // The unnamed statement is gone, unless a later part of the pipeline gives it another meaning. That part is not skipped.
-            guard entry.request == .parse, Self.isLatest(entry.note, client.statements.unnamedVersion) else { return }
-            client.statements.unnamed = nil
-            statements.unnamed = nil
+            guard entry.request == .parse else { return }
+            if entry.disposition == .swallow {
+                statements.unnamed = nil
+            } else if Self.isLatest(entry.note, client.statements.unnamedVersion) {
+                client.statements.unnamed = nil
+                statements.unnamed = nil
+            }
             return
         }
         guard let note = notes.remove(entry.note) else { return }
@@ -384,9 +391,13 @@ extension ServerSession {
             // Not sent under its name, it may have been sent without one, which empties the slot.
             if isSent { statements.remove(statement.id) } else { statements.unnamed = nil }
         case .replaceUnnamed(let previous, let version):
-            // A Parse without a name takes the old statement away before anything can go wrong.
-            client.statements.restoreUnnamed(wasRefused ? nil : previous, from: version)
-            statements.unnamed = nil
+            if entry.disposition == .swallow {
+                statements.unnamed = nil
+            } else if client.statements.unnamedVersion == version {
+                // A Parse without a name takes the old statement away before anything can go wrong.
+                client.statements.restoreUnnamed(wasRefused ? nil : previous, from: version)
+                statements.unnamed = nil
+            }
         case .forget(let name, let statement):
             client.statements.set(name, to: statement)
             if statement.isPrivate { statements.restore(statement.id) }

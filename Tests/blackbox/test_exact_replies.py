@@ -276,6 +276,8 @@ def test_a_refused_parse_of_anothers_text_leaves_its_server_usable(pooler):
         assert pooler.connect().extended("select 'T'", name="other").values == ["T"]
 
 
+# pg_sleep(0.3) as a function call, which no other message has to wait for.
+SLEEP = message("F", b"\0\0\x0a\x42" + b"\0\0" + b"\0\x01" + b"\0\0\0\x030.3" + b"\0\0")
 NAMED = parse("a", "select 'a'") + parse("b", "select 'b'") + sync()
 USED = bind("a") + execute() + sync() + bind("b") + execute() + sync()
 
@@ -395,6 +397,11 @@ PIPELINES = {
     "DEALLOCATE among others ahead of the first snapshot": [
         NAMED, 1, query("begin isolation level serializable; deallocate a; set transaction isolation level repeatable read; rollback") + USED
         + query("rollback"), 4],
+    # What was skipped before it took away what was known of it, and a later Bind had it parsed again.
+    "a refused Parse behind a skipped query": [
+        execute("nix") + query("select 1") + sync() + SLEEP + parse("", "select nocolumn") + sync() + bind() + execute() + sync(), 4],
+    "a Parse behind a skipped query": [
+        execute("nix") + query("select 1") + sync() + SLEEP + parse("", "select 'own'") + sync() + bind() + execute() + sync(), 4],
     "a portal that is a DEALLOCATE ends with its transaction": [
         parse("a", "select 1") + parse("", "deallocate a") + bind() + parse("b", "select 2") + sync() + execute() + sync() + bind("a") + sync(), 3],
     "a portal that is a DEALLOCATE is replaced by a query": [
