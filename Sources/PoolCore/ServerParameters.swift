@@ -154,6 +154,7 @@ public struct ServerParameters: Sendable {
     /// DISCARD ALL has run.
     mutating func discard() {
         overrides = []
+        pinned = []
         unexplained = []
         current = current.with(unreported: [])
         adjustedTo = empty
@@ -166,7 +167,7 @@ public struct ServerParameters: Sendable {
     public enum Cause: Sendable {
         /// The pooler has set or reset it for a client.
         case pooler
-        /// The pooler has made the session what it is to be (`connect_query`, `server_reset_query`): RESET would not lead back to it.
+        /// `connect_query` has set it: RESET would not lead back to it.
         case setUp
         /// The linked client has, for all that is known.
         case client

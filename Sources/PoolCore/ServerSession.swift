@@ -228,8 +228,8 @@ public struct ServerSession: ~Copyable, Sendable {
         guard head.note >= Self.firstNote, case .errand(let errand) = notes[head.note] else { return .client }
         switch errand {
         case .parameter, .explain: return .pooler
-        case .connectQuery, .resetQuery: return .setUp
-        case .checkQuery: return .server
+        case .connectQuery: return .setUp
+        case .resetQuery, .checkQuery: return .server
         // What a client that has left has set, or what it had set before that.
         case .rollback, .resynchronise: return .client
         }

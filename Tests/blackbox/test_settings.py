@@ -116,6 +116,22 @@ def test_what_connect_query_sets_is_the_servers_own(make_pooler):
     assert pooler.connect().parameters["TimeZone"] == "Asia/Tokyo"
 
 
+def test_a_reset_of_the_session_pins_nothing(make_pooler, own_postgres):
+    # What DISCARD ALL reported was taken for something that RESET does not lead to, and set for the next clients: it stayed when the server's
+    # own value was another one.
+    pooler = make_pooler(own_postgres, default_pool_size=1)
+    c = pooler.connect()
+    c.rows("set timezone = 'Asia/Tokyo'")
+    c.rows("begin")
+    c.close()
+    plain = pooler.connect()
+    plain.value("show timezone")
+    assert pooler.connect(parameters={"TimeZone": "UTC"}).value("show timezone") == "UTC"
+    plain.value("show timezone")
+    alter(own_postgres, "alter system set timezone = 'Europe/Vienna'")
+    wait_until(lambda: plain.value("show timezone") == "Europe/Vienna", "the server's own value")
+
+
 # --- what a client brought ----------------------------------------------------------------------------------------------------
 
 STYLES = ["ISO", "SQL, DMY", "German", "YMD", "Postgres, MDY", "iso, dmy", "DMY"]
