@@ -3,25 +3,31 @@ import Bytes
 /// Counts connections against every limit, exactly and for the whole process. Workers consult it when a connection opens or
 /// closes, never on the query path.
 public struct CapacityLedger: Sendable {
-    /// A pool: what all connections of one user to one database share.
+    /// A pool: what all connections of one user to one database share, if their startup values are no obstacle.
     public struct PoolKey: Hashable, Sendable {
         public let database: String
         public let user: String
         /// The pool in which `user` runs `auth_query`. Clients that log in as the same user have another one, so that nothing they do
         /// is ever seen by the query.
         public let isForLookups: Bool
+        /// What its servers bring from their logins.
+        public let startup: StartupValues
 
-        public init(database: String, user: String, isForLookups: Bool = false) {
+        public init(database: String, user: String, isForLookups: Bool = false, startup: StartupValues = .none) {
             self.database = database
             self.user = user
             self.isForLookups = isForLookups
+            self.startup = startup
         }
+
+        /// The pool of the same database and user whose servers bring nothing special, for all that share its size.
+        public var family: PoolKey { startup.isEmpty ? self : PoolKey(database: database, user: user, isForLookups: isForLookups) }
 
         /// By bytes, as PostgreSQL compares names. Swift's strings are equal when they look equal ("é" as one code point or as two),
         /// and two roles that look alike must not share a pool.
         public static func == (left: PoolKey, right: PoolKey) -> Bool {
             left.isForLookups == right.isForLookups && left.user.hasSameBytes(as: right.user)
-                && left.database.hasSameBytes(as: right.database)
+                && left.database.hasSameBytes(as: right.database) && left.startup == right.startup
         }
     }
 
@@ -59,6 +65,7 @@ public struct CapacityLedger: Sendable {
         case poolFull, databaseFull, userFull
     }
 
+    /// By family.
     private var pools: [PoolKey: Int] = [:]
     private var databases: NameTable<Int> = [:]
     private var users: NameTable<Int> = [:]
@@ -71,14 +78,15 @@ public struct CapacityLedger: Sendable {
 
     // MARK: Servers
 
-    public func servers(of pool: PoolKey) -> Int { pools[pool, default: 0] }
+    /// Servers of a pool, and of those that share its size.
+    public func servers(of pool: PoolKey) -> Int { pools[pool.family, default: 0] }
     public var servers: Int { pools.values.reduce(0, +) }
 
     /// Counts one more server connection, if every limit has room. `mayUseReserve`: a client has waited long enough.
     public mutating func openServer(_ pool: PoolKey, limits: ServerLimits, mayUseReserve: Bool = false) -> ServerVerdict {
         let verdict = verdict(on: pool, limits: limits, mayUseReserve: mayUseReserve)
         guard verdict == .granted || verdict == .grantedFromReserve else { return verdict }
-        pools[pool, default: 0] += 1
+        pools[pool.family, default: 0] += 1
         databases[pool.database, default: 0] += 1
         users[pool.user, default: 0] += 1
         return verdict
@@ -86,7 +94,7 @@ public struct CapacityLedger: Sendable {
 
     /// What `openServer` would say.
     public func verdict(on pool: PoolKey, limits: ServerLimits, mayUseReserve: Bool = false) -> ServerVerdict {
-        let count = pools[pool, default: 0]
+        let count = servers(of: pool)
         var verdict = ServerVerdict.granted
         if limits.pool > 0, count >= limits.pool {
             guard mayUseReserve, count < limits.pool + limits.reserve else { return .poolFull }
@@ -98,7 +106,8 @@ public struct CapacityLedger: Sendable {
     }
 
     public mutating func closeServer(_ pool: PoolKey) {
-        if let count = pools[pool] { pools[pool] = count > 1 ? count - 1 : nil }
+        let family = pool.family
+        if let count = pools[family] { pools[family] = count > 1 ? count - 1 : nil }
         Self.decrement(&databases, pool.database)
         Self.decrement(&users, pool.user)
     }

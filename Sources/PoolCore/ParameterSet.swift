@@ -142,6 +142,12 @@ public enum ParameterChange: Sendable, Hashable {
         }
     }
 
+    /// The same, with the name as the clients of a pool spell it.
+    public func spelt(by startup: StartupValues) -> ParameterChange {
+        guard !startup.isEmpty, case .set(let parameter) = self else { return self }
+        return .set(startup.spelling(parameter))
+    }
+
     private static let roles: Set<String> = ["role", "session_authorization"]
 
     /// It may fail though servers have done it before: it puts an end to a timeout that may cut it off, or depends on what the session has
@@ -165,55 +171,11 @@ public enum ParameterChange: Sendable, Hashable {
         case .set(let parameter):
             let value = Self.quoted(parameter.value)
             if Self.words.contains(parameter.name.lowercased()) { return "SET \(parameter.name)=\(value)" }
-            let change = "SELECT pg_catalog.set_config(\(Self.quoted(parameter.name)),\(value),false)"
-            return ([change] + Self.libraries(of: parameter).map { "LOAD \(Self.quoted($0))" }).joined(separator: ";")
+            return "SELECT pg_catalog.set_config(\(Self.quoted(parameter.name)),\(value),false)"
         case .reset(let name):
             return "RESET \"\(name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\""))\""
         }
     }
-
-    /// The libraries that a server loads when a session begins with this value. The session has begun long ago: they are loaded now.
-    private static func libraries(of parameter: Parameter) -> [String] {
-        let isLocal = parameter.name == "local_preload_libraries"
-        guard isLocal || parameter.name == "session_preload_libraries" else { return [] }
-        return elements(of: parameter.value).map { isLocal && !$0.utf8.contains(UInt8(ascii: "/")) ? "$libdir/plugins/\($0)" : $0 }
-    }
-
-    /// The elements of a list with commas, some of them in double quotes; none of one that is broken, which PostgreSQL passes over.
-    private static func elements(of list: String) -> [String] {
-        var elements: [String] = []
-        var left = list.utf8[...]
-        while true {
-            left = left.drop(while: isBlank)
-            var element: [UInt8] = []
-            if left.first == UInt8(ascii: "\"") {
-                var isClosed = false
-                left = left.dropFirst()
-                while let byte = left.popFirst() {
-                    if byte == UInt8(ascii: "\"") {
-                        guard left.first == byte else {
-                            isClosed = true
-                            break
-                        }
-                        left = left.dropFirst()
-                    }
-                    element.append(byte)
-                }
-                guard isClosed else { return [] }
-            } else {
-                element = Array(left.prefix { $0 != UInt8(ascii: ",") })
-                left = left.dropFirst(element.count)
-                while let last = element.last, isBlank(last) { element.removeLast() }
-                if element.isEmpty { return left.isEmpty && elements.isEmpty ? elements : [] }
-            }
-            elements.append(String(decoding: element, as: UTF8.self))
-            left = left.drop(while: isBlank)
-            guard let next = left.popFirst() else { return elements }
-            guard next == UInt8(ascii: ",") else { return [] }
-        }
-    }
-
-    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
 
     /// A literal that means the same whatever standard_conforming_strings says.
     static func quoted(_ text: String) -> String {
@@ -242,6 +204,8 @@ public final class ParameterTable: Sendable {
         var spellings: [Parameter: String] = [:]
         /// Names that the server does not know: leftovers of a connection string, not to be tried again.
         var refusedNames: Set<String> = []
+        /// Lower-cased names whose RESET has worked.
+        var resettable: Set<String> = []
         var sweepAt = 256
     }
 
@@ -338,6 +302,27 @@ public final class ParameterTable: Sendable {
         // As much as PostgreSQL keeps of an application_name.
         return Parameter(
             name: parameter.name, value: String(decoding: parameter.value.utf8.prefix(Identifier.significantBytes), as: UTF8.self))
+    }
+
+    /// A server has reset this parameter: it may be done without waiting for it from now on.
+    public func noteReset(_ name: String) {
+        guard name.utf8.count <= Self.longestRefused else { return }
+        content.withLock { content in
+            if content.resettable.count >= Self.refusedLimit { content.resettable = [] }
+            content.resettable.insert(name.lowercased())
+        }
+    }
+
+    /// Whether each RESET among these changes has worked before. One that fails is no fault of the client for which it is done.
+    public func knowsResets(of changes: [ParameterChange]) -> Bool {
+        content.withLock { content in
+            changes.allSatisfy { change in
+                switch change {
+                case .set: true
+                case .reset(let name): content.resettable.contains(name)
+                }
+            }
+        }
     }
 
     public func refuse(name: String) {

@@ -15,6 +15,8 @@ public struct ServerParameters: Sendable {
     public private(set) var isDoubtful = false
     /// What may differ from the server's own value, in lower case: it has to be reset for a client that did not ask for it.
     private(set) var overrides: Set<String> = []
+    /// The same before the changes that are being tried.
+    private var overridesBefore: Set<String> = []
     /// Reported parameters that were set by `connect_query`.
     private var pinned: Set<String> = []
     /// What the pooler has set itself with the last changes: what it reports of these is no value of the server's own.
@@ -49,6 +51,9 @@ public struct ServerParameters: Sendable {
         }
         for parameter in wanted.reported {
             guard let present = current[parameter.name], !present.hasSameBytes(as: parameter.value) else { continue }
+            let key = parameter.key
+            // A part of a DateStyle stands on the server's own value, not on the last client's.
+            if key == "datestyle", !wanted.isProven, overrides.contains(key) { changes.append(undoing(key)) }
             changes.append(.set(parameter))
         }
         for parameter in wanted.unreported where !current.unreported.contains(parameter) { changes.append(.set(parameter)) }
@@ -78,9 +83,10 @@ public struct ServerParameters: Sendable {
         adjust(to: settled, by: [])
     }
 
-    /// A server refused to be set to this.
+    /// A server refused to be set to this: it has the value that it had before.
     public mutating func refused(_ name: String) {
         let key = name.lowercased()
+        guard !overridesBefore.contains(key) else { return }
         overrides.remove(key)
         current = current.with(unreported: current.unreported.filter { $0.name != key })
     }
@@ -131,6 +137,7 @@ public struct ServerParameters: Sendable {
 
     /// The changes are being made, and may or may not have been.
     public mutating func doubt(_ changes: [ParameterChange]) {
+        overridesBefore = overrides
         noteSet(changes)
         overrides.formUnion(changes.map { $0.name.lowercased() })
         adjustedTo = nil

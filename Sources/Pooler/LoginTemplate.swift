@@ -17,7 +17,7 @@ final class LoginTemplate {
     let database: Database?
     /// A stream of the server's log instead of queries.
     let replication: ReplicationMode?
-    /// Run-time parameters of the packet, those of `options` included, in order.
+    /// Run-time parameters of the packet, those of `options` included, in order, with their names as they came.
     let parameters: [Parameter]
     /// What is wrong with the parameters.
     let refusal: PoolerError?
@@ -68,10 +68,10 @@ extension LoginTemplate {
         parameters.last { Self.isIdleSessionTimeout($0) }.flatMap { SessionTimeout.microseconds($0.value) }
     }
 
-    static func isIdleSessionTimeout(_ parameter: Parameter) -> Bool { parameter.name == "idle_session_timeout" }
+    static func isIdleSessionTimeout(_ parameter: Parameter) -> Bool { parameter.key == "idle_session_timeout" }
 
     /// What the client calls itself.
-    var applicationName: String? { parameters.last { $0.name == "application_name" }?.value }
+    var applicationName: String? { parameters.last { $0.key == "application_name" }?.value }
 }
 
 /// The templates of one worker, by the bytes of the packet. All are void when the configuration changes.

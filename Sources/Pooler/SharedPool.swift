@@ -45,6 +45,7 @@ final class SharedPool: Sendable {
     }
 
     let key: CapacityLedger.PoolKey
+    let family: PoolFamily
     let parameters = ParameterTable()
     /// Shared by the pools of a database.
     let statements: StatementTable
@@ -75,8 +76,9 @@ final class SharedPool: Sendable {
         var credential: Credential?
     }
 
-    init(key: CapacityLedger.PoolKey, workers: Int, statements: StatementTable) {
+    init(key: CapacityLedger.PoolKey, family: PoolFamily, workers: Int, statements: StatementTable) {
         self.key = key
+        self.family = family
         self.statements = statements
         cells = (0..<workers).map { _ in Cell() }
     }

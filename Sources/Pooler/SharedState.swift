@@ -41,6 +41,7 @@ final class SharedState: Sendable {
     let serverPasswords = ServerPasswords()
 
     private let pools = Locked<[CapacityLedger.PoolKey: SharedPool]>([:])
+    private let families = Locked<[CapacityLedger.PoolKey: PoolFamily]>([:])
     private let statements = Locked<NameTable<StatementTable>>([:])
     let statementMemory = StatementMemory()
     private let lastID = Atomic<UInt64>(0)
@@ -67,7 +68,9 @@ final class SharedState: Sendable {
             pool.shards.add(-1)
             guard pool.shards.load() == 0, pools[pool.key] === pool else { return }
             pools[pool.key] = nil
-            let database = pool.key.database
+            pool.family.countPool(-1)
+            let (database, family) = (pool.key.database, pool.key.family)
+            if !pools.values.contains(where: { $0.family === pool.family }) { families.withLock { $0[family] = nil } }
             if pools.keys.contains(where: { $0.database.hasSameBytes(as: database) }) { return }
             autoDatabases.withLock { _ = $0.remove(database) }
             statements.withLock { $0[database] = nil }
@@ -90,7 +93,13 @@ final class SharedState: Sendable {
                 tables[key.database] = table
                 return table
             }
-            let pool = SharedPool(key: key, workers: workers, statements: statements)
+            let family = families.withLock { families in
+                let family = families[key.family] ?? PoolFamily()
+                families[key.family] = family
+                return family
+            }
+            family.countPool(1)
+            let pool = SharedPool(key: key, family: family, workers: workers, statements: statements)
             pool.shards.add(1)
             pools[key] = pool
             return pool

@@ -84,9 +84,10 @@ actor Worker {
     func lend(_ key: CapacityLedger.PoolKey, to borrower: Worker) { now().lend(key, to: borrower) }
     func nothingToLend(_ key: CapacityLedger.PoolKey, mayAskAgain: Bool) { now().nothingToLend(key, mayAskAgain: mayAskAgain) }
     func adopt(server: LentServer) { now().adopt(server) }
-    func makeRoom(for key: CapacityLedger.PoolKey, _ limits: CapacityLedger.ServerLimits, database: String?, user: String?) {
-        now().makeRoom(for: key, limits, database: database, user: user)
+    func makeRoom(for key: CapacityLedger.PoolKey, _ limits: CapacityLedger.ServerLimits, _ limit: CapacityLedger.ServerVerdict) {
+        now().makeRoom(for: key, limits, limit)
     }
+    func claimRoom(for key: CapacityLedger.PoolKey, since: Int64) { now().claimRoom(for: key, since: since) }
     func capacityChanged() { now().serveDemand() }
     func greetingArrived(_ key: CapacityLedger.PoolKey) { now().greetingArrived(key) }
     func loginFailed(_ key: CapacityLedger.PoolKey) { now().loginFailed(key) }

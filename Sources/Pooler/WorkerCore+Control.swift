@@ -52,8 +52,11 @@ extension WorkerCore {
         shared.forgetShard(of: shard.shared)
     }
 
-    /// Pools that nobody uses go after a while: those that a `*` entry made, for their names come from clients; all of them with
-    /// `pool_idle_timeout`.
+    /// Pools for startup values of a few clients' own are made again in no time (microseconds).
+    private static let specialPoolLife: Int64 = 5_000_000
+
+    /// Pools that nobody uses go after a while: those for special startup values; those that a `*` entry made, for their names come from
+    /// clients; all of them with `pool_idle_timeout`.
     func forgetUnusedPools() {
         if !forgotten.isEmpty { forgotten = forgotten.filter { $0.value.isNeeded } }
         for shard in shards.values {
@@ -84,8 +87,13 @@ extension WorkerCore {
             }
             let since = shard.unusedSince ?? now
             shard.unusedSince = since
-            let isAuto = configuration.databases[shard.databaseName] == nil
-            if shard.isOrphaned || (isAuto && settings.autodbIdleTimeout > 0 && now - since > settings.autodbIdleTimeout) { forget(shard) }
+            let isAuto = configuration.databases[shard.databaseName] == nil && settings.autodbIdleTimeout > 0
+            let isSpecial = !shard.shared.key.startup.isEmpty
+            if shard.isOrphaned || (isSpecial && now - since > Self.specialPoolLife)
+                || (isAuto && now - since > settings.autodbIdleTimeout)
+            {
+                forget(shard)
+            }
         }
     }
 
@@ -94,7 +102,8 @@ extension WorkerCore {
     /// The pool that a client belongs to, if a reload has given its database another user, or taken a forced one away.
     private func home(of client: ClientConnection, now shard: PoolShard) -> PoolShard? {
         let user = shard.database.forcedUser ?? client.user
-        return user.hasSameBytes(as: shard.shared.key.user) ? nil : self.shard(of: shard.database, user: user)
+        if user.hasSameBytes(as: shard.shared.key.user) { return nil }
+        return self.shard(of: shard.database, user: user, startup: shard.shared.key.startup)
     }
 
     /// Moves a client that has no server to the pool that it belongs to. Its parameters mean the same there.

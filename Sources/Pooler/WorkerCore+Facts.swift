@@ -119,10 +119,27 @@ extension WorkerCore {
 
     // MARK: Why
 
-    func waitFacts(_ key: CapacityLedger.PoolKey) -> WaitFacts? { shards[key].map(waitFacts) }
+    /// Pools that share a size are one to those who wait.
+    func waitFacts(_ key: CapacityLedger.PoolKey) -> WaitFacts? {
+        var sum: WaitFacts?
+        for shard in shards.values where shard.shared.key.family == key {
+            let part = facts(of: shard)
+            guard sum != nil else {
+                sum = part
+                continue
+            }
+            sum! += part
+            sum!.connected += part.connected
+        }
+        return sum
+    }
 
     func waitFacts(_ shard: PoolShard) -> WaitFacts {
-        let key = shard.shared.key
+        shard.shared.family.isDivided ? waitFacts(shard.shared.key.family) ?? facts(of: shard) : facts(of: shard)
+    }
+
+    private func facts(of shard: PoolShard) -> WaitFacts {
+        let key = shard.shared.key.family
         var facts = WaitFacts(pool: key, limits: shard.settings.limits)
         let oldest = shard.queue.head?.since ?? now
         facts.usesReserve =
@@ -201,7 +218,7 @@ extension WorkerCore {
 
     func clientStanding(_ id: UInt64) -> ClientStanding? {
         guard let client = client(withID: id) else { return nil }
-        var standing = ClientStanding(pool: client.shard?.shared.key)
+        var standing = ClientStanding(pool: client.shard?.shared.key.family)
         switch client.phase {
         case .waiting, .awaitingGreeting: standing.since = client.requestTime
         case .startup, .authenticating: standing.text = "it is logging in"

@@ -218,7 +218,7 @@ extension WorkerCore {
                     guard server.isOpen else { return false }
                 case .errandDone(let errand):
                     forwards = false
-                    if case .parameter(_, let isTrial) = errand, isTrial { server.trialsLeft -= 1 }
+                    if case .parameter(let change, true) = errand { tried(change, server) }
                     if case .explain(let name) = errand { explained(name, server) }
                 case .violation:
                     sendBurst(server, bytes, run..<at)

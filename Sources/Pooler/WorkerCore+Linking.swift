@@ -140,12 +140,14 @@ extension WorkerCore {
             server.session.settings.adjust(to: wanted, by: [])
             return
         }
-        let sql = changes.map(\.sql).joined(separator: ";")
+        let startup = server.shard.shared.key.startup
+        let sql = changes.map { $0.spelt(by: startup).sql }.joined(separator: ";")
         shared.log.trace("\(server.label) varcache_apply: \(sql)")
         // Values are bytes to PostgreSQL, as they were in the startup packet: they must not be taken for text in the last client's encoding.
         let isText = sql.utf8.allSatisfy { $0 < 0x80 }
         var writer = MessageWriter()
-        if wanted.isProven, isText, !server.mayBeHit, !waits, !changes.contains(where: \.isUncertain) {
+        let isCertain = !changes.contains(where: \.isUncertain) && server.shard.shared.parameters.knowsResets(of: changes)
+        if wanted.isProven, isText, !server.mayBeHit, !waits, isCertain {
             // Same send as the query: nothing is waited for.
             writer.query(sql)
             server.session.owe(.parameter(changes[0], isTrial: false))
@@ -155,7 +157,7 @@ extension WorkerCore {
         }
         let steps = isText ? changes : asBytes(changes, wanted, server)
         for change in steps {
-            writer.query(change.sql)
+            writer.query(change.spelt(by: startup).sql)
             server.session.owe(.parameter(change, isTrial: true))
         }
         // Until the trial is over, any of these may have any value.
@@ -172,6 +174,12 @@ extension WorkerCore {
         let plain = server.session.settings.defaults["server_encoding"] ?? "SQL_ASCII"
         let last = wanted.reported.first { $0.name.lowercased() == encoding }.map { ParameterChange.set($0) } ?? .reset(encoding)
         return [.set(Parameter(name: encoding, value: plain))] + changes.filter { $0.name.lowercased() != encoding } + [last]
+    }
+
+    /// One step of a trial has been answered.
+    func tried(_ change: ParameterChange, _ server: ServerConnection) {
+        server.trialsLeft -= 1
+        if case .reset(let name) = change, server.trialFailed == nil { server.shard.shared.parameters.noteReset(name) }
     }
 
     /// How often settings that a cancel has hit are tried again for one client.
@@ -199,7 +207,8 @@ extension WorkerCore {
         if client.login != nil {
             admitTried(client)
             // It has asked for nothing yet, and in session mode would keep the server.
-            if server.isOpen, server.client === client { release(client, server) }
+            guard server.isOpen else { return }
+            if server.client === client { release(client, server) } else if server.client == nil { free(server) }
             return
         }
         carryOn(client)
@@ -241,7 +250,12 @@ extension WorkerCore {
         case .set(let parameter): isOwn = server.uses <= 1 || !server.shard.shared.parameters.isAccepted(parameter)
         }
         if isOwn {
-            server.session.settings.refused(change.name)
+            if client.login != nil {
+                part(client, server)
+                if !triesLogin(client, with: change) { fail(client, .invalidServerParameter(fields)) }
+                if server.isOpen { free(server) }
+                return
+            }
             fail(client, .invalidServerParameter(fields))
             return
         }
@@ -266,8 +280,8 @@ extension WorkerCore {
         let reason = fields.message ?? "unknown error"
         switch errand {
         case .parameter(let change, let isTrial):
+            if isTrial, case .set = change { server.session.settings.refused(change.name) }
             if isTrial, fields.code == SQLState.undefinedObject, fields[Self.routine] == "find_option" {
-                server.session.settings.refused(change.name)
                 shared.log.warning("\(server.label) ignoring startup parameter \"\(change.name)\": \(reason)")
                 server.shard.shared.parameters.refuse(name: change.name)
             } else if isTrial {
@@ -434,7 +448,7 @@ extension WorkerCore {
         if client.isOpen { resumeReading(client) }
     }
 
-    private func part(_ client: ClientConnection, _ server: ServerConnection) {
+    func part(_ client: ClientConnection, _ server: ServerConnection) {
         client.server = nil
         client.phase = .idle
         server.client = nil
@@ -509,6 +523,7 @@ extension WorkerCore {
         }
         server.phase = .idle
         if runNextLookup(on: server) { return }
+        if yields(server) { return }
         if shared.parallel, lendToOldest(server) { return }
         while let waiter = shard.queue.dequeue() {
             guard let client = clients[waiter.client] else { continue }

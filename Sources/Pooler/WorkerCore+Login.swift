@@ -154,8 +154,9 @@ extension WorkerCore {
 
     /// Names end where PostgreSQL's end, in the middle of a character if need be.
     private static func cut(_ name: String) -> String {
-        name.utf8.count <= Identifier.significantBytes
-            ? name : String(decoding: Array(name.utf8.prefix(Identifier.significantBytes)), as: UTF8.self)
+        if name.utf8.count <= Identifier.significantBytes { return name }
+        let bytes = name.messageBytes
+        return String(decoding: bytes.span, in: 0..<min(bytes.count, Identifier.significantBytes))
     }
 
     private func limits(_ database: Database?, user: String) -> CapacityLedger.ClientLimits {
@@ -231,7 +232,7 @@ extension WorkerCore {
                 continue
             }
             if !ParameterTable.isTracked(key) { throw .fixedParameter(name) }
-            parameters.append(Parameter(name: key, value: key == "client_encoding" ? Self.encoding(value) : value))
+            parameters.append(Parameter(name: name, value: key == "client_encoding" ? Self.encoding(value) : value))
         }
         if settings.applicationNameAddHost { addHost(client, &parameters) }
         return parameters
@@ -248,7 +249,7 @@ extension WorkerCore {
     }
 
     private func addHost(_ client: ClientConnection, _ parameters: inout [Parameter]) {
-        let index = parameters.lastIndex { $0.name == "application_name" }
+        let index = parameters.lastIndex { $0.key == "application_name" }
         let name = index.map { parameters[$0].value } ?? "app"
         let address = SocketAddress.fullName(ofPeerOf: client.socket.descriptor)
         let parameter = Parameter(name: "application_name", value: "\(name) - \(address)")
@@ -287,7 +288,7 @@ extension WorkerCore {
             fail(client, refusal)
             return
         }
-        guard let shard = known ?? database.map({ shard(of: $0, user: $0.forcedUser ?? client.user) }) else { return }
+        guard let shard = known ?? database.map({ self.shard(of: $0, user: $0.forcedUser ?? client.user, template) }) else { return }
         if !login.isRenamed { template.shard = shard }
         // Users whom the user list does not know bring the pool's credential with them, and so do those whom PAM or a directory knows.
         if shard.database.forcedUser == nil, let credential = login.credential { shard.shared.learn(credential) }
@@ -303,6 +304,12 @@ extension WorkerCore {
             requestDedicated(client)
             return
         }
+        greet(client, login, &answer)
+    }
+
+    /// Lets a client in, as soon as its pool has got a server that says what it is.
+    private func greet(_ client: ClientConnection, _ login: ClientLoginState, _ answer: inout MessageWriter) {
+        guard let shard = client.shard else { return }
         if let greeting = shard.shared.greeting {
             welcome(client, login, greeting, &answer)
             return
@@ -319,9 +326,39 @@ extension WorkerCore {
         serve(shard)
     }
 
+    /// The pool whose servers bring from their logins what this startup packet asks for.
+    private func shard(of database: Database, user: String, _ template: LoginTemplate) -> PoolShard {
+        let plain = shard(of: database, user: user)
+        if template.replication != nil || template.parameters.isEmpty { return plain }
+        let startup = plain.shared.family.startup(of: template.parameters)
+        return startup.isEmpty ? plain : shard(of: database, user: user, startup: startup)
+    }
+
+    /// A server has refused to be set to a value that the client has brought. Whether PostgreSQL takes it at a login is seen by trying: the
+    /// client gets a server with the value in its startup packet, or hears what PostgreSQL says to that. False: it has brought no such value.
+    func triesLogin(_ client: ClientConnection, with refused: ParameterChange) -> Bool {
+        guard let login = client.login, let shard = client.shard, case .set(let value) = refused,
+            let brought = login.template.parameters.last(where: { $0.key.hasSameBytes(as: value.key) })
+        else { return false }
+        shard.shared.family.noteRefused(brought)
+        let home = self.shard(of: shard.database, user: shard.shared.key.user, login.template)
+        // Another worker's clients may have brought too many others at this moment.
+        guard home !== shard else { return false }
+        shard.clients -= 1
+        home.clients += 1
+        client.shard = home
+        client.session.parameters = nil
+        client.session.startup = nil
+        if !login.isRenamed { login.template.shard = home }
+        var answer = MessageWriter()
+        answer.bytes = login.answer
+        greet(client, login, &answer)
+        return true
+    }
+
     /// The shard of this worker for a pool, made on first use.
-    func shard(of database: Database, user: String, isForLookups: Bool = false) -> PoolShard {
-        let key = CapacityLedger.PoolKey(database: database.name, user: user, isForLookups: isForLookups)
+    func shard(of database: Database, user: String, isForLookups: Bool = false, startup: StartupValues = .none) -> PoolShard {
+        let key = CapacityLedger.PoolKey(database: database.name, user: user, isForLookups: isForLookups, startup: startup)
         if let shard = shards[key] { return shard }
         let settings = PoolSettings(configuration, database: database, user: user)
         let shard = PoolShard(
@@ -383,7 +420,7 @@ extension WorkerCore {
     private func welcome(
         _ template: LoginTemplate, _ greeting: SharedPool.Greeting, _ shard: PoolShard
     ) -> LoginTemplate.Welcome {
-        let wanted = parameters(of: template, greeting, shard.shared.parameters)
+        let wanted = parameters(of: template, greeting, shard.shared)
         var writer = MessageWriter()
         for parameter in greeting.parameters {
             writer.parameterStatus(name: parameter.name, value: wanted[parameter.name] ?? parameter.value)
@@ -400,19 +437,22 @@ extension WorkerCore {
         writer.parameterStatus(name: "pgbouncer.max_prepared_statements", value: String(settings.maxPreparedStatements))
     }
 
-    /// What the client brought. What the server does not report is kept apart.
-    private func parameters(of template: LoginTemplate, _ greeting: SharedPool.Greeting, _ table: ParameterTable) -> ParameterSet {
+    /// What the client brought, and the pool's servers do not have from their logins. What the server does not report is kept apart.
+    private func parameters(of template: LoginTemplate, _ greeting: SharedPool.Greeting, _ pool: SharedPool) -> ParameterSet {
+        let table = pool.parameters
         var reported: [Parameter] = []
         var unreported: [Parameter] = []
         let keepsIdleTimeout = template.idleSessionTimeout != nil
         for parameter in template.parameters where ParameterTable.isTracked(parameter.name) && !table.isRefused(parameter.name) {
             if keepsIdleTimeout, LoginTemplate.isIdleSessionTimeout(parameter) { continue }
-            if let known = greeting.parameters.first(where: { $0.name.lowercased() == parameter.name }) {
+            let key = parameter.key
+            if pool.key.startup.gives(key) { continue }
+            if let known = greeting.parameters.first(where: { $0.key == key }) {
                 reported.removeAll { $0.name == known.name }
                 reported.append(table.canonical(Parameter(name: known.name, value: parameter.value)))
             } else {
-                unreported.removeAll { $0.name == parameter.name }
-                unreported.append(parameter)
+                unreported.removeAll { $0.name.hasSameBytes(as: key) }
+                unreported.append(Parameter(name: key, value: parameter.value))
             }
         }
         return table.intern(reported: reported, unreported: unreported, byServer: false)
@@ -434,9 +474,15 @@ extension WorkerCore {
 
     /// Lets a client in whose values a server has taken, the one that it is linked with.
     func admitTried(_ client: ClientConnection) {
-        guard let login = client.login, let shard = client.shard, let greeting = shard.shared.greeting, let own = client.session.parameters
-        else { return }
+        guard let login = client.login, let shard = client.shard, let own = client.session.parameters else { return }
         shard.shared.parameters.accept(own)
+        guard let greeting = shard.shared.greeting else {
+            // RECONNECT: the server belongs to the time before, and what the next one says is not known yet.
+            if let server = client.server { part(client, server) }
+            client.phase = .awaitingGreeting
+            shard.awaitingGreeting.append(client.slot)
+            return
+        }
         var writer = MessageWriter()
         writer.bytes = login.answer
         welcome(client, login, greeting, &writer)

@@ -43,10 +43,13 @@ extension WorkerCore {
 
     /// All pools of this worker in which somebody waits.
     func serveDemand() {
+        var wanting: [PoolShard] = []
         for shard in shards.values {
             shard.isFull = false
-            if shard.hasDemand { serve(shard) }
+            if shard.hasDemand { wanting.append(shard) }
         }
+        if wanting.count > 1 { wanting.sort { ($0.queue.head?.since ?? 0) < ($1.queue.head?.since ?? 0) } }
+        for shard in wanting { serve(shard) }
     }
 
     /// A server connection was closed: somebody may be waiting for the room, in whichever pool and worker.
@@ -61,7 +64,9 @@ extension WorkerCore {
 
     /// Keeps min_pool_size servers open, as long as somebody uses the pool or its user is forced.
     func keepMinimum(_ shard: PoolShard) {
-        guard shard.settings.minPoolSize > 0, shard.opening == 0, !shard.isOrphaned, !shard.shared.key.isForLookups else { return }
+        guard shard.settings.minPoolSize > 0, shard.opening == 0, !shard.isOrphaned, !shard.shared.key.isForLookups,
+            shard.shared.key.startup.isEmpty
+        else { return }
         guard shard.clients > 0 || shard.database.forcedUser != nil else { return }
         if totalServers(shard) < shard.settings.minPoolSize { openServer(shard, isWanted: false) }
     }
@@ -78,7 +83,7 @@ extension WorkerCore {
     /// `isWanted`: somebody waits for it. No server is closed, and no login that was refused tried again, where nobody does.
     @discardableResult
     func openServer(_ shard: PoolShard, isWanted: Bool, probe: StartProbe? = nil) -> Bool {
-        guard shared.shutdown.load(ordering: .relaxed) != .waitForServers, !shard.isPaused else { return false }
+        guard shared.shutdown.load(ordering: .relaxed) != .waitForServers, !shard.isPaused, !isYielding(shard) else { return false }
         let mayUseReserve =
             shard.settings.limits.reserve > 0 && settings.reservePoolTimeout > 0
             && now - (shard.queue.head?.since ?? now) >= settings.reservePoolTimeout
@@ -101,12 +106,10 @@ extension WorkerCore {
         case .grantedFromReserve: shared.log.warning("\(mark(shard)) taking connection from reserve_pool")
         case .poolFull:
             shard.isFull = true
+            if isWanted, shard.shared.family.isDivided { claimRoom(shard) }
             return false
-        case .databaseFull:
-            if isWanted { makeRoom(for: shard, database: shard.shared.key.database, user: nil) }
-            return false
-        case .userFull:
-            if isWanted { makeRoom(for: shard, database: nil, user: shard.shared.key.user) }
+        case .databaseFull, .userFull:
+            if isWanted { makeRoom(for: shard, verdict) }
             return false
         }
         if failure?.isRefusal == true, !takeTry(shard, after: pause) {
@@ -159,6 +162,7 @@ extension WorkerCore {
         var writer = MessageWriter()
         var parameters = [(name: "user", value: user), (name: "database", value: shard.database.serverName)]
         for parameter in shard.database.serverParameters { parameters.append((parameter.name, parameter.value)) }
+        for parameter in shard.shared.key.startup.given { parameters.append((parameter.name, parameter.value)) }
         if let dedication = server.opening.dedication { parameters = dedication.startup }
         writer.startup(minor: minors.upperBound, parameters: parameters)
         send(writer.bytes.span, to: server)
@@ -363,34 +367,39 @@ extension WorkerCore {
 
     /// A limit across pools is reached: the server that has been idle longest makes room. With none here, one other worker is asked, a
     /// different one each time.
-    func makeRoom(for shard: PoolShard, database: String?, user: String?) {
+    func makeRoom(for shard: PoolShard, _ limit: CapacityLedger.ServerVerdict) {
+        let (key, limits) = (shard.shared.key, shard.settings.limits)
         // A worker that has just been made does not know the others yet.
-        if evictIdle(database: database, user: user) || peers.count < 2 { return }
+        if evictIdle(for: key, limit) || peers.count < 2 { return }
         guard now - lastPlea > 50_000 else { return }
         lastPlea = now
         nextPlea = (nextPlea + 1) % peers.count
         if nextPlea == index { nextPlea = (nextPlea + 1) % peers.count }
-        let (peer, key, limits) = (peers[nextPlea], shard.shared.key, shard.settings.limits)
-        Task { await peer.makeRoom(for: key, limits, database: database, user: user) }
+        let peer = peers[nextPlea]
+        Task { await peer.makeRoom(for: key, limits, limit) }
     }
 
     /// Another worker has no room for a server of that pool. By now it may have some.
-    func makeRoom(for key: CapacityLedger.PoolKey, _ limits: CapacityLedger.ServerLimits, database: String?, user: String?) {
-        if shared.capacity.withLock({ $0.verdict(on: key, limits: limits) }) != .granted { evictIdle(database: database, user: user) }
+    func makeRoom(for key: CapacityLedger.PoolKey, _ limits: CapacityLedger.ServerLimits, _ limit: CapacityLedger.ServerVerdict) {
+        if shared.capacity.withLock({ $0.verdict(on: key, limits: limits) }) != .granted { evictIdle(for: key, limit) }
     }
 
-    /// Closes the server of a database, of a user or (both named) of a pool that has been idle longest.
+    /// Closes the server that has been idle longest of those that count against this limit. Servers of the same family make room though
+    /// there is demand: for other startup values.
     @discardableResult
-    func evictIdle(database: String?, user: String?) -> Bool {
-        let isOfPool = database != nil && user != nil
-        let candidates = servers.all.filter { server in
-            server.phase == .idle && (isOfPool || !server.shard.hasDemand)
-                && (database.map(server.shard.shared.key.database.hasSameBytes(as:)) ?? true)
-                && (user.map(server.shard.shared.key.user.hasSameBytes(as:)) ?? true)
+    func evictIdle(for key: CapacityLedger.PoolKey, _ limit: CapacityLedger.ServerVerdict) -> Bool {
+        let name: String
+        let counts: (PoolShard) -> Bool
+        switch limit {
+        case .granted, .grantedFromReserve: return false
+        case .poolFull: (name, counts) = ("pool_size", { $0.shared.key.family == key.family })
+        case .databaseFull:
+            (name, counts) = ("max_db_connections", { !$0.hasDemand && $0.shared.key.database.hasSameBytes(as: key.database) })
+        case .userFull: (name, counts) = ("max_user_connections", { !$0.hasDemand && $0.shared.key.user.hasSameBytes(as: key.user) })
         }
+        let candidates = servers.all.filter { $0.phase == .idle && counts($0.shard) }
         guard let victim = candidates.min(by: { $0.lastActivity < $1.lastActivity }) else { return false }
-        let limit = isOfPool ? "pool_size" : database != nil ? "max_db_connections" : "max_user_connections"
-        close(victim, .obsolete("evicted for \(limit)"))
+        close(victim, .obsolete("evicted for \(name)"))
         return true
     }
 }

@@ -55,13 +55,13 @@ extension WorkerCore {
     /// Room for one more server. False: the client has to wait, or has been served meanwhile by the room that an idle server made.
     private func grantDedicated(_ shard: PoolShard) -> Bool {
         let key = shard.shared.key
-        switch shared.capacity.withLock({ $0.openServer(key, limits: shard.settings.limits) }) {
+        let verdict = shared.capacity.withLock { $0.openServer(key, limits: shard.settings.limits) }
+        switch verdict {
         case .granted, .grantedFromReserve: return true
-        case .poolFull: makeRoom(for: shard, database: key.database, user: key.user)
-        case .databaseFull: makeRoom(for: shard, database: key.database, user: nil)
-        case .userFull: makeRoom(for: shard, database: nil, user: key.user)
+        case .poolFull, .databaseFull, .userFull:
+            makeRoom(for: shard, verdict)
+            return false
         }
-        return false
     }
 
     /// What the server is told: the client's own words, and the database entry's where the client is silent.

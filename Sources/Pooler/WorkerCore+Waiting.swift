@@ -26,7 +26,7 @@ extension WorkerCore {
                 shard.explanationAsked = now
                 let (workers, me, key) = (peers, peers[index], shard.shared.key)
                 Task {
-                    if let facts = await ConsoleReport.waitFacts(key, workers) { await me.explained(key, facts) }
+                    if let facts = await ConsoleReport.waitFacts(key.family, workers) { await me.explained(key, facts) }
                 }
                 return nil
             }
@@ -34,7 +34,7 @@ extension WorkerCore {
             if now - asked < Self.explanationLife { return nil }
         }
         var facts = waitFacts(shard)
-        facts.rivals = rivals(of: shard.shared.key, under: WaitDiagnosis(facts).limit)
+        facts.rivals = rivals(of: facts.pool, under: WaitDiagnosis(facts).limit)
         return keep(facts, shard)
     }
 

@@ -160,7 +160,8 @@ extension MessageWriter {
     /// DataRow of text values, nil for NULL.
     public mutating func dataRow(_ row: [String?]) {
         let start = begin(Backend.dataRow)
-        values(row)
+        // The table is read by people and their tools.
+        values(row.map { $0?.printable })
         end(start)
     }
 }

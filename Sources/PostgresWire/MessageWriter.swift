@@ -82,6 +82,7 @@ public struct MessageWriter: Sendable {
     mutating func text(_ value: String) {
         let start = bytes.count
         bytes.append(contentsOf: value.utf8)
+        if value.utf8.contains(ByteText.lead) { ByteText.restore(&bytes, from: start) }
         endText(start)
     }
 
@@ -116,6 +117,7 @@ public struct MessageWriter: Sendable {
             let start = bytes.count
             word(0)
             bytes.append(contentsOf: value.utf8)
+            if value.utf8.contains(ByteText.lead) { ByteText.restore(&bytes, from: start + 4) }
             // Here the length does not count itself.
             put(UInt32(clamping: bytes.count - start - 4), at: start)
         }

@@ -32,23 +32,6 @@ public func firstNUL(_ bytes: Span<UInt8>, in range: Range<Int>) -> Int? {
     return nil
 }
 
-extension String {
-    /// The text in `range`, with U+FFFD in place of what is not UTF-8; empty when the range is not inside `bytes`.
-    ///
-    /// Names and messages arrive in whatever encoding the client or the server chose.
-    public init(decoding bytes: Span<UInt8>, in range: Range<Int>) {
-        guard bytes.holds(range) else {
-            self = ""
-            return
-        }
-        if let text = try? UTF8Span(validating: bytes.extracting(range)) {
-            self = String(copying: text)
-        } else {
-            self = String(decoding: [UInt8](copying: bytes, in: range), as: UTF8.self)
-        }
-    }
-}
-
 extension [UInt8] {
     /// A copy of `range`; empty when the range is not inside `bytes`.
     public init(copying bytes: Span<UInt8>, in range: Range<Int>) {

@@ -2,7 +2,7 @@
 
 /// The parts that can be tried, each with its properties.
 enum FuzzTarget: String, CaseIterable {
-    case frames, readers, errors, startup, options, deallocate
+    case frames, readers, errors, startup, options, deallocate, text
 
     func run(_ bytes: [UInt8]) {
         switch self {
@@ -12,6 +12,7 @@ enum FuzzTarget: String, CaseIterable {
         case .startup: fuzzStartup(bytes)
         case .options: fuzzOptions(bytes)
         case .deallocate: fuzzDeallocate(bytes)
+        case .text: fuzzText(bytes)
         }
     }
 }
@@ -31,6 +32,12 @@ private func frames(_ bytes: [UInt8]) -> ([Frame], malformed: Bool) {
             offset += frame.length
         }
     }
+}
+
+private func fuzzText(_ bytes: [UInt8]) {
+    let text = String(decoding: bytes.span, in: 0..<bytes.count)
+    check(text.messageBytes == bytes, "a text gives the bytes that it was made of")
+    check(!text.printable.utf8.contains(0xF4) || bytes.contains(0xF4), "only what came is shown")
 }
 
 /// The first byte chooses where the rest is cut.

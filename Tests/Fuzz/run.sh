@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-wire_targets=(frames readers errors startup options deallocate)
+wire_targets=(frames readers errors startup options deallocate text)
 file_targets=(hba ident ldap userlist connect ini)
 tls_targets=(handshake records names pem protocols)
 targets=("${wire_targets[@]}" "${file_targets[@]}" "${tls_targets[@]}")

@@ -39,18 +39,6 @@ import Testing
             ("DateStyle", "ISO, MDY", "SET DateStyle='ISO, MDY'"), ("TimeZone", "", "SET TimeZone=''"),
             ("search_path", #""a b", public"#, #"SELECT pg_catalog.set_config('search_path','"a b", public',false)"#),
             ("x'; drop", "1", "SELECT pg_catalog.set_config('x''; drop','1',false)"),
-            (
-                "session_preload_libraries", #" a ,"b ""c", /x/d"#,
-                #"SELECT pg_catalog.set_config('session_preload_libraries',' a ,"b ""c", /x/d',false);LOAD 'a';LOAD 'b "c';LOAD '/x/d'"#
-            ),
-            (
-                "local_preload_libraries", "a, $libdir/plugins/b",
-                "SELECT pg_catalog.set_config('local_preload_libraries','a, $libdir/plugins/b',false);LOAD '$libdir/plugins/a';LOAD '$libdir/plugins/b'"
-            ),
-            ("session_preload_libraries", "it's", "SELECT pg_catalog.set_config('session_preload_libraries','it''s',false);LOAD 'it''s'"),
-            ("session_preload_libraries", "a,", "SELECT pg_catalog.set_config('session_preload_libraries','a,',false)"),
-            ("session_preload_libraries", "a,\"b", "SELECT pg_catalog.set_config('session_preload_libraries','a,\"b',false)"),
-            ("session_preload_libraries", " ", "SELECT pg_catalog.set_config('session_preload_libraries',' ',false)"),
         ])
     func quoting(name: String, value: String, sql: String) {
         #expect(ParameterChange.set(Parameter(name: name, value: value)).sql == sql)

@@ -93,6 +93,20 @@ import Testing
         #expect(ledger.servers(of: a) == 2 && ledger.servers == 2)
     }
 
+    @Test("pools that differ in their startup values share a size")
+    func familySize() {
+        var ledger = CapacityLedger()
+        let limits = CapacityLedger.ServerLimits(pool: 2)
+        let custom = StartupValues(of: [Parameter(name: "app.tenant", value: "1")]) { _ in false }
+        let special = CapacityLedger.PoolKey(database: "d", user: "a", startup: custom)
+        #expect(special != a && special.family == a && a.family == a)
+        #expect(ledger.openServer(a, limits: limits) == .granted && ledger.openServer(special, limits: limits) == .granted)
+        #expect(ledger.openServer(a, limits: limits) == .poolFull && ledger.openServer(special, limits: limits) == .poolFull)
+        #expect(ledger.openServer(CapacityLedger.PoolKey(database: "d", user: "a", isForLookups: true), limits: limits) == .granted)
+        ledger.closeServer(special)
+        #expect(ledger.servers(of: a) == 1 && ledger.servers(of: special) == 1)
+    }
+
     @Test("the limits of a database and of a user hold across pools, and a refusal counts nothing")
     func acrossPools() {
         var ledger = CapacityLedger()

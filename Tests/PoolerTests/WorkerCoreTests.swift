@@ -84,7 +84,7 @@ import Testing
         #expect(core.peers.isEmpty)
         #expect(core.servers.count == 1)
         let shard = try #require(core.shards.values.first)
-        core.makeRoom(for: shard, database: nil, user: "app")
+        core.makeRoom(for: shard, .userFull)
         #expect(core.servers.count == 1)
     }
 }

@@ -1,0 +1,34 @@
+import Locking
+import PoolCore
+import Synchronization
+
+/// The pools of one database and user, all workers: they differ in what their servers bring from their logins (`StartupValues`), and share
+/// `pool_size`.
+final class PoolFamily: Sendable {
+    /// Values that a login may take, and SET does not.
+    private let needingLogin = Locked<Set<Parameter>>([])
+    private let pools = Atomic<Int>(0)
+
+    /// More are forgotten, and found out again.
+    private static let mostNeedingLogin = 256
+
+    /// There is more than one pool: the servers of one are no use to the clients of another.
+    var isDivided: Bool { pools.load(ordering: .relaxed) > 1 }
+
+    func countPool(_ change: Int) { pools.add(change, ordering: .relaxed) }
+
+    /// A server has refused to be set to this value, which is not longer than a startup packet.
+    func noteRefused(_ parameter: Parameter) {
+        needingLogin.withLock { known in
+            if known.count >= Self.mostNeedingLogin { known = [] }
+            known.insert(Parameter(name: parameter.key, value: parameter.value))
+        }
+    }
+
+    /// What is special about these parameters of a startup packet.
+    func startup(of parameters: [Parameter]) -> StartupValues {
+        if parameters.isEmpty { return .none }
+        let known = needingLogin.withLock { $0 }
+        return StartupValues(of: parameters) { !known.isEmpty && known.contains(Parameter(name: $0.key, value: $0.value)) }
+    }
+}
