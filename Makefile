@@ -63,10 +63,10 @@ fuzz: ## The fuzzers, for FUZZ_SECONDS=600
 	@scripts/install.sh build
 	Tests/Fuzz/run.sh $(or $(FUZZ_SECONDS),600)
 
-bench: ## Compare with PgBouncer, pgpool2 and a bare relay, and write docs/benchmarks.md (five minutes)
+bench: ## Compare with PgBouncer, pgpool2 and a bare relay, and write docs/benchmarks/short.md (five minutes)
 	@scripts/bench.sh
 
-bench-all: ## The same with every scenario, TLS, two cores, chaos, system calls: docs/benchmarks-*.md (a quarter of an hour)
+bench-all: ## The same with every scenario, TLS, two cores, chaos, system calls: docs/benchmarks/*.md (a quarter of an hour)
 	@scripts/bench.sh all
 
 bench-micro: ## Microbenchmarks of framer, machines and prepared statements: times, then instructions against their thresholds

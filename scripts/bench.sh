@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make bench`: a short comparison of Sluice with what is installed of PgBouncer, pgpool2 and a bare relay, all before one
-# throwaway PostgreSQL; writes docs/benchmarks.md. Five minutes after the build, in which nothing else should run.
-# `make bench-all` (all as the argument): every scenario, one core and two, TLS, chaos, system calls; writes docs/benchmarks-*.md.
+# throwaway PostgreSQL; writes docs/benchmarks/short.md. Five minutes after the build, in which nothing else should run.
+# `make bench-all` (all as the argument): every scenario, one core and two, TLS, chaos, system calls; writes docs/benchmarks/*.md.
 # A quarter of an hour more.
 #
 #   BENCH_SECONDS=1.5 BENCH_ROUNDS=3      length of a window, how often each is measured
@@ -21,17 +21,17 @@ PATH="$PWD/Benchmarks/.build/release:$PATH"
 compare() {
     local page=$1 title=$2
     shift 2
-    sluicebench compare "$@" --title "$title" --markdown "docs/$page" "${flags[@]}"
+    sluicebench compare "$@" --title "$title" --markdown "docs/benchmarks/$page" "${flags[@]}"
 }
 
 if [ "${1:-}" != all ]; then
-    compare benchmarks.md "Benchmarks" saturated-simple saturated-prepared steady-prepared bulk logins idle \
+    compare short.md "Benchmarks" saturated-simple saturated-prepared steady-prepared bulk logins idle \
         --seconds "${BENCH_SECONDS:-1.5}" --warmup 0.5 --rounds "${BENCH_ROUNDS:-3}"
     exit
 fi
 length=(--seconds "${BENCH_SECONDS:-2}" --warmup 0.5 --rounds "${BENCH_ROUNDS:-2}")
-compare benchmarks-all.md "Benchmarks: every scenario, one core" steady saturated serverless transactions bulk mixed logins idle "${length[@]}"
-compare benchmarks-two-cores.md "Benchmarks: two cores" saturated steady-simple --cores 2 "${length[@]}"
-compare benchmarks-tls.md "Benchmarks: TLS" saturated-simple saturated-prepared bulk logins idle --tls "${length[@]}"
-compare benchmarks-chaos.md "Benchmarks: chaos" chaos --rounds 1
-compare benchmarks-system-calls.md "Benchmarks: system calls" saturated --system-calls --seconds 1 --warmup 0.5 --rounds 1
+compare all.md "Benchmarks: every scenario, one core" steady saturated serverless transactions bulk mixed logins idle "${length[@]}"
+compare two-cores.md "Benchmarks: two cores" saturated steady-simple --cores 2 "${length[@]}"
+compare tls.md "Benchmarks: TLS" saturated-simple saturated-prepared bulk logins idle --tls "${length[@]}"
+compare chaos.md "Benchmarks: chaos" chaos --rounds 1
+compare system-calls.md "Benchmarks: system calls" saturated --system-calls --seconds 1 --warmup 0.5 --rounds 1

@@ -33,7 +33,9 @@ put 0755 bin .build-static/release/sluice .build-static/release/sluicectl .build
 strip --strip-unneeded "$root"/bin/sluice{,ctl,bench}
 put 0644 share/man/man1 docs/man/*.1
 put 0644 share/man/man5 docs/man/*.5
-put 0644 share/doc/sluice README.md CHANGELOG.md docs/*.md
+put 0644 share/doc/sluice README.md CHANGELOG.md
+# As in the source, so that the links of the pages lead on.
+while IFS= read -r file; do put 0644 "share/doc/sluice/$(dirname "$file")" "$file"; done < <(find docs -type f ! -path 'docs/man/*' | sort)
 put 0644 share/doc/sluice/examples Config/sluice.ini Config/grafana/sluice.json Config/prometheus/*.yml
 put 0755 share/sluice Config/debian/import-pgbouncer
 put 0644 share/sluice Config/debian/sluice.ini Config/logrotate/sluice

@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the container runs. Arguments go to sluice as they are. Without any: a configuration file where images of PgBouncer have it, else
-# the environment variables (docs/container.md). `health` asks the pooler that runs so whether it answers.
+# the environment variables (docs/operating/container.md). `health` asks the pooler that runs so whether it answers.
 set -eu
 
 file=

@@ -56,7 +56,7 @@ struct Sluice: ParsableCommand {
 
     @Flag(
         help: ArgumentHelp(
-            "Read everything from environment variables, those of PgBouncer's images included (docs/container.md)."))
+            "Read everything from environment variables, those of PgBouncer's images included (docs/operating/container.md)."))
     var fromEnvironment = false
 
     @Option(help: ArgumentHelp("Address to listen on. (default: 127.0.0.1)", valueName: "ADDRESS"))

@@ -38,15 +38,14 @@ import Testing
     /// The example for TLS had comments behind its values, so nobody could start with it.
     @Test func everyExampleOfAFileLoads() throws {
         var count = 0
-        let pages = ["README.md"] + allFiles(under: "docs", ending: ".md").map { "docs/\($0.lastPathComponent)" }
-        for path in pages {
-            for match in try text(path).matches(of: /```ini\n((?:.|\n)*?)```/) {
+        for page in [Self.root.appending(path: "README.md")] + allFiles(under: "docs", ending: ".md") {
+            for match in try String(contentsOf: page, encoding: .utf8).matches(of: /```ini\n((?:.|\n)*?)```/) {
                 let example = String(match.1)
                 let isWhole = example.contains("[pgbouncer]")
                 var files = Files(["sluice.ini": isWhole ? example : "[pgbouncer]\n\(example)", "userlist.txt": "\"joe\" \"secret\"\n"])
                 for name in example.matches(of: /password_file=(\S+)/) { files.texts[String(name.1)] = "secret\n" }
                 let (configuration, faults) = Configuration.check(path: "sluice.ini", read: files.read) { _ in "of the environment" }
-                #expect(faults == [] && configuration.warnings == [], "\(path): \(example)")
+                #expect(faults == [] && configuration.warnings == [], "\(page.path): \(example)")
                 count += 1
             }
         }

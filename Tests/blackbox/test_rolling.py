@@ -1,4 +1,4 @@
-"""docs/restarting.md: a new process on the same port, the old one lets its clients leave."""
+"""docs/operating/restarting.md: a new process on the same port, the old one lets its clients leave."""
 import signal
 import urllib.error
 import urllib.request

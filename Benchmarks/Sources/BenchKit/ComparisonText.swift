@@ -1,4 +1,4 @@
-/// A comparison for terminals, and for docs/benchmarks.md.
+/// A comparison for terminals, and for docs/benchmarks/short.md.
 public enum ComparisonText {
     public static func table(_ comparison: Comparison) -> String {
         var text = ""
@@ -83,7 +83,7 @@ public enum ComparisonText {
             # \(title)
 
             Written by the command below; do not edit. What the figures teach, and how to measure by yourself, is in
-            [performance.md](performance.md).
+            [README.md](README.md).
 
             | | |
             |---|---|
