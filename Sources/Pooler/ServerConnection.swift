@@ -75,6 +75,9 @@ final class ServerConnection {
     var isBroken = false
     /// Parts of the client's parameters are still being tried.
     var trialsLeft = 0
+    /// Questions after values that nobody has set which are not answered yet (`explains`), and whether the last answer has just come.
+    var explanationsLeft = 0
+    var isExplained = false
     var trialFailed: (change: ParameterChange, fields: ErrorFields)?
     var trialsRepeated = 0
 

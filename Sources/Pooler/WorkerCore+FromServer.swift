@@ -219,7 +219,11 @@ extension WorkerCore {
                 case .errandDone(let errand):
                     forwards = false
                     if case .parameter(let change, true) = errand { tried(change, server) }
-                    if case .explain(let name) = errand { explained(name, server) }
+                    if case .explain(let name) = errand {
+                        server.explanationsLeft -= 1
+                        server.isExplained = server.explanationsLeft == 0
+                        explained(name, server)
+                    }
                 case .violation:
                     sendBurst(server, bytes, run..<at)
                     violate(server, "message '\(Character(Unicode.Scalar(frame.type)))' out of order")
@@ -354,7 +358,8 @@ extension WorkerCore {
         if !server.session.settings.report(parameter, by: cause, in: table) { server.reportsTooMuch = true }
         let defaults = server.session.settings.defaults
         if defaults !== before { server.shard.shared.changed(parameter, generation: server.generation) }
-        guard let client = server.client else { return false }
+        // Who is not let in yet hears it all with the greeting.
+        guard let client = server.client, client.login == nil else { return false }
         let own = client.session.parameters
         guard cause == .client, let own, ParameterTable.isTracked(parameter.name) else {
             // Its own, or one that it knows, or (in a trial) one of which it will be told.

@@ -100,12 +100,11 @@ extension WorkerCore {
         server.rules = server.isDedicated ? ServerSession.Rules(mapsStatements: false, statementLimit: 0) : server.shard.settings.rules
         server.session.begin(isShared: server.shard.settings.mode != .session && !server.isDedicated)
         if client.login == nil { tellDefaults(of: server, to: client) }
-        guard let wanted = client.session.parameters,
-            wanted !== server.session.settings.adjustedTo || server.session.settings.isDoubtful
-        else { return }
-        adjust(server, client, to: wanted, waits: client.login != nil)
-        // A login that waited for this may find that there is nothing to be tried.
-        if client.login != nil, server.phase == .linked { finishTrial(server) }
+        if let wanted = client.session.parameters, wanted !== server.session.settings.adjustedTo || server.session.settings.isDoubtful {
+            adjust(server, client, to: wanted, waits: client.login != nil)
+        }
+        // A login that waited for this may find that there is nothing to be tried: another one with the same values was faster.
+        if client.login != nil, client.session.parameters != nil, server.phase == .linked { finishTrial(server) }
     }
 
     /// RESET and DISCARD ALL take what a client brought away while it keeps its server: it is put back before the client goes on. False:
@@ -114,6 +113,8 @@ extension WorkerCore {
         guard let wanted = client.session.parameters, wanted !== server.session.settings.adjustedTo, !server.isDedicated else {
             return true
         }
+        // It is being reset, and what that leads to is not known yet.
+        if server.explanationsLeft > 0 { return false }
         guard server.session.mayBeAdjusted, server.isClean || server.session.status == .inTransaction else { return true }
         // It would hit the settings.
         if server.cancels?.errand != nil { return false }
@@ -311,6 +312,8 @@ extension WorkerCore {
     private func explains(_ server: ServerConnection) -> Bool {
         guard !server.session.settings.unexplained.isEmpty, server.session.isReusable, !server.reportsTooMuch else { return false }
         for name in server.session.settings.takeUnexplained() {
+            server.session.settings.wasReset(name)
+            server.explanationsLeft += 1
             run(.explain(name: name), ParameterChange.reset(name).sql, on: server)
         }
         return true
@@ -426,11 +429,13 @@ extension WorkerCore {
             guard server.isOpen, server.phase == .linked, server.client === client else { return }
         }
         if explains(server) { return }
+        let isExplained = server.isExplained
+        server.isExplained = false
         if mode != .session, isDone(server) {
             release(client, server)
             return
         }
-        if isOpened { carryOn(client) }
+        if isOpened || isExplained { carryOn(client) }
     }
 
     /// Nothing of its client is left on the server, nor in the outbox. The end of a COPY that failed may be there: nothing is owed for it.

@@ -81,6 +81,54 @@ def test_a_value_that_a_function_sets_is_its_callers(make_pooler, postgres):
     assert pooler.connect().parameters["TimeZone"] == usual
 
 
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+@pytest.mark.parametrize("extended", [False, True], ids=["simple", "extended"])
+def test_a_value_that_a_function_sets_holds_for_the_next_query(make_pooler, mode, extended):
+    """Django sets its time zone by set_config; a query right behind it found the server in the middle of being reset."""
+    pooler = make_pooler(default_pool_size=1, pool_mode=mode)
+    other = pooler.connect()
+    other.rows("set timezone to 'Europe/Vienna'")
+    if mode == "session":
+        other.close()
+    c = pooler.connect()
+    for zone in ("Asia/Tokyo", "Europe/Vienna", "Asia/Tokyo"):
+        sql = f"select set_config('TimeZone', '{zone}', false)"
+        if extended:
+            c.extended(sql).check()
+        else:
+            c.rows(sql)
+        assert [c.value("show timezone") for _ in range(3)] == [zone] * 3
+    if mode == "transaction":
+        assert (other.value("show timezone"), c.value("show timezone")) == ("Europe/Vienna", "Asia/Tokyo")
+
+
+def test_two_logins_wait_with_the_same_values(make_pooler):
+    """The second one found a server that had just been set to them: nothing was to be tried, and it was never let in."""
+    pooler = make_pooler(default_pool_size=1, admin_users="app")
+    admin = pooler.connect(database="pgbouncer")
+    holder = pooler.connect()
+    holder.rows("begin")
+    clients = []
+    threads = [threading.Thread(target=lambda: clients.append(pooler.connect(parameters={"search_path": "mine"}))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: [row[3] for row in admin.rows("show pools") if row[0] == "lab"] == ["3"], "three clients that wait")
+    holder.rows("commit")
+    for thread in threads:
+        thread.join()
+    assert [c.value("show search_path") for c in clients] == ["mine"] * 3
+
+
+def test_nothing_is_said_before_the_login_has_ended(make_pooler):
+    """What the server said while it was put right went to the client ahead of AuthenticationOk: libpq gives up then."""
+    pooler = make_pooler(default_pool_size=1)
+    pooler.connect().rows("set timezone to 'Asia/Tokyo'")
+    c = pooler.connect(parameters={"search_path": "mine"})
+    kinds = [message[0] for message in c.greeting]
+    assert "S" not in kinds[: max(i for i, kind in enumerate(kinds) if kind == "R")]
+    assert c.rows("select current_setting('TimeZone'), current_setting('search_path')") == [(c.parameters["TimeZone"], "mine")]
+
+
 @pytest.mark.parametrize("when", ["at once", "inside a transaction", "in a transaction behind a SET"])
 def test_what_a_client_sets_and_leaves_is_nobody_elses(make_pooler, when):
     # Reported when its client had gone, it was taken for the server's own value, and new clients were greeted with it.
