@@ -74,6 +74,8 @@ let package = Package(
             dependencies: ["PostgresWire", "Bytes", "Locking", .product(name: "DequeModule", package: "swift-collections")],
             swiftSettings: safe),
 
+        .target(name: "Passwords", dependencies: ["Configuration", "EventLoop"], swiftSettings: strict),
+
         // Line 3: what operators see.
         .target(
             name: "Telemetry", dependencies: ["EventLoop", "Locking", .product(name: "Logging", package: "swift-log")], cSettings: gnu,
@@ -91,7 +93,7 @@ let package = Package(
             name: "Pooler",
             dependencies: [
                 "Console", "Monitoring", "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "Statistics",
-                "EventLoop", "TLS", "PAM", "LDAP", "Bytes", "Locking",
+                "EventLoop", "Passwords", "TLS", "PAM", "LDAP", "Bytes", "Locking",
                 .product(name: "Logging", package: "swift-log"),
             ], cSettings: gnu, swiftSettings: strict + fast),
 
@@ -106,7 +108,7 @@ let package = Package(
         .executableTarget(
             name: "sluicectl",
             dependencies: [
-                "Console", "Configuration", "EventLoop", "PostgresClient", "Terminal", "Revision",
+                "Console", "Configuration", "EventLoop", "Passwords", "PostgresClient", "Terminal", "Revision",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             cSettings: gnu, swiftSettings: strict),

@@ -2,6 +2,7 @@ import Bytes
 import Configuration
 import EventLoop
 import Locking
+import Passwords
 import PoolCore
 
 /// Passwords for logins to PostgreSQL that come from a file or a command. Both may block, so they have threads of their own, and no
@@ -25,9 +26,12 @@ final class ServerPasswords: Sendable {
 
         var source: PasswordSource { isFile ? .file(place.text) : .command(place.text) }
 
-        /// What a command finds in its environment.
-        var environment: [(name: String, value: String)] {
-            [("PGHOST", host.text), ("PGPORT", String(port)), ("PGUSER", user.text)]
+        fileprivate func get(timeout: Int64) -> PasswordOutcome {
+            do throws(InvalidValue) {
+                return .password(try source.password(host: host.text, port: port, user: user.text, timeout: timeout))
+            } catch {
+                return .failure(error.message)
+            }
         }
     }
 
@@ -47,7 +51,7 @@ final class ServerPasswords: Sendable {
         case .wait: break
         case .get:
             let group = if case .file = key.source { files } else { commands }
-            let isTaken = group.submit { self.finished(key, Self.get(key, timeout: timeout)) }
+            let isTaken = group.submit { self.finished(key, key.get(timeout: timeout)) }
             if !isTaken { finished(key, .failure("too many passwords are being got")) }
         }
         return nil
@@ -66,32 +70,4 @@ final class ServerPasswords: Sendable {
 
     /// Files and commands are asked anew.
     func forget() { cache.withLock { $0.forget() } }
-
-    // MARK: Getting them
-
-    private static func get(_ key: Key, timeout: Int64) -> PasswordOutcome {
-        let bytes: [UInt8]
-        switch key.source {
-        case .file(let path):
-            do throws(SystemError) { bytes = try Files.read(path, limit: PasswordSource.maximumBytes + 2) } catch {
-                return .failure("cannot be read: \(error.reason)")
-            }
-        case .command(let command):
-            do throws(Subprocess.Failure) {
-                bytes = try Subprocess.output(
-                    of: command, environment: key.environment, timeout: timeout, limit: PasswordSource.maximumBytes + 2)
-            } catch {
-                return .failure(reason(error, timeout))
-            }
-        }
-        do throws(InvalidValue) { return .password(try PasswordSource.password(in: bytes)) } catch { return .failure(error.message) }
-    }
-
-    private static func reason(_ failure: Subprocess.Failure, _ timeout: Int64) -> String {
-        switch failure {
-        case .timedOut: "no end after \(TimeText.seconds(timeout)) s (password_command_timeout)"
-        case .tooLong: "the output is longer than \(PasswordSource.maximumBytes) bytes: expected the password alone"
-        case .notStarted, .exited, .killed: failure.reason
-        }
-    }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import EventLoop
+import Passwords
 import PostgresClient
 import Terminal
 
@@ -99,30 +100,6 @@ struct Doctor: ParsableCommand {
         return configuration.passwordSource(database: database, user: user, isForLookups: false)
     }
 
-    /// The password that a file holds or a command prints, as the pooler would get it.
-    private func password(
-        _ source: PasswordSource, _ place: (host: String, port: Int), user: String, _ configuration: Configuration
-    ) throws(PostgresError) -> String {
-        let bytes: [UInt8]
-        switch source {
-        case .file(let path):
-            do throws(SystemError) { bytes = try Files.read(path, limit: PasswordSource.maximumBytes + 2) } catch {
-                throw .connection("password_file: cannot be read: \(error.reason)")
-            }
-        case .command(let command):
-            do throws(Subprocess.Failure) {
-                bytes = try Subprocess.output(
-                    of: command, environment: [("PGHOST", place.host), ("PGPORT", String(place.port)), ("PGUSER", user)],
-                    timeout: configuration.settings.passwordCommandTimeout, limit: PasswordSource.maximumBytes + 2)
-            } catch {
-                throw .connection("password_command: \(error.reason)")
-            }
-        }
-        do throws(InvalidValue) { return try PasswordSource.password(in: bytes) } catch {
-            throw .connection("\(source.key): \(error.message)")
-        }
-    }
-
     private func connect(
         _ place: (host: String, port: Int), _ database: Database, _ configuration: Configuration, _ interrupt: Int32
     ) throws(PostgresError) -> PostgresConnection {
@@ -134,7 +111,13 @@ struct Doctor: ParsableCommand {
         ]
         if let user = login.user { parameters.append(("user", user)) }
         if let user = login.user, let source = source(database, configuration, user) {
-            parameters.append(("password", try password(source, place, user: user, configuration)))
+            do throws(InvalidValue) {
+                let timeout = settings.passwordCommandTimeout
+                parameters.append(
+                    ("password", try source.password(host: place.host, port: place.port, user: user, timeout: timeout)))
+            } catch {
+                throw .connection("\(source.key): \(error.message)")
+            }
         } else if let password = login.password {
             parameters.append(("password", password))
         }
