@@ -49,8 +49,8 @@ public struct DatabaseURL: Sendable, Equatable {
         }
 
         var parts = Parts()
-        // An unescaped @ in a password is a common slip, and a host can have none, so the last one counts.
-        if let at = authority.lastIndex(of: UInt8(ascii: "@")) {
+        try Self.checkUnescaped(authority, path: path, query: query)
+        if let at = authority.firstIndex(of: UInt8(ascii: "@")) {
             let login = authority[..<at]
             let colon = login.firstIndex(of: UInt8(ascii: ":")) ?? login.endIndex
             parts.user = try Self.decoded(login[..<colon], "user")
@@ -151,6 +151,28 @@ public struct DatabaseURL: Sendable, Equatable {
         entry.loadBalanceHosts = loadBalanceHosts
         entry.serverParameters = serverParameters
         return entry
+    }
+
+    /// Drivers disagree about these two: libpq ends the password at the first "@", others at the last one, and many drop what follows a
+    /// "#". So the same URL would mean one thing here and another one in the application.
+    private static func checkUnescaped(
+        _ authority: Substring.UTF8View, path: Substring.UTF8View, query: Substring.UTF8View
+    ) throws(ConfigurationError) {
+        let (at, number) = (UInt8(ascii: "@"), UInt8(ascii: "#"))
+        let hosts = authority.lastIndex(of: at) ?? authority.startIndex
+        let login = authority[..<hosts]
+        for (byte, name, written) in [(at, "an \"@\"", "%40"), (number, "a \"#\"", "%23")] {
+            guard let slip = login.firstIndex(of: byte) else { continue }
+            let isPassword = login[..<slip].contains(UInt8(ascii: ":"))
+            throw fault(isPassword ? "password" : "user", "\(name) in it is written \(written)")
+        }
+        // With an "@" in front, too, it is anybody's guess where the password was to end.
+        if path.contains(at) || query.prefix(while: { $0 != UInt8(ascii: "=") }).contains(at), hosts > authority.startIndex {
+            throw fault(nil, "an \"@\" stands behind the host: in a password or a name \"@\" is written %40, \"/\" %2F and \"?\" %3F")
+        }
+        if authority[hosts...].contains(number) || path.contains(number) || query.contains(number) {
+            throw fault(nil, "a \"#\" in it is written %23")
+        }
     }
 
     /// Whether nothing but digits stands behind the colons of a list of hosts.

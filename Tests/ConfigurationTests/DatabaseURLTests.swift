@@ -13,7 +13,7 @@ import Testing
         ("postgres://u:p@[::1]:7/d", "u|p|::1|7|d"),
         ("postgres://u@[fe80::1]/d", "u|-|fe80::1|5432|d"),
         ("postgres://u%40x:p%3A%2f%25@h/my%20db", "u@x|p:/%|h|5432|my db"),
-        ("postgres://u:p@ss@h/d", "u|p@ss|h|5432|d"), ("postgres://u:p#s$s@h/d", "u|p#s$s|h|5432|d"),
+        ("postgres://u:p%40ss@h/d", "u|p@ss|h|5432|d"), ("postgres://u:p%23s$s@h/d", "u|p#s$s|h|5432|d"),
         ("postgres://u:p:q@h/d", "u|p:q|h|5432|d"),
         ("postgres://u@%2Frun%2Fpg/d", "u|-|/run/pg|5432|d"),
         ("postgres://u@/d?host=/run/pg", "u|-|/run/pg|5432|d"),
@@ -108,6 +108,21 @@ import Testing
         ("postgres://u@[]/d", "database URL: host: the address in brackets is empty"),
         ("postgres://u:secret/x@h/d", "database URL: password: a \"/\" in it is written %2F, a \"?\" %3F"),
         ("postgres://u:secret?x@h/d", "database URL: password: a \"/\" in it is written %2F, a \"?\" %3F"),
+        ("postgres://u:sec@ret@h/d", "database URL: password: an \"@\" in it is written %40"),
+        ("postgres://u@tenant:secret@h/d", "database URL: user: an \"@\" in it is written %40"),
+        ("postgres://u:sec#ret@h/d", "database URL: password: a \"#\" in it is written %23"),
+        ("postgres://u#1:secret@h/d", "database URL: user: a \"#\" in it is written %23"),
+        ("postgres://u:secret#/x@h/d", "database URL: a \"#\" in it is written %23"),
+        ("postgres://u:secret@h/d#main", "database URL: a \"#\" in it is written %23"),
+        ("postgres://u:secret@h/d?search_path=#x", "database URL: a \"#\" in it is written %23"),
+        (
+            "postgres://u:a@secret/x@h/d",
+            "database URL: an \"@\" stands behind the host: in a password or a name \"@\" is written %40, \"/\" %2F and \"?\" %3F"
+        ),
+        (
+            "postgres://u:a@secret?x@h/d?sslmode=require",
+            "database URL: an \"@\" stands behind the host: in a password or a name \"@\" is written %40, \"/\" %2F and \"?\" %3F"
+        ),
         (
             "postgres://u@h/d?target_session_attrs=master",
             "database URL: target_session_attrs: \"master\" is not known: "
