@@ -118,6 +118,8 @@ struct ServerLogin {
     }
 
     private var isVerified = false
+    /// What was said last holds a nonce that nobody else can know.
+    var hasBegunSCRAM: Bool { scram != nil }
 
     /// The server-first-message that waits for a derivation.
     private var challenge: [UInt8]?

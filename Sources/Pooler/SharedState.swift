@@ -44,6 +44,9 @@ final class SharedState: Sendable {
     private let families = Locked<[CapacityLedger.PoolKey: PoolFamily]>([:])
     private let statements = Locked<NameTable<StatementTable>>([:])
     let statementMemory = StatementMemory()
+    /// The probe at the start is under way: nobody knows yet how it went.
+    let isProbing = Atomic<Bool>(false)
+    let probeWords = Locked<StartProbe.Words?>(nil)
     private let lastID = Atomic<UInt64>(0)
     let shutdown = Atomic<ShutdownMode>(.none)
     /// More than one worker.

@@ -29,6 +29,13 @@ public struct StartProbe: Sendable, Equatable {
         case isThisPooler
     }
 
+    /// What the probe has said first with a nonce of its own. Whoever hears it is where the probe was sent, whatever addresses are in between.
+    struct Words: Sendable {
+        let message: [UInt8]
+        let probe: StartProbe
+        let place: String
+    }
+
     /// What an operator reads.
     struct Report: Sendable, Equatable {
         let sentence: String

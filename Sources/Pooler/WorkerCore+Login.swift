@@ -42,6 +42,10 @@ extension WorkerCore {
                 return bytes.count
             }
             guard bytes.count - offset >= frame.length else { return offset }
+            if isOwnProbe(bytes.extracting(offset..<offset + frame.length)) {
+                close(client, .quiet("the probe at the start has come back"))
+                return bytes.count
+            }
             guard let login = client.login, let step = login.exchange?.receivedPassword(bytes.extracting(frame.body(at: offset)))
             else { return bytes.count }
             take(step, client, login)

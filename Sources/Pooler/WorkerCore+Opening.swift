@@ -208,6 +208,7 @@ extension WorkerCore {
                     probed(server.opening, .lacksPassword)
                     return bytes.count
                 }
+                noteProbe(server, says: message)
                 send(message.span, to: server)
             case .derive(let derivation):
                 if !derive(derivation, for: .server(slot: server.slot, id: server.id)) {

@@ -1,11 +1,13 @@
 import EventLoop
 import PoolCore
 import PostgresWire
+import Synchronization
 
 /// The first server of a start by URL: opened as any other, and heard out about what it met.
 extension WorkerCore {
     func probe(_ probe: StartProbe) {
         guard let database = configuration.database(named: probe.database) else { return }
+        shared.isProbing.store(true, ordering: .releasing)
         openServer(shard(of: database, user: probe.user), isWanted: false, probe: probe)
     }
 
@@ -23,13 +25,35 @@ extension WorkerCore {
         }
     }
 
+    /// A probe is about to say this. Behind a forwarder or NAT no address tells that the server is this process, but here it hears itself.
+    func noteProbe(_ server: ServerConnection, says message: [UInt8]) {
+        guard let probe = server.opening.probe, server.login?.hasBegunSCRAM == true else { return }
+        shared.probeWords.withLock { words in
+            if words == nil { words = StartProbe.Words(message: message, probe: probe, place: place(of: server.opening)) }
+        }
+    }
+
+    /// A client says what only this process's own probe can say. True: the process is about to end.
+    func isOwnProbe(_ message: Span<UInt8>) -> Bool {
+        guard shared.isProbing.load(ordering: .acquiring), let words = shared.probeWords.withLock({ $0 }),
+            words.message.count == message.count, words.message.indices.allSatisfy({ words.message[$0] == message[$0] })
+        else { return false }
+        report(words.probe, .isThisPooler, place: words.place)
+        return true
+    }
+
     /// The server of a probe wants a password that there is not.
     func isProbeWithoutPassword(_ server: ServerConnection) -> Bool { server.opening.probe?.hasPassword == false }
 
     func probed(_ opening: Opening, _ outcome: StartProbe.Outcome) {
         guard let probe = opening.probe else { return }
-        let report = probe.report(outcome, place: place(of: opening), settings: settings)
-        shared.desk.post(.probed(report))
+        report(probe, outcome, place: place(of: opening))
+    }
+
+    /// The first outcome counts; what follows from it, on the other end of the same connection, is none.
+    private func report(_ probe: StartProbe, _ outcome: StartProbe.Outcome, place: String) {
+        guard shared.isProbing.exchange(false, ordering: .acquiringAndReleasing) else { return }
+        shared.desk.post(.probed(probe.report(outcome, place: place, settings: settings)))
     }
 
     private func place(of opening: Opening) -> String {

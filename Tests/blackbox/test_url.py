@@ -309,6 +309,81 @@ def test_a_pooler_in_front_of_itself(kind, host, tmp_path):
     assert re.search(rf"FATAL .*leads to this pooler itself \({host}:{port}\): expected the address of PostgreSQL, or another port", said), said
 
 
+@contextlib.contextmanager
+def forwarder(to):
+    """A port whose connections all lead to another one, as behind NAT: neither end sees the other's address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    ends = []
+
+    def copy(source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                here = listener.accept()[0]
+                ends.append(here)
+                there = socket.create_connection(("127.0.0.1", to))
+                ends.append(there)
+                for pair in ((here, there), (there, here)):
+                    threads.append(threading.Thread(target=copy, args=pair))
+                    threads[-1].start()
+
+    threads = [threading.Thread(target=serve)]
+    threads[0].start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        # An accept that waits is not woken by a close.
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        for end in ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join()
+        for end in ends:
+            end.close()
+
+
+@pytest.mark.parametrize("password, more", [("app", []), ("", ["--password-file"]), ("app", ["--workers", "2"])])
+def test_a_pooler_in_front_of_itself_behind_a_forwarder(kind, run_folder, tmp_path, password, more):
+    """No address tells: the process hears its own nonce."""
+    port = free_port()
+    if more == ["--password-file"]:
+        file = f"{run_folder.folder('password')}/password"
+        with open(file, "w") as f:
+            f.write("app\n")
+        give(file)
+        more, password = ["--password-file", file], "for-clients"
+    with forwarder(port) as outside:
+        said = refused(kind, tmp_path, "--database-url", f"postgres://app:{password}@127.0.0.1:{outside}/app", "--listen-port", str(port), *more)
+    assert re.search(rf"FATAL .*leads to this pooler itself \(127\.0\.0\.1:{outside}\): expected the address of PostgreSQL, or another port", said), said
+    assert "it is tried again" not in said
+
+
+def test_a_forwarder_in_front_of_postgres_is_none(by_url, postgres):
+    with forwarder(postgres.port) as outside:
+        pooler = by_url(url(postgres, place=f"127.0.0.1:{outside}"))
+        pooler.wait_log(f"PostgreSQL .* answers at 127.0.0.1:{outside}")
+        assert pooler.connect().value("select 1") == "1"
+        pooler.stop()
+
+
+@pytest.mark.parametrize("slip, written", [("se@cret", "%40"), ("se#cret", "%23"), ("se/cret", "%2F"), ("se?cret", "%3F")])
+def test_a_password_with_an_unescaped_character(kind, tmp_path, slip, written):
+    """Drivers disagree about where such a password ends, so nobody guesses."""
+    said = refused(kind, tmp_path, "--database-url", f"postgres://app:{slip}@127.0.0.1:1/lab", "--listen-port", str(free_port()))
+    assert re.search(rf"database URL: password: .* in it is written .*{written}", said), said
+    assert "cret" not in said
+
+
 def test_options_of_a_start_by_url_are_settings_of_a_file(kind, tmp_path):
     file = tmp_path / "sluice.ini"
     file.write_text("[sluice]\n")
