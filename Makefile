@@ -52,6 +52,7 @@ differential: ## Random pipelines to PostgreSQL and through the pooler, for SECO
 test-drivers: ## Drivers in other languages through the pooler (ONLY="pgx jdbc" picks some)
 	@scripts/install.sh build postgres drivers
 	@scripts/node-drivers.sh
+	@scripts/python-drivers.sh
 	@python3 -c '' 2>/dev/null || scripts/install.sh test
 	swift build -c release --product sluice
 	Tests/drivers/run.py $(ONLY)

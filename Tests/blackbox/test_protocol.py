@@ -330,6 +330,20 @@ def test_npgsql_reset_prepended_to_the_next_use(target):
         assert r.tags == ["DISCARD ALL", "SELECT 1"] and r.values == [str(i)]
 
 
+@pytest.mark.since("1.21")
+def test_npgsql_reset_that_keeps_its_statements(make_pooler):
+    # With prepared statements it spares them: _p1 is used right behind the reset, in the same burst, on whatever server it gets.
+    reset = "SET SESSION AUTHORIZATION DEFAULT;RESET ALL;CLOSE ALL;UNLISTEN *;SELECT pg_advisory_unlock_all();DISCARD SEQUENCES;DISCARD TEMP"
+    pooler = make_pooler(default_pool_size=2)
+    clients = [pooler.connect() for _ in range(4)]
+    for i, c in enumerate(clients):
+        c.run(parse("_p1", f"select {i}, $1::text"), sync()).check()
+    for n in range(6):
+        for i, c in enumerate(clients):
+            r = c.run(query(reset), bind("_p1", [str(n)]), describe("", "P"), execute(), sync(), ready=2).check()
+            assert r.rows[-1] == (str(i), str(n))
+
+
 def test_implicit_transaction_of_a_pipeline_is_atomic(target):
     c = target.connect()
     c.rows("drop table if exists pipeline_atomic; create table pipeline_atomic(i int)")

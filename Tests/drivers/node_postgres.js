@@ -1,6 +1,6 @@
 // node-postgres: named and unnamed statements, an error in a named one, many queries queued, cursors.
 'use strict'
-const { Client } = require('pg')
+const { Client, Pool } = require('pg')
 const Cursor = require('pg-cursor')
 
 const CONNECTIONS = 6
@@ -127,4 +127,36 @@ async function main() {
   })
 }
 
-main().catch((e) => fail(e.stack))
+// As Drizzle and Prisma's adapter use it: a Pool, a URL with options, rows as arrays, a name where the query is prepared.
+async function pooled() {
+  current = 'a Pool, as under Drizzle and Prisma'
+  const { PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE } = process.env
+  const options = encodeURIComponent('-c search_path=node_own,public -c statement_timeout=7s')
+  const pool = new Pool({ connectionString: `postgres://${PGUSER}:${PGPASSWORD}@${PGHOST}:${PGPORT}/${PGDATABASE}?options=${options}`, max: CONNECTIONS })
+  const text = "select $1::int, $2::text, replace(current_setting('search_path'), ' ', ''), current_setting('statement_timeout')"
+  const ask = async (n) => {
+    const { rows } = await pool.query({ text, values: [n, `${n}`], rowMode: 'array', ...(n % 2 ? { name: 'prepared' } : {}) })
+    if (JSON.stringify(rows) !== JSON.stringify([[n, `${n}`, 'node_own,public', '7s']])) fail(`query ${n}: ${JSON.stringify(rows)}`)
+  }
+  for (let round = 0; round < 10; round++) await Promise.all(Array.from({ length: 30 }, (_, n) => ask(round * 30 + n)))
+  await Promise.all(
+    Array.from({ length: CONNECTIONS }, async (_, who) => {
+      for (let n = 0; n < 20; n++) {
+        const client = await pool.connect()
+        await client.query('begin')
+        await client.query("select set_config('app.tenant', $1, true)", [`${who}`])
+        const { rows } = await client.query("select current_setting('app.tenant') as tenant")
+        if (rows[0].tenant !== `${who}`) fail(`another's value: ${rows[0].tenant}`)
+        await client.query(n % 2 ? 'commit' : 'rollback')
+        client.release()
+      }
+    })
+  )
+  await pool.end()
+  console.log(`ok ${current}`)
+}
+
+console.log(`node-postgres ${require('pg/package.json').version}, node ${process.version}`)
+main()
+  .then(pooled)
+  .catch((e) => fail(e.stack))

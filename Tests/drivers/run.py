@@ -10,11 +10,14 @@
 The throwaway PostgreSQL and the pooler come from the harness in Tests/blackbox. The pooler has three servers for the
 pool; a program opens six connections, and pgbench plays the neighbours: one with unnamed statements, one with the same
 statement names as everybody, one with transactions. A program finds its server in PGHOST, PGPORT, PGUSER, PGPASSWORD
-and PGDATABASE, and what kind of pooler it is, if any, in POOLER. It prints `ok CASE` for each case, and ends with a
+and PGDATABASE, what kind of pooler it is, if any, in POOLER, and in SESSION_DATABASE the name under which the same
+database has a session pool. It prints `ok CASE` for each case, and ends with a
 message and a non-zero status at the first wrong row.
 
-Not here, because Debian 12 does not carry them: Npgsql (.NET), sqlx and tokio-postgres as ready programs (Rust), Postgrex
-(Elixir), postgres.js, Prisma, Drizzle, pgx version 5.
+django, activerecord and spring read their settings from the pages in docs/using.
+
+Not here, because Debian 12 does not carry them: Npgsql (.NET), sqlx (Rust), Postgrex (Elixir), postgres.js, Prisma, Drizzle, pgx
+version 5, GORM version 2.
 """
 import argparse
 import os
@@ -33,6 +36,10 @@ from postgres import Postgres, newest_bin, password_of  # noqa: E402
 from processes import RunFolder  # noqa: E402
 
 BUILD = os.path.join(ROOT, ".build-drivers")
+PYTHON = os.path.join(BUILD, "python/bin/python")
+SPRING = ":".join(
+    f"/usr/share/java/{name}.jar" for name in (
+        "postgresql", "HikariCP", "spring3-jdbc", "spring3-transaction", "spring3-core", "spring3-beans", "commons-logging", "slf4j-api", "slf4j-nop"))
 NODE_PATHS = "/usr/share/nodejs:" + os.path.join(BUILD, "node/usr/share/nodejs")
 
 
@@ -51,6 +58,15 @@ def go(source):
     return [["go", "build", "-o", binary, os.path.join(HERE, source)]], [binary]
 
 
+def rust(folder):
+    """With Debian's crates, and nothing from elsewhere."""
+    target = os.path.join(BUILD, folder)
+    command = ["cargo", "build", "--quiet", "--offline", "--manifest-path", os.path.join(HERE, folder, "Cargo.toml"), "--target-dir", target]
+    for line in ('source.crates-io.replace-with="debian"', 'source.debian.directory="/usr/share/cargo/registry"'):
+        command += ["--config", line]
+    return [command], [os.path.join(target, f"debug/{folder}_through_a_pooler")]
+
+
 # name: (how to compile, what to run)
 DRIVERS = {
     "libpq": c("libpq.c", "-lpq"),
@@ -62,8 +78,13 @@ DRIVERS = {
     "tdbc": script("tclsh", "tdbc.tcl"),
     "lib-pq": go("lib_pq.go"),
     "pgx": go("pgx.go"),
+    "gorm": go("gorm.go"),
     "node-postgres": script("node", "node_postgres.js"),
     "jdbc": script("java", "Jdbc.java", "-cp", "/usr/share/java/postgresql.jar"),
+    "tokio-postgres": rust("tokio_postgres"),
+    "spring": script("java", "SpringHikari.java", "-cp", SPRING),
+    "activerecord": script("/usr/bin/ruby", "activerecord.rb"),
+    "django": script(PYTHON, "django_orm.py"),
 }
 
 NEIGHBOURS = {
@@ -100,7 +121,7 @@ class Neighbours:
             p.wait()
 
 
-def environment_of(url, pooler):
+def environment_of(url, pooler, session):
     parts = urllib.parse.urlsplit(url)
     variables = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
     variables.update(
@@ -109,6 +130,8 @@ def environment_of(url, pooler):
         PGUSER=urllib.parse.unquote(parts.username or ""),
         PGPASSWORD=urllib.parse.unquote(parts.password or ""),
         PGDATABASE=parts.path.lstrip("/"),
+        SESSION_DATABASE=session or parts.path.lstrip("/"),
+        PAGES=os.path.join(ROOT, "docs/using"),
         NODE_PATH=NODE_PATHS,
         POOLER=pooler or "",
         GO111MODULE="off",
@@ -190,11 +213,12 @@ def main():
                 more["default_pool_size"] = 3
                 more.update(line.split("=", 1) for line in options.set)
                 kind = Kind(options.pooler, options.pooler_kind, options.workers)
-                pooler = Pooler(kind, folder, postgres, databases={"app": {}}, **more)
+                session = {"dbname": "app", "pool_mode": "session", "pool_size": 20}
+                pooler = Pooler(kind, folder, postgres, databases={"app": {}, "app_session": session}, **more)
                 url = pooler.url(database="app")
             problem = None
             try:
-                problem = run(name, environment_of(url, pooler and options.pooler_kind), folder.folder("driver"), options.timeout)
+                problem = run(name, environment_of(url, pooler and options.pooler_kind, pooler and "app_session"), folder.folder("driver"), options.timeout)
             finally:
                 if pooler:
                     log = pooler.log()
