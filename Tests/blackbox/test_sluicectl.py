@@ -10,6 +10,7 @@ import pytest
 import wire
 from postgres import password_of
 from processes import DEADLINE, free_port, wait_until
+from terminal import CLEAN, Screen
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 
@@ -21,9 +22,6 @@ def binary(pytestconfig):
         path = f"{ROOT}/.build/release/sluicectl"
     assert os.access(path, os.X_OK), f"no sluicectl at {path}: swift build -c release --product sluicectl"
     return path
-
-
-CLEAN = {k: v for k, v in os.environ.items() if not k.startswith("PG") and k != "SLUICE_CONFIG"}
 
 
 @pytest.fixture
@@ -380,46 +378,6 @@ def test_doctor(ctl, make_pooler, own_postgres):
 # top
 
 
-class Screen:
-    """A terminal of tmux's with one command in it."""
-
-    def __init__(self, folder, command, columns=80, rows=24, env=None):
-        self.base = ["tmux", "-f", "/dev/null", "-S", f"{folder}/tmux"]
-        environment = " ".join(f"{k}='{v}'" for k, v in (env or {}).items())
-        shell = f"env -u TMUX {environment} bash --norc"
-        subprocess.run([*self.base, "new-session", "-d", "-x", str(columns), "-y", str(rows), "-s", "t", shell], check=True, env=dict(CLEAN, LANG="C.UTF-8"))
-        wait_until(lambda: "$" in self.text() or "#" in self.text(), "the shell")
-        self.keys("PS1='done:$? > '; clear", "Enter")
-        wait_until(lambda: self.text().startswith("done:0 >"), self.text)
-        self.keys(command, "Enter")
-
-    def keys(self, *keys):
-        subprocess.run([*self.base, "send-keys", "-t", "t", *keys], check=True)
-
-    def text(self):
-        return subprocess.run([*self.base, "capture-pane", "-p", "-t", "t"], check=True, capture_output=True, text=True).stdout
-
-    def resize(self, columns, rows):
-        subprocess.run([*self.base, "resize-window", "-t", "t", "-x", str(columns), "-y", str(rows)], check=True)
-
-    def wait(self, *texts):
-        wait_until(lambda: all(t in self.text() for t in texts), lambda: f"{texts} on the screen:\n{self.text()}")
-
-    def ended(self, status):
-        """The shell is back, and the terminal works as before."""
-        self.wait(f"done:{status} >")
-        self.keys("clear; stty -a | grep -o ' -\\?echo ' ; tput cols", "Enter")
-        wait_until(lambda: re.search(r"^ echo $", self.text() + " ", re.M) or " echo" in self.text().split("\n"), lambda: f"echo to be on:\n{self.text()}")
-
-    def child(self):
-        """The process id of what runs in the shell."""
-        pane = subprocess.run([*self.base, "display-message", "-p", "-t", "t", "#{pane_pid}"], capture_output=True, text=True, check=True).stdout.strip()
-        return int(open(f"/proc/{pane}/task/{pane}/children").read().split()[0])
-
-    def close(self):
-        subprocess.run([*self.base, "kill-server"], capture_output=True)
-
-
 @pytest.fixture
 def screen(binary, tmp_path):
     made = []
@@ -447,9 +405,6 @@ def test_top_shows_who_waits_and_takes_keys(screen, make_pooler):
         top.wait("reason:", "advice:", "held by client", "p95")
     lines = top.text().split("\n")
     assert len(lines) >= 24 and all(len(line) <= 80 for line in lines)
-    if os.environ.get("SLUICE_SCREENSHOTS"):
-        with open(f"{os.environ['SLUICE_SCREENSHOTS']}/../top.txt", "w") as f:
-            f.write(top.text())
     top.keys("2")
     top.wait("[2 Clients]", "patient")
     top.keys("/")
