@@ -45,6 +45,7 @@ let package = Package(
         // Line 0: libevent and OpenSSL in Swift clothes; libpq is for programs that are clients of PostgreSQL themselves.
         .systemLibrary(name: "CLibevent", pkgConfig: "libevent_core", providers: [.apt(["libevent-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CPAM", pkgConfig: "pam", providers: [.apt(["libpam0g-dev"])]),
         .systemLibrary(name: "CLDAP", pkgConfig: "ldap", providers: [.apt(["libldap-dev"])]),
@@ -60,6 +61,7 @@ let package = Package(
         .target(name: "Bytes", swiftSettings: strict),
         .target(name: "Locking", swiftSettings: strict),
         .target(name: "EventLoop", dependencies: ["CLibevent", "Locking", "Bytes"], cSettings: gnu, swiftSettings: strict + fast),
+        .target(name: "Compression", dependencies: ["CZlib"], cSettings: gnu, swiftSettings: strict),
         .target(name: "TLS", dependencies: ["COpenSSL", "Locking"], cSettings: gnu, swiftSettings: strict + fast),
 
         // Line 1: bytes to values and back.
@@ -85,8 +87,8 @@ let package = Package(
             name: "Console", dependencies: ["PoolCore", "PostgresWire", "Configuration", "Statistics", "EventLoop", "Bytes"],
             swiftSettings: safe),
         .target(
-            name: "Monitoring", dependencies: ["Statistics", "EventLoop", "Bytes"], resources: [.embedInCode("Resources/page.html")],
-            swiftSettings: strict),
+            name: "Monitoring", dependencies: ["Statistics", "EventLoop", "Compression", "Bytes"],
+            resources: [.embedInCode("Resources/page.html")], swiftSettings: strict),
 
         // Line 4: sockets meet decisions.
         .target(
@@ -124,6 +126,7 @@ let package = Package(
         .executableTarget(name: "model-postgres", dependencies: ["ModelPostgres"], path: "Tests/ModelServer", swiftSettings: strict),
 
         .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),
+        .testTarget(name: "CompressionTests", dependencies: ["Compression", "CZlib"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "TLSTests", dependencies: ["TLS"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "AuthenticationTests", dependencies: ["Authentication"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Bytes"], swiftSettings: strict),

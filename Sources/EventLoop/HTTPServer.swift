@@ -8,11 +8,14 @@ public struct HTTPRequest: Sendable, Equatable {
     public let method: String
     /// The path without the query, decoded no further.
     public let path: String
+    /// The header `Accept-Encoding`, as it came; empty when there was none.
+    public let acceptEncoding: String
 
     /// Describes a request.
-    public init(method: String, path: String) {
+    public init(method: String, path: String, acceptEncoding: String = "") {
         self.method = method
         self.path = path
+        self.acceptEncoding = acceptEncoding
     }
 }
 
@@ -34,6 +37,8 @@ public struct HTTPResponse: Sendable {
 
         /// How many there are.
         public var count: Int { bytes.count }
+        /// A copy.
+        public var copy: [UInt8] { Array(bytes) }
     }
 
     public let status: Int
@@ -258,7 +263,10 @@ public final class HTTPServer: @unchecked Sendable {
         let method = Self.method(request)
         pending[ticket] = Pending(request: request, since: MonotonicClock.now(), isHead: method == "HEAD")
         let target = evhttp_request_get_uri(request).map { String(cString: $0) } ?? "/"
-        let asked = HTTPRequest(method: method, path: String(target.prefix { $0 != "?" && $0 != "#" }))
+        let encodings = evhttp_request_get_input_headers(request).flatMap { evhttp_find_header($0, "Accept-Encoding") }
+        let asked = HTTPRequest(
+            method: method, path: String(target.prefix { $0 != "?" && $0 != "#" }),
+            acceptEncoding: encodings.map { String(cString: $0) } ?? "")
         let (handler, door) = (handler, door)
         Task {
             let response = await handler(asked)

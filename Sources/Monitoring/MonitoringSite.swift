@@ -11,6 +11,7 @@ public actor MonitoringSite {
     private var last: Gathered?
     /// What was made of `last`.
     private var pages: [Page: HTTPResponse] = [:]
+    private var compressed: [Page: HTTPResponse] = [:]
 
     private enum Page: Hashable {
         case metrics, status, ready, health
@@ -34,21 +35,27 @@ public actor MonitoringSite {
         guard request.method == "GET" || request.method == "HEAD" else {
             return .plain(405, "expected GET or HEAD", [("Allow", "GET, HEAD")])
         }
+        let isGzipWanted = AcceptedCodings(request.acceptEncoding).includesGzip
         switch request.path {
-        case "/": return WebPage.response
-        case "/metrics": return await page(.metrics)
-        case "/status.json": return await page(.status)
-        case "/healthz": return await page(.health)
-        case "/readyz": return await page(.ready)
+        case "/": return isGzipWanted ? WebPage.compressed : WebPage.response
+        case "/metrics": return await page(.metrics, isGzipWanted)
+        case "/status.json": return await page(.status, isGzipWanted)
+        case "/healthz": return await page(.health, false)
+        case "/readyz": return await page(.ready, false)
         default: return .plain(404, "expected /, /metrics, /healthz, /readyz or /status.json")
         }
     }
 
-    private func page(_ page: Page) async -> HTTPResponse {
+    private func page(_ page: Page, _ isGzipWanted: Bool) async -> HTTPResponse {
         let gathered = await gather()
-        if gathered.time == last?.time, let made = pages[page] { return made }
-        let response = make(page, gathered)
-        if gathered.time == last?.time { pages[page] = response }
+        let isLast = gathered.time == last?.time
+        if isLast, let made = isGzipWanted ? compressed[page] : pages[page] { return made }
+        let plain = (isLast ? pages[page] : nil) ?? make(page, gathered)
+        let response = isGzipWanted ? plain.compressed() : plain
+        if isLast {
+            pages[page] = plain
+            if isGzipWanted { compressed[page] = response }
+        }
         return response
     }
 
@@ -68,6 +75,7 @@ public actor MonitoringSite {
             snapshot: snapshot, pools: selection.select(snapshot.statistics.pools), availability: availability, time: MonotonicClock.now())
         last = gathered
         pages = [:]
+        compressed = [:]
         gathering = nil
         return gathered
     }
@@ -78,12 +86,14 @@ public actor MonitoringSite {
         switch page {
         case .metrics:
             let text = PrometheusText.render(snapshot, pools: gathered.pools)
-            return HTTPResponse(status: 200, headers: [("Content-Type", PrometheusText.contentType)], body: .init(text))
+            return HTTPResponse(
+                status: 200, headers: [("Content-Type", PrometheusText.contentType), HTTPResponse.varies], body: .init(text))
         case .status:
             let text = StatusDocument.render(
                 snapshot, pools: gathered.pools, isReady: availability.isReady, reason: availability.reason)
             return HTTPResponse(
-                status: 200, headers: [("Content-Type", "application/json"), ("Cache-Control", "no-store")], body: .init(text))
+                status: 200, headers: [("Content-Type", "application/json"), ("Cache-Control", "no-store"), HTTPResponse.varies],
+                body: .init(text))
         case .health: return .plain(200, "ok: all \(snapshot.workers) workers answer")
         case .ready: return .plain(availability.isReady ? 200 : 503, availability.reason)
         }

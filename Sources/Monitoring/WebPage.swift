@@ -12,7 +12,9 @@ enum WebPage {
                 "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
                     + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
             ),
-            ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"),
+            ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"), HTTPResponse.varies,
         ],
         body: .init(PackageResources.page_html))
+    /// The same, compressed once.
+    static let compressed = response.compressed()
 }
