@@ -8,6 +8,14 @@ public enum PoolMode: String, Sendable, Equatable, CaseIterable {
     case statement
 }
 
+/// Under which names `/metrics` tells its figures (`metrics_names`).
+public enum MetricsNames: String, Sendable, Equatable, CaseIterable {
+    /// Sluice's own.
+    case sluice
+    /// Those of pgbouncer_exporter, too.
+    case pgbouncer
+}
+
 /// Who may use the server's plan of a prepared statement (`statement_sharing`).
 public enum StatementSharing: String, Sendable, Equatable, CaseIterable {
     /// All clients whose own Parse would give the same, as far as the pooler knows.

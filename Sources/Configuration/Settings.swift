@@ -91,6 +91,8 @@ public struct Settings: Sendable, Equatable {
     public var logFormat: LogFormat = .text
     /// Address and port of the HTTP server for metrics. Sluice's own setting.
     public var metricsListen: String?
+    /// Names that /metrics serves. Sluice's own setting.
+    public var metricsNames: MetricsNames = .sluice
     /// More detail in the log: 1 adds DEBUG, 2 adds NOISE.
     public var verbose: Int = 0
     /// Log to syslog.

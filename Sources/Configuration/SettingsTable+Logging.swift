@@ -21,6 +21,10 @@ extension SettingsTable {
             check: { text throws(InvalidValue) in if !text.isEmpty { _ = try ListenAddress(parsing: text) } },
             "Address and port, such as 127.0.0.1:9127, of an HTTP server with /metrics, /healthz, /readyz and a page for people; it asks "
                 + "nobody for a password. Unset means none. Sluice's own setting."),
+        .choice(
+            "metrics_names", \.metricsNames, "sluice",
+            "Names that /metrics serves: sluice means Sluice's own, pgbouncer those of pgbouncer_exporter as well, for dashboards and alerts "
+                + "that know them. Sluice's own setting."),
         .integer("verbose", \.verbose, nil, "More detail in the log: 1 adds DEBUG, 2 adds NOISE."),
         .boolean("syslog", \.syslog, "0", "Log to syslog."),
         .choice("syslog_facility", \.syslogFacility, "daemon", "Facility for syslog."),

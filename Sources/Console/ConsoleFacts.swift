@@ -25,8 +25,6 @@ public struct ConsoleFacts: Sendable {
     public var holds = Holds()
     /// Databases that clients made from `*`.
     public var autoDatabases: [Database] = []
-    /// Clients of the console itself, by user.
-    public var consoleClients: NameTable<Int> = [:]
     /// Looked-up host names.
     public var hosts: [HostFacts] = []
     /// Objects that all workers share, by kind.

@@ -30,37 +30,54 @@ extension ShowTopic {
     }
 
     @Sendable static func databases(_ facts: ConsoleFacts) -> [[Cell]] {
-        let configuration = facts.configuration
-        var rows = known(facts).map { database in (database.name, row(database, configuration, facts)) }
-        let clients = facts.consoleClients.values.reduce(0, +)
-        rows.append(
-            (
-                consoleDatabase,
-                [
-                    .text(consoleDatabase), .null, .number(configuration.settings.listenPort), .text(consoleDatabase),
-                    .text(consoleDatabase), .number(2), .number(0), .number(0),
-                    .integer(configuration.settings.serverLifetime / 1_000_000), .text("statement"), .null,
-                    .number(configuration.settings.maxDbConnections), .number(0),
-                    .number(configuration.settings.maxDbClientConnections), .number(clients), .flag(false), .flag(false),
-                ]
-            ))
-        return rows.sorted { precedes($0.0, $1.0) }.map(\.1)
+        databaseStatistics(facts).map { database in
+            [
+                .text(database.name), .optional(database.host), .number(database.port), .text(database.serverName),
+                .optional(database.forcedUser), .number(database.poolSize), .number(database.minPoolSize), .number(database.reserveSize),
+                .integer(database.serverLifetime / 1_000_000), .optional(database.poolMode), .optional(database.loadBalanceHosts),
+                .number(database.maximumServers), .number(database.servers), .number(database.maximumClients), .number(database.clients),
+                .flag(database.isPaused), .flag(database.isDisabled),
+            ]
+        }
     }
 
-    private static func row(_ database: Database, _ configuration: Configuration, _ facts: ConsoleFacts) -> [Cell] {
-        let lifetime = configuration.serverLifetime(database: database)
-        return [
-            .text(database.name), .optional(host(database)), .number(database.port), .text(database.serverName),
-            .optional(database.forcedUser), .number(database.poolSize ?? configuration.settings.defaultPoolSize),
-            .number(configuration.minPoolSize(database: database)),
-            .number(database.reservePoolSize ?? configuration.settings.reservePoolSize), .integer(lifetime / 1_000_000),
-            .optional(database.poolMode?.rawValue), balance(database),
-            .number(configuration.maxDatabaseConnections(database: database)),
-            .number(facts.counts.serversOfDatabase[database.name] ?? 0),
-            .number(configuration.maxDatabaseClientConnections(database: database)),
-            .number(facts.counts.clientsOfDatabase[database.name] ?? 0), .flag(facts.holds.pausedDatabases.contains(database.name)),
-            .flag(facts.holds.disabledDatabases.contains(database.name)),
-        ]
+    /// The databases of the file, those that clients made, and the console, by name.
+    public static func databaseStatistics(_ facts: ConsoleFacts) -> [DatabaseStatistics] {
+        let settings = facts.configuration.settings
+        var console = DatabaseStatistics(name: consoleDatabase)
+        console.port = settings.listenPort
+        console.serverName = consoleDatabase
+        console.forcedUser = consoleDatabase
+        console.poolSize = 2
+        console.serverLifetime = settings.serverLifetime
+        console.poolMode = PoolMode.statement.rawValue
+        console.maximumServers = settings.maxDbConnections
+        console.maximumClients = settings.maxDbClientConnections
+        console.clients = facts.counts.clientsOfDatabase[consoleDatabase] ?? 0
+        console.isConsole = true
+        return (known(facts).map { statistics($0, facts) } + [console]).sorted { precedes($0.name, $1.name) }
+    }
+
+    private static func statistics(_ database: Database, _ facts: ConsoleFacts) -> DatabaseStatistics {
+        let configuration = facts.configuration
+        var result = DatabaseStatistics(name: database.name)
+        result.host = host(database)
+        result.port = database.port
+        result.serverName = database.serverName
+        result.forcedUser = database.forcedUser
+        result.poolSize = database.poolSize ?? configuration.settings.defaultPoolSize
+        result.minPoolSize = configuration.minPoolSize(database: database)
+        result.reserveSize = database.reservePoolSize ?? configuration.settings.reservePoolSize
+        result.serverLifetime = configuration.serverLifetime(database: database)
+        result.poolMode = database.poolMode?.rawValue
+        result.loadBalanceHosts = balance(database)
+        result.maximumServers = configuration.maxDatabaseConnections(database: database)
+        result.servers = facts.counts.serversOfDatabase[database.name] ?? 0
+        result.maximumClients = configuration.maxDatabaseClientConnections(database: database)
+        result.clients = facts.counts.clientsOfDatabase[database.name] ?? 0
+        result.isPaused = facts.holds.pausedDatabases.contains(database.name)
+        result.isDisabled = facts.holds.disabledDatabases.contains(database.name)
+        return result
     }
 
     private static func host(_ database: Database) -> String? {
@@ -68,8 +85,8 @@ extension ShowTopic {
     }
 
     /// It means something only where there are several hosts.
-    private static func balance(_ database: Database) -> Cell {
-        database.hosts.count > 1 ? .text(database.loadBalanceHosts.rawValue) : .null
+    private static func balance(_ database: Database) -> String? {
+        database.hosts.count > 1 ? database.loadBalanceHosts.rawValue : nil
     }
 
     @Sendable static func pools(_ facts: ConsoleFacts) -> [[Cell]] {
@@ -77,18 +94,28 @@ extension ShowTopic {
             let gauges = pool.gauges
             let database = facts.configuration.database(named: pool.database)
             return [
-                .text(pool.database), .text(pool.user), .number(gauges.clientsLinked + gauges.clientsIdle), .number(gauges.clientsWaiting),
+                .text(pool.database), .text(pool.user), .number(gauges.activeClients), .number(gauges.clientsWaiting),
                 .number(gauges.cancelRequests), .number(gauges.cancelRequestsWaiting), .number(gauges.serversActive),
                 .number(gauges.serversCanceling),
                 .number(gauges.serversBeingCanceled), .number(gauges.serversIdle), .number(gauges.serversUsed),
                 .number(gauges.serversTested), .number(gauges.serversLogin), .integer(gauges.longestWait / 1_000_000),
                 .integer(gauges.longestWait % 1_000_000), .text(pool.poolMode),
-                pool.database == consoleDatabase ? .null : database.map(balance) ?? .null,
+                .optional(pool.database == consoleDatabase ? nil : database.flatMap(balance)),
             ]
         }
     }
 
     @Sendable static func users(_ facts: ConsoleFacts) -> [[Cell]] {
+        userStatistics(facts).map { user in
+            [
+                .text(user.name), .text(aligned(user.poolSize)), .text(aligned(user.reserveSize)), .optional(user.poolMode),
+                .number(user.maximumServers), .number(user.servers), .number(user.maximumClients), .number(user.clients),
+            ]
+        }
+    }
+
+    /// The users of the files, and those that have or had a pool, by name.
+    public static func userStatistics(_ facts: ConsoleFacts) -> [UserStatistics] {
         let configuration = facts.configuration
         var names = NameSet(configuration.userList.secrets.keys)
         names.formUnion(configuration.users.keys)
@@ -98,12 +125,15 @@ extension ShowTopic {
         names.insert(consoleDatabase)
         return names.sorted(by: precedes).map { name in
             let own = configuration.users[name]
-            return [
-                .text(name), .text(aligned(own?.poolSize)), .text(aligned(own?.reservePoolSize)),
-                .optional(own?.poolMode?.rawValue), .number(configuration.maxUserConnections(user: name)),
-                .number(facts.counts.serversOfUser[name] ?? 0), .number(configuration.maxUserClientConnections(user: name)),
-                .number(facts.counts.clientsOfUser[name] ?? 0),
-            ]
+            var result = UserStatistics(name: name)
+            result.poolSize = own?.poolSize
+            result.reserveSize = own?.reservePoolSize
+            result.poolMode = own?.poolMode?.rawValue
+            result.maximumServers = configuration.maxUserConnections(user: name)
+            result.servers = facts.counts.serversOfUser[name] ?? 0
+            result.maximumClients = configuration.maxUserClientConnections(user: name)
+            result.clients = facts.counts.clientsOfUser[name] ?? 0
+            return result
         }
     }
 
@@ -113,16 +143,18 @@ extension ShowTopic {
         return String(repeating: " ", count: max(0, 9 - text.utf8.count)) + text
     }
 
-    @Sendable static func lists(_ facts: ConsoleFacts) -> [[Cell]] {
+    @Sendable static func lists(_ facts: ConsoleFacts) -> [[Cell]] { listCounts(facts).map { [.text($0.name), .number($0.count)] } }
+
+    /// What there is how many of.
+    public static func listCounts(_ facts: ConsoleFacts) -> [(name: String, count: Int)] {
         let statistics = facts.statistics
-        let counts: [(String, Int)] = [
-            ("databases", known(facts).count + 1), ("users", users(facts).count), ("peers", facts.configuration.peers.count),
+        return [
+            ("databases", known(facts).count + 1), ("users", userStatistics(facts).count), ("peers", facts.configuration.peers.count),
             ("pools", statistics.pools.count), ("peer_pools", facts.configuration.peers.count), ("free_clients", 0),
             ("used_clients", statistics.clients), ("login_clients", statistics.clientsLoggingIn),
             ("free_servers", 0), ("used_servers", statistics.servers), ("dns_names", facts.hosts.count),
             ("dns_zones", dnsZones(facts).count), ("dns_queries", statistics.lookups), ("dns_pending", 0),
         ]
-        return counts.map { [.text($0.0), .number($0.1)] }
     }
 
     @Sendable static func peers(_ facts: ConsoleFacts) -> [[Cell]] {

@@ -16,9 +16,9 @@ extension ShowTopic {
     @Sendable static func memory(_ facts: ConsoleFacts) -> [[Cell]] {
         let configuration = facts.configuration
         let own: [String: ObjectUse] = [
-            "user": ObjectUse(count: users(facts).count, size: MemoryLayout<UserOverrides>.stride),
+            "user": ObjectUse(count: userStatistics(facts).count, size: MemoryLayout<UserOverrides>.stride),
             "credentials": ObjectUse(count: configuration.userList.secrets.count, size: 2 * MemoryLayout<String>.stride),
-            "db": ObjectUse(count: databases(facts).count, size: MemoryLayout<Database>.stride),
+            "db": ObjectUse(count: databaseStatistics(facts).count, size: MemoryLayout<Database>.stride),
             "peer": ObjectUse(count: configuration.peers.count, size: MemoryLayout<Peer>.stride),
             "peer_pool": ObjectUse(count: configuration.peers.count, size: MemoryLayout<PeerRequests>.stride),
         ]

@@ -23,6 +23,9 @@ struct Metric: Sendable {
         case pool(@Sendable (PoolStatistics) -> Double)
         /// Values of a pool with one more label.
         case poolLabelled(String, @Sendable (PoolStatistics) -> [(String, Double)])
+        /// One value a database, and one a user.
+        case database(@Sendable (DatabaseStatistics) -> Double)
+        case user(@Sendable (UserStatistics) -> Double)
         /// Values of a pool that are known by its name.
         case reach(@Sendable (MonitoringSnapshot.Reach) -> Double)
         /// Durations of a pool: the histogram, and the sum in microseconds.
@@ -32,7 +35,7 @@ struct Metric: Sendable {
 
 /// Every metric there is. The text for Prometheus and the reference in docs/metrics.md come from here.
 public enum MetricsTable {
-    static let all: [Metric] = process + pools
+    static let all: [Metric] = process + pools + limits
 
     private static func counter(_ name: String, _ help: String, _ values: Metric.Values) -> Metric {
         Metric(name: name, type: .counter, help: help, values: values)
@@ -76,10 +79,13 @@ public enum MetricsTable {
 
     private static let pools: [Metric] = [
         gauge(
-            "sluice_pool_clients", "Client connections of a pool: active has a server, waiting waits for one, idle wants none.",
+            "sluice_pool_clients",
+            "Client connections of a pool: active has a server, idle_in_transaction has one and a transaction open and asks for nothing, "
+                + "waiting waits for a server, idle wants none.",
             .poolLabelled("state") {
                 [
-                    ("active", Double($0.gauges.clientsLinked)), ("idle", Double($0.gauges.clientsIdle)),
+                    ("active", Double($0.gauges.clientsLinked)),
+                    ("idle_in_transaction", Double($0.gauges.clientsIdleInTransaction)), ("idle", Double($0.gauges.clientsIdle)),
                     ("waiting", Double($0.gauges.clientsWaiting)),
                 ]
             }),
@@ -139,6 +145,26 @@ public enum MetricsTable {
             .poolLabelled("reason") { sorted($0.counters.serverDisconnects) }),
     ]
 
+    private static let limits: [Metric] = [
+        gauge("sluice_database_servers", "Server connections of a database, over all its pools.", .database { Double($0.servers) }),
+        gauge(
+            "sluice_database_servers_maximum", "Server connections that a database may have (max_db_connections); 0 means no limit.",
+            .database { Double($0.maximumServers) }),
+        gauge("sluice_database_clients", "Clients of a database that are logged in.", .database { Double($0.clients) }),
+        gauge(
+            "sluice_database_clients_maximum", "Clients that a database may have (max_db_client_connections); 0 means no limit.",
+            .database { Double($0.maximumClients) }),
+        gauge("sluice_database_disabled", "1 while an operator lets nobody into the database.", .database { $0.isDisabled ? 1 : 0 }),
+        gauge("sluice_user_servers", "Server connections that are logged in as a user, over all pools.", .user { Double($0.servers) }),
+        gauge(
+            "sluice_user_servers_maximum", "Server connections that a user may have (max_user_connections); 0 means no limit.",
+            .user { Double($0.maximumServers) }),
+        gauge("sluice_user_clients", "Clients of a user that are logged in.", .user { Double($0.clients) }),
+        gauge(
+            "sluice_user_clients_maximum", "Clients that a user may have (max_user_client_connections); 0 means no limit.",
+            .user { Double($0.maximumClients) }),
+    ]
+
     private static func sorted(_ counts: BoundedCounts) -> [(String, Double)] {
         counts.counts.sorted { $0.key < $1.key }.map { ($0.key, Double($0.value)) }
     }
@@ -151,7 +177,8 @@ public enum MetricsTable {
             Written by `make docs` from the table that also answers `/metrics`. [operating.md](operating.md) tells how to use them.
 
             Metrics of a pool have the labels `database` and `user`. At most \(PoolSelection.limit) pools have series of their own; all
-            others are counted together as `\(PoolSelection.other)`. Of SQLSTATEs and reasons, too, only so many are told apart for each
+            others are counted together as `\(PoolSelection.other)`. Limits are told for as many databases and users, those with connections
+            first. Of SQLSTATEs and reasons, too, only so many are told apart for each
             pool, the rest is `\(BoundedCounts.other)`. Histograms have buckets at \(bounds.count) bounds, from 64 us to 67 s, each twice
             the one before.
 
@@ -162,7 +189,7 @@ public enum MetricsTable {
         for metric in all {
             text += "| `\(metric.name)` | \(metric.type.rawValue) | \(metric.labels.joined(separator: ", ")) | \(metric.help) |\n"
         }
-        return text
+        return text + ExporterMetrics.markdown()
     }
 
     /// Upper bounds of buckets, in microseconds: exact bounds of `Histogram`'s own buckets.
@@ -175,6 +202,8 @@ extension Metric {
         case .process: []
         case .labelled(let label, _): [label]
         case .pool, .reach: ["database", "user"]
+        case .database: ["database"]
+        case .user: ["user"]
         case .poolLabelled(let label, _): ["database", "user", label]
         case .durations: ["database", "user", "le"]
         }

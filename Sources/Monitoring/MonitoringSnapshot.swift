@@ -37,10 +37,22 @@ public struct MonitoringSnapshot: Sendable {
 
     /// All workers together.
     public var statistics: ProcessStatistics
+    /// The console's own pool, which is not among the others.
+    public var console: PoolStatistics?
+    /// Databases with their limits, the console among them.
+    public var databases: [DatabaseStatistics] = []
+    /// Users with their limits.
+    public var users: [UserStatistics] = []
+    /// What SHOW LISTS counts.
+    public var lists: [(name: String, count: Int)] = []
     /// How pools stand with their servers.
     public var reach: [PoolName: Reach] = [:]
     /// The version of the program.
     public var version = ""
+    /// Name and version of the PgBouncer that this is one of.
+    public var compatibleVersion = ""
+    /// Whether the names of pgbouncer_exporter are served, too (`metrics_names`).
+    public var servesExporterNames = false
     /// Seconds since 1970 at the start of the process, and now.
     public var startTime = 0.0
     public var time = 0.0
@@ -48,6 +60,8 @@ public struct MonitoringSnapshot: Sendable {
     public var workers = 1
     /// `max_client_conn`.
     public var maximumClients = 0
+    /// `max_user_connections`.
+    public var maximumUserServers = 0
     /// A shutdown has begun.
     public var isDraining = false
     /// What the system says of the process.

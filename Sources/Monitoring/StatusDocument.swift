@@ -45,6 +45,7 @@ enum StatusDocument {
             json.member("failure", reach?.failure ?? "")
             json.member("active", pool.gauges.clientsLinked)
             json.member("idle", pool.gauges.clientsIdle)
+            json.member("idle_in_transaction", pool.gauges.clientsIdleInTransaction)
             json.member("waiting", pool.gauges.clientsWaiting)
             json.member("servers_active", pool.gauges.serversActive)
             json.member("servers_idle", pool.gauges.serversIdle + pool.gauges.serversUsed)

@@ -40,9 +40,6 @@ enum ConsoleReport {
             case .little: facts.statistics = await statistics(workers)
             case .connections: facts.connections = await connections(workers)
             }
-            facts.consoleClients = [
-                ShowTopic.consoleDatabase: facts.counts.clientsOfDatabase[ShowTopic.consoleDatabase] ?? 0
-            ]
             return .done(tag: "SHOW", table: topic.table(facts, selection))
         case .whyPool(let database, let user, let selection):
             let key = CapacityLedger.PoolKey(database: database, user: user)

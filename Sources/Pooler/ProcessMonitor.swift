@@ -1,4 +1,5 @@
 import Configuration
+import Console
 import EventLoop
 import Locking
 import Monitoring
@@ -35,13 +36,18 @@ final class ProcessMonitor: MonitoringSource {
     func apply(_ configuration: Configuration) { self.configuration.withLock { $0 = configuration } }
 
     func snapshot() async -> MonitoringSnapshot {
-        let parts = await withTaskGroup(of: WorkerStatistics.self) { group in
-            for worker in workers { group.addTask { await worker.statistics() } }
-            var parts: [WorkerStatistics] = []
+        let configuration = configuration.withLock { $0 }
+        async let holds = workers[0].heldBack()
+        let parts = await withTaskGroup(of: (WorkerStatistics, PoolStatistics).self) { group in
+            for worker in workers { group.addTask { (await worker.statistics(), await worker.consoleStatistics()) } }
+            var parts: [(WorkerStatistics, PoolStatistics)] = []
             for await part in group { parts.append(part) }
             return parts
         }
-        var snapshot = MonitoringSnapshot(statistics: ProcessStatistics(parts))
+        var snapshot = MonitoringSnapshot(statistics: ProcessStatistics(parts.map(\.0)))
+        for (_, console) in parts {
+            if snapshot.console == nil { snapshot.console = console } else { snapshot.console? += console }
+        }
         for pool in shared.allPools {
             let name = MonitoringSnapshot.PoolName(database: pool.key.database, user: pool.key.user)
             // The pool that asks auth_query may have the name of another one.
@@ -50,11 +56,20 @@ final class ProcessMonitor: MonitoringSource {
                 connected: pool.connected + (other?.connected ?? 0),
                 failure: pool.failure.map(\.text) ?? other?.failure)
         }
+        var facts = ConsoleFacts(shared, configuration, await holds, now: MonotonicClock.now())
+        facts.statistics = snapshot.statistics
+        if let console = snapshot.console { facts.statistics.pools.append(console) }
+        snapshot.databases = ShowTopic.databaseStatistics(facts)
+        snapshot.users = ShowTopic.userStatistics(facts)
+        snapshot.lists = ShowTopic.listCounts(facts)
+        snapshot.compatibleVersion = facts.version
+        snapshot.servesExporterNames = configuration.settings.metricsNames == .pgbouncer
+        snapshot.maximumUserServers = configuration.settings.maxUserConnections
+        snapshot.maximumClients = configuration.settings.maxClientConn
         snapshot.version = Version.line
         snapshot.startTime = startTime
         snapshot.time = ProcessFigures.wallClock
         snapshot.workers = workers.count
-        snapshot.maximumClients = configuration.withLock { $0.settings.maxClientConn }
         snapshot.isDraining = shared.shutdown.load(ordering: .acquiring) != .none
         snapshot.process.processorSeconds = ProcessFigures.processorSeconds
         snapshot.process.residentBytes = ProcessFigures.residentBytes

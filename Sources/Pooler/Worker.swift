@@ -55,6 +55,7 @@ actor Worker {
 
     // For operators; see PoolerProcess+Control.swift and WorkerCore+Console.swift.
     func apply(_ holds: Holds) { now().apply(holds) }
+    func heldBack() -> Holds { core.holds }
     func replaceServers(of database: String?) { now().replaceServers(of: database) }
     func killConnections(of database: String?) { now().killConnections(of: database) }
     func killClient(_ id: UInt64) -> Bool { now().killClient(id) }

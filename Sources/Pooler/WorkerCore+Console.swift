@@ -216,33 +216,7 @@ extension WorkerCore {
     }
 
     /// What every SHOW may need and is at hand.
-    private func facts() -> ConsoleFacts {
-        var facts = ConsoleFacts(
-            now: now, wallNow: WallClock.now(), version: Version.compatible, configuration: configuration, statistics: ProcessStatistics([])
-        )
-        let counts = shared.capacity.withLock { $0.counts }
-        facts.counts.serversOfDatabase = counts.servers
-        facts.counts.serversOfUser = counts.userServers
-        facts.counts.clientsOfDatabase = counts.clients
-        facts.counts.clientsOfUser = counts.userClients
-        facts.holds = holds
-        // Also those that nobody uses, but an operator holds back.
-        var names = shared.autoDatabaseNames
-        names.formUnion(holds.pausedDatabases)
-        names.formUnion(holds.disabledDatabases)
-        facts.autoDatabases = names.compactMap { configuration.database(named: $0) }
-        facts.hosts = shared.hosts.withLock { $0.lines(now: now) }.map {
-            HostFacts(name: $0.name, timeToLive: $0.timeToLive, addresses: $0.addresses.map(\.host))
-        }
-        let texts = shared.statementMemory.use
-        facts.objects["statement_text"] = ObjectUse(
-            count: texts.count, size: texts.count > 0 ? texts.bytes / texts.count : 0, total: texts.bytes)
-        let sets = shared.allPools.map(\.parameters)
-        if let first = sets.first {
-            facts.objects["var_list"] = ObjectUse(count: sets.reduce(0) { $0 + $1.count }, size: ObjectSize.of(first.empty))
-        }
-        return facts
-    }
+    private func facts() -> ConsoleFacts { ConsoleFacts(shared, configuration, holds, now: now) }
 
     /// The console's part of the statistics.
     func consoleStatistics() -> PoolStatistics {

@@ -77,7 +77,8 @@ extension WorkerCore {
         }
         servers.visit { server in
             result[ObjectIdentifier(server.shard), default: PoolGauges()].count(
-                server.state(now: now, checkDelay: checkDelay), hasClient: server.client != nil)
+                server.state(now: now, checkDelay: checkDelay), hasClient: server.client != nil,
+                isInIdleTransaction: server.isInIdleTransaction)
             if let cancels = server.cancels { result[ObjectIdentifier(server.shard)]?.cancelRequestsWaiting += cancels.requesters.count }
         }
         errands.visit { errand in
@@ -157,6 +158,9 @@ extension ServerConnection {
         case beingCanceled = "being_canceled"
     }
 
+    /// Its client has a transaction open and asks for nothing.
+    var isInIdleTransaction: Bool { phase == .linked && session.status != .idle && !session.ledger.isRunning }
+
     func state(now: Int64, checkDelay: Int64?) -> State {
         switch phase {
         case .connecting, .encrypting, .authenticating, .settingUp: .new
@@ -170,7 +174,7 @@ extension ServerConnection {
 }
 
 extension PoolGauges {
-    fileprivate mutating func count(_ state: ServerConnection.State, hasClient: Bool) {
+    fileprivate mutating func count(_ state: ServerConnection.State, hasClient: Bool, isInIdleTransaction: Bool) {
         switch state {
         case .active: serversActive += 1
         case .idle: serversIdle += 1
@@ -180,7 +184,7 @@ extension PoolGauges {
         case .beingCanceled: serversBeingCanceled += 1
         }
         if hasClient {
-            clientsLinked += 1
+            if isInIdleTransaction { clientsIdleInTransaction += 1 } else { clientsLinked += 1 }
             clientsIdle -= 1
         }
     }

@@ -2,8 +2,10 @@ import Bytes
 
 /// How many connections of a pool are in which state at the moment.
 public struct PoolGauges: Sendable, Equatable {
-    /// Clients that have a server.
+    /// Clients that have a server, less those that idle in a transaction.
     public var clientsLinked = 0
+    /// Clients that have a server and a transaction open, and ask for nothing.
+    public var clientsIdleInTransaction = 0
     /// Clients that have no server and want none.
     public var clientsIdle = 0
     /// Clients that wait for a server, or for the pool's first one.
@@ -37,7 +39,9 @@ public struct PoolGauges: Sendable, Equatable {
     public init() {}
 
     /// Clients in all.
-    public var clients: Int { clientsLinked + clientsIdle + clientsWaiting }
+    public var clients: Int { clientsLinked + clientsIdleInTransaction + clientsIdle + clientsWaiting }
+    /// Clients that do not wait, which is what PgBouncer calls active.
+    public var activeClients: Int { clientsLinked + clientsIdleInTransaction + clientsIdle }
     /// Servers in all, without those that carry cancel requests.
     public var servers: Int { serversActive + serversBeingCanceled + serversIdle + serversUsed + serversTested + serversLogin }
 
@@ -59,6 +63,7 @@ public struct PoolGauges: Sendable, Equatable {
     /// Adds another worker's part of the pool.
     public static func += (sum: inout PoolGauges, other: PoolGauges) {
         sum.clientsLinked += other.clientsLinked
+        sum.clientsIdleInTransaction += other.clientsIdleInTransaction
         sum.clientsIdle += other.clientsIdle
         sum.clientsWaiting += other.clientsWaiting
         sum.cancelRequests += other.cancelRequests

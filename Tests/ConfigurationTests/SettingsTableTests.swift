@@ -26,7 +26,7 @@ import Testing
             dns_zone_check_period idle_transaction_timeout ignore_startup_parameters job_name listen_addr listen_backlog listen_port
             log_connections log_disconnections log_format log_min_duration log_pooler_errors log_stats logfile login_notify_message max_client_conn
             max_db_client_connections max_db_connections max_packet_size max_prepared_statements max_statement_memory
-            max_user_client_connections max_user_connections metrics_listen min_pool_size password_command_timeout password_lifetime peer_id pidfile pkt_buf pool_idle_timeout pool_mode query_timeout query_wait_notify
+            max_user_client_connections max_user_connections metrics_listen metrics_names min_pool_size password_command_timeout password_lifetime peer_id pidfile pkt_buf pool_idle_timeout pool_mode query_timeout query_wait_notify
             query_wait_timeout reserve_pool_size reserve_pool_timeout resolv_conf sbuf_loopcnt scram_iterations server_check_delay
             server_check_query server_connect_timeout server_fast_close server_idle_timeout server_lifetime server_login_retry
             server_reset_query server_reset_query_always server_round_robin server_tls13_ciphers server_tls_ca_file

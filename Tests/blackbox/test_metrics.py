@@ -1,4 +1,5 @@
 """metrics_listen: Prometheus text, health, and an HTTP server that strangers cannot use against queries."""
+import gzip
 import json
 import os
 import re
@@ -46,6 +47,10 @@ def metrics(pooler):
     """{'name{labels}': value}"""
     status, _, text = get(pooler, "/metrics")
     assert status == 200
+    return series(text)
+
+
+def series(text):
     return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if not line.startswith("#")}
 
 
@@ -127,6 +132,161 @@ def test_promtool_finds_no_fault(monitored):
     assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
     check = subprocess.run([promtool(), "check", "metrics"], input=text, capture_output=True, text=True)
     assert check.returncode == 0 and not check.stderr.strip(), check.stdout + check.stderr
+
+
+def coded(pooler, path, accept, method="GET"):
+    """(headers, body) as they come, for what is sent as Accept-Encoding."""
+    headers, body = exchange(pooler, f"{method} {path} HTTP/1.1\r\nHost: a\r\nAccept-Encoding: {accept}\r\n\r\n".encode()).split(b"\r\n\r\n", 1)
+    return headers.decode().lower(), body
+
+
+@pytest.mark.parametrize("path, beginning", [("/metrics", "# HELP sluice_info"), ("/status.json", '{"version"'), ("/", "<!doctype html>")])
+def test_gzip(monitored, path, beginning):
+    pooler = monitored()
+    pooler.connect().rows("select 1")
+    for accept in ("gzip", "gzip, deflate, br", "*"):
+        headers, body = coded(pooler, path, accept)
+        assert "content-encoding: gzip" in headers and "vary: accept-encoding" in headers
+        assert f"content-length: {len(body)}" in headers
+        text = gzip.decompress(body).decode()
+        assert text.startswith(beginning) and len(body) < len(text)
+        assert coded(pooler, path, accept, method="HEAD")[1] == b""
+    for accept in ("identity", "gzip;q=0", "br"):
+        headers, body = coded(pooler, path, accept)
+        assert "content-encoding" not in headers and "vary: accept-encoding" in headers and body.decode().startswith(beginning)
+    assert "content-encoding" not in coded(pooler, "/healthz", "gzip")[0], "a line does not get smaller"
+
+
+def test_limits_by_database_and_user(monitored):
+    pooler = monitored(
+        databases={"lab": {"max_db_connections": 7, "max_db_client_connections": 90}, "lab2": {}}, max_db_connections=40, max_user_client_connections=60,
+        sections={"users": {"app": "max_user_connections=3 max_user_client_connections=80"}},
+    )  # fmt: skip
+    clients = [pooler.connect(), pooler.connect(), pooler.connect(database="lab2"), pooler.connect(user="app2")]
+    for client in clients[:3]:
+        client.rows("select 1")
+    found = metrics(pooler)
+
+    def of(kind, name):
+        return [found[f'sluice_{kind}_{what}{{{kind}="{name}"}}'] for what in ("servers", "servers_maximum", "clients", "clients_maximum")]
+
+    # each pool has opened a server for its first login
+    assert of("database", "lab") == [2, 7, 3, 90]
+    assert of("database", "lab2") == [1, 40, 1, 0]
+    assert of("user", "app") == [2, 3, 3, 80]
+    assert of("user", "app2") == [1, 0, 1, 60]
+    assert not [k for k in found if "database_servers" in k and '"pgbouncer"' in k], "the console is no database of that kind"
+
+
+def test_idle_in_transaction_is_a_state(monitored):
+    """A client that holds a server and asks for nothing looked like one at work."""
+    pooler = monitored(workers=1)
+
+    def clients():
+        return {state: value(pooler, "sluice_pool_clients", database="lab", state=state) for state in ("active", "idle_in_transaction", "waiting", "idle")}
+
+    client, failed, other = pooler.connect(), pooler.connect(), pooler.connect()
+    client.rows("begin")
+    failed.rows("begin")
+    failed.query("select nonsense")
+    wait_until(lambda: clients() == {"active": 0, "idle_in_transaction": 2, "waiting": 0, "idle": 1}, lambda: clients())
+    assert json.loads(get(pooler, "/status.json")[2])["pools"][0]["idle_in_transaction"] == 2
+    client.send(wire.query("select pg_sleep(600)"))
+    wait_until(lambda: clients() == {"active": 1, "idle_in_transaction": 1, "waiting": 0, "idle": 1}, lambda: clients())
+    failed.rows("rollback")
+    other.rows("select 1")
+    wait_until(lambda: clients() == {"active": 1, "idle_in_transaction": 0, "waiting": 0, "idle": 2}, lambda: clients())
+
+
+# What prometheus-community/pgbouncer_exporter 0.11 calls the columns of the console, from its source (collector.go).
+EXPORTER_PROCESS = {
+    name: "gauge"
+    for name in """
+    pgbouncer_databases pgbouncer_users pgbouncer_pools pgbouncer_free_clients pgbouncer_used_clients pgbouncer_login_clients
+    pgbouncer_free_servers pgbouncer_used_servers pgbouncer_cached_dns_names pgbouncer_cached_dns_zones pgbouncer_in_flight_dns_queries
+    pgbouncer_config_max_client_connections pgbouncer_config_max_user_connections pgbouncer_up
+    pgbouncer_process_resident_memory_bytes pgbouncer_process_open_fds pgbouncer_process_max_fds pgbouncer_process_start_time_seconds
+    """.split()
+} | {"pgbouncer_process_cpu_seconds_total": "counter"}
+EXPORTER_DATABASES = ["pool_size", "reserve_pool", "max_connections", "current_connections", "paused", "disabled"]
+EXPORTER_TOTALS = {
+    "queries_pooled_total": ("query_count", 1), "queries_duration_seconds_total": ("query_time", 1e6), "received_bytes_total": ("bytes_received", 1),
+    "sent_bytes_total": ("bytes_sent", 1), "client_wait_seconds_total": ("wait_time", 1e6), "sql_transactions_pooled_total": ("xact_count", 1),
+    "server_in_transaction_seconds_total": ("xact_time", 1e6),
+}  # fmt: skip
+EXPORTER_PREPARED = {"client_parses_total": ("client_parse_count", 1), "server_parses_total": ("server_parse_count", 1), "binds_total": ("bind_count", 1)}
+EXPORTER_POOLS = {
+    "client_active_connections": "cl_active", "client_active_cancel_connections": "cl_active_cancel_req", "client_waiting_connections": "cl_waiting",
+    "client_waiting_cancel_connections": "cl_waiting_cancel_req", "server_active_connections": "sv_active",
+    "server_active_cancel_connections": "sv_active_cancel", "server_being_canceled_connections": "sv_being_canceled",
+    "server_idle_connections": "sv_idle", "server_used_connections": "sv_used", "server_testing_connections": "sv_tested",
+    "server_login_connections": "sv_login", "client_maxwait_seconds": "maxwait",
+}  # fmt: skip
+DATABASE_LABELS = {"name", "host", "port", "database", "force_user", "pool_mode"}
+
+
+def test_the_names_of_pgbouncer_exporter(monitored):
+    """metrics_names = pgbouncer: the exporter's names, types, labels and units; the values are the columns that the console shows."""
+    pooler = monitored(admin_users="app", metrics_names="pgbouncer", databases={"lab": {"pool_mode": "session", "reserve_pool_size": 3}, "lab2": {"user": "app2", "max_db_connections": 9}})
+    client = pooler.connect(user="scram_user", database="lab2")
+    client.rows("select pg_sleep(0.01)")
+    assert client.extended("select 1", name="s").codes == []
+    admin = pooler.connect(database="pgbouncer")
+    admin.rows("DISABLE lab")
+
+    def shown(topic):
+        answer = admin.query(f"SHOW {topic}").check()
+        columns = next(m[1] for m in answer if m[0] == "T")
+        return [dict(zip(columns, row)) for row in answer.rows]
+
+    pools, totals = shown("POOLS"), shown("STATS_TOTALS")
+    databases, lists = shown("DATABASES"), {row["list"]: row["items"] for row in shown("LISTS")}
+    status, _, text = get(pooler, "/metrics")
+    found, types = series(text), dict(re.findall(r"# TYPE (\w+) (\w+)", text))
+
+    def labels_of(name):
+        return {frozenset(re.findall(r'(\w+)="', k)) for k in found if re.split(r"[{ ]", k)[0] == name}
+
+    expected = dict.fromkeys(("pgbouncer_version_info",), ("gauge", {"version"})) | {name: (kind, set()) for name, kind in EXPORTER_PROCESS.items()}
+    expected |= {f"pgbouncer_databases_{name}": ("gauge", DATABASE_LABELS) for name in EXPORTER_DATABASES}
+    expected |= {f"pgbouncer_stats_totals_{name}": ("counter", {"database"}) for name in EXPORTER_TOTALS | EXPORTER_PREPARED}
+    expected |= {f"pgbouncer_stats_{name}": ("counter", {"database"}) for name in EXPORTER_TOTALS}
+    expected |= {f"pgbouncer_pools_{name}": ("gauge", {"database", "user"}) for name in EXPORTER_POOLS}
+    assert {name: (kind, labels_of(name)) for name, kind in types.items() if name.startswith("pgbouncer_")} == {name: (kind, {frozenset(labels)}) for name, (kind, labels) in expected.items()}
+
+    for row in pools:
+        for name, column in EXPORTER_POOLS.items():
+            assert found[f'pgbouncer_pools_{name}{{database="{row["database"]}",user="{row["user"]}"}}'] == float(row[column])
+    assert {row["database"] for row in pools} == {"lab2", "pgbouncer"}
+    for row in totals:
+        if row["database"] != "pgbouncer":  # the console counts the SHOWs themselves
+            for name, (column, unit) in (EXPORTER_TOTALS | EXPORTER_PREPARED).items():
+                assert found[f'pgbouncer_stats_totals_{name}{{database="{row["database"]}"}}'] == pytest.approx(float(row[column]) / unit)
+    assert found['pgbouncer_stats_totals_server_parses_total{database="lab2"}'] == 1
+    assert found['pgbouncer_stats_queries_duration_seconds_total{database="lab2"}'] >= 0.01
+    for row in databases:
+        labels = ",".join(f'{name}="{row[name] or ""}"' for name in ("name", "host", "port", "database", "force_user", "pool_mode"))
+        for name in EXPORTER_DATABASES:
+            assert found[f"pgbouncer_databases_{name}{{{labels}}}"] == float(row["reserve_pool_size" if name == "reserve_pool" else name])
+    assert any(k.startswith("pgbouncer_databases_disabled{") and 'name="lab"' in k and v == 1 for k, v in found.items())
+    for name in ("databases", "users", "pools", "used_clients", "login_clients", "used_servers"):
+        assert found[f"pgbouncer_{name}"] == float(lists[name]), name
+    version = admin.value("SHOW VERSION")
+    assert found[f'pgbouncer_version_info{{version="{version}"}}'] == 1
+    assert found["pgbouncer_config_max_client_connections"] == 1000
+
+    pooler.reload(metrics_names="sluice")
+    wait_until(lambda: not any(k.startswith("pgbouncer_") for k in metrics(pooler)), "the names to be gone")
+    assert "sluice_info" in str(metrics(pooler).keys())
+
+
+def test_alerts_and_dashboard_take_any_job():
+    """The name of the job is whatever an operator calls it."""
+    root = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+    for path in ("prometheus/sluice-rules.yml", "grafana/sluice.json"):
+        with open(f"{root}/Config/{path}") as f:
+            text = f.read()
+        assert not re.search(r"""job\s*[=!]~?\s*\\?["'](?!\$job)""", text), path
 
 
 def test_histograms_are_cumulative(monitored):
