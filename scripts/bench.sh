@@ -5,6 +5,7 @@
 # A quarter of an hour more.
 #
 #   BENCH_SECONDS=1.5 BENCH_ROUNDS=3      length of a window, how often each is measured
+#   PGBOUNCER=/path/to/pgbouncer          another PgBouncer than the system's
 #   BENCH_FLAGS=                          more for `sluicebench compare`, e.g. BENCH_FLAGS='--html report.html'
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -15,7 +16,7 @@ swift build -c release --package-path Benchmarks
 
 read -ra flags <<<"${BENCH_FLAGS:-}"
 # The programs by their names, so that the command on the page is one that can be typed.
-PATH="$PWD/Benchmarks/.build/release:$PATH"
+PATH="$PWD/Benchmarks/.build/release:${PGBOUNCER:+$(dirname "$(realpath "$PGBOUNCER")"):}$PATH"
 
 # compare PAGE TITLE ARGUMENTS...
 compare() {

@@ -75,9 +75,13 @@ class Program:
     def environment(self):
         return dict(os.environ, TMPDIR=str(self.folder))
 
-    def start(self, *arguments, **more):
+    def start(self, *arguments, columns=None, **more):
+        """`columns`: what COLUMNS says, which stands for a terminal of that width."""
+        environment = {name: value for name, value in self.environment.items() if name != "COLUMNS"}
+        if columns:
+            environment["COLUMNS"] = str(columns)
         process = subprocess.Popen(
-            [self.binary, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment, **more
+            [self.binary, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **more
         )
         self.running.append(process)
         return process

@@ -53,7 +53,7 @@ def test_a_comparison_in_all_its_forms(sluicebench, sluice, tmp_path):
         "compare", "saturated-simple", "chaos", *[part for pooler in poolers for part in ("--pooler", pooler)],
         "--clients", "24", "--rounds", "2", "--base", "sluice", "--html", page, "--json", figures, "--markdown", tables,
         # the server's connections are looked at four times a second
-        "--seconds", "1.5", "--warmup", "0.1", "--quiet",
+        "--seconds", "1", "--warmup", "0.1", "--quiet",
     )  # fmt: skip
     found = json.loads(figures.read_text())
     saturated, chaos = found["entries"]
@@ -80,7 +80,7 @@ def test_a_comparison_in_all_its_forms(sluicebench, sluice, tmp_path):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_comparison_that_is_interrupted_leaves_nothing(sluicebench, sluice, how):
     process = sluicebench.start(
-        "compare", "saturated-simple", "--pooler", f"sluice={sluice}", "--pooler", "relay", "--clients", "8", "--rounds", "100", "--seconds", "1", "--warmup", "0"
+        "compare", "saturated-simple", "--pooler", f"sluice={sluice}", "--pooler", "relay", "--clients", "8", "--rounds", "100", "--seconds", "0.3", "--warmup", "0"
     )
     for line in process.stderr:
         if "round 2" in line:
@@ -97,7 +97,7 @@ def test_a_comparison_that_is_interrupted_leaves_nothing(sluicebench, sluice, ho
 
 def test_a_killed_comparison_takes_its_children_along(sluicebench, sluice):
     process = sluicebench.start(
-        "compare", "saturated-simple", "--pooler", f"sluice={sluice}", "--pooler", "relay", "--clients", "8", "--rounds", "100", "--seconds", "1", "--warmup", "0"
+        "compare", "saturated-simple", "--pooler", f"sluice={sluice}", "--pooler", "relay", "--clients", "8", "--rounds", "100", "--seconds", "0.3", "--warmup", "0"
     )
     for line in process.stderr:
         if "round 2" in line:
@@ -122,7 +122,7 @@ def test_a_pooler_that_dies_has_another_chance_in_the_next_scenario(sluicebench,
     figures = tmp_path / "figures.json"
     process = sluicebench.start(
         "compare", "saturated-simple", "saturated-extended", "--pooler", f"sluice={sluice}", "--pooler", "direct", "--clients", "8",
-        "--rounds", "1", "--seconds", "3", "--warmup", "0", "--json", figures,
+        "--rounds", "1", "--seconds", "1", "--warmup", "0", "--json", figures,
     )  # fmt: skip
     for line in process.stderr:
         if "saturated-simple, round 1 of 1, sluice" in line:
@@ -226,6 +226,71 @@ def test_one_of_two_processes_that_does_not_start_is_not_passed_over(sluicebench
     os.chmod(script, 0o755)
     said = sluicebench("compare", "saturated-simple", "--cores", "2", "--pooler", f"pgbouncer={script}", *SHORT, status=3)
     assert "pgbouncer did not start" in said
+
+
+# The file of the example in the documentation.
+OWN = re.search(r"cat > own.ini <<'END'\n(.*?)END\n", DOCUMENTED, re.S).group(1)
+
+
+@pytest.fixture
+def own(tmp_path):
+    path = tmp_path / "own.ini"
+    path.write_text(OWN)
+    return path
+
+
+def test_any_pooler_by_a_command_line_of_ones_own(sluicebench, sluice, own, tmp_path):
+    """And why some of its clients could not log in."""
+    figures = tmp_path / "figures.json"
+    command = f"'{sluice}' -q {{config}}"
+    out = sluicebench(
+        "compare", "saturated-simple", "--pooler", f"own:command={command}", "--config", f"own:{own}", "--extra", "own:max_client_conn = 5",
+        "--clients", "9", "--rounds", "1", "--json", figures, *SHORT,
+    )  # fmt: skip
+    (targets,) = targets_of(figures)
+    (run,) = targets["own"]["runs"]
+    assert run["total"]["succeeded"] > 0 and run["cpuPerTransaction"] > 1 and run["peakServers"] <= 20, "its process is measured"
+    assert any(name == "own" and f"`{command}`" in value for name, value in json.loads(figures.read_text())["machine"])
+    assert "own: only 5 of 9 clients could log in: 4 because of no more connections allowed (max_client_conn) (08P01)\n" in out
+    assert sluicebench.leftovers() == []
+
+
+@pytest.mark.parametrize(
+    "more, words",
+    [
+        (["--pooler", "own:command="], "expected NAME:command='its command line'"),
+        (["--pooler", "own:command=pooler"], "the command has to name {port}, or {config}"),
+        (["--pooler", "own:command=pooler {port} {nonsense}"], "there is no {nonsense}; there are {port}"),
+        (["--pooler", "own:command=pooler {config}"], "{config} needs --config own:FILE"),
+        (["--pooler", "own:command=pooler {port}", "--config", "other:x"], "--config other:x: expected NAME:FILE"),
+        (["--pooler", "own:command=pooler {port}", "--config", "own:/nowhere/x"], "cannot read /nowhere/x: No such file"),
+        (["--pooler", "own:command=pooler {port}", "--extra", "own:a = 1"], "lines need a file"),
+    ],
+)
+def test_wrong_command_lines_are_told(sluicebench, more, words):
+    assert words in sluicebench("compare", "saturated-simple", *more, *SHORT, status=2)
+
+
+def test_a_command_that_does_not_start_says_what_it_said(sluicebench):
+    said = sluicebench("compare", "saturated-simple", "--pooler", "own:command=sh -c 'echo no pooler today; exit 4' {port}", *SHORT, status=3)
+    assert "own did not start" in said and "no pooler today" in said
+
+
+def test_tables_fit_the_terminal(sluicebench, sluice):
+    """A row of a comparison has 13 columns."""
+    columns = 60
+    arguments = ["compare", "saturated-simple", "--pooler", f"sluice={sluice}", "--pooler", "relay", "--pooler", "direct", "--clients", "4", "--rounds", "2"]
+    arguments += ["--seconds", "0.3", "--warmup", "0.1"]
+    process = sluicebench.start(*arguments, columns=columns)
+    out, err = process.communicate(timeout=DEADLINE + 60)
+    assert process.returncode == 0, err
+    assert max(len(line) for line in out.splitlines()) <= columns, out
+    summary, rest = out.split("\nsaturated-simple: ", 1)
+    assert "sluice against direct" in summary and "saturated-simple" in summary
+    assert "CPU for each transaction, us" in rest and "wait p99, ms" in rest
+    left = re.findall(r"round \d of 2, \w+ \(about (\d+):(\d\d) left\)", err)
+    seconds = [int(minutes) * 60 + int(rest) for minutes, rest in left]
+    assert len(seconds) == 6 and seconds[0] > seconds[-1] >= 1, err
 
 
 def test_a_pooler_that_does_not_start(sluicebench, sluice):

@@ -60,6 +60,8 @@ final class Client: ConnectionOwner {
     private var stepSent: Int64 = 0
     private var copyRowsLeft = 0
     private var copyRow = 0
+    /// Why its last login failed; nil after one that did not.
+    private(set) var loginFailure: Failure?
     private lazy var timer = Timer(on: engine.loop) { [unowned self] in timerFired() }
     private unowned let engine: Engine
 
@@ -85,6 +87,7 @@ final class Client: ConnectionOwner {
 
     func connected() {
         attempts = 0
+        loginFailure = nil
         engine.loggedIn(group, started: connectStarted)
         if job != nil {
             begin()
@@ -98,7 +101,10 @@ final class Client: ConnectionOwner {
         state = .offline
         deadline = .max
         timer.cancel()
-        if was == .connecting { engine.loginEnded() }
+        if was == .connecting {
+            loginFailure = failure
+            engine.loginEnded()
+        }
         if was == .frozen { return engine.ready(self) }
         if job != nil {
             finish(failed: failure)

@@ -28,6 +28,7 @@ public final class Comparer {
     /// Runs it all. After Ctrl-C it returns what there is; it throws when it cannot begin.
     public func run() throws -> Comparison {
         try Engine.checkFiles(clients: most, poolers: true)
+        for pooler in plan.poolers { try Lab.checkProgram(of: pooler) }
         let lab = try Lab(cores: cores, tls: plan.tls, loop: loop, interrupted: interrupted)
         defer { lab.close() }
         say("starting PostgreSQL and \(plan.poolers.map(\.name).joined(separator: ", ")) in \(lab.folder)")
@@ -39,13 +40,17 @@ public final class Comparer {
         // scenario is not about that.
         var stale: Set<Int> = []
         var comparison = Comparison(date: Machine.date, machine: facts(lab), how: how, base: plan.base, rounds: plan.rounds)
+        var clock = ComparisonClock(plan)
         for scenario in plan.scenarios {
             var entry = Comparison.Entry(
                 scenario: scenario,
                 targets: plan.poolers.map { Comparison.TargetEntry(name: $0.name, runs: [], skipped: reason(against: $0, scenario)) })
             for round in 1...plan.rounds {
                 for index in Self.order(of: targets.count, round: round) where entry.targets[index].skipped == nil && !interrupted() {
-                    let title = "\(scenario.name), round \(round) of \(plan.rounds), \(plan.poolers[index].name)"
+                    let behind = clock.behind(scenario, round: round, poolers: entry.targets.count { $0.skipped == nil })
+                    let title =
+                        "\(scenario.name), round \(round) of \(plan.rounds), \(plan.poolers[index].name) "
+                        + "(about \(Progress.duration(behind + clock.length(scenario))) left)"
                     do {
                         // One that ended has its next chance in the next scenario. And memory that an earlier run left free in a
                         // pooler would hide what the next one takes.
@@ -56,7 +61,9 @@ public final class Comparer {
                         }
                         if !Machine.isTerminal { say(title) }
                         if !scenario.faults.isEmpty { stale = Set(targets.indices) }
-                        let result = try play(scenario, on: targets[index], spec: plan.poolers[index], lab: lab, title: title)
+                        let result = try play(
+                            scenario, on: targets[index], spec: plan.poolers[index], lab: lab, title: title, behind: behind)
+                        clock.ended(scenario)
                         entry.targets[index].runs.append(result)
                     } catch let failure as BenchFailure {
                         if case .interrupted = failure { continue }
@@ -95,7 +102,9 @@ public final class Comparer {
         say("  \(target.name): \(reason)")
     }
 
-    private func play(_ scenario: Scenario, on target: Target, spec: PoolerSpec, lab: Lab, title: String) throws -> RunResult {
+    private func play(_ scenario: Scenario, on target: Target, spec: PoolerSpec, lab: Lab, title: String, behind: Double) throws
+        -> RunResult
+    {
         var options = Engine.Options()
         options.adminURL = lab.adminURL
         options.restart = { try lab.restartServer() }
@@ -103,6 +112,7 @@ public final class Comparer {
         options.countSystemCalls = plan.countSystemCalls && spec.kind != .direct
         options.progress = plan.progress && Machine.isTerminal
         options.title = title
+        options.secondsBehind = behind
         options.obituary = { lab.obituary(target) }
         if scenario.needsTables { try lab.tidyTables() }
         let result = try Engine(scenario, target: target, options: options, loop: loop, interrupted: interrupted).run()
@@ -124,7 +134,9 @@ public final class Comparer {
 
     private var how: [String] {
         [
-            "All poolers stand before the same throwaway PostgreSQL (fsync off), in transaction mode with 20 server connections\(tenants > 0 ? " for each user and at most 80 in all" : ""), SCRAM on both sides (the user list of Sluice and PgBouncer holds the server's SCRAM secrets)\(plan.tls ? "; TLS to the clients (RSA 2048), none to the server" : ""). Sluice and PgBouncer try again a second after a login at the server failed (server_login_retry; both wait 15 s unless told), which shows in chaos only. pgpool2 and the relay give each client a server connection of its own; direct is PostgreSQL without a pooler.",
+            "All poolers stand before the same throwaway PostgreSQL (fsync off), in transaction mode with 20 server connections\(tenants > 0 ? " for each user and at most 80 in all" : ""), SCRAM on both sides (the user list of Sluice and PgBouncer holds the server's SCRAM secrets)\(plan.tls ? "; TLS to the clients (RSA 2048), none to the server" : ""). Sluice and PgBouncer try again a second after a login at the server failed (server_login_retry; both wait 15 s unless told), which shows in chaos only. pgpool2 and the relay give each client a server connection of its own; direct is PostgreSQL without a pooler."
+                + (plan.poolers.contains { $0.kind == .command }
+                    ? " A pooler that a command line names does as that and its own file say." : ""),
             "Each scenario is played on one after the other, \(plan.rounds) round\(plan.rounds == 1 ? "" : "s"), every other one backwards; figures are medians of the rounds, with the least and the most of them. The tables are tidied before each run that writes to them.",
             "Core budget: \(cores.words). A pooler of one thread gets a process for each core (PgBouncer with so_reuseport).",
             "Load, answers and clock: sluicebench, one process, libpq's asynchronous API on libevent.",
@@ -143,6 +155,12 @@ public final class Comparer {
             facts.append(["load average before the first run", String(load)])
         }
         for pooler in plan.poolers where pooler.kind != .direct && pooler.kind != .relay {
+            if pooler.kind == .command {
+                let program = pooler.binary.split(separator: " ").first.map(String.init) ?? pooler.binary
+                let version = Lab.path(of: program).flatMap { Machine.firstLine(of: [$0, "--version"]) }
+                facts.append([pooler.name, (version.map { "\($0): " } ?? "") + "`\(pooler.binary)`"])
+                continue
+            }
             let binary = Lab.path(of: pooler.binary) ?? pooler.binary
             // Sluice's first line names the PgBouncer that it stands in for, the last one itself.
             let lines = Machine.lines(of: [binary, "--version"])

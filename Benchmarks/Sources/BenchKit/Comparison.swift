@@ -19,6 +19,26 @@ public struct Comparison: Codable, Sendable {
         public var most: Double
     }
 
+    /// A ratio, and what the rounds allow to say of it.
+    public struct Ratio: Sendable, Equatable {
+        public var median: Double
+        public var least: Double
+        public var most: Double
+
+        /// Some rounds say more and some less, or one says that there is no difference.
+        public var isUndecided: Bool { median != least || median != most ? least <= 1 && most >= 1 : false }
+        /// All rounds say more, or all say less, but not how much: the most is over half as much again as the least.
+        public var isVague: Bool { !isUndecided && most > least * 1.5 }
+
+        /// `0.74 (0.70..0.78)`; `< 1 (0.30..0.90)` where only the direction is certain; `? (0.90..1.20)` where not even that is.
+        public var text: String {
+            if median == least, median == most { return fixed(median, 2) }
+            let spread = " (\(fixed(least, 2))..\(fixed(most, 2)))"
+            if isUndecided { return "?" + spread }
+            return (isVague ? (most < 1 ? "< 1" : "> 1") : fixed(median, 2)) + spread
+        }
+    }
+
     public var date: String
     /// Name and value: processor, cores, system, versions.
     public var machine: [[String]]
@@ -44,7 +64,7 @@ public struct Comparison: Codable, Sendable {
     /// Median over the base's median, with the least and the most that single rounds give. nil where one has no figure, or
     /// answered more than one question in a hundred with an error: then its figures are of something else. Where things were made
     /// to go wrong, nobody does the same as another.
-    public func ratio(_ metric: Metric, _ target: TargetEntry, in entry: Entry) -> Figure? {
+    public func ratio(_ metric: Metric, _ target: TargetEntry, in entry: Entry) -> Ratio? {
         guard entry.scenario.faults.isEmpty, metric.lessIsBetter != nil,
             let other = entry.targets.first(where: { $0.name == base(of: entry) }), !isFaulty(target),
             !isFaulty(other),
@@ -54,7 +74,8 @@ public struct Comparison: Codable, Sendable {
             guard let mine = metric.value(mine), let theirs = metric.value(theirs), theirs > 0 else { return nil }
             return mine / theirs
         }
-        return Figure(median: mine.median / theirs.median, least: rounds.min() ?? .nan, most: rounds.max() ?? .nan)
+        guard let least = rounds.min(), let most = rounds.max() else { return nil }
+        return Ratio(median: mine.median / theirs.median, least: least, most: most)
     }
 
     /// What the others are divided by in one scenario: `base`, or where that is of no use the first that is.

@@ -1,19 +1,86 @@
 /// A comparison for terminals, and for docs/benchmarks/short.md.
 public enum ComparisonText {
-    public static func table(_ comparison: Comparison) -> String {
-        var text = ""
+    /// `width`: the terminal's, which tables are made to fit.
+    public static func table(_ comparison: Comparison, width: Int = 160) -> String {
+        var text = summary(comparison, width: width)
         for entry in comparison.entries {
-            text += "\n\(entry.scenario.name): \(entry.scenario.summary)\n"
-            text += TextReport.table(rows(comparison, entry, mark: "x"))
-            text += remarks(comparison, entry).map { "  \($0)\n" }.joined()
+            text += "\n" + TextReport.wrapped("\(entry.scenario.name): \(entry.scenario.summary)", width: width, indent: "")
+            text += TextReport.table(rows(comparison, entry, mark: "x"), width: width)
+            text += remarks(comparison, entry).map { TextReport.wrapped($0, width: width, indent: "  ") }.joined()
         }
-        text +=
-            "\nMedians of \(comparison.rounds) round\(comparison.rounds == 1 ? "" : "s") (least..most). x: ratio of medians, with the spread of single rounds.\n"
-        text +=
+        text += "\n" + explanation(comparison).map { TextReport.wrapped($0, width: width, indent: "") }.joined()
+        text += TextReport.wrapped(
             comparison.strangers == 0
-            ? "Answers: \(TextReport.checked(comparison.rowsChecked)).\n" : "WRONG ANSWERS: \(comparison.strangers)\n"
+                ? "Answers: \(TextReport.checked(comparison.rowsChecked))." : "WRONG ANSWERS: \(comparison.strangers)", width: width,
+            indent: "")
         if !comparison.isComplete { text += "INTERRUPTED: these are the figures up to then.\n" }
         return text
+    }
+
+    /// What the signs in the tables mean.
+    static func explanation(_ comparison: Comparison) -> [String] {
+        if comparison.rounds == 1 {
+            return ["Figures of one round; how far they vary is not known. x: ratio, which says as little: --rounds 3 tells the spread."]
+        }
+        return [
+            "Medians of \(comparison.rounds) rounds (least..most). x: ratio of medians (least..most of single rounds).",
+            "< 1, > 1: all rounds agree on who has less, but not on how much. ?: they do not agree.",
+        ]
+    }
+
+    /// What a comparison says, before the figures: for each pooler a sentence, and what each scenario is about.
+    static func summary(_ comparison: Comparison, width: Int) -> String {
+        var text = "\n"
+        for name in comparison.targetNames {
+            if let sentence = sentence(comparison, name) { text += TextReport.wrapped(sentence, width: width, indent: "") }
+        }
+        return text + "\n" + TextReport.table(summaryRows(comparison), width: width)
+    }
+
+    /// One pooler against the base: in how many of the figures that scenarios are about it needs less or does more, or the other way round.
+    static func sentence(_ comparison: Comparison, _ name: String) -> String? {
+        guard name != comparison.base else { return nil }
+        var (better, worse, undecided) = (0, 0, 0)
+        for entry in comparison.entries where comparison.base(of: entry) == comparison.base {
+            guard let target = entry.targets.first(where: { $0.name == name }) else { continue }
+            for metric in Metric.mains(of: entry.scenario) {
+                guard let ratio = comparison.ratio(metric, target, in: entry) else { continue }
+                if ratio.isUndecided || ratio.median == 1 {
+                    undecided += 1
+                } else if (ratio.median < 1) == (metric.lessIsBetter ?? true) {
+                    better += 1
+                } else {
+                    worse += 1
+                }
+            }
+        }
+        let all = better + worse + undecided
+        guard all > 0 else { return nil }
+        let rest = undecided > 0 ? ", and no difference that the rounds agree on in \(undecided)" : ""
+        let figures = all == 1 ? "the figure" : "the \(all) figures"
+        return
+            "\(name) against \(comparison.base), in \(figures) that the scenarios are about: better in \(better), worse in \(worse)\(rest)."
+    }
+
+    /// A line for each figure that a scenario is about: the base's value, and the ratios of the others.
+    static func summaryRows(_ comparison: Comparison) -> [[String]] {
+        let names = comparison.targetNames
+        var rows = [["scenario", "figure"] + names]
+        for entry in comparison.entries {
+            let base = comparison.base(of: entry)
+            for metric in Metric.mains(of: entry.scenario) {
+                guard entry.targets.contains(where: { comparison.figure(metric, $0) != nil }) else { continue }
+                rows.append(
+                    [entry.scenario.name, heading(metric)]
+                        + names.map { name in
+                            guard let target = entry.targets.first(where: { $0.name == name }), !target.runs.isEmpty else { return "-" }
+                            let value = metric.text(comparison.figure(metric, target)?.median)
+                            guard name != base, let ratio = comparison.ratio(metric, target, in: entry) else { return value }
+                            return "\(value), x \(ratio.text)"
+                        })
+            }
+        }
+        return rows
     }
 
     /// A target a row. What the scenario is about stands first, with ratio and spread; then medians.
@@ -48,7 +115,7 @@ public enum ComparisonText {
     static func ratio(_ comparison: Comparison, _ entry: Comparison.Entry, _ metric: Metric, _ target: Comparison.TargetEntry) -> String {
         guard target.name != comparison.base(of: entry) else { return "1" }
         guard let ratio = comparison.ratio(metric, target, in: entry) else { return "-" }
-        return fixed(ratio.median, 2) + (ratio.most > ratio.least ? " (\(fixed(ratio.least, 2))..\(fixed(ratio.most, 2)))" : "")
+        return ratio.text
     }
 
     static func remarks(_ comparison: Comparison, _ entry: Comparison.Entry) -> [String] {
@@ -92,23 +159,31 @@ public enum ComparisonText {
         for fact in comparison.machine { text += "| \(fact[0]) | \(escape(fact[1])) |\n" }
         text += "| command | `\(command)` |\n\n"
         for sentence in comparison.how { text += "- \(sentence)\n" }
-        text += "- A ratio (x) divides the median by that of the pooler that it names; in brackets the least and the most of the rounds.\n"
+        text += "- A ratio (x) divides the median by that of the pooler that it names. "
+        text += explanation(comparison).joined(separator: " ") + "\n"
         text +=
             comparison.strangers == 0
             ? "- Answers: \(TextReport.checked(comparison.rowsChecked)).\n" : "- **Wrong answers: \(comparison.strangers)**\n"
         if !comparison.isComplete { text += "- **Interrupted**: these are the figures up to then.\n" }
+        text += "\n## Summary\n\n"
+        for name in comparison.targetNames { if let sentence = sentence(comparison, name) { text += sentence + "\n" } }
+        text += "\n" + markdownTable(summaryRows(comparison), left: 2)
         for entry in comparison.entries {
             text +=
                 "\n## \(entry.scenario.name)\n\n\(entry.scenario.summary) (\(grouped(entry.scenario.clients)) clients, \(fixed(entry.scenario.seconds, 0)) s, seed \(entry.scenario.seed))\n\n"
-            let rows = rows(comparison, entry, mark: "x")
-            text += "| " + rows[0].joined(separator: " | ") + " |\n|---|" + String(repeating: "---:|", count: rows[0].count - 1) + "\n"
-            for row in rows.dropFirst() { text += "| " + row.map(escape).joined(separator: " | ") + " |\n" }
+            text += markdownTable(rows(comparison, entry, mark: "x"), left: 1)
             let remarks = remarks(comparison, entry)
             if !remarks.isEmpty { text += "\n" + remarks.map { "- \(escape($0))\n" }.joined() }
         }
         text += "\n## How each figure was obtained\n\n"
         for metric in Metric.all { text += "- **\(metric.title)**: \(metric.how).\n" }
         return text
+    }
+
+    /// The first `left` columns to the left, the others to the right.
+    private static func markdownTable(_ rows: [[String]], left: Int) -> String {
+        let marks = rows[0].indices.map { $0 < left ? "---" : "---:" }
+        return ([rows[0], marks] + rows.dropFirst().map { $0.map(escape) }).map { "| " + $0.joined(separator: " | ") + " |\n" }.joined()
     }
 
     private static func escape(_ text: String) -> String {

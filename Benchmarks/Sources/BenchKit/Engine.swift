@@ -13,6 +13,8 @@ public final class Engine {
         /// Counts as the server's connections those that were used a moment ago, not all.
         public var countsOnlyUsed = false
         public var progress = true
+        /// Seconds that what comes behind this run will take, for the progress.
+        public var secondsBehind = 0.0
         /// What the progress calls this run; nil: the scenario's name and the target's.
         public var title: String?
         /// Seconds without a single answer after which the target counts as dead.
@@ -199,6 +201,21 @@ public final class Engine {
         return (there, wanted)
     }
 
+    /// Why those could not log in who are not there: each client's last failure, the most frequent first.
+    private func loginReasons() -> String {
+        var counts: [String: Int] = [:]
+        for group in groups where !group.spec.session.isServerless {
+            for client in group.clients where !client.isThere {
+                counts[client.loginFailure.map(\.description) ?? "its turn had not come", default: 0] += 1
+            }
+        }
+        let sorted = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+        guard !sorted.isEmpty else { return "" }
+        let rest = sorted.dropFirst(3).reduce(0) { $0 + $1.value }
+        return ": " + sorted.prefix(3).map { "\(grouped($0.value)) because of \($0.key)" }.joined(separator: "; ")
+            + (rest > 0 ? "; \(grouped(rest)) for other reasons" : "")
+    }
+
     // MARK: Phases
 
     private func nextPhase() {
@@ -206,9 +223,9 @@ public final class Engine {
         case .ramp:
             let (there, wanted) = presence()
             if there < wanted {
-                let trouble = lastTrouble.map { "; the last said: \($0)" } ?? ""
-                notes.append("only \(grouped(there)) of \(grouped(wanted)) clients could log in\(trouble)")
-                if there == 0 { return end(.died("nobody could log in\(trouble)")) }
+                let reasons = loginReasons()
+                notes.append("only \(grouped(there)) of \(grouped(wanted)) clients could log in\(reasons)")
+                if there == 0 { return end(.died("nobody could log in\(reasons)")) }
             }
             connectedAtStart = there
             phase = .settle
@@ -421,12 +438,19 @@ public final class Engine {
         sweepTimer.start(after: 250_000_000)
     }
 
+    /// Until all is over, as far as it is known: the logins take as long as they take.
+    private func secondsLeft(_ now: Int64) -> Double {
+        let ownEnd = windowEnd < .max ? Double(windowEnd - now) / 1e9 : scenario.warmup + scenario.seconds
+        return max(0, ownEnd) + options.secondsBehind
+    }
+
     /// `at`: now, whether or not it is time for it.
     private func report(_ now: Int64, at isSpecial: Bool = false) {
         guard isSpecial || progress.isDue(now) else { return }
         progress.show(
             phase: "\(phase)", elapsed: windowStart < now ? Double(min(now, windowEnd) - windowStart) / 1e9 : 0, length: scenario.seconds,
-            connected: presence().there, backlog: groups.reduce(0) { $0 + $1.backlogCount }, interval: interval, now: now)
+            left: secondsLeft(now), connected: presence().there, backlog: groups.reduce(0) { $0 + $1.backlogCount }, interval: interval,
+            now: now)
         interval = IntervalCount()
     }
 }

@@ -194,17 +194,22 @@ public final class Lab {
 
     // MARK: Poolers
 
+    /// Whether a pooler's program is there; it is looked for before anything is started.
+    static func checkProgram(of pooler: PoolerSpec) throws(BenchFailure) {
+        guard pooler.kind != .direct, pooler.kind != .command, path(of: pooler.binary) == nil else { return }
+        throw .unavailable("\(pooler.name): there is no program \(pooler.binary)\(pooler.kind.hint)")
+    }
+
     /// Starts a pooler and waits until it listens.
     public func start(_ pooler: PoolerSpec, clients: Int, tenants: Int) throws -> Target {
         guard pooler.kind != .direct else { return try Target(name: pooler.name, url: adminURL) }
-        guard let binary = Self.path(of: pooler.binary) else {
-            throw BenchFailure.unavailable("\(pooler.name): there is no program \(pooler.binary)\(pooler.kind.hint)")
-        }
+        try Self.checkProgram(of: pooler)
+        let binary = pooler.kind == .command ? pooler.binary : Self.path(of: pooler.binary) ?? pooler.binary
         let port = try Machine.freePort()
         let plan = PoolerPlan(
             spec: pooler, binary: binary, folder: folder, port: port, serverPort: serverPort, clients: clients, tenants: tenants, tls: tls,
             cores: cores.pooler.count, spare: try Machine.freePort(), secrets: secrets,
-            version: Self.version(in: Machine.firstLine(of: [binary, "--version"]) ?? ""))
+            version: pooler.kind == .command ? (0, 0) : Self.version(in: Machine.firstLine(of: [binary, "--version"]) ?? ""))
         for (name, text) in plan.files {
             guard Machine.write(text, to: folder + "/" + name) else { throw BenchFailure.unavailable("cannot write \(folder)/\(name)") }
             Machine.give(folder + "/" + name)

@@ -6,6 +6,8 @@ public struct PoolerSpec: Sendable, Equatable {
         case pgpool
         case relay
         case direct
+        /// Whatever a command line starts.
+        case command
 
         /// Each client has a server connection to itself.
         public var isOneToOne: Bool { self == .pgpool || self == .relay || self == .direct }
@@ -16,7 +18,7 @@ public struct PoolerSpec: Sendable, Equatable {
             case .pgbouncer: " (Debian's package pgbouncer)"
             case .pgpool: " (Debian's package pgpool2)"
             case .relay: " (build it: swift build -c release --package-path Benchmarks --product sluicebench-relay)"
-            case .direct: ""
+            case .direct, .command: ""
             }
         }
     }
@@ -26,6 +28,8 @@ public struct PoolerSpec: Sendable, Equatable {
     public var binary: String
     /// Lines added to its configuration file.
     public var extra: [String] = []
+    /// The text of its configuration file, with places to be filled in; for a command of one's own.
+    public var template: String?
 
     public init(name: String, kind: Kind, binary: String, extra: [String] = []) {
         (self.name, self.kind, self.binary, self.extra) = (name, kind, binary, extra)
@@ -37,7 +41,7 @@ public struct PoolerSpec: Sendable, Equatable {
         let names = sides[0].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         guard let kind = Kind(rawValue: names.last ?? "") else {
             throw .usage(
-                "--pooler \(text): expected KIND, KIND=BINARY or NAME:KIND=BINARY, where KIND is one of \(Kind.allCases.map(\.rawValue).joined(separator: ", "))"
+                "--pooler \(text): expected KIND, KIND=BINARY or NAME:KIND=BINARY, where KIND is one of \(Kind.allCases.map(\.rawValue).joined(separator: ", ")); any other pooler is NAME:command='its command line'"
             )
         }
         self.kind = kind
@@ -46,6 +50,9 @@ public struct PoolerSpec: Sendable, Equatable {
             throw .usage("--pooler \(text): a name is made of letters, digits, dots and dashes")
         }
         binary = sides.count > 1 ? sides[1] : defaults(kind)
+        guard kind == .command else { return }
+        if binary.allSatisfy(\.isWhitespace) { throw .usage("--pooler \(text): expected NAME:command='its command line'") }
+        if let problem = PlaceHolders.problem(in: binary) { throw .usage("--pooler \(text): \(problem)") }
     }
 }
 
@@ -95,8 +102,21 @@ struct PoolerPlan {
                 ("\(spec.name).conf", pgpoolSettings), ("pool_hba.conf", "host all all 127.0.0.1/32 scram-sha-256\n"), ("pcp.conf", ""),
                 ("pool_passwd", users.map { "\($0):TEXT\(Lab.password)\n" }.joined()),
             ]
+        case .command:
+            [("users.txt", userList)]
+                + (spec.template.map { [("\(spec.name).conf", placeHolders.filled($0) + spec.extra.map { "\($0)\n" }.joined())] } ?? [])
         case .relay, .direct: []
         }
+    }
+
+    /// What a command line of one's own and its configuration file may name.
+    private var placeHolders: PlaceHolders {
+        PlaceHolders(values: [
+            "port": String(port), "server_port": String(serverPort), "server_host": "127.0.0.1", "database": Lab.database, "user": Lab.user,
+            "password": Lab.password, "secret": secrets[Lab.user] ?? Lab.password, "pool_size": String(Self.pool), "cores": String(cores),
+            "folder": folder, "config": "\(folder)/\(spec.name).conf", "userlist": "\(folder)/users.txt",
+            "certificate": "\(folder)/server.crt", "key": "\(folder)/server.key", "clients": String(clients),
+        ])
     }
 
     var commands: [[String]] {
@@ -107,6 +127,8 @@ struct PoolerPlan {
         case .pgpool:
             [[binary, "-n", "-f", "\(folder)/\(spec.name).conf", "-a", "\(folder)/pool_hba.conf", "-F", "\(folder)/pcp.conf"]]
         case .relay: [[binary, String(port), String(serverPort)]]
+        // The shell reads quotes as its users expect, and then is the pooler: its CPU and its end are the pooler's.
+        case .command: [["sh", "-c", "exec " + placeHolders.filled(binary)]]
         case .direct: []
         }
     }

@@ -1,5 +1,57 @@
 /// Results as text for a terminal.
 public enum TextReport {
+    /// A table that fits into so many columns of a terminal: as it is, else with rows and columns exchanged, else in pieces that each
+    /// begin with the first column. What is wider than the terminal even so, stays so.
+    public static func table(_ rows: [[String]], width: Int) -> String {
+        let upright = table(rows)
+        if widest(upright) <= width { return upright }
+        let turned = transposed(rows)
+        let text = table(turned)
+        if widest(text) <= width { return text }
+        return pieces(turned, width).map(table).joined(separator: "\n")
+    }
+
+    private static func widest(_ text: String) -> Int { text.split(separator: "\n").map(\.count).max() ?? 0 }
+
+    static func transposed(_ rows: [[String]]) -> [[String]] {
+        let columns = rows.map(\.count).max() ?? 0
+        return (0..<columns).map { column in rows.map { column < $0.count ? $0[column] : "" } }
+    }
+
+    /// The first column with as many of the others as fit, again and again; at least one each time.
+    private static func pieces(_ rows: [[String]], _ width: Int) -> [[[String]]] {
+        let columns = rows.map(\.count).max() ?? 0
+        var pieces: [[[String]]] = []
+        var first = 1
+        while first < columns {
+            func piece(to end: Int) -> [[String]] {
+                rows.map { row in [row.first ?? ""] + (first..<end).map { $0 < row.count ? row[$0] : "" } }
+            }
+            var end = first + 1
+            while end < columns, widest(table(piece(to: end + 1))) <= width { end += 1 }
+            pieces.append(piece(to: end))
+            first = end
+        }
+        return pieces.isEmpty ? [rows] : pieces
+    }
+
+    /// A sentence in lines of at most so many columns, the later ones indented further.
+    static func wrapped(_ text: String, width: Int, indent: String) -> String {
+        var lines: [String] = []
+        var line = indent
+        var isEmpty = true
+        for word in text.split(separator: " ", omittingEmptySubsequences: false) {
+            if !isEmpty, line.count + 1 + word.count > width {
+                lines.append(line)
+                line = indent + "  "
+                isEmpty = true
+            }
+            line += (isEmpty ? "" : " ") + word
+            isEmpty = false
+        }
+        return (lines + [line]).joined(separator: "\n") + "\n"
+    }
+
     /// Columns, the first to the left, the others to the right.
     public static func table(_ rows: [[String]]) -> String {
         let columns = rows.map(\.count).max() ?? 0

@@ -97,6 +97,13 @@ public enum Machine {
         return ioctl(2, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
     }
 
+    /// Columns for what is printed to stdout: the terminal's, or what COLUMNS says; no limit for a file or a pipe.
+    public static var outputWidth: Int {
+        var size = winsize()
+        if isTerminalOutput { return ioctl(1, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80 }
+        return getenv("COLUMNS").flatMap { Int(String(cString: $0)) }.map { max(20, $0) } ?? .max
+    }
+
     /// A new folder under TMPDIR.
     public static func temporaryFolder(_ prefix: String) throws(SystemFailure) -> String {
         let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"

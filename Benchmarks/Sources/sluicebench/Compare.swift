@@ -11,6 +11,11 @@ struct Compare: ParsableCommand {
             pooler is KIND, KIND=BINARY or NAME:KIND=BINARY, of the kinds sluice, pgbouncer, pgpool, relay (the cheapest proxy
             there can be) and direct (no pooler). Without --pooler: sluice, and what is installed of the others.
 
+            Any other pooler is NAME:command='its command line', where {port} stands for the port that it is to listen on, and {config}
+            for the file of --config NAME:FILE with everything in braces filled in: {port}, {server_host}, {server_port}, {database},
+            {user}, {password}, {secret} (the user's SCRAM secret), {userlist} (a file as PgBouncer's), {pool_size}, {clients}, {cores},
+            {folder} (for its own files), {certificate}, {key}. It has to stay in the foreground.
+
             Ends with 1 when a pooler of the kind sluice gave a wrong answer. What the others did is in the report: to find that
             out is what a comparison is for.
 
@@ -28,6 +33,8 @@ struct Compare: ParsableCommand {
     var sluice = ".build/release/sluice"
     @Option(help: ArgumentHelp("A line for one pooler's configuration file.", valueName: "NAME:LINE"))
     var extra: [String] = []
+    @Option(help: ArgumentHelp("The configuration file of a pooler of the kind command.", valueName: "NAME:FILE"))
+    var config: [String] = []
     @Option(help: "The pooler that the others are divided by. Default: pgbouncer when it is there, else the last.")
     var base: String?
     @Option(help: "How often each is measured.")
@@ -69,7 +76,7 @@ struct Compare: ParsableCommand {
             plan.progress = !quiet
             let comparison = try Comparer(plan, cores: try CoreBudget(pooler: cores), loop: session.loop, interrupted: session.interrupted)
                 .run()
-            Machine.say(ComparisonText.table(comparison), to: 1)
+            Machine.say(ComparisonText.table(comparison, width: Machine.outputWidth), to: 1)
             if let json { try save(try sluicebench.json(comparison), to: json) }
             if let html { try save(HTMLReport.page(comparison), to: html) }
             if let markdown {
@@ -110,6 +117,22 @@ struct Compare: ParsableCommand {
             }
             specs[index].extra.append(parts[1].trimmingCharacters(in: .whitespaces))
         }
+        for option in config {
+            let parts = option.split(separator: ":", maxSplits: 1).map(String.init)
+            guard parts.count == 2, let index = specs.firstIndex(where: { $0.name == parts[0] && $0.kind == .command }) else {
+                throw BenchFailure.usage("--config \(option): expected NAME:FILE, with the name of a pooler of the kind command")
+            }
+            guard let text = Machine.read(parts[1]) else {
+                throw BenchFailure.usage("--config \(option): cannot read \(parts[1]): \(String(cString: strerror(errno)))")
+            }
+            specs[index].template = text
+        }
+        for spec in specs where spec.kind == .command && spec.template == nil {
+            if spec.binary.contains("{config}") {
+                throw BenchFailure.usage("--pooler \(spec.name): {config} needs --config \(spec.name):FILE")
+            }
+            if !spec.extra.isEmpty { throw BenchFailure.usage("--extra \(spec.name): lines need a file, --config \(spec.name):FILE") }
+        }
         if Set(specs.map(\.name)).count < specs.count {
             throw BenchFailure.usage("--pooler: two have the same name; give one NAME:KIND=BINARY")
         }
@@ -122,7 +145,7 @@ struct Compare: ParsableCommand {
         case .pgbouncer: "pgbouncer"
         case .pgpool: "pgpool"
         case .relay: relayBesideUs
-        case .direct: ""
+        case .direct, .command: ""
         }
     }
 

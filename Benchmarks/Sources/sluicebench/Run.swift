@@ -137,7 +137,8 @@ struct Run: ParsableCommand {
             options.patience = patience
             var results: [RunResult] = []
             do {
-                for scenario in scenarios {
+                for (index, scenario) in scenarios.enumerated() {
+                    options.secondsBehind = scenarios[(index + 1)...].reduce(0) { $0 + $1.warmup + $1.seconds }
                     let restarts = RestartCommand(restartCommand)
                     options.restart = restarts.map { restarts in { try restarts.start() } }
                     let engine = try Engine(

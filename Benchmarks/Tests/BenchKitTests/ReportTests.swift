@@ -86,7 +86,10 @@ private func sample() -> Comparison {
 
 @Test func markdownHasARowForEachTarget() {
     let text = ComparisonText.markdown(sample(), command: "sluicebench compare")
-    #expect(text.contains("\n| sluice | 10.0 (9.00..12.0) | 0.50 (0.45..0.75) |"))
+    #expect(text.contains("\n| sluice | 10.0 (9.00..12.0) | < 1 (0.45..0.75) |"))
+    #expect(
+        text.contains("\n## Summary\n\nsluice against other, in the 2 figures that the scenarios are about: better in 2, worse in 0.\n"))
+    #expect(text.contains("\n| steady-simple | CPU for each transaction, us | 10.0, x < 1 (0.45..0.75) | 20.0 | 1.00 | - |"))
     #expect(text.contains("| processor | A & B <9> |"))
     #expect(text.contains("## How each figure was obtained"))
 }
@@ -187,4 +190,62 @@ private func verdict(_ change: (inout RunResult) -> Void) -> Verdict {
     #expect(ComparisonText.table(comparison).contains("sluice: the load generator used 97 % of a core"))
     comparison.entries[0].targets[0].runs[0].generatorCPU = 0.5
     #expect(!ComparisonText.table(comparison).contains("of a core"))
+}
+
+@Test func aRatioSaysNoMoreThanItsRounds() {
+    func text(_ median: Double, _ least: Double, _ most: Double) -> String {
+        Comparison.Ratio(median: median, least: least, most: most).text
+    }
+    #expect(text(0.74, 0.7, 0.78) == "0.74 (0.70..0.78)")
+    #expect(text(0.5, 0.3, 0.9) == "< 1 (0.30..0.90)")
+    #expect(text(2, 1.1, 4) == "> 1 (1.10..4.00)")
+    #expect(text(0.98, 0.9, 1.2) == "? (0.90..1.20)")
+    #expect(text(1, 0.9, 1) == "? (0.90..1.00)")
+    // One round has no spread.
+    #expect(text(0.74, 0.74, 0.74) == "0.74" && text(1, 1, 1) == "1.00")
+}
+
+@Test func aTableFitsTheTerminal() {
+    let rows = [
+        ["", "CPU for each transaction, us", "latency p50, ms", "latency p99, ms"], ["sluice", "10.0 (9.00..12.0)", "1.00", "2.00"],
+        ["pgbouncer", "20.0 (18.0..22.0)", "2.00", "3.00"], ["pgpool", "40.0 (38.0..42.0)", "3.00", "4.00"],
+    ]
+    func lines(_ width: Int) -> [Substring] {
+        TextReport.table(rows, width: width).split(separator: "\n", omittingEmptySubsequences: false)
+    }
+    #expect(lines(200).first?.contains("CPU for each transaction, us") == true && lines(200).count == 5)
+    // Upright it has 77 columns; turned, a metric is a row.
+    let upright = TextReport.table(rows).split(separator: "\n").map(\.count).max() ?? 0
+    #expect(lines(upright).count == 5 && lines(upright)[1].hasPrefix("  sluice"))
+    #expect(TextReport.table(rows, width: upright - 1).contains("\n  CPU for each transaction, us  "))
+    for width in [30, 50, 60, 76, 80, 100] {
+        #expect(lines(width).allSatisfy { $0.count <= max(width, 49) }, "\(width)")
+        // Nothing is lost.
+        for cell in rows.joined() where !cell.isEmpty { #expect(TextReport.table(rows, width: width).contains(cell)) }
+    }
+}
+
+@Test func theTimeLeftIsWhatTheRunsSoFarTook() {
+    let scenarios = [Catalogue.named("saturated-simple")[0], Catalogue.named("idle")[0]]
+    var plan = Comparer.Plan(scenarios: scenarios, poolers: [], rounds: 2, base: "x")
+    plan.poolers = ["a", "b"].map { PoolerSpec(name: $0, kind: .direct, binary: "") }
+    var clock = ComparisonClock(plan, now: 100)
+    // 6.5 s each, and 7.5 s with the waits of a burst.
+    #expect(clock.length(scenarios[0], now: 100) == 6.5)
+    #expect(clock.behind(scenarios[0], round: 1, poolers: 2, now: 100) == 3 * 6.5 + 4 * 7.5)
+    clock.ended(scenarios[0])
+    // It took twice as long.
+    #expect(clock.behind(scenarios[0], round: 1, poolers: 2, now: 113) == 2 * (2 * 6.5 + 4 * 7.5))
+    for _ in 0..<3 { clock.ended(scenarios[0]) }
+    #expect(clock.behind(scenarios[1], round: 2, poolers: 1, now: 126) == 7.5)
+    #expect(Progress.duration(7.2) == "0:08" && Progress.duration(65) == "1:05" && Progress.duration(3725) == "1:02:05")
+}
+
+@Test func wordsInBracesAreFilledIn() {
+    let holders = PlaceHolders(values: ["port": "6432", "user": "app"])
+    #expect(holders.filled("listen {port} { user = {user} } {other}") == "listen 6432 { user = app } {other}")
+    #expect(PlaceHolders.problem(in: "pooler --port {port}") == nil)
+    #expect(PlaceHolders.problem(in: "awk '{ print }' {config}") == nil)
+    #expect(PlaceHolders.problem(in: "pooler")?.contains("{port}") == true)
+    #expect(PlaceHolders.problem(in: "{port} {prt}")?.contains("there is no {prt}") == true)
 }
