@@ -90,5 +90,8 @@ step "unit tests" swift test --skip-build || true
 join
 step "differential test: itself" .venv-tests/bin/pytest Tests/differential -q || true
 step "differential test" Tests/differential/run.py --seconds "${DIFFERENTIAL_SECONDS:-60}" --own 4 || true
-step "sluicebench" .venv-tests/bin/pytest Tests/bench -q || true
+# Most of their time is spent on waiting for servers that start and windows that end.
+beside "sluicebench: comparisons" .venv-tests/bin/pytest Tests/bench/test_compare.py -q
+step "sluicebench: runs" .venv-tests/bin/pytest Tests/bench/test_run.py -q || true
+join
 step "black-box tests" .venv-tests/bin/pytest Tests/blackbox -q "${pytest_flags[@]}" || true
