@@ -15,8 +15,8 @@ SILENCE = 12  # seconds without an answer
 
 
 class Problem:
-    def __init__(self, text, expected, got):
-        self.text, self.expected, self.got = text, expected, got
+    def __init__(self, text, expected, got, detail=""):
+        self.text, self.expected, self.got, self.detail = text, expected, got, detail
 
     @property
     def kind(self):
@@ -25,7 +25,7 @@ class Problem:
 
     def __str__(self):
         return "\n".join(
-            [f"  {self.text}"]
+            [f"  {self.text} {self.detail}"]
             + ["  a bystander expected: " + "  ".join(_show_expected(e) for e in self.expected)]
             + ["  it got:               " + "  ".join(show_received(f) for f in self.got)]
         )
@@ -183,6 +183,8 @@ class Bystander:
             del self.buffer[:size]
             if frame[:1] == b"N" and b"No server connection available in postgres backend" in frame:
                 continue  # the pooler's own word to who waits for a server
+            if self.is_aside(frame):
+                continue
             self.got.append(frame)
             if not self.expected:
                 return self.wrong("a message that it had not asked for", [])
@@ -190,10 +192,18 @@ class Bystander:
                 return self.wrong("a wrong message", self.expected)
             if len(self.got) == len(self.expected):
                 self.expected, self.got = [], []
+                self.is_right_behind()
                 self.group.answers += 1
                 self.next_at = time.monotonic() + self.random.random() * self.group.pace
         if ended:
             self.wrong(ended, self.expected)
+
+    def is_aside(self, frame):
+        """It is no part of an answer."""
+        return False
+
+    def is_right_behind(self):
+        """All of an answer has come."""
 
     def wrong(self, text, expected):
         self.group.report(Problem(text, expected, self.got))
@@ -208,11 +218,13 @@ class Bystander:
 class Bystanders:
     """All of a lane, in the lane's own loop."""
 
+    member = Bystander
+
     def __init__(self, target, lane, seed, pace=0.006):
         self.target, self.lane, self.pace = target, lane, pace
         self.random = random.Random(seed)
         self.answers, self.problems = 0, []
-        self.members = [Bystander(self, number) for number in range(lane.bystanders)]
+        self.members = [self.member(self, number) for number in range(lane.bystanders)]
         for member in self.members:
             member.next_at = 0
 

@@ -13,6 +13,8 @@ from pooler import DISASTERS, Kind, Pooler  # noqa: E402
 from postgres import Postgres  # noqa: E402
 from processes import RunFolder, wait_until  # noqa: E402
 
+import story_schema  # noqa: E402
+
 USER = "trust_user"
 SCHEMA = """
 create table t(a int);
@@ -52,9 +54,9 @@ TABLES = ("t", "u", "k", "m", "w", "ch", "trg", "stm", "dt")
 class Lane:
     """One kind of pooler with its pair of databases."""
 
-    def __init__(self, name, mode="transaction", workers=1, servers=2, statements=200, bystanders=3):
+    def __init__(self, name, mode="transaction", workers=1, servers=2, statements=200, bystanders=3, plays="pipelines"):
         self.name, self.mode, self.workers, self.servers = name, mode, workers, servers
-        self.statements, self.bystanders = statements, bystanders
+        self.statements, self.bystanders, self.plays = statements, bystanders, plays
         self.reference, self.pooled = f"ref_{name}", f"via_{name}"
 
 
@@ -63,6 +65,10 @@ LANES = [
     Lane("tx2", workers=2, servers=3, bystanders=4),
     Lane("session", mode="session", servers=2, bystanders=3),
     Lane("single", servers=1, statements=3, bystanders=2),
+    Lane("st2", servers=2, bystanders=2, plays="stories"),
+    Lane("st3", workers=2, servers=3, statements=5, bystanders=3, plays="stories"),
+    Lane("st1", servers=1, statements=5, bystanders=2, plays="stories"),
+    Lane("own", mode="session", servers=4, bystanders=2, plays="stories"),
 ]
 
 
@@ -76,6 +82,11 @@ class Environment:
         self.postgres.sql("create database twin")
         with self.postgres.connect("twin") as c:
             c.query(SCHEMA).check()
+            for role in story_schema.ROLES:
+                c.query(f"create role {role}; grant {role} to {USER}").check()
+            c.query(story_schema.schema(USER)).check()
+            # What has a larger one is made by a story, and has another one in each database.
+            self.first_new_oid = 1 + int(c.value("select max(oid) from (select oid from pg_class union all select oid from pg_type) x"))
         for lane in lanes:
             for name in (lane.reference, lane.pooled):
                 self.postgres.sql(f"create database {name} template twin")
@@ -140,6 +151,7 @@ class PoolerTarget:
         settings["max_prepared_statements"] = lane.statements
         if self.kind.is_sluice:
             settings["workers"] = lane.workers
+        settings["admin_users"] = USER
         databases = {lane.pooled: {"dbname": lane.pooled, "user": USER}}
         self.pooler = Pooler(self.kind, self.environment.run_folder, self.environment.postgres, databases, users={USER: "x"}, **settings)
 

@@ -3,13 +3,18 @@ import collections
 import time
 
 import wire
-from allowed import Case, comparable, error_of, explained
+from allowed import ALLOWED, Case, comparable, error_of, explained
 from bystanders import Bystanders
 from environment import TABLES
 from grammar import generate
+from holds import held
 from pipeline import show_received
 from play import Player
 from shrink import shrink
+from story_allowed import STORIES_ALLOWED
+from story_bystanders import SettledBystanders
+from story_grammar import tell
+from story_player import NotPlayable, StoryPlayer
 
 
 class Finding:
@@ -20,7 +25,7 @@ class Finding:
 
     @property
     def size(self):
-        return len(self.shrunk.messages) if self.shrunk else 1000 + len(self.pipeline.messages)
+        return len(self.shrunk.messages) if self.shrunk else 10_000 + len(self.pipeline.messages)
 
     @property
     def concerns_others(self):
@@ -100,12 +105,26 @@ def written(direct, pooled, end):
     return ("a write that should not be" if more else "a write is missing") + (f" after {end}" if end != "go on" else "")
 
 
+class Kind:
+    """What a lane plays, and how."""
+
+    def __init__(self, generate, player, bystanders, allowed):
+        self.generate, self.player, self.bystanders, self.allowed = generate, player, bystanders, allowed
+
+
+KINDS = {
+    "pipelines": Kind(lambda seed, number, lane, holds: generate(seed, number), Player, Bystanders, ALLOWED),
+    "stories": Kind(tell, StoryPlayer, SettledBystanders, STORIES_ALLOWED),
+}
+
+
 class LaneRunner:
-    def __init__(self, environment, lane, target, seed, shrink_seconds=8, examples=2, ends=None):
+    def __init__(self, environment, lane, target, seed, shrink_seconds=8, examples=2, ends=None, holds=None):
         self.environment, self.lane, self.target, self.seed = environment, lane, target, seed
         self.shrink_seconds, self.examples, self.ends = shrink_seconds, examples, ends
-        self.bystanders = Bystanders(target, lane, f"{seed}/{lane.name}")
-        self.player = Player(environment, lane, target, self.bystanders)
+        self.kind, self.holds = KINDS[lane.plays], held(lane.mode) if holds is None else holds
+        self.bystanders = self.kind.bystanders(target, lane, f"{seed}/{lane.name}")
+        self.player = self.kind.player(environment, lane, target, self.bystanders)
         self.findings, self.allowed = [], collections.Counter()
         self.crashes = environment.crashes()
         self.seen, self.until = collections.Counter(), float("inf")
@@ -118,7 +137,7 @@ class LaneRunner:
         self.until = end = time.monotonic() + seconds
         number = first
         while time.monotonic() < end and not until():
-            pipeline = generate(f"{self.seed}/{self.lane.name}/{number}", number)
+            pipeline = self.kind.generate(f"{self.seed}/{self.lane.name}/{number}", number, self.lane, self.holds)
             number += 1
             if not self.ends or pipeline.end in self.ends:
                 self.survive(pipeline)
@@ -138,7 +157,7 @@ class LaneRunner:
     def recover(self):
         self.crashes = self.environment.crashes()
         self.start_over()
-        self.player = Player(self.environment, self.lane, self.target, self.bystanders)
+        self.player = self.kind.player(self.environment, self.lane, self.target, self.bystanders)
 
     def finish(self):
         self.bystanders.round()
@@ -160,7 +179,7 @@ class LaneRunner:
         late = self.player.content(self.player.pooled_admin, pipeline.number)
         if late != pooled.content:
             pooled.content = late
-            if not explained(Case(pipeline, direct, pooled, self.replay)):
+            if not explained(Case(pipeline, direct, pooled, self.replay), self.kind.allowed):
                 self.add(Finding(f"late: {kind_of(direct, pooled, pipeline.end)}", self.lane.name, pipeline, direct, pooled))
 
     def examine(self, pipeline):
@@ -168,7 +187,11 @@ class LaneRunner:
         self.played += 1
         self.messages += len(pipeline.messages)
         self.history.append(pipeline)
-        direct = self.player.play_direct(pipeline)
+        try:
+            direct = self.player.play_direct(pipeline)
+        except NotPlayable:
+            self.allowed["not played: PostgreSQL itself would wait"] += 1
+            return
         pooled = self.player.play_pooled(pipeline, direct)
         problems = self.bystanders.take_problems()
         if not self.target.alive():
@@ -178,7 +201,7 @@ class LaneRunner:
         if pooled.same_as(direct):
             self.last = (pipeline, direct, pooled) if pipeline.end != "go on" else None
             return
-        name = explained(Case(pipeline, direct, pooled, self.replay))
+        name = explained(Case(pipeline, direct, pooled, self.replay), self.kind.allowed)
         if name:
             self.allowed[name] += 1
             return
@@ -190,6 +213,10 @@ class LaneRunner:
                 self.allowed["PostgreSQL itself answers this or that"] += 1
                 return
         self.difference(pipeline, direct, pooled)
+
+    def kind_of(self, direct, pooled, pipeline):
+        what = kind_of(direct, pooled, pipeline.end)
+        return what if self.lane.plays == "pipelines" else f"{what}: {pipeline.about(pooled.marks)}"
 
     def replay(self, pipeline):
         """To PostgreSQL alone."""
@@ -223,19 +250,22 @@ class LaneRunner:
         self.player.forget_connections()
         direct = pooled = None
         for pipeline in pipelines:
-            direct = self.player.play_direct(pipeline)
+            try:
+                direct = self.player.play_direct(pipeline)
+            except NotPlayable:
+                return None
             pooled = self.player.play_pooled(pipeline, direct, hang=hang)
             problems = self.bystanders.take_problems()
             if not self.target.alive():
                 return "the process ended", direct, pooled, problems
             if problems:
                 return problems[0].kind, direct, pooled, problems
-            if not pooled.same_as(direct) and not explained(Case(pipeline, direct, pooled, self.replay)):
-                return kind_of(direct, pooled, pipeline.end), direct, pooled, problems
+            if not pooled.same_as(direct) and not explained(Case(pipeline, direct, pooled, self.replay), self.kind.allowed):
+                return self.kind_of(direct, pooled, pipeline), direct, pooled, problems
         return None
 
     def difference(self, pipeline, direct, pooled):
-        kind = kind_of(direct, pooled, pipeline.end)
+        kind = self.kind_of(direct, pooled, pipeline)
         finding = Finding(kind, self.lane.name, pipeline, direct, pooled)
         self.seen[kind] += 1
         self.start_over()

@@ -9,6 +9,8 @@ class Liar:
     """Relays to PostgreSQL, a server for each client. Of what a server answers, one message in `one_in` is told wrong in a way of LIES."""
 
     LIES = ("drop", "repeat", "swap", "foreign", "status", "stop")
+    # About what a client brings and sets.
+    LIES_OF_SETTINGS = ("tell", "forget", "lose")
     is_pooler = False
 
     def __init__(self, environment, lie, one_in=400, seed=1):
@@ -37,12 +39,35 @@ class Liar:
 
     async def _to_server(self, reader, to_server):
         try:
+            head = await reader.readexactly(4)
+            rest = await reader.readexactly(struct.unpack("!I", head)[0] - 4)
+            to_server.write(self._startup(rest))
             while data := await reader.read(65536):
-                to_server.write(data)
+                to_server.write(self._query(data))
                 await to_server.drain()
             to_server.write_eof()
-        except OSError:
+        except (asyncio.IncompleteReadError, OSError):
             to_server.close()
+
+    def _startup(self, packet):
+        """What a client brings, or one thing less."""
+        texts = packet[4:].split(b"\0")[:-2]
+        if self.lie == "lose" and len(texts) > 4 and self.random.randrange(4) == 0:
+            self.lies += 1
+            texts = texts[:-2]
+        packet = packet[:4] + b"".join(text + b"\0" for text in texts) + b"\0"
+        return struct.pack("!I", len(packet) + 4) + packet
+
+    def _query(self, data):
+        """A Query that sets something, or another one that sets what nobody looks at."""
+        if self.lie != "forget" or data[:1] != b"Q" or data[5:9].lower() != b"set " or self.random.randrange(4):
+            return data
+        size = struct.unpack_from("!I", data, 1)[0] + 1
+        if len(data) != size or b";" in data:
+            return data
+        self.lies += 1
+        text = b"set cursor_tuple_fraction = 0.5\0"
+        return b"Q" + struct.pack("!I", len(text) + 4) + text
 
     async def _to_client(self, from_server, writer, who):
         logged_in = False
@@ -62,7 +87,7 @@ class Liar:
         if kind == "D":
             others = [row for other, row in self.last_row.items() if other != who and row != frame]
             self.last_row[who] = frame
-        if kind in {"drop": "12DCn", "repeat": "12DC3", "swap": "C", "foreign": "D", "status": "Z", "stop": "Z"}[self.lie]:
+        if kind in {"drop": "12DCn", "repeat": "12DC3", "swap": "C", "foreign": "D", "status": "Z", "stop": "Z", "tell": "S"}.get(self.lie, ""):
             lie = self.random.randrange(self.one_in) == 0
         if not lie or (self.lie == "foreign" and not others):
             return [frame]
@@ -73,6 +98,8 @@ class Liar:
             return [frame, frame]
         if self.lie == "swap":
             return [frame[:5] + frame[5:].swapcase()]
+        if self.lie == "tell":
+            return [frame[:-2] + bytes([frame[-2] ^ 1]) + frame[-1:]]
         if self.lie == "foreign":
             return [self.random.choice(others)]
         return [frame[:5] + (b"T" if frame[5:] == b"I" else b"I")]

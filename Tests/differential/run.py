@@ -17,9 +17,10 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from environment import LANES, DirectTarget, Environment, PoolerTarget  # noqa: E402
 
 import lane as lanes_  # noqa: E402
-from grammar import generate  # noqa: E402
+from holds import FEATURES, held  # noqa: E402
 from model import ModelComparison  # noqa: E402
 from pipeline import Pipeline  # noqa: E402
+from story import Story  # noqa: E402
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 
@@ -36,12 +37,22 @@ def arguments():
     parser.add_argument("--shrink", type=float, default=8, help="seconds for making one finding small")
     parser.add_argument("--examples", type=int, default=2, help="findings of one kind that are made small in each lane")
     parser.add_argument("--ends", help='only pipelines with these ends, e.g. "go on,terminate"')
+    parser.add_argument("--also", default="", help="names of holds.py, with commas: stories with these, too, though they do not hold yet")
+    parser.add_argument("--without", default="", help="names of holds.py, with commas: stories without these")
     parser.add_argument(
         "--own", type=int, default=0, help="so many differences in the answers to who sent the pipeline are shown and do not fail the run; a wrong answer to anybody else always does")
     parser.add_argument("--out", help="a folder for the pipelines of the findings, as JSON")
     parser.add_argument("--only", help="SEED/LANE/NUMBER: one pipeline, its two transcripts, and its smallest form if they differ")
     parser.add_argument("--play", help="a file with a pipeline as JSON, as --out writes it")
-    return parser.parse_args()
+    options = parser.parse_args()
+    for flag in ("also", "without"):
+        names = [name.strip() for name in getattr(options, flag).split(",") if name.strip()]
+        unknown = [name for name in names if name not in FEATURES]
+        if unknown:
+            parser.error(f"--{flag} {unknown[0]!r}: expected some of {', '.join(FEATURES)}")
+        setattr(options, flag, names)
+    options.held = {mode: held(mode, options.also, options.without) for mode in ("transaction", "session")}
+    return options
 
 
 def work(options, environment, lane, queue):
@@ -50,7 +61,7 @@ def work(options, environment, lane, queue):
         environment.run_folder.count = 10_000 * (1 + LANES.index(lane))  # folders of its own
         target = DirectTarget(environment, lane) if options.direct else PoolerTarget(options.pooler, environment, lane)
         ends = options.ends.split(",") if options.ends else None
-        runner = lanes_.LaneRunner(environment, lane, target, options.seed, options.shrink, options.examples, ends)
+        runner = lanes_.LaneRunner(environment, lane, target, options.seed, options.shrink, options.examples, ends, options.held[lane.mode])
         runner.run(options.seconds, options.first)
         queue.put((lane.name, runner.findings, dict(runner.allowed), runner.played, runner.messages, runner.bystanders.answers))
     except BaseException:
@@ -131,18 +142,18 @@ def summary(options, results):
 def one(options):
     if options.only:
         seed, name, number = options.only.rsplit("/", 2)
-        pipeline = generate(options.only, int(number))
     else:
         with open(options.play) as f:
-            pipeline = Pipeline.from_json(f.read())
+            text = f.read()
+        pipeline = (Story if '"story"' in text else Pipeline).from_json(text)
         seed, name, number = pipeline.origin.rsplit("/", 2)
-    if options.lanes.count(",") == 0:
-        name = options.lanes
-    lane = next(lane for lane in LANES if lane.name == name)
+    lane = next(lane for lane in LANES if lane.name == (name if options.lanes.count(",") else options.lanes))
+    if options.only:
+        pipeline = lanes_.KINDS[lane.plays].generate(options.only, int(number), lane, options.held[lane.mode])
     environment = Environment([lane])
     try:
         target = DirectTarget(environment, lane) if options.direct else PoolerTarget(options.pooler, environment, lane)
-        runner = lanes_.LaneRunner(environment, lane, target, seed, options.shrink, options.examples)
+        runner = lanes_.LaneRunner(environment, lane, target, seed, options.shrink, options.examples, holds=options.held[lane.mode])
         print(pipeline)
         direct = runner.player.play_direct(pipeline)
         pooled = runner.player.play_pooled(pipeline, direct)

@@ -29,6 +29,10 @@ def shrink(pipeline, still_differs, seconds):
             if size == 1:
                 break
             size = max(1, size // 2)
+    if hasattr(best, "smaller"):
+        while time.monotonic() < end and any(try_(candidate) for candidate in best.smaller()):
+            pass
+        return best
     # Segments and waits whose place is inside a message; plainer ends; statements of a query.
     for at, step in enumerate(list(best.steps)):
         if at < len(best.steps) and step[0] == "message" and len(step) > 2:
