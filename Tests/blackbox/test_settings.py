@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from processes import wait_until
-from wire import Closed, ServerError, ask, bind, execute, parse, query, sync
+from wire import Closed, ServerError, ask, bind, execute, parse, query, startup_packet, sync
 
 pytestmark = pytest.mark.sluice_only("PgBouncer forces or loses these")
 
@@ -257,6 +257,19 @@ def test_a_login_keeps_no_server_that_its_values_were_tried_on(make_pooler, mode
     for n, c in enumerate(waiting):
         assert c.value("show work_mem") == f"{n + 1}MB"
         c.close()
+
+
+def test_clients_with_the_same_new_values_log_in_at_once(make_pooler):
+    # The second one found the server set already to what it brought, and was never greeted; the server was lost with it.
+    pooler = make_pooler(default_pool_size=1, auth_type="trust")
+    for turn in range(20):
+        brought = {"user": "app", "database": "lab", "client_encoding": "LATIN1", "work_mem": f"{turn + 1}MB"}
+        clients = [pooler.connect(login=False) for _ in range(3)]
+        for c in clients:
+            c.send(startup_packet(brought))
+        for c in clients:
+            c.login()
+            assert c.value("show work_mem") == f"{turn + 1}MB"
 
 
 def test_a_client_whose_values_were_undone_for_a_refused_one_keeps_them(make_pooler):
