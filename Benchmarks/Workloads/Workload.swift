@@ -23,8 +23,12 @@ public struct Workload: Sendable {
         Workload(name: "prepared", unit: "Bind, Describe, Execute, Sync of a named statement, rewritten, and the answers") {
             transactions($0, of: .prepared)
         },
-        Workload(
-            name: "moved", unit: "the same on a server that lacks the statement and has to drop another one", run: Workload.moveStatements),
+        Workload(name: "moved", unit: "the same without Describe, on a server that lacks the statement and has to drop another one") {
+            moveStatements($0, describes: false)
+        },
+        Workload(name: "moved-told", unit: "the same of a client that was told what the statement's columns are") {
+            moveStatements($0, describes: true)
+        },
         // Each of these twice: what a message costs must not grow with what is outstanding.
         Workload(name: "names-1000", unit: "Parse and DEALLOCATE of a client with 1,000 names") { nameAndDrop($0, besides: 1000) },
         Workload(name: "names-100000", unit: "the same with 100,000 names") { nameAndDrop($0, besides: 100_000) },
@@ -159,10 +163,10 @@ public struct Workload: Sendable {
         return pair.sum
     }
 
-    private static func useOf(_ name: String) -> [UInt8] {
+    private static func useOf(_ name: String, describes: Bool = true) -> [UInt8] {
         message {
             $0.bind(statement: name, parameters: ["4711"])
-            $0.describe(portal: "")
+            if describes { $0.describe(portal: "") }
             $0.execute(portal: "", maximumRows: 0)
             $0.sync()
         }
@@ -217,19 +221,33 @@ public struct Workload: Sendable {
         return pair.sum
     }
 
-    private static func moveStatements(_ turns: Int) -> Int {
+    private static func moveStatements(_ turns: Int, describes: Bool) -> Int {
         var pair = Pair(statementLimit: 2)
         let names = (0..<4).map { "P0_\($0)" }
         for name in names { pair.prepare(name, "SELECT \(name) FROM pgbench_accounts WHERE aid = $1") }
-        let asks = names.map(useOf)
+        let asks = names.map { useOf($0, describes: describes) }
+        let columns = message { $0.rowDescription([.text("?column?")]) }
         // What the pooler adds is answered too: the close of the oldest statement, and the Parse.
-        let answers =
-            message {
-                $0.closeComplete()
-                $0.parseComplete()
-                $0.bindComplete()
-            } + row
-        for turn in 0..<turns { pair.play(asks[turn & 3], answers) }
+        let parsed = message {
+            $0.closeComplete()
+            $0.parseComplete()
+        }
+        let described = message { $0.parameterDescription([23]) } + columns
+        let rest = message {
+            $0.dataRow(["1"])
+            $0.commandComplete("SELECT 1")
+            $0.readyForQuery(.idle)
+        }
+        let bound = message { $0.bindComplete() }
+        for turn in 0..<turns {
+            let isFirst = turn < names.count
+            // What the client was told is asked for, and waited for.
+            if describes, !isFirst {
+                pair.play(asks[turn & 3], parsed + described, bound + columns + rest)
+            } else {
+                pair.play(asks[turn & 3], parsed + bound + (describes ? columns : []) + rest)
+            }
+        }
         return pair.sum
     }
 }
@@ -242,6 +260,8 @@ private struct Pair: ~Copyable {
     private let rules: ServerSession.Rules
     private var writer = MessageWriter()
     private(set) var sum = 0
+    /// The message that waits, by where it begins.
+    private var waitsAt = 0
 
     init(statementLimit: Int = 200) { rules = ServerSession.Rules(mapsStatements: true, statementLimit: statementLimit) }
 
@@ -263,6 +283,16 @@ private struct Pair: ~Copyable {
         precondition(server.isReusable, "the workload's answers do not fit its questions")
     }
 
+    /// The same of messages that wait for the first of these answers.
+    mutating func play(_ asks: [UInt8], _ first: [UInt8], _ answers: [UInt8]) {
+        toServer(asks)
+        toClient(first)
+        precondition(server.mayGoOn(), "the workload's messages wait for something else")
+        toServer(asks, from: waitsAt)
+        toClient(answers)
+        precondition(server.isReusable, "the workload's answers do not fit its questions")
+    }
+
     mutating func ask(_ asks: [UInt8]) { toServer(asks) }
 
     mutating func answer(_ answers: [UInt8]) { toClient(answers) }
@@ -275,12 +305,12 @@ private struct Pair: ~Copyable {
 
     /// Whether a statement had to be closed.
     @discardableResult
-    private mutating func toServer(_ asks: [UInt8]) -> Bool {
+    private mutating func toServer(_ asks: [UInt8], from start: Int = 0) -> Bool {
         var closes = false
         writer.bytes.removeAll(keepingCapacity: true)
         let bytes = asks.span
-        var offset = 0
-        while true {
+        var offset = start
+        messages: while true {
             let ordinary = server.passRun(bytes, from: offset, limit: .max, client: &client, rules: rules)
             sum &+= ordinary.end - offset
             offset = ordinary.end
@@ -292,11 +322,16 @@ private struct Pair: ~Copyable {
             }
             switch server.judge(frame, bytes, at: offset, client: &client, rules: rules, table: table) {
             case .forward: sum &+= frame.length
-            case .ahead(let closed, let statement, let name):
+            case .ahead(let closed, let statement, let name, let describes):
                 closes = closes || !closed.isEmpty
                 for name in closed { writer.close(statement: String(decoding: name, as: UTF8.self)) }
                 if let statement { writer.parse(name: name, tail: statement.definition) }
+                if describes { writer.describe(statement: String(decoding: name, as: UTF8.self)) }
                 continue
+            case .wait(let messages):
+                sum &+= messages.count
+                waitsAt = offset
+                break messages
             case .bind(let serverName, let portal, let rest):
                 rewrite(bytes, portal, serverName, rest..<offset + frame.length)
             case .parse(let serverName, let tail, _):

@@ -164,6 +164,8 @@ public struct Settings: Sendable, Equatable {
     public var maxPreparedStatements: Int = 200
     /// Whether clients that prepare the same text use one statement on the server.
     public var statementSharing: StatementSharing = .auto
+    /// Age of a server's plan from which on it answers no further Parse; 0 means no limit.
+    public var statementMaxAge: Microseconds = 60_000_000
     /// Bytes of statement texts, over all databases, from which on those that nobody uses are dropped, the largest first.
     public var maxStatementMemory: Int = 67_108_864
     /// Bytes of the largest message that is accepted; PostgreSQL's own limits hold in any case.

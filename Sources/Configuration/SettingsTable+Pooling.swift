@@ -36,6 +36,10 @@ extension SettingsTable {
             "statement_sharing", \.statementSharing, "auto",
             "Whether clients that prepare the same text use one statement on the server: `auto` where the pooler knows that it means the same for them, `off` never. Sluice's own setting."
         ),
+        .time(
+            "statement_max_age", \.statementMaxAge, "60",
+            "Age of a server's plan from which on it answers no further client that prepares the same text: it is parsed again. Bounds for how long DDL past the pooler may go unnoticed by clients that come after it; 0 means no limit. Sluice's own setting."
+        ),
         .unsigned(
             "max_statement_memory", \.maxStatementMemory, "67108864",
             "Bytes of statement texts, over all databases, from which on those that nobody uses are dropped, the largest first."),

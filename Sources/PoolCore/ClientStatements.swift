@@ -6,17 +6,31 @@ import PostgresWire
 /// Changes are made when a message is sent, so that a pipeline can use what it has just parsed, and taken back when the server
 /// refuses or skips the message.
 public struct ClientStatements: Sendable {
+    /// What a name means.
+    struct Meaning: Sendable {
+        var statement: Statement
+        /// The moment of the client's Parse (`PlanClock`): what an older plan gives may be stale.
+        var born: UInt64
+        /// What the client was told of its columns and parameters.
+        var told = PlanDescription.unknown
+    }
+
     private struct Entry: Hashed {
         let hash: UInt64
         let name: [UInt8]
-        var statement: Statement
+        var meaning: Meaning
     }
 
     private var named = HashedTable<Entry>()
     /// The unnamed statement: lives until the next unnamed Parse or simple Query, across any number of Syncs and servers.
     public var unnamed: Statement? {
-        didSet { unnamedVersion &+= 1 }
+        didSet {
+            unnamedVersion &+= 1
+            unnamedTold = .unknown
+        }
     }
+    /// What the client was told of its columns and parameters.
+    var unnamedTold = PlanDescription.unknown
     /// Changes with every change of `unnamed`, so that what is taken back is not what came later.
     private(set) var unnamedVersion: UInt32 = 0
 
@@ -24,7 +38,10 @@ public struct ClientStatements: Sendable {
 
     /// The unnamed statement is parsed again, with the same text.
     @inline(__always)
-    mutating func repeatUnnamed() { unnamedVersion &+= 1 }
+    mutating func repeatUnnamed() {
+        unnamedVersion &+= 1
+        unnamedTold = .unknown
+    }
 
     /// The unnamed statement is given up, if there is one.
     @inline(__always)
@@ -47,7 +64,15 @@ public struct ClientStatements: Sendable {
     public subscript(name: [UInt8]) -> Statement? { self[name.span] }
 
     func find(_ name: Span<UInt8>, hash: UInt64) -> Statement? {
-        index(of: name, hash: hash).map { named[$0].statement }
+        index(of: name, hash: hash).map { named[$0].meaning.statement }
+    }
+
+    /// What a name means; of the empty one, the unnamed statement.
+    func meaning(of name: Span<UInt8>) -> Meaning? {
+        if name.isEmpty { return unnamed.map { Meaning(statement: $0, born: 0, told: unnamedTold) } }
+        if named.isEmpty { return nil }
+        let key = name.count > Identifier.significantBytes ? name.extracting(..<Identifier.significantBytes) : name
+        return index(of: key, hash: BytesHash.of(key)).map { named[$0].meaning }
     }
 
     /// What a name is known by.
@@ -58,7 +83,7 @@ public struct ClientStatements: Sendable {
     /// The statement that a name in SQL stands for, and what the name is known by.
     func named(_ name: String) -> (key: [UInt8], statement: Statement)? {
         let key = Array(name.utf8.prefix(Identifier.significantBytes))
-        guard let statement = self[key], !statement.isRetired else { return nil }
+        guard let statement = self[key] else { return nil }
         return (key, statement)
     }
 
@@ -70,33 +95,39 @@ public struct ClientStatements: Sendable {
     /// Gives a name a meaning, or takes it away with nil. Returns what it meant before.
     @discardableResult
     public mutating func set(_ name: [UInt8], to statement: Statement?) -> Statement? {
-        set(name, hash: BytesHash.of(name.span), to: statement)
+        set(name, hash: BytesHash.of(name.span), to: statement.map { Meaning(statement: $0, born: 0) })?.statement
+    }
+
+    /// The same, with all that is known of it.
+    @discardableResult
+    mutating func set(_ name: [UInt8], meaning: Meaning?) -> Meaning? {
+        set(name, hash: BytesHash.of(name.span), to: meaning)
     }
 
     @discardableResult
-    mutating func set(_ name: [UInt8], hash: UInt64, to statement: Statement?) -> Statement? {
+    mutating func set(_ name: [UInt8], hash: UInt64, to meaning: Meaning?) -> Meaning? {
         guard let index = index(of: name.span, hash: hash) else {
-            if let statement { named.insert(Entry(hash: hash, name: name, statement: statement)) }
+            if let meaning { named.insert(Entry(hash: hash, name: name, meaning: meaning)) }
             return nil
         }
-        guard let statement else { return named.remove(at: index).statement }
-        let previous = named[index].statement
-        named[index].statement = statement
+        guard let meaning else { return named.remove(at: index).meaning }
+        let previous = named[index].meaning
+        named[index].meaning = meaning
         return previous
     }
 
     /// Every name and what it means, in no order.
-    var all: [(name: [UInt8], statement: Statement)] { named.all.map { ($0.name, $0.statement) } }
+    var all: [(name: [UInt8], statement: Statement)] { named.all.map { ($0.name, $0.meaning.statement) } }
 
     /// The definition with this id, if the client uses it.
     func statement(withID id: UInt64) -> Statement? {
         if let unnamed, unnamed.id == id { return unnamed }
-        return named.all.first { $0.statement.id == id }?.statement
+        return named.all.first { $0.meaning.statement.id == id }?.meaning.statement
     }
 
     /// The client's name with this tag for the definition with this id.
     func name(ofID id: UInt64, tag: UInt64) -> [UInt8]? {
-        named.index(near: tag) { $0.statement.id == id && Self.tag($0.hash) == tag }.map { named[$0].name }
+        named.index(near: tag) { $0.meaning.statement.id == id && Self.tag($0.hash) == tag }.map { named[$0].name }
     }
 
     /// As much of a name's hash as a note of the ledger has room for. A client has fewer names (`ServerSession.mostNames`) than tags there
@@ -104,32 +135,49 @@ public struct ClientStatements: Sendable {
     static let tagBits: UInt64 = 22
     static func tag(_ hash: UInt64) -> UInt64 { hash & (1 << tagBits - 1) }
 
-    /// The statement behind a name of at most 63 bytes, and the name's tag.
+    /// Where a name of at most 63 bytes is in the table, and its tag. Valid until the next change.
     @inline(__always)
-    func tagged(_ name: Span<UInt8>) -> (statement: Statement, tag: UInt64)? {
+    func tagged(_ name: Span<UInt8>) -> (index: Int, tag: UInt64)? {
         guard !named.isEmpty, name.count <= Identifier.significantBytes else { return nil }
         let hash = BytesHash.of(name)
-        return find(name, hash: hash).map { ($0, Self.tag(hash)) }
+        return index(of: name, hash: hash).map { ($0, Self.tag(hash)) }
     }
 
-    /// The definition with this id has become stale, and the client has been told: each of its names gets a fresh one.
-    mutating func renew(_ id: UInt64, in table: StatementTable) {
-        for index in Array(named.indices) where named[index].statement.id == id {
-            named[index].statement = table.renewed(named[index].statement)
+    // One by one: a `Meaning` as a whole is copied with each of its references.
+
+    @inline(__always)
+    func statement(at index: Int) -> Statement { named[index].meaning.statement }
+    @inline(__always)
+    func told(at index: Int) -> PlanDescription { named[index].meaning.told }
+    @inline(__always)
+    func born(at index: Int) -> UInt64 { named[index].meaning.born }
+
+    /// The client has been told of the columns or parameters of what the name means.
+    ///
+    /// - Parameter born: Of the Parse that the answer is about. The name may have been given to something else since.
+    mutating func tell(_ name: [UInt8], born: UInt64, _ description: PlanDescription) {
+        guard let index = index(of: name.span, hash: BytesHash.of(name.span)), named[index].meaning.born == born else { return }
+        if description.columns != 0 { named[index].meaning.told.columns = description.columns }
+        if description.parameters != 0 { named[index].meaning.told.parameters = description.parameters }
+    }
+
+    /// The client has heard that the plan behind the name gives something else than it was told. What it asks for from now on is as if it had
+    /// parsed the text anew.
+    mutating func renew(_ name: [UInt8], at moment: UInt64) {
+        guard !name.isEmpty else {
+            unnamedTold = .unknown
+            return
         }
-        if let statement = unnamed, statement.id == id { unnamed = table.renewed(statement) }
-    }
-
-    /// Each name of the definition with this id gets another one.
-    mutating func replace(_ id: UInt64, by fresh: Statement) {
-        for index in Array(named.indices) where named[index].statement.id == id { named[index].statement = fresh }
-        if let statement = unnamed, statement.id == id { unnamed = fresh }
+        guard let index = index(of: name.span, hash: BytesHash.of(name.span)) else { return }
+        named[index].meaning.told = .unknown
+        named[index].meaning.born = moment
     }
 
     /// Takes the change to `version` back, unless there have been others since.
-    mutating func restoreUnnamed(_ statement: Statement?, from version: UInt32) {
+    mutating func restoreUnnamed(_ statement: Statement?, told: PlanDescription, from version: UInt32) {
         guard unnamedVersion == version else { return }
         unnamed = statement
+        unnamedTold = told
         unnamedVersion = version &- 1
     }
 

@@ -15,8 +15,8 @@ public enum FrontendAction: Sendable {
     case parse(serverName: [UInt8], tail: Int, then: [UInt8])
     /// These messages are sent in its place.
     case send([UInt8])
-    /// Statements are closed and one is parsed on the server; the message itself is to be judged again then.
-    case ahead(close: [[UInt8]], parse: Statement?, name: [UInt8])
+    /// Statements are closed, one is parsed on the server under this name, and described; the message itself is to be judged again then.
+    case ahead(close: [[UInt8]], parse: Statement?, name: [UInt8], describes: Bool = false)
     /// A statement is parsed on the server with these messages around it; the message itself is to be judged again then.
     case within(before: [UInt8], parse: Statement, name: [UInt8], after: [UInt8])
     /// Neither sent nor used up, and to be judged again when the gate is open; these bytes are sent.

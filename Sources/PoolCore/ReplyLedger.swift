@@ -177,6 +177,13 @@ public struct ReplyLedger: Sendable {
         return first
     }
 
+    /// The answer to the Sync at the head is not the client's any more. False: there stands something else.
+    mutating func swallowSync() -> Bool {
+        guard let first = owed.first, first.request == .sync, first.disposition == .forward else { return false }
+        owed[0].disposition = .swallow
+        return true
+    }
+
     /// Entries that an error has made void, oldest first.
     public mutating func takeSkipped() -> [Owed] {
         defer { skipped = [] }

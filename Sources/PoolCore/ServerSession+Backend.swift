@@ -11,6 +11,8 @@ public enum BackendAction: Sendable {
     case ready(forwards: Bool)
     /// ReadyForQuery of the pooler's own: the client is owed so many of them.
     case resolved(readies: Int)
+    /// ReadyForQuery of the pooler's own: these messages of the client are to be judged again, ahead of what it has sent since.
+    case again([UInt8])
     /// The linked client gets these messages, and its connection is closed.
     case endClient([UInt8], PoolerError)
     /// An errand of the pooler failed.
@@ -36,6 +38,7 @@ extension ServerSession {
             if frame.type == Backend.commandComplete, let head = ledger.head {
                 noteTag(frame, bytes, at: offset, of: head, client: &client, table: table)
             }
+            if frame.type == Backend.parameterDescription, let head = ledger.head { _ = takeParameters(head, frame, bytes, at: offset) }
             guard frame.type == Backend.errorResponse else { return .swallow }
             if dropping != .nothing { failed(ErrorFields(), client: &client) }
             return failErrand(frame, bytes, at: offset)
@@ -49,6 +52,7 @@ extension ServerSession {
                 default: break
                 }
             }
+            if trial != nil, let messages = takeRepeated() { return .again(messages) }
             return .ready(forwards: owed.disposition == .forward)
         case .counted:
             return readyForQuery(frame, bytes, at: offset, client: &client, table: table) ? .swallow : .violation
@@ -61,6 +65,14 @@ extension ServerSession {
             guard owed.note >= Self.firstNote else { return owed.disposition == .forward ? .forward : .swallow }
             if frame.type == Backend.portalSuspended, case .effects = notes[owed.note] { changeSettings { $0.lose() } }
             let note = notes.remove(owed.note)
+            if case .watch(let use) = note {
+                confirm(use, frame, bytes, at: offset, client: &client)
+                if let waiting = trial, waiting.note == owed.note {
+                    let action = release(owed.disposition == .forward ? .forward : .swallow, frame, bytes, at: offset)
+                    trial = nil
+                    return action
+                }
+            }
             if frame.type == Backend.emptyQueryResponse, case .drop(let name, let statement, let tags) = note {
                 return drop(name, statement, tags: tags, client: &client)
             }
@@ -90,7 +102,7 @@ extension ServerSession {
             if isTouched { changeSettings { $0.fail() } }
             if dropping != .nothing { failed(ErrorFields.read(bytes, body: frame.body(at: offset)) ?? ErrorFields(), client: &client) }
             if let refusal = refusal(frame, bytes, at: offset) { return refusal }
-            if head.note >= Self.firstNote, case .rename(let code, let message, _) = notes[head.note],
+            if head.note >= Self.firstNote, case .rename(let code, let message) = notes[head.note],
                 let fields = ErrorFields.read(bytes, body: frame.body(at: offset))
             {
                 return rename(fields, code: code, message: message)
@@ -99,6 +111,8 @@ extension ServerSession {
                 let fields = ErrorFields.read(bytes, body: frame.body(at: offset))
             else { return nil }
             return replace(serverNameOf: statement.id, by: name, in: fields)
+        case Backend.parameterDescription:
+            return takeParameters(head, frame, bytes, at: offset)
         default:
             break
         }
@@ -233,55 +247,94 @@ extension ServerSession {
         let skipped = ledger.takeSkipped()
         let used = statement(of: owed)
         let note = owed.note >= Self.firstNote ? notes[owed.note] : nil
+        var described: [UInt8]?
+        for entry in skipped where described == nil && entry.note >= Self.firstNote {
+            if case .watch(let use) = notes[entry.note] { described = use.name }
+        }
         for (index, entry) in skipped.enumerated().reversed() { undo(entry, wasRefused: index == 0, client: &client) }
-        // The error of what the pooler put ahead of a client's message belongs to the client, unless it has left.
-        guard skipped.contains(where: { $0.disposition == .forward }),
-            let fields = ErrorFields.read(bytes, body: frame.body(at: offset))
-        else { return skipped.contains { $0.disposition == .forward } ? .forward : .swallow }
-        if case .rename(let code, let message, let id) = note {
-            let action = rename(fields, code: code, message: message)
-            if case .replace = action, id != 0 { makeStale(id, client: &client, table: table) }
+        // The error of what the pooler put ahead of a client's message belongs to the client, unless it has left: also where the message
+        // waits for the outcome, and is skipped now.
+        let isClients: Bool
+        switch note {
+        case .watch(let use) where use.isOwn: isClients = true
+        case .inject, .injectUnnamed: isClients = true
+        default: isClients = skipped.contains { $0.disposition == .forward }
+        }
+        guard isClients, let fields = ErrorFields.read(bytes, body: frame.body(at: offset)) else {
+            trial = nil
+            return isClients ? .forward : .swallow
+        }
+        switch note {
+        case .rename(let code, let message):
+            return rename(fields, code: code, message: message)
+        case .changed(let name):
+            let action = rename(fields, code: SQLState.featureNotSupported, message: Self.stalePlan)
+            if case .replace = action { client.statements.renew(name, at: table.clock.moment()) }
             return action
+        default:
+            break
         }
         guard let used else { return .forward }
         // The pooler's own Parse has no name of the client's; the message that needed it has.
         let user = skipped.first { Self.isUse($0.note, of: used.id) }
-        let name = used.name ?? user.flatMap { clientsName(usedBy: $0.note, client) }
-        let action = replace(serverNameOf: used.id, by: name, in: fields)
+        let name = used.name ?? user.flatMap { clientsName(usedBy: $0.note, client) } ?? described
+        let isPlans = fields.code == SQLState.featureNotSupported && fields.message == Self.stalePlan
+        if case .watch(let use) = note, use.isFirst, mayBeStale(use, fields, owed, table) {
+            // What it was to be told by this message it has not been told.
+            client.statements.renew(ClientStatements.key(use.name.span), at: table.clock.moment())
+            if trial != nil, repeats(owed.note) { return .swallow }
+        }
+        let action = release(replace(serverNameOf: used.id, by: name, in: fields), frame, bytes, at: offset)
+        trial = nil
         switch (fields.code, owed.request) {
-        case (SQLState.featureNotSupported, _) where fields.message == Self.stalePlan:
-            makeStale(used.id, client: &client, table: table)
+        case _ where isPlans:
+            statement(ofID: used.id, name, note, client)?.outdate(before: table.clock.moment())
+            if used.isUnnamed {
+                statements.unnamed = nil
+                client.statements.renew([], at: 0)
+            } else if let name {
+                client.statements.renew(ClientStatements.key(name.span), at: table.clock.moment())
+            }
         case (SQLState.invalidStatementName, .bind), (SQLState.invalidStatementName, .describe):
             // Dropped on the server by a way that the pooler could not see: the next use parses it again.
             if !used.isUnnamed { statements.doubt(used.id) }
         case (SQLState.duplicateStatement, .parse):
             // Made on the server by a way that the pooler could not see.
             if !used.isUnnamed { statements.doubt(used.id) }
-        case (_, .bind) where fields[Self.routine] == "PortalSetResultFormat":
-            // The client asks for the columns of before a DDL, and this server has parsed the text after it. PostgreSQL alone would have
-            // said that the plan is stale, and only that makes drivers prepare again.
-            guard let statement = client.statements.statement(withID: used.id), statement.epoch != table.epoch else { break }
-            makeStale(used.id, client: &client, table: table)
-            return rename(fields, code: SQLState.featureNotSupported, message: Self.stalePlan)
-        case (let code?, .bind), (let code?, .describe):
-            if !used.isUnnamed, ["42", "XX", "0A"].contains(code.prefix(2)) { replan(used.id, client: &client, table: table) }
         default: break
         }
         return action
     }
 
-    /// The plan of this statement gives an error that a fresh one might not give: types, functions or columns that it refers to have gone.
-    /// The client's names get a fresh one. Nobody has been told that it is stale, so others keep it until they hear the same.
-    private mutating func replan(_ id: UInt64, client: inout ClientSession, table: StatementTable) {
-        guard let statement = client.statements.statement(withID: id), !statement.isPrivate else { return }
-        statements.demote(id)
-        client.statements.replace(id, by: table.replaced(statement))
+    /// Whether a fresh plan might not give this error. If so, the plan is parsed again before it is used again.
+    private mutating func mayBeStale(
+        _ use: PlanUse, _ fields: ErrorFields, _ owed: ReplyLedger.Owed, _ table: StatementTable
+    ) -> Bool {
+        switch fields.code?.prefix(2) {
+        case "42", "XX", "0A":
+            // Types, functions or columns that it refers to have gone, or are others.
+            use.statement.outdate(before: table.clock.moment())
+            return true
+        case "22" where owed.request == .bind:
+            // Of a wrong value, or a right one for a parameter that has another type now: for this server only, since anybody may send one.
+            statements.distrust(use.statement.id)
+            return true
+        default:
+            return false
+        }
     }
 
-    /// The client has been told that the plan of this statement is stale.
-    private mutating func makeStale(_ id: UInt64, client: inout ClientSession, table: StatementTable) {
-        statements.demote(id)
-        client.statements.renew(id, in: table)
+    /// The definition with this id, if a name of the client's or a note leads to it.
+    private func statement(
+        ofID id: UInt64, _ name: [UInt8]?, _ note: Note?, _ client: borrowing ClientSession
+    ) -> Statement? {
+        switch note {
+        case .watch(let use): return use.statement
+        case .use(_, let statement), .bindPortal(_, _, let statement?, _): return statement
+        default: break
+        }
+        if let name, let meaning = client.statements.meaning(of: name.span), meaning.statement.id == id { return meaning.statement }
+        return client.statements.statement(withID: id)
     }
 
     /// The statement that a message used or defined, and the client's name for it where that is known.
@@ -294,7 +347,9 @@ extension ServerSession {
         case .inject(let statement): return (statement.id, nil, false)
         case .drop(let name, let statement, _), .use(let name, let statement): return (statement.id, name, false)
         case .bindPortal(_, _, let statement?, let name): return (statement.id, name.isEmpty ? nil : name, name.isEmpty)
-        case .bindPortal, .replaceUnnamed, .forget, .injectUnnamed, .evict, .rename, .answer, .effects, .errand, .fence, nil: return nil
+        case .watch(let use): return (use.statement.id, use.name, use.name.isEmpty)
+        case .bindPortal, .replaceUnnamed, .forget, .injectUnnamed, .evict, .rename, .changed, .answer, .effects, .errand, .fence, nil:
+            return nil
         }
     }
 
@@ -390,17 +445,17 @@ extension ServerSession {
             client.statements.set(name, to: nil)
             // Not sent under its name, it may have been sent without one, which empties the slot.
             if isSent { statements.remove(statement.id) } else { statements.unnamed = nil }
-        case .replaceUnnamed(let previous, let version):
+        case .replaceUnnamed(let previous, let told, let version):
             if entry.disposition == .swallow {
                 statements.unnamed = nil
             } else if client.statements.unnamedVersion == version {
                 // A Parse without a name takes the old statement away before anything can go wrong.
-                client.statements.restoreUnnamed(wasRefused ? nil : previous, from: version)
+                client.statements.restoreUnnamed(wasRefused ? nil : previous, told: told, from: version)
                 statements.unnamed = nil
             }
-        case .forget(let name, let statement):
-            client.statements.set(name, to: statement)
-            if statement.isPrivate { statements.restore(statement.id) }
+        case .forget(let name, let meaning):
+            client.statements.set(name, meaning: meaning)
+            if meaning.statement.isPrivate { statements.restore(meaning.statement.id) }
         case .inject(let statement):
             statements.remove(statement.id)
         case .injectUnnamed:
@@ -411,7 +466,7 @@ extension ServerSession {
             client.setPortal(portal, to: previous)
         case .fence:
             fences -= 1
-        case .rename, .answer, .effects, .errand, .drop, .use:
+        case .rename, .changed, .answer, .effects, .errand, .drop, .use, .watch:
             break
         }
     }
@@ -491,7 +546,7 @@ extension ServerSession {
             forgetNames(of: &client)
         default:
             // Of what was read it is known; else DDL is told by its tag.
-            if Self.isDefinition(tag), effects(of: owed).isEmpty { table.beginEpoch() }
+            if Self.isDefinition(tag), effects(of: owed).isEmpty { table.clock.beginEpoch() }
         }
     }
 

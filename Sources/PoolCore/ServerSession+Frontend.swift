@@ -88,7 +88,7 @@ extension ServerSession {
         case Frontend.parse:
             // Of the unnamed statement, with the text that it has already; any text that can be told from others by its bytes alone.
             guard rules.mapsStatements, fences == 0, !ledger.mayBeSkipped, frame.length >= 6, bytes[offset &+ 5] == 0,
-                let statement = client.statements.unnamed, !statement.isRetired, statement.kind == .ordinary,
+                let statement = client.statements.unnamed, statement.kind == .ordinary,
                 statement.contextID == contextID,
                 bytes.extracting(offset &+ 6..<offset &+ frame.length).hasSameBytes(as: statement.definition)
             else { return false }
@@ -98,13 +98,15 @@ extension ServerSession {
         case Frontend.bind:
             // Of the unnamed statement to the unnamed portal: two empty names, and at least three counts.
             guard frame.length >= 13, bytes[offset &+ 5] == 0, bytes[offset &+ 6] == 0, rules.mapsStatements, fences == 0,
-                client.portals.isEmpty, let statement = client.statements.unnamed, !statement.isRetired, statement.kind == .ordinary,
-                statements.unnamed == statement.id
+                client.portals.isEmpty, let statement = client.statements.unnamed, statement.kind == .ordinary,
+                statements.unnamed == statement.id,
+                client.statements.unnamedTold.isUnknown || client.statements.unnamedTold == statements.unnamedDescription
             else { return false }
+            bound = 0
             ledger.enter(.bind, .forward, note: Self.unnamedNote | statement.id)
         case Frontend.describe:
-            // Of the unnamed portal.
-            guard frame.length == 7, bytes[offset &+ 5] == Target.portal.rawValue, bytes[offset &+ 6] == 0 else { return false }
+            // Of the unnamed portal, which tells nothing new.
+            guard bound == 0, frame.length == 7, bytes[offset &+ 5] == Target.portal.rawValue, bytes[offset &+ 6] == 0 else { return false }
             ledger.enter(.describe, .forward)
         default:
             return false
@@ -120,10 +122,17 @@ extension ServerSession {
     ) -> (portal: Range<Int>, serverName: [UInt8], rest: Int)? {
         guard rules.mapsStatements, fences == 0, isPlain, client.portals.isEmpty, namesAreCertain,
             case .names(let portal, let name, let rest) = BindMessage.read(bytes, body: frame.body(at: offset)), !name.isEmpty,
-            let (statement, tag) = client.statements.tagged(bytes.extracting(name)), !statement.isRetired, statement.kind == .ordinary,
-            statements.use(statement)
+            let (index, tag) = client.statements.tagged(bytes.extracting(name))
         else { return nil }
-        ledger.enter(.bind, .forward, note: Self.noteUse(of: statement, tag: tag))
+        let statement = client.statements.statement(at: index)
+        let told = client.statements.told(at: index)
+        guard statement.kind == .ordinary, portal.isEmpty || told.columns != 0,
+            statements.use(statement, told: told, born: client.statements.born(at: index))
+        else { return nil }
+        let note = Self.noteUse(of: statement, tag: tag)
+        // What is described each time has nothing that a client could go by.
+        if portal.isEmpty { bound = told.columns == 0 && !statement.dependsOnSession ? note : 0 }
+        ledger.enter(.bind, .forward, note: note)
         return (portal, statements.name(of: statement), rest)
     }
 
@@ -159,6 +168,20 @@ extension ServerSession {
 
     /// Judges what `passes` does not.
     public mutating func judge(
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
+    ) -> FrontendAction {
+        let action = judgeNext(frame, bytes, at: offset, client: &client, rules: rules, table: table)
+        if trial != nil {
+            switch action {
+            case .ahead, .within, .wait: break
+            default: collect(frame, bytes, at: offset)
+            }
+        }
+        return action
+    }
+
+    @inline(__always)
+    private mutating func judgeNext(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
     ) -> FrontendAction {
         guard mayGoOn() else { return .wait([]) }
@@ -347,7 +370,8 @@ extension ServerSession {
 
     /// The note for a message that is about to give the client's unnamed statement another meaning, and may be skipped.
     static func replacingUnnamed(of client: borrowing ClientSession) -> Note {
-        .replaceUnnamed(previous: client.statements.unnamed, version: client.statements.unnamedVersion &+ 1)
+        .replaceUnnamed(
+            previous: client.statements.unnamed, told: client.statements.unnamedTold, version: client.statements.unnamedVersion &+ 1)
     }
 
     /// A message that may be skipped is about to give the client's unnamed statement another meaning, and what it means now is not

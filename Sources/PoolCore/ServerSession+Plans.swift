@@ -62,7 +62,7 @@ extension ServerSession {
     /// A command has run that was looked at, or is SET or RESET.
     mutating func noteEffects(of owed: ReplyLedger.Owed, tag: String, _ table: StatementTable) {
         let effects = effects(of: owed)
-        if effects.contains(.catalogue) || (tag == "ROLLBACK" && planSettings.changesCatalogue) { table.beginEpoch() }
+        if effects.contains(.catalogue) || (tag == "ROLLBACK" && planSettings.changesCatalogue) { table.clock.beginEpoch() }
         // What a PREPARE that was not read has made may have the name of a statement that a function has dropped.
         if tag == "PREPARE", !effects.contains(.prepare) { statements.distrust() }
         let parameters = parameters
@@ -102,7 +102,8 @@ extension ServerSession {
         let hadChanges = planSettings.changesCatalogue
         let isIdle = status == .idle
         changeSettings { $0.ready(isIdle: isIdle) }
-        if hadChanges, isIdle { table.beginEpoch() }
+        if isIdle { statements.endPassing() }
+        if hadChanges, isIdle { table.clock.beginEpoch() }
     }
 
     /// The answer to a query has come to its end.
@@ -132,7 +133,7 @@ extension ServerSession {
     /// What is said of a text that names one of the pooler's own statements, which are other clients'. Nil: it does not.
     static func reserved(_ effects: [StatementEffect]) -> Note? {
         for case .reservedName(let name) in effects {
-            return .rename(code: SQLState.reservedName, message: "statement name \"\(name)\" is reserved for the pooler", stale: 0)
+            return .rename(code: SQLState.reservedName, message: "statement name \"\(name)\" is reserved for the pooler")
         }
         return nil
     }
@@ -167,20 +168,24 @@ extension ServerSession {
             after: ["ROLLBACK TO SAVEPOINT \(name)", "RELEASE SAVEPOINT \(name)"])
     }
 
-    /// Parses a statement by way of its own context. `note`: that of its Parse.
+    /// Parses a statement by way of its own context. `note`: that of its Parse. `describe`: that of its Describe, if it is to be described.
     @inline(never)
-    mutating func parse(_ statement: Statement, name: [UInt8], by detour: Detour, note: UInt64) -> FrontendAction {
+    mutating func parse(
+        _ statement: Statement, name: [UInt8], by detour: Detour, note: UInt64, describe: Note?
+    ) -> FrontendAction {
         let before = run(detour.before)
         ledger.owe(.parse, .swallow, note: note)
-        var after: [UInt8] = []
+        var writer = MessageWriter()
+        if let describe {
+            writer.describe(statement: String(decoding: name, as: UTF8.self))
+            ledger.owe(.describe, .swallow, note: self.note(describe))
+        }
         if detour.plans {
             // A plan without parameters is made with the first Bind, and kept.
-            var writer = MessageWriter()
             writer.bind(portal: Self.detourName, statement: String(decoding: name, as: UTF8.self))
             ledger.owe(.bind, .swallow)
-            after = writer.bytes
         }
-        return .within(before: before, parse: statement, name: name, after: after + run(detour.after))
+        return .within(before: before, parse: statement, name: name, after: writer.bytes + run(detour.after))
     }
 
     /// The messages that run these statements, entered in the ledger. The unnamed statement and portal are left alone.

@@ -24,26 +24,40 @@ extension ServerSession {
             return .refuse(.outOfMemory)
         }
         if let refusal = Self.reserved(statement.effects) { return refuse(refusal) }
-        let isHeld = statements.use(statement)
+        let isHeld = statements.mayTakeOver(statement, table.clock)
+        let meaning = ClientStatements.Meaning(statement: statement, born: table.clock.moment())
         if isHeld, status == .idle, !ledger.isRunning, !ledger.isUnsynced {
             if unparsed == nil { unparsed = statement }
-            client.statements.set(label, to: statement)
+            client.statements.set(label, meaning: meaning)
             ledger.owe(.parse, .invented, note: note(.define(name: label, statement, isSent: false)))
             return .drop
         }
         if let action = parseBefore() { return action }
         if isHeld {
-            client.statements.set(label, to: statement)
+            client.statements.set(label, meaning: meaning)
             // It may be refused, or PostgreSQL takes the transaction's snapshot with it: the server has to be asked. Without a name it can be.
             statements.unnamed = statement.id
             ledger.owe(.parse, .forward, note: note(.define(name: label, statement, isSent: false)))
             return .parse(serverName: [], tail: tail.lowerBound, then: [])
         }
+        if let plan = statements.plan(of: statement.id) {
+            // Too old. Of those who go on with the statement some know what its columns are.
+            if !plan.description.isUnknown { describedAnew = statement.id }
+            statements.distrust(statement.id)
+        }
         if let action = makeRoom(for: statement, rules) { return action }
-        client.statements.set(label, to: statement)
-        statements.insert(statement)
+        client.statements.set(label, meaning: meaning)
+        insert(statement, at: meaning.born)
+        let serverName = statements.name(of: statement)
         ledger.owe(.parse, .forward, note: note(.define(name: label, statement, isSent: true)))
-        return .parse(serverName: statements.name(of: statement), tail: tail.lowerBound, then: [])
+        guard describedAnew == statement.id else { return .parse(serverName: serverName, tail: tail.lowerBound, then: []) }
+        describedAnew = 0
+        var use = PlanUse(name: label, statement: statement, born: meaning.born, parsed: meaning.born)
+        (use.describes, use.isOwn) = (true, true)
+        ledger.owe(.describe, .swallow, note: note(.watch(use)))
+        var writer = MessageWriter()
+        writer.describe(statement: String(decoding: serverName, as: UTF8.self))
+        return .parse(serverName: serverName, tail: tail.lowerBound, then: writer.bytes)
     }
 
     private mutating func parseUnnamed(
@@ -53,7 +67,7 @@ extension ServerSession {
         if mustWaitToReplaceUnnamed { return hold(.untilSettled) }
         if let action = waitForContext() { return action }
         let statement: Statement
-        if let previous = client.statements.unnamed, !previous.isRetired, planContext(table) != nil, previous.contextID == contextID,
+        if let previous = client.statements.unnamed, planContext(table) != nil, previous.contextID == contextID,
             previous.definition.hasSameBytes(as: definition)
         {
             statement = previous
@@ -80,7 +94,7 @@ extension ServerSession {
         statements.unnamed = nil
         ledger.owe(.parse, .swallow)
         let message = "prepared statement \"\(name)\" already exists"
-        ledger.owe(.describe, .forward, note: note(.rename(code: SQLState.duplicateStatement, message: message, stale: 0)))
+        ledger.owe(.describe, .forward, note: note(.rename(code: SQLState.duplicateStatement, message: message)))
         var writer = MessageWriter()
         writer.describe(statement: String(decoding: Self.absentName, as: UTF8.self))
         return .parse(serverName: [], tail: tail.lowerBound, then: writer.bytes)
@@ -118,19 +132,27 @@ extension ServerSession {
         }
         guard Self.isText(bytes.extracting(name), parameters) else { return plain(.bind) }
         if let action = name.isEmpty ? waitForConfirmation() : waitForNames() { return action }
-        let wanted = name.isEmpty ? client.statements.unnamed : client.statements[bytes.extracting(name)]
-        guard let statement = wanted, !statement.isRetired else {
-            let absent = Self.absence(wanted, Self.shown(bytes, name))
-            ledger.owe(.bind, .forward, note: note(absent))
+        guard let meaning = client.statements.meaning(of: bytes.extracting(name)) else {
+            ledger.owe(.bind, .forward, note: note(Self.absence(Self.shown(bytes, name))))
             return .bind(serverName: Self.absentName, portal: portal, rest: rest)
         }
-        if name.isEmpty {
-            if statements.unnamed != statement.id { return injectUnnamed(statement, table) }
-        } else if let action = prepare(statement, rules, table) {
+        let statement = meaning.statement
+        let isFirst: Bool
+        switch prepare(meaning, as: bytes.extracting(name), client: &client, rules, table) {
+        case .wait(let action):
             return action
+        case .changed:
+            ledger.owe(.bind, .forward, note: note(.changed(name: ClientStatements.key(bytes.extracting(name)))))
+            return .bind(serverName: Self.absentName, portal: portal, rest: rest)
+        case .ready(let first):
+            isFirst = first
         }
-        let portalNote = notePortal(bytes.extracting(portal), statement, as: bytes.extracting(name), client: &client)
-        ledger.owe(.bind, .forward, note: portalNote > 0 ? portalNote : use(of: statement, as: bytes.extracting(name)))
+        var number = notePortal(bytes.extracting(portal), statement, as: bytes.extracting(name), client: &client)
+        if number == 0, isFirst {
+            number = watch(meaning, as: bytes.extracting(name), isFirst: true, describes: false, client)
+        }
+        noteBound(bytes.extracting(portal), meaning, as: bytes.extracting(name))
+        ledger.owe(.bind, .forward, note: number > 0 ? number : use(of: statement, as: bytes.extracting(name)))
         return name.isEmpty ? .forward : .bind(serverName: statements.name(of: statement), portal: portal, rest: rest)
     }
 
@@ -158,7 +180,7 @@ extension ServerSession {
     }
 
     /// What is kept of a name to be shown in errors.
-    private static let shownBytes = 1000
+    static let shownBytes = 1000
     private static func shown(_ bytes: Span<UInt8>, _ name: Range<Int>) -> String {
         String(decoding: bytes, in: name.prefix(shownBytes))
     }
@@ -172,13 +194,10 @@ extension ServerSession {
         return Self.noteUse(of: statement, tag: ClientStatements.tag(BytesHash.of(name)))
     }
 
-    /// What the server will be made to say of a name that the client has not, or of a plan that is stale.
-    private static func absence(_ retired: Statement?, _ name: String) -> Note {
-        if let retired {
-            return .rename(code: SQLState.featureNotSupported, message: Self.stalePlan, stale: retired.id)
-        }
+    /// What the server will be made to say of a name that the client has not.
+    private static func absence(_ name: String) -> Note {
         let what = name.isEmpty ? "unnamed prepared statement" : "prepared statement \"\(name)\""
-        return .rename(code: SQLState.invalidStatementName, message: "\(what) does not exist", stale: 0)
+        return .rename(code: SQLState.invalidStatementName, message: "\(what) does not exist")
     }
 
     static let stalePlan = "cached plan must not change result type"
@@ -192,21 +211,30 @@ extension ServerSession {
         else {
             return plain(.describe)
         }
-        if kind == .portal { return plain(.describe) }
-        if let action = name.isEmpty ? waitForConfirmation() : waitForNames() { return action }
-        let wanted = name.isEmpty ? client.statements.unnamed : client.statements[bytes.extracting(name)]
-        guard let statement = wanted, !statement.isRetired else {
-            ledger.owe(.describe, .forward, note: note(Self.absence(wanted, Self.shown(bytes, name))))
-            return .describe(serverName: Self.absentName)
-        }
-        if name.isEmpty {
-            if statements.unnamed != statement.id { return injectUnnamed(statement, table) }
-            ledger.owe(.describe, .forward, note: use(of: statement, as: bytes.extracting(name)))
+        if kind == .portal {
+            ledger.owe(.describe, .forward, note: noteDescribe(portal: bytes.extracting(name), client: &client))
             return .forward
         }
-        if let action = prepare(statement, rules, table) { return action }
-        ledger.owe(.describe, .forward, note: use(of: statement, as: bytes.extracting(name)))
-        return .describe(serverName: statements.name(of: statement))
+        if let action = name.isEmpty ? waitForConfirmation() : waitForNames() { return action }
+        guard let meaning = client.statements.meaning(of: bytes.extracting(name)) else {
+            ledger.owe(.describe, .forward, note: note(Self.absence(Self.shown(bytes, name))))
+            return .describe(serverName: Self.absentName)
+        }
+        let isFirst: Bool
+        switch prepare(meaning, as: bytes.extracting(name), client: &client, rules, table) {
+        case .wait(let action):
+            return action
+        case .changed:
+            ledger.owe(.describe, .forward, note: note(.changed(name: ClientStatements.key(bytes.extracting(name)))))
+            return .describe(serverName: Self.absentName)
+        case .ready(let first):
+            isFirst = first
+        }
+        let number =
+            noteDescribe(meaning, as: bytes.extracting(name), isFirst: isFirst, client: &client)
+            ?? use(of: meaning.statement, as: bytes.extracting(name))
+        ledger.owe(.describe, .forward, note: number)
+        return name.isEmpty ? .forward : .describe(serverName: statements.name(of: meaning.statement))
     }
 
     mutating func judgeClose(
@@ -229,21 +257,22 @@ extension ServerSession {
         let label = ClientStatements.key(bytes.extracting(name))
         // Inside a COPY it would be an error, and a query that is not answered yet may be one.
         if ledger.awaitsQuery { return hold(.untilSettled) }
-        guard let statement = client.statements.set(label, to: nil) else {
+        guard let meaning = client.statements.set(label, meaning: nil) else {
             ledger.owe(.close, .invented)
             return .drop
         }
+        let statement = meaning.statement
         remember(label, of: statement)
         if statement.isPrivate, statements.contains(statement.id) {
             // Nobody else will ever use it.
             let name = statements.name(of: statement)
             statements.remove(statement.id)
-            ledger.owe(.close, .forward, note: note(.forget(name: label, statement)))
+            ledger.owe(.close, .forward, note: note(.forget(name: label, meaning)))
             var writer = MessageWriter()
             writer.close(statement: String(decoding: name, as: UTF8.self))
             return .send(writer.bytes)
         }
-        ledger.owe(.close, .invented, note: note(.forget(name: label, statement)))
+        ledger.owe(.close, .invented, note: note(.forget(name: label, meaning)))
         return .drop
     }
 
@@ -289,32 +318,7 @@ extension ServerSession {
     // Nothing of the pooler's own is sent behind a query of the client that is not answered (`awaitsQuery`): where it is a COPY, that ends it,
     // and the error would be about a message that the client has not sent.
 
-    /// Sees to it that the server has the statement before the message that is about to be entered. Nil: it has.
-    mutating func prepare(_ statement: Statement, _ rules: Rules, _ table: StatementTable) -> FrontendAction? {
-        if statements.use(statement) { return nil }
-        if ledger.awaitsQuery { return hold(.untilSettled) }
-        if let action = waitForContext() { return action }
-        if let detour = detour(for: statement, table) {
-            let closed = closeSurplus(for: statement, rules)
-            if !closed.isEmpty { return .ahead(close: closed, parse: nil, name: []) }
-            statements.insert(statement)
-            return parse(statement, name: statements.name(of: statement), by: detour, note: note(.inject(statement)))
-        }
-        let closed = closeSurplus(for: statement, rules)
-        statements.insert(statement)
-        ledger.owe(.parse, .swallow, note: note(.inject(statement)))
-        return .ahead(close: closed, parse: statement, name: statements.name(of: statement))
-    }
-
-    /// The same for the unnamed statement.
-    private mutating func injectUnnamed(_ statement: Statement, _ table: StatementTable) -> FrontendAction {
-        if ledger.awaitsQuery { return hold(.untilSettled) }
-        if let action = waitForContext() { return action }
-        guard let detour = detour(for: statement, table) else { return injectUnnamed(statement) }
-        statements.unnamed = statement.id
-        return parse(statement, name: [], by: detour, note: note(.injectUnnamed(statement)))
-    }
-
+    /// Parses without a name.
     mutating func injectUnnamed(_ statement: Statement) -> FrontendAction {
         statements.unnamed = statement.id
         ledger.owe(.parse, .swallow, note: note(.injectUnnamed(statement)))
@@ -328,7 +332,7 @@ extension ServerSession {
         return closed.isEmpty ? nil : .ahead(close: closed, parse: nil, name: [])
     }
 
-    private mutating func closeSurplus(for statement: Statement, _ rules: Rules) -> [[UInt8]] {
+    mutating func closeSurplus(for statement: Statement, _ rules: Rules) -> [[UInt8]] {
         var names: [[UInt8]] = []
         if statements.takeUncertain(statement.id) { names.append(close(statement.id)) }
         while let surplus = statements.takeSurplus(limit: rules.statementLimit) { names.append(close(surplus)) }

@@ -58,16 +58,18 @@ public struct ServerSession: ~Copyable, Sendable {
         /// The client named a statement. `isSent`: the server was asked to parse it under its server name.
         case define(name: [UInt8], Statement, isSent: Bool)
         /// The client's unnamed statement was replaced, or dropped by a Close or a simple query, in a message that may be skipped.
-        case replaceUnnamed(previous: Statement?, version: UInt32)
+        case replaceUnnamed(previous: Statement?, told: PlanDescription, version: UInt32)
         /// The client closed a name.
-        case forget(name: [UInt8], Statement)
+        case forget(name: [UInt8], ClientStatements.Meaning)
         /// The pooler made the server parse a statement ahead of the message that needs it.
         case inject(Statement)
         case injectUnnamed(Statement)
         /// The pooler closed a statement to keep the server within its limit.
         case evict(UInt64)
         /// The server's error is about a name that the pooler made up: the client gets the same error about its own.
-        case rename(code: String, message: String, stale: UInt64)
+        case rename(code: String, message: String)
+        /// The server's error is told as that of a plan which gives something else than this name of the client was told.
+        case changed(name: [UInt8])
         /// DEALLOCATE in SQL, answered by the pooler with these tags.
         case answer([String])
         /// DEALLOCATE, run by the server under its own name for the client's, or as an empty query in place of which the client gets
@@ -78,6 +80,8 @@ public struct ServerSession: ~Copyable, Sendable {
         case bindPortal([UInt8], previous: ClientSession.Portal?, Statement?, name: [UInt8])
         /// A message used a statement under a name that is longer than what it is known by.
         case use(name: [UInt8], Statement)
+        /// A message whose answer tells something of the plan that it used.
+        case watch(PlanUse)
         /// An Execute of a statement that changes what a later Parse may mean.
         case effects([StatementEffect])
         case errand(Errand)
@@ -188,6 +192,16 @@ public struct ServerSession: ~Copyable, Sendable {
     var watchesCopy = false { didSet { updateWatchfulness() } }
     /// The same for statements that are not mapped: as long as the client has the server.
     var hasUnmappedCopy = false { didSet { updateWatchfulness() } }
+    /// The latest Bind to the unnamed portal, by its note, if the client has not been told of the columns of its statement; else 0.
+    var bound: UInt64 = 0
+    /// The same of a portal with a name.
+    var boundPortal: (name: [UInt8], note: UInt64)?
+    /// What the answer to a Describe under way has said of parameters.
+    var describedParameters: UInt32 = 0
+    /// The client's messages that are to be repeated if the first of them meets a plan that is stale.
+    var trial: PlanTrial? { didSet { updateWatchfulness() } }
+    /// A statement that was closed to be parsed anew, and of which clients were told something: it is described behind its Parse.
+    var describedAnew: UInt64 = 0
     /// The pooler has answered the Parse of this statement in the present batch, and the server has begun no transaction for it.
     @usableFromInline var unparsed: Statement? { didSet { updateWatchfulness() } }
     /// What no COPY takes has come while one reads: the COPY is being ended to answer as PostgreSQL does.
@@ -211,7 +225,7 @@ public struct ServerSession: ~Copyable, Sendable {
     mutating func updateWatchfulness() {
         isWatchful =
             gate != .open || watchesCopy || hasUnmappedCopy || unparsed != nil || formerNames != nil || isTouched || mayChangeContext
-            || !statements.standIns.isEmpty
+            || !statements.standIns.isEmpty || trial != nil
     }
 
     public init(settings: ServerParameters) {
@@ -253,7 +267,7 @@ public struct ServerSession: ~Copyable, Sendable {
 
     mutating func note(_ note: Note) -> UInt64 {
         switch note {
-        case .errand, .fence, .drop, .answer, .use, .effects: break
+        case .errand, .fence, .drop, .answer, .use, .watch, .effects: break
         default: isAssuming = true
         }
         return notes.append(note)
@@ -289,6 +303,7 @@ public struct ServerSession: ~Copyable, Sendable {
         formerNames = nil
         closedNames = [:]
         unparsed = nil
+        trial = nil
         hasFlushed = false
         abandonSettings()
         for entry in ledger.abandon() { notes.remove(entry.note) }
@@ -300,6 +315,7 @@ public struct ServerSession: ~Copyable, Sendable {
         self.isShared = isShared
         isAssuming = false
         hasSet = false
+        bound = 0
         if !closedNames.isEmpty { closedNames = [:] }
         if isWatchful {
             gate = .open

@@ -1,15 +1,29 @@
 /// Which pooled statements one server connection holds, and which to give up when there are too many: the least recently used.
 public struct ServerStatements: Sendable {
-    private struct Use: Hashed {
+    /// The server's plan of a statement. Moments are those of the `PlanClock`.
+    private struct Plan: Hashed {
         let id: UInt64
+        /// When it was used last, by `clock`.
         var time: UInt64
+        /// When the server was asked to parse it.
+        let parsed: UInt64
+        /// The last moment at which it is known to have been valid: then it was parsed, or has served a name that was as young.
+        var valid: UInt64
+        /// What the server says of it, as far as it was heard.
+        var description = PlanDescription.unknown
         var hash: UInt64 { ServerStatements.hash(id) }
     }
 
-    private var uses = HashedTable<Use>()
+    private var uses = HashedTable<Plan>()
     private var clock: UInt64 = 0
     /// The statement that the server's unnamed slot holds, if the pooler knows it. By its id, so that an idle server keeps no text.
-    public var unnamed: UInt64?
+    public var unnamed: UInt64? {
+        didSet { unnamedDescription = .unknown }
+    }
+    /// What the server says of that.
+    var unnamedDescription = PlanDescription.unknown
+    /// Statements that were parsed where objects are seen that others do not see (yet).
+    private var passing: [UInt64] = []
     /// A statement was made with SQL PREPARE, of which the pooler knows no more than that.
     public var hasForeign = false
     /// Names of a client under which the server may have an empty statement, made for the DEALLOCATE of a query to find. They are closed
@@ -43,9 +57,86 @@ public struct ServerStatements: Sendable {
     public func contains(_ id: UInt64) -> Bool { index(of: id) != nil }
 
     /// Enters a statement that is being parsed on the server.
-    public mutating func insert(_ statement: Statement) {
+    public mutating func insert(_ statement: Statement, at moment: UInt64 = 0) {
         clock += 1
-        set(statement.id, clock)
+        let plan = Plan(id: statement.id, time: clock, parsed: moment, valid: moment)
+        if let index = index(of: statement.id) { uses[index] = plan } else { uses.insert(plan) }
+    }
+
+    // MARK: What its plan is good for
+
+    /// What the server's plan of a statement is for a name that means it.
+    enum Fitness {
+        /// The server has none.
+        case missing
+        case good
+        /// It has served no name that is as young. PostgreSQL may find it stale, where a Parse of the name's age would not be.
+        case old
+        /// It has to be parsed again.
+        case stale
+        /// The name was told of columns or parameters, and it is not known whether they are those of this plan.
+        case undescribed
+        /// They are others.
+        case changed
+    }
+
+    /// Whether the plan is good; counts as a use. Asked for each Bind: where it says no, `fitness` says why.
+    ///
+    /// - Parameters:
+    ///   - told: What the client was told of the name's columns and parameters.
+    ///   - born: The moment of the client's Parse.
+    @inline(__always)
+    mutating func use(_ statement: Statement, told: PlanDescription, born: UInt64) -> Bool {
+        clock += 1
+        guard let index = index(of: statement.id) else { return false }
+        let clock = clock
+        let from = max(born, statement.validFrom)
+        return uses.update(at: index) { plan in
+            plan.time = clock
+            return plan.valid >= from && (told.isUnknown || told == plan.description)
+        }
+    }
+
+    func fitness(_ statement: Statement, told: PlanDescription, born: UInt64) -> Fitness {
+        guard let index = index(of: statement.id) else { return .missing }
+        let plan = uses[index]
+        if plan.valid < statement.validFrom { return .stale }
+        let isOld = plan.valid < born
+        if !plan.description.agrees(with: told) { return isOld ? .stale : .changed }
+        if !plan.description.covers(told) { return isOld ? .stale : .undescribed }
+        return isOld ? .old : .good
+    }
+
+    /// Whether a Parse can be answered with the plan; counts as a use.
+    mutating func mayTakeOver(_ statement: Statement, _ clock: PlanClock) -> Bool {
+        guard use(statement), let index = index(of: statement.id) else { return false }
+        return uses[index].parsed >= clock.freshFrom && uses[index].valid >= statement.validFrom
+    }
+
+    /// When the plan was parsed, and what is known of its description. Nil: the server has none.
+    func plan(of id: UInt64) -> (parsed: UInt64, description: PlanDescription)? {
+        index(of: id).map { (uses[$0].parsed, uses[$0].description) }
+    }
+
+    /// The server has described the plan that was parsed then.
+    mutating func describe(_ id: UInt64, parsed: UInt64, _ description: PlanDescription) {
+        guard let index = index(of: id), uses[index].parsed == parsed else { return }
+        if description.columns != 0 { uses[index].description.columns = description.columns }
+        if description.parameters != 0 { uses[index].description.parameters = description.parameters }
+    }
+
+    /// The plan that was parsed then has served a name that was born at this moment.
+    mutating func validate(_ id: UInt64, parsed: UInt64, at born: UInt64) {
+        guard let index = index(of: id), uses[index].parsed == parsed else { return }
+        uses[index].valid = max(uses[index].valid, born)
+    }
+
+    /// What was parsed now has seen what others do not see (yet): it is parsed again when the transaction is over.
+    mutating func notePassing(_ id: UInt64) { passing.append(id) }
+
+    mutating func endPassing() {
+        for id in passing { distrust(id) }
+        passing = []
     }
 
     /// Takes out the statement that keeps the server from holding one more, the least recently used one; its id. Nil: there is room. More
@@ -72,6 +163,13 @@ public struct ServerStatements: Sendable {
     mutating func distrust() {
         for use in uses.all { uncertain.append(use.id) }
         uses.removeAll()
+    }
+
+    /// This one is to be parsed again.
+    mutating func distrust(_ id: UInt64) {
+        guard let index = index(of: id) else { return }
+        uses.remove(at: index)
+        uncertain.append(id)
     }
 
     /// Takes the statement out of those that are uncertain; whether it was one of them.
@@ -109,10 +207,6 @@ public struct ServerStatements: Sendable {
     /// There have been so many doubts that the server is better closed than used again.
     public var isDubious: Bool { renamed.count >= Self.mostRenamed }
 
-    private mutating func set(_ id: UInt64, _ time: UInt64) {
-        if let index = index(of: id) { uses[index].time = time } else { uses.insert(Use(id: id, time: time)) }
-    }
-
     /// The server does not have it (any more). Returns whether it had.
     @discardableResult
     public mutating func remove(_ id: UInt64) -> Bool {
@@ -122,9 +216,9 @@ public struct ServerStatements: Sendable {
         return true
     }
 
-    /// The server's plan is stale: the first one to be given up.
+    /// Nobody will use it again: the first one to be given up.
     mutating func demote(_ id: UInt64) {
-        if contains(id) { set(id, 0) }
+        if let index = index(of: id) { uses[index].time = 0 }
     }
 
     /// Puts back a statement whose Close was refused or skipped. It is closed before it is used again.
@@ -139,5 +233,6 @@ public struct ServerStatements: Sendable {
         unnamed = nil
         hasForeign = false
         standIns = []
+        passing = []
     }
 }

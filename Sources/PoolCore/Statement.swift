@@ -28,16 +28,18 @@ public final class Statement: Sendable {
 
     /// The name under which servers know it, unless there is a doubt about that name (`ServerStatements.name`).
     public let serverName: [UInt8]
-    private let retired = Atomic<Bool>(false)
+    private let outdated = Atomic<UInt64>(0)
 
-    /// A server found that its result columns have changed since (0A000). Every client that prepared it before is told so once, as
-    /// with PostgreSQL itself, and uses a new definition of the same text from then on, which servers parse afresh.
-    public var isRetired: Bool { retired.load(ordering: .relaxed) }
+    /// Plans of it that were valid only before this moment (`PlanClock`) are parsed again, on every server.
+    @inline(__always)
+    var validFrom: UInt64 { outdated.load(ordering: .relaxed) }
 
-    func retire() { retired.store(true, ordering: .relaxed) }
+    /// A plan of it has turned out to be stale.
+    func outdate(before moment: UInt64) { outdated.max(moment, ordering: .relaxed) }
 
-    /// The table's epoch when it was first prepared.
-    let epoch: UInt32
+    /// What its columns are depends on what the session has: on a cursor, on what SQL PREPARE has made, on settings. It is described by the
+    /// server each time, and no other client's Parse is answered with it.
+    let dependsOnSession: Bool
 
     /// Under what its text was analysed first, and is analysed wherever it is parsed again. Nil: that is not known.
     let context: PlanContext?
@@ -72,15 +74,15 @@ public final class Statement: Sendable {
     }
 
     init(
-        id: UInt64, text: consuming ByteBlock, epoch: UInt32, memory: StatementMemory, context: PlanContext?, isPrivate: Bool
+        id: UInt64, text: consuming ByteBlock, memory: StatementMemory, context: PlanContext?, isPrivate: Bool
     ) {
         self.id = id
-        self.epoch = epoch
         self.memory = memory
         self.context = context
         self.isPrivate = isPrivate
         contextID = isPrivate ? .max : context?.id ?? .max
         effects = Self.effects(of: text.bytes, escapes: context?.escapes ?? false)
+        dependsOnSession = Self.dependsOnSession(text.bytes)
         if Self.deallocation(in: text.bytes) != nil {
             kind = .deallocation
         } else if CopyStatement.starts(text.bytes, 0..<text.count) {
@@ -91,6 +93,12 @@ public final class Statement: Sendable {
         memory.took(text.count)
         self.text = text
         serverName = Self.serverName(id)
+    }
+
+    /// FETCH, EXECUTE and SHOW.
+    static func dependsOnSession(_ definition: Span<UInt8>) -> Bool {
+        guard let text = ParseMessage.query(definition, tail: 0..<definition.count) else { return false }
+        return SessionStatement.starts(definition, text)
     }
 
     private static func effects(of definition: Span<UInt8>, escapes: Bool) -> [StatementEffect] {

@@ -3,7 +3,7 @@ import Locking
 import PostgresWire
 import Synchronization
 
-/// All statement definitions of a database, each text once (in an epoch).
+/// All statement definitions of a database, each text once (in a context).
 ///
 /// Clients and servers hold references. A definition that only the table still holds is dropped by the next sweep, which comes when the
 /// table has doubled, so that adding costs constant time; or earlier, when all tables together are over their budget of bytes.
@@ -16,7 +16,7 @@ public final class StatementTable: Sendable {
     }
 
     private let content = Locked(Content())
-    private let currentEpoch = Atomic<UInt32>(0)
+    let clock = PlanClock()
     private let memory: StatementMemory
     /// The contexts of its statements.
     let contexts = PlanContextTable()
@@ -29,31 +29,28 @@ public final class StatementTable: Sendable {
 
     deinit { memory.remove(self) }
 
-    /// Goes up when a server has changed something that statements may depend on. What is prepared after that is parsed afresh.
-    var epoch: UInt32 { currentEpoch.load(ordering: .relaxed) }
-
-    func beginEpoch() { currentEpoch.add(1, ordering: .relaxed) }
+    /// Time has passed. Plans that are older than `maxAge` seconds (0: however old) answer no further Parse.
+    public func advance(to seconds: Int, maxAge: Int) { clock.advance(to: seconds, maxAge: maxAge) }
 
     /// How many definitions are stored.
     public var count: Int { content.withLock { $0.count } }
 
-    /// The definition with just these bytes, new or shared with everybody who has prepared it in the standard context and in this epoch.
+    /// The definition with just these bytes, new or shared with everybody who has prepared it in the standard context.
     public func intern(_ definition: Span<UInt8>) -> Statement? { intern(definition, in: .standard) }
 
-    /// The definition with just these bytes, new or shared with everybody who has prepared it in this context and in this epoch. Nil where
-    /// there is no memory for one more: its client is to be refused.
+    /// The definition with just these bytes, new or shared with everybody who has prepared it in this context. Nil where there is no memory
+    /// for one more: its client is to be refused.
     ///
     /// - Parameter context: Nil where it is not known; then nobody else gets the statement.
     func intern(_ definition: Span<UInt8>, in context: PlanContext?, isPrivate: Bool = false) -> Statement? {
         // Whoever asks keeps a name for it, and there may be any number of names.
         guard BlockMemory.admits(Self.costOfName) else { return nil }
         let hash = BytesHash.of(definition)
-        let epoch = epoch
         var isPrivate = isPrivate || context == nil
         if let context, !isPrivate {
             let candidates = content.withLock { $0.buckets[hash] }
-            if let known = Self.known(definition, epoch, context, candidates) { return known }
-            isPrivate = Self.isOfItsTime(definition)
+            if let known = Self.known(definition, context, candidates) { return known }
+            isPrivate = Self.isOfItsTime(definition) || Statement.dependsOnSession(definition)
         }
         memory.makeRoom(for: definition.count)
         guard let text = ByteBlock(copying: definition) else { return nil }
@@ -61,11 +58,11 @@ public final class StatementTable: Sendable {
             content.lastID += 1
             return content.lastID
         }
-        let statement = Statement(id: id, text: text, epoch: epoch, memory: memory, context: context, isPrivate: isPrivate)
+        let statement = Statement(id: id, text: text, memory: memory, context: context, isPrivate: isPrivate)
         guard let context, !isPrivate else { return statement }
         return content.withLock { content in
             // Somebody else may have been as quick.
-            if let known = Self.known(statement.definition, epoch, context, content.buckets[hash]) { return known }
+            if let known = Self.known(statement.definition, context, content.buckets[hash]) { return known }
             if content.count >= content.sweepAt { Self.sweep(&content) }
             content.buckets[hash, default: []].append(statement)
             content.count += 1
@@ -76,11 +73,10 @@ public final class StatementTable: Sendable {
     private static let costOfName = 256
 
     private static func known(
-        _ definition: Span<UInt8>, _ epoch: UInt32, _ context: PlanContext, _ candidates: [Statement]?
+        _ definition: Span<UInt8>, _ context: PlanContext, _ candidates: [Statement]?
     ) -> Statement? {
         guard let candidates else { return nil }
-        for known in candidates
-        where known.epoch == epoch && known.contextID == context.id && known.definition.hasSameBytes(as: definition) { return known }
+        for known in candidates where known.contextID == context.id && known.definition.hasSameBytes(as: definition) { return known }
         return nil
     }
 
@@ -88,25 +84,6 @@ public final class StatementTable: Sendable {
     private static func isOfItsTime(_ definition: Span<UInt8>) -> Bool {
         guard let text = ParseMessage.query(definition, tail: 0..<definition.count) else { return false }
         return TimeLiteral.isIn(definition, text)
-    }
-
-    /// Takes a definition out of circulation (see `Statement.isRetired`) and returns the one that replaces it: itself, not retired, where
-    /// there is no memory for another one.
-    public func renewed(_ statement: Statement) -> Statement {
-        let fresh = replaced(statement)
-        if fresh !== statement { statement.retire() }
-        return fresh
-    }
-
-    /// The same, but whoever has it goes on with it.
-    func replaced(_ statement: Statement) -> Statement {
-        let hash = BytesHash.of(statement.definition)
-        content.withLock { content in
-            guard let index = content.buckets[hash]?.firstIndex(where: { $0 === statement }) else { return }
-            content.buckets[hash]?.remove(at: index)
-            content.count -= 1
-        }
-        return intern(statement.definition, in: statement.context, isPrivate: statement.isPrivate) ?? statement
     }
 
     // MARK: Sweeps

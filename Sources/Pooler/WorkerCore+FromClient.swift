@@ -336,11 +336,12 @@ extension WorkerCore {
                 run = at
                 toServer.append(now)
                 break messages
-            case .ahead(let closed, let statement, let name):
+            case .ahead(let closed, let statement, let name, let describes):
                 keep(bytes, run..<at)
                 run = at
                 for name in closed { writeTarget(Frontend.close, name) }
                 if let statement { writeParse(name, statement, server) }
+                if describes { writeTarget(Frontend.describe, name) }
                 continue messages
             case .within(let before, let statement, let name, let after):
                 keep(bytes, run..<at)

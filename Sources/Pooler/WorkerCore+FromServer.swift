@@ -137,7 +137,11 @@ extension WorkerCore {
                 return false
             }
             let available = bytes.count - at
-            if available < frame.length, ServerSession.needsWhole(frame.type), frame.length <= Self.wholeLimit { break }
+            if available < frame.length, frame.length <= Self.wholeLimit,
+                ServerSession.needsWhole(frame.type) || server.session.needsDescription
+            {
+                break
+            }
             var take = min(frame.length, available)
             var length = frame.length
             var forwards: Bool
@@ -201,6 +205,10 @@ extension WorkerCore {
                     for _ in 0..<readies { writer.readyForQuery(server.session.status) }
                     if server.client != nil { toClient.append(writer.bytes) }
                     readyForQuery(server, isClients: readies > 0)
+                case .again(let messages):
+                    forwards = false
+                    readyForQuery(server, isClients: false)
+                    if let client = server.client { judgeAgain(messages, client) }
                 case .endClient(let messages, let error):
                     keepForClient(bytes, run..<at)
                     run = at
@@ -247,6 +255,14 @@ extension WorkerCore {
             }
         }
         return true
+    }
+
+    /// What a client has sent is judged once more, ahead of what it has sent since.
+    private func judgeAgain(_ messages: [UInt8], _ client: ClientConnection) {
+        var later = client.held.take()
+        let isKept = client.held.append(messages.span, from: chunks) && client.held.append(later.bytes, from: chunks)
+        later.clear(to: chunks)
+        if !isKept { fail(client, .outOfMemory) }
     }
 
     /// Somebody is there to whom answers may belong, and nothing of what happens is taken note of.

@@ -14,6 +14,7 @@ extension WorkerCore {
         checkLeaving()
         expireCancels()
         for shard in shards.values {
+            advanceStatements(shard)
             keepMinimum(shard)
             shard.isFull = false
             takeMoreIdle(shard)
@@ -33,6 +34,12 @@ extension WorkerCore {
             sweepStatements()
             if ticks % (3 * max(1, settings.statsPeriod)) == 0 { notifyStatus() }
         }
+    }
+
+    /// Plans grow old.
+    func advanceStatements(_ shard: PoolShard) {
+        let second: Int64 = 1_000_000
+        shard.statements.advance(to: Int(now / second), maxAge: Int((settings.statementMaxAge + second - 1) / second))
     }
 
     /// A line for `systemctl status`.

@@ -377,6 +377,7 @@ extension WorkerCore {
             shard.countedBefore = before.statistics.counters.totals
             shard.serversLent = before.statistics.gauges.serversLent
         }
+        advanceStatements(shard)
         shards[key] = shard
         return shard
     }

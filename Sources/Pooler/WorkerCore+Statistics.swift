@@ -59,7 +59,7 @@ extension WorkerCore {
             "server": ObjectUse(count: servers.count, size: servers.any.map(ObjectSize.of) ?? 0),
             "pool": ObjectUse(count: shards.count, size: shards.values.first.map(ObjectSize.of) ?? 0),
             "outstanding_request": ObjectUse(count: requests, size: MemoryLayout<ReplyLedger.Owed>.stride),
-            "server_prepared_statement": ObjectUse(count: statements, size: 2 * MemoryLayout<UInt64>.stride),
+            "server_prepared_statement": ObjectUse(count: statements, size: 5 * MemoryLayout<UInt64>.stride),
             "iobuf": ObjectUse(count: buffers.count, size: Self.receiveSize, total: buffers.reduce(0, +)),
         ]
     }

@@ -31,7 +31,7 @@ import Testing
             server_check_query server_connect_timeout server_fast_close server_idle_timeout server_lifetime server_login_retry
             server_reset_query server_reset_query_always server_round_robin server_tls13_ciphers server_tls_ca_file
             server_tls_cert_file server_tls_ciphers server_tls_key_file server_tls_protocols server_tls_sslmode service_name
-            so_reuseport statement_sharing stats_period stats_users suspend_timeout syslog syslog_facility syslog_ident tcp_defer_accept tcp_keepalive
+            so_reuseport statement_max_age statement_sharing stats_period stats_users suspend_timeout syslog syslog_facility syslog_ident tcp_defer_accept tcp_keepalive
             tcp_keepcnt tcp_keepidle tcp_keepintvl tcp_socket_buffer tcp_user_timeout track_extra_parameters transaction_timeout
             unix_socket_dir unix_socket_group unix_socket_mode user verbose workers
             """.split(whereSeparator: \.isWhitespace).map(String.init)

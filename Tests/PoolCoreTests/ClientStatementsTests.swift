@@ -36,12 +36,13 @@ func definition(_ text: String) -> [UInt8] { Array(text.utf8) + [0, 0, 0] }
     func collisions(order: [Int]) {
         var statements = ClientStatements()
         func find(_ name: [UInt8]) -> Statement? { statements.find(name.span, hash: 7) }
+        func meaning(_ text: String) -> ClientStatements.Meaning { ClientStatements.Meaning(statement: statement(text), born: 0) }
         let names = ["a", "b", "c"].map(name)
         for (index, name) in names.enumerated() {
-            #expect(statements.set(name, hash: 7, to: statement("\(index)")) == nil)
+            #expect(statements.set(name, hash: 7, to: meaning("\(index)")) == nil)
         }
         #expect(statements.count == 3 && statements.all.count == 3)
-        #expect(statements.set(names[1], hash: 7, to: statement("other"))?.text == "1")
+        #expect(statements.set(names[1], hash: 7, to: meaning("other"))?.statement.text == "1")
         #expect(find(names[1])?.text == "other")
         #expect(find(name("d")) == nil)
         #expect(statements.set(name("d"), hash: 7, to: nil) == nil)
@@ -181,13 +182,62 @@ func definition(_ text: String) -> [UInt8] { Array(text.utf8) + [0, 0, 0] }
         #expect(memory.sweeps < 60 && Set(held.map(\.id)).count == 20_000)
     }
 
-    @Test("a retired definition stays retired for its holders, and its text gets a new one")
-    func retire() {
+    @Test("a plan answers a Parse while it is young, nothing has changed, and it has not turned out to be stale")
+    func ages() throws {
         let table = StatementTable()
-        let old = table.intern(definition("a").span)!
-        let new = table.renewed(old)
-        #expect(table.renewed(old) === new && table.intern(definition("a").span)! === new)
-        #expect(old.isRetired && !new.isRetired && new !== old && new.id != old.id && table.count == 1)
+        table.advance(to: 100, maxAge: 60)
+        let a = table.intern(definition("a").span)!
+        var held = ServerStatements()
+        #expect(held.mayTakeOver(a, table.clock) == false)
+        held.insert(a, at: table.clock.moment())
+        #expect(held.mayTakeOver(a, table.clock) == true)
+        table.advance(to: 159, maxAge: 60)
+        #expect(held.mayTakeOver(a, table.clock) == true)
+        table.advance(to: 161, maxAge: 60)
+        #expect(held.mayTakeOver(a, table.clock) == false)
+        held.insert(a, at: table.clock.moment())
+        table.advance(to: 1000, maxAge: 0)
+        #expect(held.mayTakeOver(a, table.clock) == true)
+        table.clock.beginEpoch()
+        #expect(held.mayTakeOver(a, table.clock) == false)
+        held.insert(a, at: table.clock.moment())
+        a.outdate(before: table.clock.moment())
+        #expect(held.mayTakeOver(a, table.clock) == false)
+        #expect(table.intern(definition("a").span)! === a)
+        #expect(table.count == 1)
+    }
+
+    @Test("what a plan is good for depends on what the name was told, and on which of them is older")
+    func fitness() {
+        let table = StatementTable()
+        let a = table.intern(definition("a").span)!
+        var held = ServerStatements()
+        let told = PlanDescription(columns: 7, parameters: 3)
+        let young = table.clock.moment() + 100
+        #expect(held.fitness(a, told: told, born: 0) == .missing)
+        held.insert(a, at: 5)
+        #expect(held.fitness(a, told: .unknown, born: 5) == .good)
+        #expect(held.use(a, told: .unknown, born: 5) == true)
+        #expect(held.fitness(a, told: .unknown, born: young) == .old)
+        #expect(held.use(a, told: .unknown, born: young) == false)
+        #expect(held.fitness(a, told: told, born: 5) == .undescribed)
+        #expect(held.fitness(a, told: told, born: young) == .stale)
+        held.describe(a.id, parsed: 4, PlanDescription(columns: 1))
+        held.describe(a.id, parsed: 5, PlanDescription(columns: 7))
+        #expect(held.fitness(a, told: PlanDescription(columns: 7), born: 5) == .good)
+        #expect(held.fitness(a, told: told, born: 5) == .undescribed)
+        held.describe(a.id, parsed: 5, told)
+        #expect(held.use(a, told: told, born: 5) == true)
+        #expect(held.fitness(a, told: PlanDescription(parameters: 3), born: 5) == .good)
+        #expect(held.fitness(a, told: PlanDescription(columns: 8), born: 5) == .changed)
+        #expect(held.fitness(a, told: PlanDescription(columns: 8), born: young) == .stale)
+        held.validate(a.id, parsed: 4, at: young)
+        #expect(held.fitness(a, told: told, born: young) == .old)
+        held.validate(a.id, parsed: 5, at: young)
+        #expect(held.use(a, told: told, born: young) == true)
+        a.outdate(before: young + 1)
+        #expect(held.fitness(a, told: told, born: 5) == .stale)
+        #expect(held.use(a, told: told, born: 5) == false)
     }
 
     @Test("many threads that intern the same texts get the same objects")

@@ -253,7 +253,7 @@ import Testing
                     if !isSent { client.waiting = next }
                     if random.chance(2), let statement = client.slow.statements.unnamed ?? client.slow.statements.all.first?.statement {
                         log.append("another client hears that statement \(statement.id) is stale")
-                        _ = table.renewed(statement)
+                        statement.outdate(before: table.clock.moment())
                     }
                 } else if let twins = client.twins {
                     if !twins.inbox.isEmpty { twins.outbox += twins.postgres.receive(twins.inbox.removeFirst()) }

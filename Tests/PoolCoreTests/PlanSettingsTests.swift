@@ -168,7 +168,7 @@ import Testing
         let now = Array("select 'now'::timestamptz\0\0\0".utf8)
         let (one, two) = (table.intern(now.span), table.intern(now.span))
         #expect(one !== two && one?.isPrivate == true && one?.context === PlanContext.standard)
-        let renewed = try #require(intern(other))
-        #expect(table.renewed(renewed).context === other && renewed.isRetired)
+        let (show, again) = (table.intern(Array("fetch c\0\0\0".utf8).span), table.intern(Array("fetch c\0\0\0".utf8).span))
+        #expect(show !== again && show?.dependsOnSession == true && again?.isPrivate == true)
     }
 }

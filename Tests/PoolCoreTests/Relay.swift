@@ -175,6 +175,9 @@ final class Relay {
         case .resolved(let readies):
             guard let client else { break }
             for _ in 0..<readies { try client.take([PoolCoreTests.message { $0.readyForQuery(server.session.status) }]) }
+        case .again(let bytes):
+            guard let client else { throw Divergence("messages of a client that left are judged again") }
+            client.outbox.insert(contentsOf: split(bytes), at: 0)
         case .endClient(let bytes, let error):
             guard let client else { throw Divergence("an error forwarded after the client left") }
             try client.take(split(bytes) + [PoolCoreTests.message { $0.error(error.fields) }])
@@ -319,8 +322,9 @@ extension FrontendAction {
             return [PoolCoreTests.describe(String(decoding: serverName, as: UTF8.self))]
         case .parse(let serverName, let tail, let more):
             return [PoolCoreTests.message { $0.parse(name: serverName, tail: Array(message[tail...])) }] + split(more)
-        case .ahead(let closed, let statement, let name):
+        case .ahead(let closed, let statement, let name, let describes):
             return closed.map { close(String(decoding: $0, as: UTF8.self)) } + (statement.map { [Self.parse($0, name: name)] } ?? [])
+                + (describes ? [PoolCoreTests.describe(String(decoding: name, as: UTF8.self))] : [])
         case .within(let before, let statement, let name, let after):
             return split(before) + [Self.parse(statement, name: name)] + split(after)
         case .terminate, .refuse:

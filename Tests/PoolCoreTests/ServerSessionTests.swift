@@ -190,13 +190,28 @@ import Testing
     func stalePlan() throws {
         a.send(parse("s", "select s"), sync)
         try settle()
-        let stale = try #require(a.session.statements[Array("s".utf8)])
-        _ = relay.table.renewed(stale)
+        // The other server's plan gives other columns than the client was told.
+        let name = Array("s".utf8)
+        let born = a.session.statements.meaning(of: name.span)?.born ?? 0
+        a.session.statements.tell(name, born: born, PlanDescription(columns: 1))
         a.outbox = [bind("s"), sync]
         a.expected += ["E 0A000", "Z I"]
         try relay.settleAll(a, b)
         a.send(query("deallocate s"), parse("s", "select s"), bind("s"), execute(), sync)
         try settle()
+    }
+
+    @Test("a batch is kept to be repeated up to its bound")
+    func longTrial() throws {
+        var session = ServerSession(settings: ServerParameters(empty: ParameterTable().empty))
+        for (length, isKept) in [(10, true), (PlanTrial.longest, false)] {
+            session.trial = PlanTrial(note: 1)
+            let long = bind("n", String(repeating: "x", count: length))
+            guard case .frame(let frame) = peekFrame(long.span, at: 0) else { return }
+            session.collect(frame, long.span, at: 0)
+            let kept = session.trial?.messages
+            #expect(kept == (isKept ? long : nil))
+        }
     }
 
     @Test("a Parse in a failed transaction is refused, but for ROLLBACK", arguments: ["select 1", "rollback"])
