@@ -32,13 +32,17 @@ public struct ClientSession: Sendable {
     private var resetDone: ResetStatement?
 
     /// A SET has run, whose text is not known: it may be one to DEFAULT.
-    private var hasSet = false
+    public private(set) var hasSet = false
+    /// What the client's values were before a reset or SET that is being looked at.
+    private var before: ParameterSet?
 
     /// It brought something that RESET goes back to.
     var mayReset: Bool { startup?.isEmpty == false }
 
     mutating func noteSet(_ owed: ReplyLedger.Owed) {
-        if owed.disposition == .forward, mayReset { hasSet = true }
+        guard owed.disposition == .forward, mayReset else { return }
+        hasSet = true
+        if before == nil { before = parameters }
     }
 
     /// Whether a SET has run since this was asked last, of which only its text tells whether it was one to DEFAULT.
@@ -49,9 +53,19 @@ public struct ClientSession: Sendable {
 
     mutating func noteReset(_ reset: ResetStatement, _ owed: ReplyLedger.Owed) {
         guard owed.disposition == .forward else { return }
+        hasReset(reset)
+    }
+
+    /// A reset has run, or a SET that turns out to have been one.
+    public mutating func hasReset(_ reset: ResetStatement) {
+        hasSet = false
         isResetting = true
         resetDone = resetDone == nil || resetDone == reset ? reset : .all
+        if before == nil { before = parameters }
     }
+
+    /// What was its own before, for which it may have to be told that this has changed.
+    public mutating func takeBefore() -> ParameterSet? { before.take() }
 
     /// What has been reset since this was asked last.
     public mutating func takeReset() -> ResetStatement? {

@@ -529,7 +529,7 @@ extension ServerSession {
             forgetNames(of: &client)
             changeSettings { $0.discard() }
             settings.discard()
-            client.noteReset(.all, owed)
+            client.noteReset(.discardAll, owed)
             hasSet = true
         case "LISTEN":
             hasListened = true

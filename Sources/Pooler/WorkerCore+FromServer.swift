@@ -196,7 +196,11 @@ extension WorkerCore {
                 case .ready(let owed):
                     forwards = owed
                     readyForQuery(server, isClients: owed)
-                    if let client = server.client { lookForReset(client, server) }
+                    if let client = server.client, case let news = lookForReset(client, server), !news.isEmpty {
+                        keepForClient(bytes, run..<at)
+                        run = at
+                        toClient.append(news)
+                    }
                 case .resolved(let readies):
                     forwards = false
                     keepForClient(bytes, run..<at)
@@ -385,6 +389,7 @@ extension WorkerCore {
             return isNews && (cause != .pooler || defaults[parameter.name] == parameter.value)
         }
         let startup = client.session.startup?[parameter.name]
+        recogniseReset(client, server)
         if client.session.isResetting {
             // The server goes back to its own value, the client to what its startup packet said: that is put back behind it.
             let left = table.removing(parameter.name, from: own, inFavourOf: client.session.startup)

@@ -336,15 +336,33 @@ extension WorkerCore {
         client.session.told = server.session.settings.defaults
     }
 
-    /// What a query that is answered now has reset is again what the client brought.
+    /// What a query that is answered now has reset is again what the client brought. Returns what it has to hear of that: the server tells
+    /// values of its own.
     @inline(__always)
-    func lookForReset(_ client: ClientConnection, _ server: ServerConnection) {
-        if client.session.isOrdinary { return }
-        if client.session.takeSet(), let reset = resetOfLastStatement(client, server) {
-            applyReset(reset, client, server)
-        } else if let reset = client.session.takeReset() {
-            applyReset(reset == .unknown ? resetOfLastStatement(client, server) ?? .unknown : reset, client, server)
+    func lookForReset(_ client: ClientConnection, _ server: ServerConnection) -> [UInt8] {
+        if client.session.isOrdinary { return [] }
+        recogniseReset(client, server)
+        _ = client.session.takeSet()
+        guard let reset = client.session.takeReset(), let startup = client.session.startup else {
+            _ = client.session.takeBefore()
+            return []
         }
+        applyReset(reset == .unknown ? resetOfLastStatement(client, server) ?? .unknown : reset, client, server)
+        let before = client.session.takeBefore()
+        var writer = MessageWriter()
+        for parameter in startup.reported {
+            let name = parameter.name
+            guard client.session.parameters?[name] == parameter.value, before?[name] != parameter.value,
+                server.session.settings.defaults[name] != parameter.value
+            else { continue }
+            writer.parameterStatus(name: name, value: parameter.value)
+        }
+        return writer.bytes
+    }
+
+    /// A SET may turn out to be one to DEFAULT, once its text is looked at.
+    func recogniseReset(_ client: ClientConnection, _ server: ServerConnection) {
+        if client.session.hasSet, let reset = resetOfLastStatement(client, server) { client.session.hasReset(reset) }
     }
 
     /// What the last statement resets, as far as its beginning is known.
@@ -359,7 +377,7 @@ extension WorkerCore {
         guard let own = client.session.parameters, let startup = client.session.startup else { return }
         let table = server.shard.shared.parameters
         switch reset {
-        case .all:
+        case .all, .discardAll:
             client.session.parameters = startup
         case .name(let name):
             client.session.parameters = table.removing(name, from: own, inFavourOf: startup)
@@ -376,7 +394,8 @@ extension WorkerCore {
         if startup.isEmpty, let left = client.session.parameters {
             server.session.settings.follow(left)
         } else {
-            server.session.settings.wasReset(reset)
+            let keepsRole = server.shard.settings.mode == .session
+            server.session.settings.wasReset(reset, wanted: client.session.parameters ?? startup, keepsRole: keepsRole)
         }
     }
 

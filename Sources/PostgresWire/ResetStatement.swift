@@ -4,8 +4,10 @@
 public enum ResetStatement: Hashable, Sendable {
     /// `RESET name`, `SET [SESSION] name { TO | = } DEFAULT`, `SET [SESSION] TIME ZONE { DEFAULT | LOCAL }`; the name in lower case.
     case name(String)
-    /// `RESET ALL`, `DISCARD ALL`.
+    /// `RESET ALL`, which passes over the role.
     case all
+    /// `DISCARD ALL`, which is recognised by its tag.
+    case discardAll
     /// One of the settings, but which one is not known.
     case unknown
 

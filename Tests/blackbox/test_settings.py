@@ -438,3 +438,49 @@ def test_a_client_that_leaves_inside_a_transaction_leaves_no_session_behind(make
         assert other.value("select count(*) from pg_locks where locktype = 'advisory'") == "0"
         assert other.extended("select 'own'", name="s").values == ["own"]
         other.close()
+
+
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+@pytest.mark.parametrize("extended", [False, True], ids=["simple", "extended"])
+@pytest.mark.parametrize("back", ["reset timezone", "set timezone to default", "reset all", "discard all"])
+def test_a_reset_tells_what_the_client_brought(make_pooler, postgres, back, extended, mode):
+    # The value that the client had set stayed the last one that it was told.
+    pooler = make_pooler(default_pool_size=1, pool_mode=mode)
+    brought = {"TimeZone": "Asia/Tokyo", "DateStyle": "German"}
+
+    def told(client):
+        client.query("set timezone = 'America/Lima'").check()
+        burst = ask(back) + sync() if extended else query(back)
+        return [m for m in client.run(burst) if m[0] in "CSZ"]
+
+    direct = told(postgres.connect("lab", user="app", parameters=brought))
+    assert ("S", "TimeZone", "Asia/Tokyo") in direct
+    assert told(pooler.connect(parameters=brought)) == direct
+
+
+def test_reset_all_passes_over_the_role(make_pooler, postgres):
+    # The role that the client had brought was set again.
+    postgres.sql("grant app2, scram_user to app")
+    pooler = make_pooler(default_pool_size=1, pool_mode="session")
+    for client in (pooler.connect(parameters={"role": "app2"}), postgres.connect("lab", user="app", parameters={"role": "app2"})):
+        client.rows("set role scram_user")
+        client.rows("reset all")
+        assert client.value("select current_user") == "scram_user"
+        client.rows("reset role")
+        assert client.value("select current_user") == "app2"
+        client.rows("discard all")
+        assert client.value("select current_user") == "app2"
+        client.close()
+    postgres.sql("revoke app2, scram_user from app")
+
+
+def test_a_reconnect_while_values_are_tried_forgets_no_login(make_pooler):
+    # The greeting of the pool was gone when the trial ended, and the login waited for ever, with its server.
+    pooler = make_pooler(default_pool_size=1, admin_users="app")
+    admin = pooler.connect(database="pgbouncer")
+    for turn in range(20):
+        thread = threading.Thread(target=lambda: [admin.query("RECONNECT lab").check() for _ in range(3)])
+        thread.start()
+        with pooler.connect(parameters={"TimeZone": f"<x{turn:02}>3", "work_mem": f"{turn + 1}MB"}) as c:
+            assert c.value("show work_mem") == f"{turn + 1}MB"
+        thread.join()
