@@ -1,7 +1,7 @@
 # Two commands for newcomers: `make run` and `make test`. The rest is in `make help`.
 # Each target installs the Debian packages that it needs and does not find (scripts/packages).
 
-.PHONY: help build static install deb test-deb run test differential test-drivers test-tsan fuzz bench bench-all bench-micro docs format lint clean
+.PHONY: help build static install deb test-deb run test test-blackbox test-versions differential test-drivers test-tsan fuzz bench bench-all bench-micro docs format lint clean
 
 SWIFT_SOURCES := $(wildcard Package.swift Sources Tests Benchmarks)
 SHELL_SCRIPTS := $(wildcard scripts/*.sh .ci/run Tests/*/*.sh Config/docker/*.sh) Config/debian/import-pgbouncer Config/debian/postinst Config/debian/prerm Config/debian/postrm
@@ -43,6 +43,15 @@ run: ## Run Sluice on port 6543, with a throwaway PostgreSQL unless DATABASE_URL
 test: ## Build, unit tests, fuzzers and random pipelines for a minute, black-box tests on a real PostgreSQL
 	@scripts/test.sh
 
+test-blackbox: ## The black-box tests alone, with TARGET=/path/to/pgbouncer against that (docs/compatibility.md)
+	@scripts/install.sh build postgres test
+	$(if $(TARGET),,swift build -c release)
+	@scripts/venv.sh
+	$(if $(TARGET),BLACKBOX_HANG=$${BLACKBOX_HANG:-10}) .venv-tests/bin/pytest Tests/blackbox -q $(if $(TARGET),--pooler "$(TARGET)") $(PYTEST_FLAGS)
+
+test-versions: ## The black-box tests and random pipelines against PostgreSQL 16 and 18 (VERSIONS="16 18")
+	@scripts/test-versions.sh
+
 differential: ## Random pipelines to PostgreSQL and through the pooler, for SECONDS=60, with SEED=... (random)
 	@scripts/install.sh build postgres test
 	swift build -c release --product sluice
@@ -76,7 +85,7 @@ bench-micro: ## Microbenchmarks of framer, machines and prepared statements: tim
 	swift build -c release --product instructions
 	Benchmarks/instructions.py
 
-docs: build ## Write docs/configuration.md, Config/sluice.ini, docs/metrics.md, docs/console.md and docs/man anew, from the tables in the program
+docs: build ## Write docs/configuration.md, Config/sluice.ini, docs/metrics.md, docs/console.md, docs/compatibility.md and docs/man anew, from the tables in the program
 	swift build -c release --package-path Benchmarks --product sluicebench
 	@mkdir -p Config
 	.build/release/sluice --print-configuration-reference markdown > docs/configuration.md
@@ -84,6 +93,7 @@ docs: build ## Write docs/configuration.md, Config/sluice.ini, docs/metrics.md, 
 	.build/release/sluice --print-configuration-reference metrics > docs/metrics.md
 	.build/release/sluice --print-configuration-reference console > docs/console.md
 	scripts/man.py .build/release Benchmarks/.build/release/sluicebench
+	scripts/compatibility.py
 
 format: ## Format the Swift sources in place
 	swift format --in-place --parallel --recursive $(SWIFT_SOURCES)

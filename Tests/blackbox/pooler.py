@@ -74,10 +74,17 @@ class Pooler:
         if kind.is_sluice and kind.workers:
             self.settings["workers"] = kind.workers
         self.settings.update(settings)
+        if not kind.is_sluice:
+            self.settings.pop("workers", None)  # PgBouncer has one thread, whatever a test asks for
         self.write_users(self.users)
         self.write_ini(ini)
         if start:
             self.start()
+
+    def unknown_setting(self):
+        """The setting that PgBouncer did not start for, because it has none of that name."""
+        found = re.search(r"unknown parameter: pgbouncer/(\S+)|unrecognized connection parameter: (\S+)", self.log())
+        return found and (found.group(1) or found.group(2))
 
     # files
 

@@ -141,7 +141,6 @@ def test_a_login_in_drips_does_not_outlive_its_timeout(pooler, bystander):
                 pass
 
 
-@pytest.mark.sluice_only("PgBouncer's words differ by version")
 @pytest.mark.parametrize("sent", [query("select 1"), ask("select 1") + sync(), wire.copy_data(b"x"), wire.terminate(), message("\x01", b"x" * 50)], ids=["Query", "pipeline", "CopyData", "Terminate", "unknown"])
 def test_messages_before_the_login_are_refused(pooler, bystander, sent):
     closes = pooler.log_count("closing because: ")
@@ -424,7 +423,6 @@ def test_a_missing_file(make_pooler):
     pooler.process = None
 
 
-@pytest.mark.sluice_only("PgBouncer warns and starts")
 def test_a_port_that_is_taken(make_pooler):
     first = make_pooler()
     second = make_pooler(start=False, listen_port=first.port, **({"workers": 1} if first.kind.is_sluice else {}))

@@ -250,7 +250,6 @@ def connections(pooler, port):
     return sum(int(line[2].split(":")[1], 16) == port and f"socket:[{line[9]}]" in own for line in lines)
 
 
-@pytest.mark.sluice_only("PgBouncer makes more of them, and its console has other columns")
 @pytest.mark.parametrize("workers", [1, 4])
 def test_thousands_of_requests_with_one_key_are_a_handful_for_postgresql(make_pooler, own_postgres, workers):
     # each was a connection: 3,000 of them made 2,545 while the postmaster stood still, and nobody else could log in
@@ -285,7 +284,6 @@ def states(admin):
     return [(row[names.index("state")],) for row in reply.rows]
 
 
-@pytest.mark.sluice_only("PgBouncer makes more of them")
 def test_requests_for_many_queries_have_a_bound(make_pooler, own_postgres):
     pooler = make_pooler(own_postgres, workers=2, default_pool_size=150, cancel_wait_timeout=0)
     clients = [pooler.connect() for _ in range(150)]
@@ -323,7 +321,6 @@ WAITING = {  # what is sent, what is heard before a server is free, what is sent
 }
 
 
-@pytest.mark.sluice_only("PgBouncer closes a waiting client whose query is cancelled")
 @pytest.mark.parametrize("what", WAITING)
 @pytest.mark.parametrize("workers", [1, 4])
 def test_cancel_of_a_statement_that_waits_for_a_server(make_pooler, what, workers):
@@ -361,7 +358,6 @@ def cancel_while_waiting(c, heard):
     return seen
 
 
-@pytest.mark.sluice_only("PgBouncer closes a waiting client whose query is cancelled")
 def test_nothing_of_a_cancelled_statement_is_done(make_pooler):
     pooler = make_pooler(default_pool_size=1)
     holder, c = pooler.connect(), pooler.connect()
@@ -378,7 +374,6 @@ def test_nothing_of_a_cancelled_statement_is_done(make_pooler):
     holder.rows("drop table never")
 
 
-@pytest.mark.sluice_only("PgBouncer closes a waiting client whose query is cancelled")
 @pytest.mark.parametrize("end", ["half-close", "X"])
 def test_cancel_of_a_waiting_client_that_has_said_its_last_word(make_pooler, end):
     pooler = make_pooler(default_pool_size=1)
@@ -506,7 +501,6 @@ def test_settings_that_a_cancel_has_hit_are_tried_again(stuck_set):
     assert c.read_until("Z").values == ["pg_default"]
 
 
-@pytest.mark.sluice_only("PgBouncer closes the server")
 def test_a_cancel_under_way_does_not_hit_the_reset_of_a_server(make_pooler, postgres):
     from test_console_faults import Gate
 

@@ -8,7 +8,7 @@ from tls import TLSClient, client_context
 
 FORCED = {"lab": {"user": "trust_user"}, "lab2": {"user": "trust_user"}}
 
-pytestmark = pytest.mark.sluice_only("maps and names of certificates, told with a reason")
+pytestmark = pytest.mark.sluice_only("PgBouncer does not tell why a certificate does not fit its user")
 
 
 @pytest.fixture(scope="module")

@@ -80,7 +80,7 @@ def test_pool_size(make_pooler):
             client.close()
 
 
-@pytest.mark.sluice_only("PgBouncer 1.26")
+@pytest.mark.since("1.26")
 def test_query_wait_timeout(make_pooler):
     pooler = make_pooler(
         databases={"lab": {"query_wait_timeout": 1}, "lab2": {}}, sections={"users": {"app2": "query_wait_timeout=1"}}, default_pool_size=1, query_wait_timeout=0
@@ -142,7 +142,7 @@ def test_server_lifetime_of_a_database(make_pooler):
 # what drivers may look at
 
 
-@pytest.mark.sluice_only("PgBouncer 1.26")
+@pytest.mark.since("1.26")
 def test_the_pooler_tells_what_it_is(make_pooler):
     pooler = make_pooler(max_prepared_statements=17, login_notify_message="Maintenance at noon.")
     client = pooler.connect()
@@ -208,7 +208,6 @@ def test_tcp_defer_accept_follows_a_reload(make_pooler):
         s.close()
 
 
-@pytest.mark.sluice_only("PgBouncer says nothing")
 def test_a_reload_names_what_only_a_restart_changes(make_pooler):
     """Whoever changed the port in the file saw a good RELOAD, and nothing happened."""
     pooler = make_pooler(workers=0, verbose=0)
@@ -256,7 +255,6 @@ def test_included_files_are_read_at_each_reload(make_pooler):
     wait_until(known, "the new database")
 
 
-@pytest.mark.sluice_only("PgBouncer keeps what it read before the error")
 @pytest.mark.parametrize(
     "broken, text",
     [
@@ -284,7 +282,6 @@ def test_a_broken_file_changes_nothing(make_pooler, broken, text):
     waiting.read_until("Z")
 
 
-@pytest.mark.sluice_only('PgBouncer: "losing forced user not supported"')
 @pytest.mark.parametrize("before, after", [("app", None), (None, "app"), ("app", "plain_user")])
 @pytest.mark.parametrize("state", ["idle", "in a transaction", "waiting"])
 def test_the_forced_user_changes_at_a_reload(make_pooler, before, after, state):
@@ -336,7 +333,7 @@ def test_conffile_names_the_file_of_the_next_reload(make_pooler):
 # unused pools
 
 
-@pytest.mark.sluice_only("PgBouncer 1.26")
+@pytest.mark.since("1.26")
 def test_pool_idle_timeout(make_pooler):
     pooler = make_pooler(databases={"lab": {}, "lab2": {"user": "app", "min_pool_size": 1}}, pool_idle_timeout=1)
     stays = pooler.connect(user="app2")

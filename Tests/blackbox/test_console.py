@@ -14,7 +14,7 @@ import wire
 from postgres import newest_bin, password_of
 from processes import DEADLINE, UNPRIVILEGED, is_root, wait_until
 
-pytestmark = pytest.mark.sluice_only("the console's 1.26 columns, extended protocol and WHERE")
+pytestmark = pytest.mark.sluice_only("the console with the columns of 1.26, the extended protocol and WHERE")
 
 CONNECTION = """type:t user:t database:t replication:t state:t addr:t port:i local_addr:t local_port:i connect_time:t request_time:t
     wait:i wait_us:i close_needed:i ptr:t link:t remote_pid:i tls:t application_name:t prepared_statements:i id:i"""

@@ -12,7 +12,7 @@ from test_console import console, one, table
 from test_console_verbs import Load
 from test_peers import as_key, cancel_at
 
-pytestmark = pytest.mark.sluice_only("faults of its own")
+pytestmark = pytest.mark.sluice_only("faults that Sluice's own console has had")
 
 
 def test_a_line_break_in_a_name_forges_no_log_line(make_pooler):

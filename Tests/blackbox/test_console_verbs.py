@@ -10,7 +10,7 @@ import wire
 from processes import listening, wait_until
 from test_console import TOPICS, console, one, table
 
-pytestmark = pytest.mark.sluice_only("several workers; PAUSE after WAIT_CLOSE")
+pytestmark = pytest.mark.sluice_only("commands of the console over several workers; PAUSE after WAIT_CLOSE")
 
 
 @pytest.fixture(params=[2, 4])

@@ -346,7 +346,6 @@ def test_asyncpg(target, cache):
     with_asyncpg(target, work, statement_cache_size=cache)
 
 
-@pytest.mark.sluice_only("leftovers of a connection string are refused")
 def test_asyncpg_with_a_url_full_of_leftovers(target):
     import asyncpg
 
@@ -389,7 +388,6 @@ def test_asyncpg_pool_with_copy_and_cancel(target):
 # --- pg8000 -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.sluice_only("PgBouncer runs other clients' unnamed statements: 625 of 900 pg8000 queries")
 def test_pg8000_of_many_threads(target):
     import pg8000.native
 
@@ -411,7 +409,6 @@ def test_pg8000_of_many_threads(target):
     in_threads(25, work)
 
 
-@pytest.mark.sluice_only("unnamed statements across Syncs")
 def test_pg8000_dbapi(target):
     import pg8000.dbapi
 
@@ -432,7 +429,7 @@ def test_pg8000_dbapi(target):
 
 @pytest.mark.parametrize(
     "dialect",
-    ["psycopg2", pytest.param("psycopg", marks=prepared_statements), pytest.param("pg8000", marks=pytest.mark.sluice_only("unnamed statements across Syncs"))],
+    ["psycopg2", pytest.param("psycopg", marks=prepared_statements), "pg8000"],
 )
 @pytest.mark.parametrize("isolation", [None, "AUTOCOMMIT", "SERIALIZABLE"])
 def test_sqlalchemy(target, dialect, isolation):

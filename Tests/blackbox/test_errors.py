@@ -12,7 +12,7 @@ from processes import free_port, give
 from tls import TLSClient, client_context
 
 
-pytestmark = [pytest.mark.poolers_only, pytest.mark.sluice_only("older versions of PgBouncer word some of them in another way")]
+pytestmark = [pytest.mark.poolers_only, pytest.mark.sluice_only("SQLSTATEs and words of 1.26; older versions of PgBouncer have others")]
 
 GOOD = {"user": "app", "database": "lab"}
 

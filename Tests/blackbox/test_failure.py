@@ -151,7 +151,6 @@ def test_prepared_statements_survive_the_death_of_their_server(make_pooler, post
 NOBODY_THERE = {"a port that refuses": lambda: {"port": free_port()}, "no such socket": lambda: {"host": "/nowhere/at/all"}}
 
 
-@pytest.mark.sluice_only("PgBouncer 1.18 tries four times for each query")
 @pytest.mark.parametrize("where", NOBODY_THERE)
 def test_a_server_that_refuses_at_once_is_not_tried_without_end(make_pooler, where):
     # server_login_retry=0: the next attempt followed in the same turn of the event loop, and nobody else had one
@@ -278,7 +277,6 @@ def test_a_client_that_vanishes_in_a_transaction_is_rolled_back(vanish, end):
         assert b.pid() == pid, "rolled back, and the server was kept"
 
 
-@pytest.mark.sluice_only("PgBouncer closes the server")
 @pytest.mark.parametrize("end", END)
 def test_a_client_that_vanishes_in_a_failed_transaction_leaves_a_clean_server(vanish, end):
     c = vanish.connect()
@@ -289,7 +287,6 @@ def test_a_client_that_vanishes_in_a_failed_transaction_leaves_a_clean_server(va
     assert b.rows("select pg_backend_pid(), current_setting('geqo')") == [(str(pid), "on")]
 
 
-@pytest.mark.sluice_only("PgBouncer closes its socket and PostgreSQL goes on")
 @pytest.mark.parametrize("in_transaction", [False, True])
 @pytest.mark.parametrize("end", ["FIN", "RST"])
 def test_a_client_that_vanishes_in_a_running_query_cancels_it(vanish, end, in_transaction):
@@ -392,7 +389,6 @@ def test_clients_that_vanish_during_their_login(vanish, end):
 # --- half a message, slow readers, half-closed sockets ----------------------------------------------------------------------
 
 
-@pytest.mark.sluice_only("ten PgBouncer servers are taken until query_wait_timeout")
 @pytest.mark.parametrize("sent", [1, 4, 5, 7, 20])
 def test_half_a_message_then_silence_holds_nothing(make_pooler, sent):
     # suspended functions: 10 clients that sent 7 bytes of a Query took all 10 servers
@@ -412,7 +408,6 @@ def test_half_a_message_then_silence_holds_nothing(make_pooler, sent):
         assert c.read_until("Z").values == ["a frozen function woke up"]
 
 
-@pytest.mark.sluice_only("PgBouncer links at the first byte")
 def test_half_a_message_inside_a_pipeline_holds_nothing(make_pooler):
     pooler = make_pooler(default_pool_size=1)
     frozen, live = pooler.connect(), pooler.connect()
@@ -621,7 +616,6 @@ def test_sighup_reloads_without_disturbing_anybody(make_pooler):
     wait_until(lambda: served(pooler, database="lab3"), "the new database")
 
 
-@pytest.mark.sluice_only("PgBouncer 1.18 now and then leaves a query unanswered")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_database_that_moves_leaves_its_old_server_for_good(make_pooler, postgres, own_postgres, workers):
     # nothing that was made for the old host may be used: idle, lent to another worker, or just being made
@@ -654,7 +648,7 @@ def test_a_database_that_moves_leaves_its_old_server_for_good(make_pooler, postg
         place, other = other, place
 
 
-@pytest.mark.parametrize("mode", ["transaction", pytest.param("session", marks=pytest.mark.sluice_only("PgBouncer 1.18 runs the query of one who waited"))])
+@pytest.mark.parametrize("mode", ["transaction", "session"])
 def test_a_database_that_is_removed_and_added_again(make_pooler, postgres, mode):
     # who waited got a server that somebody who had to go left behind, and his query ran
     pooler = make_pooler(databases={"lab": {}, "lab2": {"pool_mode": mode}}, default_pool_size=1, server_reset_query="", **({"query_wait_notify": 1} if make_pooler.kind.since("1.25") else {}))

@@ -14,7 +14,7 @@ from wire import message
 # two thousand million rounds take a quarter of an hour: nobody waits for the end of it
 ENDLESS = "SCRAM-SHA-256$2000000000:" + base64.b64encode(b"salt").decode() + "$" + ":".join([base64.b64encode(bytes(32)).decode()] * 2)
 
-pytestmark = pytest.mark.sluice_only("hashes on the loop")
+pytestmark = pytest.mark.sluice_only("PgBouncer hashes passwords on its only thread")
 
 
 def has_answer(client):

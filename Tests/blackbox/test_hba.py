@@ -89,7 +89,6 @@ def test_trust_still_needs_a_known_user(make_hba):
     assert '"trust" authentication failed' in refused(make_hba("host all all all trust"), user="nobody_knows").message
 
 
-@pytest.mark.sluice_only("the warning names file and line")
 def test_broken_lines_are_skipped_and_told(make_hba):
     pooler = make_hba("host all all nonsense trust\nhost all +g all trust\nhost all app all scram-sha-256\n")
     assert asked(pooler.connect("app")) == [10, 11, 12, 0]
@@ -115,7 +114,6 @@ def rejection(pooler):
         return error.message
 
 
-@pytest.mark.sluice_only("PgBouncer goes on with no rules at all")
 def test_a_file_that_is_gone_changes_nothing_at_a_reload(make_hba):
     pooler = make_hba("host all all all trust\n")
     os.unlink(pooler.hba)
@@ -191,7 +189,6 @@ def test_md5_rule_with_a_scram_secret_asks_for_scram(make_hba):
     assert asked(pooler.connect("joe", "pw")) == [10, 11, 12, 0]
 
 
-@pytest.mark.sluice_only("refused before it listens")
 def test_hba_without_a_file_is_refused(make_pooler):
     pooler = make_pooler(auth_type="hba", start=False)
     assert pooler.launch().wait(wire.HANG) == 1

@@ -13,7 +13,7 @@ from postgres import password_of
 from processes import free_port
 from wire import message
 
-pytestmark = [pytest.mark.poolers_only, pytest.mark.sluice_only("texts and fates of PgBouncer differ")]
+pytestmark = [pytest.mark.poolers_only, pytest.mark.sluice_only("what a server that breaks the protocol costs whom, in Sluice's words")]
 
 
 class FakeServer:

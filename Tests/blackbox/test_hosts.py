@@ -10,7 +10,7 @@ from nameserver import NameServer
 from postgres import password_of
 from processes import free_port, start, wait_until
 
-pytestmark = [pytest.mark.poolers_only, pytest.mark.sluice_only("its own name server has a port, and dead hosts are passed over")]
+pytestmark = [pytest.mark.poolers_only, pytest.mark.sluice_only("PgBouncer cannot be told of a name server with a port, which these tests bring; and it does not pass dead hosts over")]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from processes import wait_until
 from test_console import console, table
 from test_hostile_server import behind  # noqa: F401  a fixture
 
-pytestmark = pytest.mark.sluice_only("memory is bounded")
+pytestmark = pytest.mark.sluice_only("bounds on memory that PgBouncer does not have")
 
 MB = 1 << 20
 

@@ -14,7 +14,7 @@ MODULE = "/usr/lib/x86_64-linux-gnu/security/pam_pwdfile.so"
 
 pytestmark = [
     pytest.mark.needs_root,
-    pytest.mark.sluice_only("its queue blocks the process"),
+    pytest.mark.sluice_only("PgBouncer's queue of PAM logins blocks the process"),
 ]
 
 

@@ -197,7 +197,6 @@ def salt_of(pooler, user):
         return s.recv(1000).split(b",")[1]
 
 
-@pytest.mark.sluice_only("each process has a key of its own")
 def test_processes_on_one_port_give_unknown_users_the_same_salt(make_pooler, run_folder):
     """A stored secret has one salt. Where an unknown user's depended on the process, it told that there is no such user."""
     trio = make_trio(make_pooler, run_folder, users={"app": wire.scram_secret("app-pw")})
@@ -229,7 +228,6 @@ def test_one_process_ends_and_the_others_go_on(trio):
         client.close()
 
 
-@pytest.mark.sluice_only("PgBouncer takes the time of one request after the other")
 def test_a_peer_that_dies_with_thousands_of_requests_waiting(make_pooler, run_folder):
     """What waited for a connection to it fails at once, one request after the other and not one inside the other."""
     folder = run_folder.folder("peer")

@@ -206,7 +206,6 @@ def test_a_queued_client_is_told_once(make_pooler):
     assert c.read_until("Z") == [("T", ("?column?",)), ("D", ("1",)), ("C", "SELECT 1"), ("Z", "I")]
 
 
-@pytest.mark.sluice_only("PgBouncer does not look at a waiting client")
 def test_a_client_that_leaves_the_queue_is_forgotten(make_pooler):
     pooler = make_pooler(default_pool_size=1, cancel_on_disconnect=1)
     holder = pooler.connect()
@@ -424,7 +423,6 @@ TOO_LONG = {
 }
 
 
-@pytest.mark.sluice_only("not tried with a PgBouncer that has the setting (1.25)")
 @pytest.mark.parametrize("what", TOO_LONG)
 def test_transaction_timeout_ends_a_statement_that_goes_on_for_ever(make_pooler, what):
     # it began to count with the first ReadyForQuery inside a transaction: a lone statement, and the first, had no limit
@@ -551,7 +549,6 @@ def test_a_custom_server_reset_query(make_pooler):
     assert b.pid() == pid
 
 
-@pytest.mark.sluice_only("PgBouncer hands the server out unreset")
 def test_a_failing_server_reset_query_costs_only_the_server(make_pooler):
     pooler = make_pooler(default_pool_size=1, pool_mode="session", server_reset_query="select no_such_function()")
     for _ in range(3):
@@ -572,7 +569,6 @@ def test_server_check_query_runs_before_reuse(make_pooler):
     c.rows("drop table checks")
 
 
-@pytest.mark.sluice_only("not tried with PgBouncer: workers=1")
 @pytest.mark.parametrize("check", ["select 1", "<empty>"])
 def test_after_a_rest_one_request_tests_one_server(make_pooler, postgres, check):
     # all of them were tested for one waiting client
@@ -606,7 +602,6 @@ def test_after_a_rest_every_request_is_served_by_a_tested_server(make_pooler):
     clients[0].rows("drop table rest_checks")
 
 
-@pytest.mark.sluice_only("PgBouncer 1.18 ignores the error")
 def test_a_failing_server_check_query_costs_only_the_server(make_pooler):
     pooler = make_pooler(default_pool_size=1, server_check_delay=0, server_check_query="select no_such_function()")
     c = pooler.connect()
@@ -705,7 +700,6 @@ def test_set_local_and_rollback_are_taken_back(make_pooler):
     assert b.value("show timezone") == usual and a.value("show timezone") == "Asia/Tokyo"
 
 
-@pytest.mark.sluice_only("PgBouncer leaves the previous client's value in place when one has 126 bytes or more")
 @pytest.mark.parametrize("length", [63, 64, 125, 126, 200, 255, 1000, 5000])
 def test_an_application_name_of_any_length(make_pooler, length):
     pooler = make_pooler(default_pool_size=1)
@@ -749,7 +743,6 @@ def test_settings_and_prepared_statements_meet_on_a_new_server(make_pooler):
             break
 
 
-@pytest.mark.sluice_only("a value is tried first and waited for")
 def test_a_value_that_one_server_refuses_never_runs_the_query(make_pooler, postgres):
     # the encoding is valid by itself, and refused where the database's encoding cannot be converted
     postgres.sql("create database euc encoding 'EUC_JP' lc_collate 'C' lc_ctype 'C' template template0 owner app")

@@ -500,7 +500,6 @@ def change(client, table):
     client.rows(f"alter table {table} add column c{random.randrange(10**9)} int default 5")
 
 
-@pytest.mark.sluice_only("PgBouncer's server statement stays stale for ever")
 def test_a_stale_plan_heals_when_prepared_again_under_a_new_name(table, target):
     # ActiveRecord re-prepares under a new name without limit: 154,111 prepares in a minute behind PgBouncer.
     c, ddl = target.connect(), target.connect()
@@ -513,7 +512,6 @@ def test_a_stale_plan_heals_when_prepared_again_under_a_new_name(table, target):
     assert not r.errors and r.rows == [("1", "5")]
 
 
-@pytest.mark.sluice_only("PgBouncer's server statement stays stale for ever")
 def test_a_stale_plan_heals_for_every_client_and_server(make_pooler):
     pooler = make_pooler(default_pool_size=3)
     clients = [pooler.connect() for _ in range(3)]
@@ -538,7 +536,6 @@ def test_a_stale_plan_heals_for_every_client_and_server(make_pooler):
     clients[0].rows("drop table stale")
 
 
-@pytest.mark.sluice_only("PgBouncer's server statement stays stale for ever")
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("name", ["fresh", ""])
 def test_a_fresh_parse_of_an_old_text_after_ddl_is_never_stale(make_pooler, name, workers):
@@ -576,7 +573,6 @@ def test_a_fresh_parse_of_an_old_text_after_ddl_is_never_stale(make_pooler, name
     ddl.rows("drop table ddl_here")
 
 
-@pytest.mark.sluice_only("PgBouncer's server statement stays stale for ever")
 def test_a_stale_plan_in_a_transaction_heals_after_rollback(table, target):
     c, ddl = target.connect(), target.connect()
     c.run(parse("s", f"select * from {table}"), bind("s"), execute(), sync()).check()

@@ -377,8 +377,10 @@ def test_systemd_hears_the_status(make_pooler):
     assert "\n" not in text and re.search(r"\d", text)
 
 
-def test_sockets_of_systemd(make_pooler, run_folder):
+def test_sockets_of_systemd(kind, make_pooler, run_folder):
     """Socket activation: the descriptors are there already, numbered from 3."""
+    if "systemd: yes" not in run(kind, "--version").stdout:
+        pytest.skip("a PgBouncer that was built without systemd")
     pooler = make_pooler(start=False)
     tcp = socket.socket()
     tcp.bind(("127.0.0.1", 0))

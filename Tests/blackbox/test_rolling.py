@@ -9,7 +9,7 @@ import wire
 from postgres import password_of
 from processes import DEADLINE, free_port, listening_at, wait_until
 
-pytestmark = pytest.mark.sluice_only("two processes need two pages")
+pytestmark = pytest.mark.sluice_only("tells two processes apart by their pages, which PgBouncer does not have")
 
 
 def listeners(port):

@@ -19,7 +19,7 @@ from postgres import password_of
 from processes import wait_until
 from wire import message
 
-pytestmark = [pytest.mark.poolers_only, pytest.mark.sluice_only("faults of every age")]
+pytestmark = [pytest.mark.poolers_only, pytest.mark.sluice_only("faults that poolers have had, tried at every door of Sluice")]
 
 COMPOSED, DECOMPOSED = "\u00e9", "e\u0301"  # they look the same, and are two names for PostgreSQL
 

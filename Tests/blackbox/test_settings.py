@@ -6,7 +6,7 @@ import pytest
 from processes import wait_until
 from wire import Closed, ServerError, ask, bind, execute, parse, query, startup_packet, sync
 
-pytestmark = pytest.mark.sluice_only("PgBouncer forces or loses these")
+pytestmark = pytest.mark.sluice_only("PgBouncer forces some of these values on servers, and loses others")
 
 
 # --- what is the server's own ------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from test_tls_servers import fake_server, server_side  # noqa: F401
 from tls import TLSClient, client_context, end_of
 from wire import query
 
-pytestmark = pytest.mark.sluice_only("PgBouncer cuts the line")
+pytestmark = pytest.mark.sluice_only("PgBouncer cuts the line in place of ending TLS")
 
 POLITE = "end of stream"
 

@@ -32,6 +32,7 @@ class TLSPostgres:
     """A PostgreSQL with ssl = on that lets `app` in by TLS only, and `app2` only with a certificate of its own."""
 
     def __init__(self, postgres, authority):
+        postgres.needs_tls()
         self.postgres, self.port = postgres, postgres.port
         own = authority.sign()
         with open(f"{postgres.data}/postgresql.conf", "a") as f:
@@ -389,6 +390,7 @@ def test_a_server_that_is_not_bound_hears_nothing_where_that_is_required(to_serv
     assert heard == [b""]
 
 
+@pytest.mark.sluice_only("PgBouncer has no setting channel_binding")
 def test_channel_binding_needs_tls(to_server, make_pooler, postgres):
     pooler = to_server("disable", keys={"channel_binding": "require"}, start=False)
     pooler.launch()
@@ -555,6 +557,7 @@ def test_direct_tls_to_a_server_that_speaks_something_else(to_server, fake_serve
     assert not any(heard)
 
 
+@pytest.mark.sluice_only("PgBouncer has no setting sslnegotiation")
 def test_direct_tls_needs_a_mode_that_requires_tls(to_server):
     pooler = to_server("prefer", keys={"sslnegotiation": "direct"}, start=False)
     pooler.launch()

@@ -9,7 +9,7 @@ from processes import wait_until
 from test_hostile_server import FakeServer, hold
 from wire import query
 
-pytestmark = [pytest.mark.poolers_only, pytest.mark.sluice_only("texts of PgBouncer differ")]
+pytestmark = [pytest.mark.poolers_only, pytest.mark.sluice_only("what those who wait are told, in Sluice's words")]
 
 
 def refused(pooler, **how):

@@ -5,7 +5,7 @@ import wire
 from processes import wait_until
 from test_console import console, one, table
 
-pytestmark = pytest.mark.sluice_only("WHY")
+pytestmark = pytest.mark.sluice_only("PgBouncer has no WHY")
 
 
 def items(client, command):
