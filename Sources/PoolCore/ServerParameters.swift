@@ -1,3 +1,4 @@
+import Bytes
 import PostgresWire
 
 /// What a server is set to, and what of that is whose: the server's own values, and what clients have put in their places.
@@ -193,7 +194,8 @@ public struct ServerParameters: Sendable {
             defaults = changed
         }
         if cause == .client { overrides.insert(key) }
-        guard ParameterTable.isTracked(parameter.name), current[parameter.name] != parameter.value else { return true }
+        let isKnown = current[parameter.name].map { $0.hasSameBytes(as: parameter.value) } ?? false
+        guard ParameterTable.isTracked(parameter.name), !isKnown else { return true }
         guard let changed = table.replacing(parameter, in: current) else { return false }
         current = changed
         return true

@@ -1,3 +1,4 @@
+import Bytes
 import Testing
 
 @testable import PoolCore
@@ -34,6 +35,15 @@ import Testing
             }
         }
         return changes.map(\.sql)
+    }
+
+    @Test("a reported value that only looks like the one before is another one")
+    func valuesThatLookAlike() {
+        let (composed, decomposed) = ("\u{e9}", "e\u{301}")
+        var server = ServerParameters(reported: parameters(["search_path=\(composed)"]), in: table)
+        #expect(server.report(Parameter(name: "search_path", value: decomposed), by: .client, in: table))
+        #expect(server.current["search_path"]?.hasSameBytes(as: decomposed) == true)
+        #expect(server.changes(to: own(["search_path=\(composed)"])) == [.set(Parameter(name: "search_path", value: composed))])
     }
 
     @Test("what a client does not ask for is not set, and what the last one asked for is undone first, its role before all")
