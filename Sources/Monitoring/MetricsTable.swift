@@ -177,8 +177,8 @@ public enum MetricsTable {
             Written by `make docs` from the table that also answers `/metrics`. [operating.md](operating.md) tells how to use them.
 
             Metrics of a pool have the labels `database` and `user`. At most \(PoolSelection.limit) pools have series of their own; all
-            others are counted together as `\(PoolSelection.other)`. Limits are told for as many databases and users, those with connections
-            first. Of SQLSTATEs and reasons, too, only so many are told apart for each
+            others are counted together as `\(PoolSelection.other)`. Limits are told for as many databases and users, those of
+            these pools first. Of SQLSTATEs and reasons, too, only so many are told apart for each
             pool, the rest is `\(BoundedCounts.other)`. Histograms have buckets at \(bounds.count) bounds, from 64 us to 67 s, each twice
             the one before.
 

@@ -8,8 +8,8 @@ enum PrometheusText {
     static func render(_ snapshot: MonitoringSnapshot, pools: [PoolStatistics]) -> [UInt8] {
         var writer = Writer()
         let labels = pools.map { Writer.labels(["database", "user"], [$0.database, $0.user]) }
-        let databases = LimitSelection.databases(snapshot.databases)
-        let users = LimitSelection.users(snapshot.users)
+        let databases = LimitSelection.databases(snapshot.databases, of: pools)
+        let users = LimitSelection.users(snapshot.users, of: pools)
         for metric in MetricsTable.all {
             writer.head(metric.name, metric.type, metric.help)
             switch metric.values {

@@ -50,6 +50,21 @@ import Testing
         #expect(!lines(snapshot).contains { $0.contains("pgbouncer_") })
     }
 
+    /// Pools and limits together had twice as many names as either.
+    @Test func databasesOfPoolsComeFirst() {
+        let pools = (800..<1000).map { PrometheusTextTests.pool("db\($0)", "user\($0)") }
+        var snapshot = PrometheusTextTests.snapshot(pools)
+        snapshot.databases = (0..<1000).map { DatabaseStatistics(name: "db\($0)") }
+        snapshot.users = (0..<1000).map { UserStatistics(name: "user\($0)") }
+        for index in 0..<1000 {
+            snapshot.databases[index].clients = 1
+            snapshot.users[index].clients = 1
+        }
+        let shown = LimitSelection.databases(snapshot.databases, of: pools).map(\.name)
+        #expect(shown == pools.map(\.database))
+        #expect(LimitSelection.users(snapshot.users, of: pools).map(\.name) == pools.map(\.user))
+    }
+
     @Test func databasesAndUsersAreBounded() {
         var snapshot = snapshot([])
         snapshot.databases = (0..<1000).map { DatabaseStatistics(name: "db\($0)") }
