@@ -66,7 +66,7 @@ make test-blackbox TARGET=/usr/sbin/pgbouncer
 
 The tests of each entry below are expected to fail there. One that passes all the same, and any other that fails, is reported. So this page is
 the whole list of what these tests know of, {len(entries)} differences, tried with PgBouncer {differences.TRIED_WITH}. What a user of PgBouncer has to
-know for a change of poolers is in [from-pgbouncer.md](from-pgbouncer.md).
+know for a change of poolers is in [from-pgbouncer.md](using/from-pgbouncer.md).
 """
     for area, list_ in differences.AREAS.items():
         text += f"\n## {area}\n\n| | PgBouncer | Sluice | tests |\n|---|---|---|---|\n"
