@@ -73,3 +73,30 @@ def test_every_page_has_one_title():
     for page in (path for path in files() if path.startswith("docs/") and path.endswith(".md")):
         text = re.sub(r"(?ms)^```.*?^```", "", read(page))
         assert text.startswith("# ") and len(re.findall(r"(?m)^# ", text)) == 1, page
+
+
+def test_pages_name_drivers_and_tests_that_are_there():
+    """What a page says was tried: programs of Tests/drivers, names for `make test-drivers`, tests of this folder."""
+    runner = read("Tests/drivers/run.py")
+    tests = "".join(read(path) for path in files() if re.fullmatch(r"Tests/blackbox/test_\w+\.py", path))
+    named = 0
+    for page in (path for path in files() if re.fullmatch(r"docs/using/.*\.md", path)):
+        text = read(page)
+        for path in re.findall(r"`(Tests/[\w/]+\.\w+)`", text):
+            assert os.path.exists(f"{ROOT}/{path}"), f"{page} names {path}"
+            named += 1
+        for names in re.findall(r"ONLY=(?:\"([^\"]+)\"|([\w-]+))", re.sub(r"\s+", " ", text)):
+            for name in (names[0] or names[1]).split():
+                assert f'    "{name}": ' in runner, f"{page}: no driver {name}"
+                named += 1
+        for name in re.findall(r"`(test_\w+)`", text):
+            assert f"def {name}(" in tests, f"{page} names {name}"
+            named += 1
+    assert named > 15
+
+
+def test_the_lines_of_the_page_for_go_are_those_that_run():
+    program = re.sub(r"(?m)^\s+", "", read("Tests/drivers/gorm.go"))
+    lines = re.findall(r"(?ms)^```go\n(.*?)^```", read("docs/using/go.md"))[1].splitlines()
+    for line in lines[1:]:
+        assert f"\n{line.strip()}\n" in program, line
