@@ -129,6 +129,29 @@ def test_nothing_is_said_before_the_login_has_ended(make_pooler):
     assert c.rows("select current_setting('TimeZone'), current_setting('search_path')") == [(c.parameters["TimeZone"], "mine")]
 
 
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+@pytest.mark.parametrize("brought", [{}, {"TimeZone": "Asia/Tokyo"}], ids=["nothing brought", "brought"])
+@pytest.mark.parametrize("change", [
+    ["begin", "select set_config('timezone', 'Europe/Vienna', true)", "commit"],
+    ["begin", "select set_config('timezone', 'Europe/Vienna', true)", "rollback"],
+    ["select set_config('timezone', 'Europe/Vienna', false)"],
+])
+def test_set_config_holds_for_what_is_sent_at_once(make_pooler, postgres, change, brought, mode):
+    # The pooler asks whose value it is by a RESET, and the client's next query went out behind that: it ran under the server's own value, and
+    # where it began a transaction the value that was put back in it was gone with its end.
+    pooler = make_pooler(default_pool_size=1, pool_mode=mode)
+    behind = ["show timezone", "begin", "show timezone", "select 1/0", "rollback", "show timezone", "reset timezone", "show timezone"]
+    for split in (True, False):
+        direct, pooled = postgres.connect("lab", user="app", parameters=brought), pooler.connect(parameters=brought)
+        for c in (direct, pooled):
+            c.told = []
+            for part in [[text] for text in change + behind] if split else [change, behind]:
+                reply = c.run(*[query(text) for text in part], ready=len(part))
+                c.told += [m for m in reply if m[0] in "DCZ"]
+        assert pooled.told == direct.told
+        pooled.close()
+
+
 @pytest.mark.parametrize("when", ["at once", "inside a transaction", "in a transaction behind a SET"])
 def test_what_a_client_sets_and_leaves_is_nobody_elses(make_pooler, when):
     # Reported when its client had gone, it was taken for the server's own value, and new clients were greeted with it.
