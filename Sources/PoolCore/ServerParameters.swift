@@ -24,6 +24,8 @@ public struct ServerParameters: Sendable {
     private var beingSet: Set<String> = []
     /// What changed without a SET: whether a client has set it, or the server's own value is another one, has to be asked.
     public private(set) var unexplained: [String] = []
+    /// DISCARD ALL has run, and since then nobody has looked at what became of the values (`acceptDefaults`).
+    private var isDiscarded = false
     private let empty: ParameterSet
 
     /// Nothing is known. `empty`: that of the pool's table.
@@ -99,6 +101,15 @@ public struct ServerParameters: Sendable {
         defaults = table.replacing(Parameter(name: defaults.spelling(of: name), value: value), in: defaults) ?? defaults
     }
 
+    /// After a DISCARD ALL all values that the server has are its own. Returns those that are news.
+    public mutating func acceptDefaults(in table: ParameterTable) -> [Parameter] {
+        guard isDiscarded else { return [] }
+        isDiscarded = false
+        let news = current.reported.filter { parameter in defaults[parameter.name].map { !$0.hasSameBytes(as: parameter.value) } ?? false }
+        for parameter in news { acceptDefault(parameter.name, in: table) }
+        return news
+    }
+
     /// It has been reset, to the server's own value: it has to be adjusted again.
     public mutating func wasReset(_ name: String) {
         overrides.remove(name.lowercased())
@@ -163,6 +174,7 @@ public struct ServerParameters: Sendable {
 
     /// DISCARD ALL has run.
     mutating func discard() {
+        isDiscarded = true
         overrides = []
         pinned = []
         unexplained = []
@@ -193,7 +205,10 @@ public struct ServerParameters: Sendable {
             guard let changed = table.replacing(parameter, in: defaults) else { return false }
             defaults = changed
         }
-        if cause == .client { overrides.insert(key) }
+        if cause == .client {
+            overrides.insert(key)
+            isDiscarded = false
+        }
         let isKnown = current[parameter.name].map { $0.hasSameBytes(as: parameter.value) } ?? false
         guard ParameterTable.isTracked(parameter.name), !isKnown else { return true }
         guard let changed = table.replacing(parameter, in: current) else { return false }

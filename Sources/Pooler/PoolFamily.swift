@@ -25,10 +25,17 @@ final class PoolFamily: Sendable {
         }
     }
 
-    /// What is special about these parameters of a startup packet.
-    func startup(of parameters: [Parameter]) -> StartupValues {
+    /// What is special about these parameters of a startup packet. `isExclusive`: a client has its server until it leaves, so that its values
+    /// are worth a login; all but those that differ from client to client.
+    func startup(of parameters: [Parameter], isExclusive: Bool) -> StartupValues {
         if parameters.isEmpty { return .none }
         let known = needingLogin.withLock { $0 }
-        return StartupValues(of: parameters) { !known.isEmpty && known.contains(Parameter(name: $0.key, value: $0.value)) }
+        return StartupValues(of: parameters) { parameter in
+            (isExclusive && !parameter.isCustom && !Self.ofOneClient.contains(parameter.key))
+                || (!known.isEmpty && known.contains(Parameter(name: parameter.key, value: parameter.value)))
+        }
     }
+
+    /// Names of clients, and what the pooler looks after itself.
+    private static let ofOneClient: Set<String> = ["application_name", "idle_session_timeout"]
 }

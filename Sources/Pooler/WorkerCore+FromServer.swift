@@ -231,6 +231,7 @@ extension WorkerCore {
                 case .errandDone(let errand):
                     forwards = false
                     if case .parameter(let change, true) = errand { tried(change, server) }
+                    if errand == .resetQuery { noteDefaults(of: server) }
                     if case .explain(let name) = errand {
                         server.explanationsLeft -= 1
                         server.isExplained = server.explanationsLeft == 0
@@ -402,8 +403,20 @@ extension WorkerCore {
             isDefault ? table.removing(parameter.name, from: own, inFavourOf: nil) : table.replacing(parameter, in: own) ?? own
         client.session.parameters = changed
         server.session.settings.follow(changed)
-        if !server.session.hasSet, !isDefault, !server.session.settings.noteUnexplained(parameter.name) { server.reportsTooMuch = true }
+        // While the server is its client's alone it makes no difference whose value it is.
+        let isShared = server.shard.settings.mode != .session
+        if isShared, !server.session.hasSet, !isDefault, !server.session.settings.noteUnexplained(parameter.name) {
+            server.reportsTooMuch = true
+        }
         return true
+    }
+
+    /// The session has been reset: what a server reports now is its own.
+    private func noteDefaults(of server: ServerConnection) {
+        let shared = server.shard.shared
+        for parameter in server.session.settings.acceptDefaults(in: shared.parameters) {
+            shared.changed(parameter, generation: server.generation)
+        }
     }
 
     private func noteFarewell(_ server: ServerConnection, _ bytes: Span<UInt8>, _ body: Range<Int>) {

@@ -334,7 +334,7 @@ extension WorkerCore {
     private func shard(of database: Database, user: String, _ template: LoginTemplate) -> PoolShard {
         let plain = shard(of: database, user: user)
         if template.replication != nil || template.parameters.isEmpty { return plain }
-        let startup = plain.shared.family.startup(of: template.parameters)
+        let startup = plain.shared.family.startup(of: template.parameters, isExclusive: plain.settings.mode == .session)
         return startup.isEmpty ? plain : shard(of: database, user: user, startup: startup)
     }
 
