@@ -194,6 +194,7 @@ public struct Workload: Sendable {
         pair.prepare("P0_1", "SELECT abalance FROM pgbench_accounts WHERE aid = $1")
         let asks = useOf("P0_1")
         let answers = message { $0.bindComplete() } + row
+        pair.play(asks, answers)
         for _ in 0..<messages / 4 { pair.ask(asks) }
         for _ in 0..<turns {
             pair.ask(asks)
@@ -239,13 +240,15 @@ public struct Workload: Sendable {
             $0.readyForQuery(.idle)
         }
         let bound = message { $0.bindComplete() }
+        let first = parsed + bound + (describes ? columns : []) + rest
+        let (asked, answered) = (parsed + described, bound + columns + rest)
         for turn in 0..<turns {
             let isFirst = turn < names.count
             // What the client was told is asked for, and waited for.
             if describes, !isFirst {
-                pair.play(asks[turn & 3], parsed + described, bound + columns + rest)
+                pair.play(asks[turn & 3], asked, answered)
             } else {
-                pair.play(asks[turn & 3], parsed + bound + (describes ? columns : []) + rest)
+                pair.play(asks[turn & 3], first)
             }
         }
         return pair.sum

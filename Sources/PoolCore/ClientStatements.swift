@@ -56,15 +56,17 @@ public struct ClientStatements: Sendable {
     /// The statement behind a name; nil when the client has none such.
     public subscript(name: Span<UInt8>) -> Statement? {
         if named.isEmpty { return nil }
-        if name.count <= Identifier.significantBytes { return find(name, hash: BytesHash.of(name)) }
+        if name.count <= Identifier.significantBytes { return find(name, hash: BytesHash.of(name))?.statement }
         let key = name.extracting(..<Identifier.significantBytes)
-        return find(key, hash: BytesHash.of(key))
+        return find(key, hash: BytesHash.of(key))?.statement
     }
 
     public subscript(name: [UInt8]) -> Statement? { self[name.span] }
 
-    func find(_ name: Span<UInt8>, hash: UInt64) -> Statement? {
-        index(of: name, hash: hash).map { named[$0].meaning.statement }
+    /// Not inlined, so that no more is copied than the meaning.
+    @inline(never)
+    func find(_ name: Span<UInt8>, hash: UInt64) -> Meaning? {
+        index(of: name, hash: hash).map { named[$0].meaning }
     }
 
     /// What a name means; of the empty one, the unnamed statement.
@@ -72,7 +74,7 @@ public struct ClientStatements: Sendable {
         if name.isEmpty { return unnamed.map { Meaning(statement: $0, born: 0, told: unnamedTold) } }
         if named.isEmpty { return nil }
         let key = name.count > Identifier.significantBytes ? name.extracting(..<Identifier.significantBytes) : name
-        return index(of: key, hash: BytesHash.of(key)).map { named[$0].meaning }
+        return find(key, hash: BytesHash.of(key))
     }
 
     /// What a name is known by.
@@ -135,22 +137,13 @@ public struct ClientStatements: Sendable {
     static let tagBits: UInt64 = 22
     static func tag(_ hash: UInt64) -> UInt64 { hash & (1 << tagBits - 1) }
 
-    /// Where a name of at most 63 bytes is in the table, and its tag. Valid until the next change.
+    /// What a name of at most 63 bytes means, and the name's tag.
     @inline(__always)
-    func tagged(_ name: Span<UInt8>) -> (index: Int, tag: UInt64)? {
+    func tagged(_ name: Span<UInt8>) -> (meaning: Meaning, tag: UInt64)? {
         guard !named.isEmpty, name.count <= Identifier.significantBytes else { return nil }
         let hash = BytesHash.of(name)
-        return index(of: name, hash: hash).map { ($0, Self.tag(hash)) }
+        return find(name, hash: hash).map { ($0, Self.tag(hash)) }
     }
-
-    // One by one: a `Meaning` as a whole is copied with each of its references.
-
-    @inline(__always)
-    func statement(at index: Int) -> Statement { named[index].meaning.statement }
-    @inline(__always)
-    func told(at index: Int) -> PlanDescription { named[index].meaning.told }
-    @inline(__always)
-    func born(at index: Int) -> UInt64 { named[index].meaning.born }
 
     /// The client has been told of the columns or parameters of what the name means.
     ///

@@ -27,10 +27,6 @@ struct HashedTable<Element: Hashed>: Sendable {
         _modify { yield &slots[index]! }
     }
 
-    /// Looks at an element and changes it, in one access.
-    @inline(__always)
-    mutating func update<Result>(at index: Int, _ change: (inout Element) -> Result) -> Result { change(&slots[index]!) }
-
     /// The index of the element with this hash of which `isWanted` is true, valid until the next insertion or removal.
     @inline(__always)
     func index(of hash: UInt64, where isWanted: (Element) -> Bool) -> Int? {

@@ -215,6 +215,10 @@ extension ServerSession {
             switch owed.request {
             case .parse: writer.parseComplete()
             case .close: writer.closeComplete()
+            case .describe:
+                guard case .description(let parameters) = note else { break }
+                writer.parameterDescription(parameters)
+                writer.noData()
             default:
                 guard case .answer(let tags) = note else { break }
                 for tag in tags { writer.commandComplete(tag) }
@@ -247,19 +251,22 @@ extension ServerSession {
         let skipped = ledger.takeSkipped()
         let used = statement(of: owed)
         let note = owed.note >= Self.firstNote ? notes[owed.note] : nil
+        // What the pooler put ahead of a message that waits for it, and the client's name in that message.
         var described: [UInt8]?
-        for entry in skipped where described == nil && entry.note >= Self.firstNote {
-            if case .watch(let use) = notes[entry.note] { described = use.name }
+        var isAhead = false
+        for entry in skipped where entry.note >= Self.firstNote {
+            switch notes[entry.note] {
+            case .watch(let use):
+                if described == nil { described = use.name }
+                if use.isOwn { isAhead = true }
+            case .inject, .injectUnnamed: isAhead = true
+            default: break
+            }
         }
         for (index, entry) in skipped.enumerated().reversed() { undo(entry, wasRefused: index == 0, client: &client) }
         // The error of what the pooler put ahead of a client's message belongs to the client, unless it has left: also where the message
         // waits for the outcome, and is skipped now.
-        let isClients: Bool
-        switch note {
-        case .watch(let use) where use.isOwn: isClients = true
-        case .inject, .injectUnnamed: isClients = true
-        default: isClients = skipped.contains { $0.disposition == .forward }
-        }
+        let isClients = isAhead || skipped.contains { $0.disposition == .forward }
         guard isClients, let fields = ErrorFields.read(bytes, body: frame.body(at: offset)) else {
             trial = nil
             return isClients ? .forward : .swallow
@@ -348,7 +355,8 @@ extension ServerSession {
         case .drop(let name, let statement, _), .use(let name, let statement): return (statement.id, name, false)
         case .bindPortal(_, _, let statement?, let name): return (statement.id, name.isEmpty ? nil : name, name.isEmpty)
         case .watch(let use): return (use.statement.id, use.name, use.name.isEmpty)
-        case .bindPortal, .replaceUnnamed, .forget, .injectUnnamed, .evict, .rename, .changed, .answer, .effects, .errand, .fence, nil:
+        case .bindPortal, .replaceUnnamed, .forget, .injectUnnamed, .evict, .rename, .changed, .answer, .description, .effects, .errand, .fence,
+            nil:
             return nil
         }
     }
@@ -466,7 +474,7 @@ extension ServerSession {
             client.setPortal(portal, to: previous)
         case .fence:
             fences -= 1
-        case .rename, .changed, .answer, .effects, .errand, .drop, .use, .watch:
+        case .rename, .changed, .answer, .description, .effects, .errand, .drop, .use, .watch:
             break
         }
     }

@@ -51,6 +51,8 @@ extension ServerSession {
         case wait(FrontendAction)
         /// The plan gives something else than the client was told.
         case changed
+        /// The transaction has failed, and the server has no plan: see `bindLacking`.
+        case lacking
     }
 
     /// Sees to it that the server has a good plan of what a name means, before the message that uses it is entered.
@@ -62,8 +64,12 @@ extension ServerSession {
         let statement = meaning.statement
         if statements.use(statement, told: meaning.told, born: meaning.born) { return .ready(isFirst: false) }
         let fitness = statements.fitness(statement, told: meaning.told, born: meaning.born)
-        // In a failed transaction PostgreSQL does not look whether a plan is stale, and nothing can be parsed.
-        if status == .failed, fitness != .missing { return .ready(isFirst: false) }
+        if status == .failed {
+            // PostgreSQL does not look whether a plan is stale, and parses nothing but what ends the transaction.
+            guard fitness == .missing else { return .ready(isFirst: false) }
+            if ledger.awaitsReady { return .wait(hold(.untilSettled)) }
+            if !statement.endsTransaction { return .lacking }
+        }
         switch fitness {
         case .good:
             if let plan = statements.plan(of: statement.id), !meaning.told.isUnknown {
@@ -119,7 +125,7 @@ extension ServerSession {
     /// Enters a statement that is parsed here and now.
     mutating func insert(_ statement: Statement, at moment: UInt64) {
         statements.insert(statement, at: moment)
-        if !statement.isPrivate, planSettings.hidesObjects { statements.notePassing(statement.id) }
+        if !statement.isPrivate, isTouched, planSettings.hidesObjects { statements.notePassing(statement.id) }
     }
 
     /// The same for the client's unnamed statement, which the server's slot has to hold.
@@ -134,6 +140,10 @@ extension ServerSession {
             guard here.agrees(with: meaning.told) else { return .changed }
             client.statements.unnamedTold = here
             return .ready(isFirst: false)
+        }
+        if status == .failed, !isHeld {
+            if ledger.awaitsReady { return .wait(hold(.untilSettled)) }
+            if !statement.endsTransaction { return .lacking }
         }
         if ledger.awaitsQuery { return .wait(hold(.untilSettled)) }
         let describe = meaning.told.isUnknown || status == .failed ? nil : Note.watch(ownDescribe(meaning, as: Span(), parsed: 0))
@@ -233,7 +243,10 @@ extension ServerSession {
     /// A ParameterDescription has come for this entry. What is returned is said of it.
     mutating func takeParameters(_ owed: ReplyLedger.Owed, _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int) -> BackendAction? {
         guard owed.note >= Self.firstNote, case .watch(let use) = notes[owed.note] else { return nil }
-        if use.describes { describedParameters = PlanDescription.digest(parameters: frame, bytes, at: offset) }
+        if use.describes {
+            describedParameters = PlanDescription.digest(parameters: frame, bytes, at: offset)
+            describedTypes = ParameterDescription.types(bytes, body: frame.body(at: offset), atMost: Statement.mostKnownParameters)
+        }
         guard trial?.note == owed.note else { return nil }
         guard frame.length <= bytes.count - offset else {
             trial = nil
@@ -260,7 +273,9 @@ extension ServerSession {
         guard use.describes, frame.type == Backend.rowDescription || frame.type == Backend.noData else { return }
         let description = PlanDescription(
             columns: PlanDescription.digest(columns: frame, bytes, at: offset), parameters: describedParameters)
+        if frame.type == Backend.noData, describedParameters != 0, let types = describedTypes { use.statement.learn(parameters: types) }
         describedParameters = 0
+        describedTypes = nil
         if use.name.isEmpty {
             if statements.unnamed == use.statement.id, use.isOwn || use.unnamedVersion == client.statements.unnamedVersion {
                 statements.unnamedDescription = description
@@ -274,7 +289,23 @@ extension ServerSession {
 
     // MARK: A batch that may be repeated
 
-    /// A message of the batch has been judged, and sent.
+    /// Judges a message of a batch that may be repeated, and keeps it.
+    @inline(never)
+    mutating func judgeInTrial(
+        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
+    ) -> FrontendAction {
+        let running = trial
+        trial = nil
+        let action = judge(frame, bytes, at: offset, client: &client, rules: rules, table: table)
+        trial = running
+        switch action {
+        case .ahead, .within, .wait: break
+        default: collect(frame, bytes, at: offset)
+        }
+        return action
+    }
+
+    /// A message of the batch has been judged, and is sent.
     mutating func collect(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int) {
         guard var trial, trial.stage == .collecting else { return }
         self.trial = nil

@@ -122,12 +122,12 @@ extension ServerSession {
     ) -> (portal: Range<Int>, serverName: [UInt8], rest: Int)? {
         guard rules.mapsStatements, fences == 0, isPlain, client.portals.isEmpty, namesAreCertain,
             case .names(let portal, let name, let rest) = BindMessage.read(bytes, body: frame.body(at: offset)), !name.isEmpty,
-            let (index, tag) = client.statements.tagged(bytes.extracting(name))
+            let (meaning, tag) = client.statements.tagged(bytes.extracting(name))
         else { return nil }
-        let statement = client.statements.statement(at: index)
-        let told = client.statements.told(at: index)
+        let statement = meaning.statement
+        let told = meaning.told
         guard statement.kind == .ordinary, portal.isEmpty || told.columns != 0,
-            statements.use(statement, told: told, born: client.statements.born(at: index))
+            statements.use(statement, told: told, born: meaning.born)
         else { return nil }
         let note = Self.noteUse(of: statement, tag: tag)
         // What is described each time has nothing that a client could go by.
@@ -170,20 +170,7 @@ extension ServerSession {
     public mutating func judge(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
     ) -> FrontendAction {
-        let action = judgeNext(frame, bytes, at: offset, client: &client, rules: rules, table: table)
-        if trial != nil {
-            switch action {
-            case .ahead, .within, .wait: break
-            default: collect(frame, bytes, at: offset)
-            }
-        }
-        return action
-    }
-
-    @inline(__always)
-    private mutating func judgeNext(
-        _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
-    ) -> FrontendAction {
+        if trial != nil { return judgeInTrial(frame, bytes, at: offset, client: &client, rules: rules, table: table) }
         guard mayGoOn() else { return .wait([]) }
         if SmallMessages.hasSurplus(frame, bytes, at: offset) { return .refuse(.surplusBytes(frame.type)) }
         switch ledger.copy {

@@ -26,7 +26,7 @@ extension ServerSession {
         if let refusal = Self.reserved(statement.effects) { return refuse(refusal) }
         let isHeld = statements.mayTakeOver(statement, table.clock)
         let meaning = ClientStatements.Meaning(statement: statement, born: table.clock.moment())
-        if isHeld, status == .idle, !ledger.isRunning, !ledger.isUnsynced {
+        if isHeld, !statement.hasNotices, status == .idle, !ledger.isRunning, !ledger.isUnsynced {
             if unparsed == nil { unparsed = statement }
             client.statements.set(label, meaning: meaning)
             ledger.owe(.parse, .invented, note: note(.define(name: label, statement, isSent: false)))
@@ -144,6 +144,10 @@ extension ServerSession {
         case .changed:
             ledger.owe(.bind, .forward, note: note(.changed(name: ClientStatements.key(bytes.extracting(name)))))
             return .bind(serverName: Self.absentName, portal: portal, rest: rest)
+        case .lacking:
+            let counts = BindCounts.read(bytes, from: rest, to: offset + frame.length)
+            ledger.owe(.bind, .forward, note: note(bindLacking(statement, as: Self.shown(bytes, name), counts)))
+            return .bind(serverName: Self.absentName, portal: portal, rest: rest)
         case .ready(let first):
             isFirst = first
         }
@@ -153,6 +157,7 @@ extension ServerSession {
         }
         noteBound(bytes.extracting(portal), meaning, as: bytes.extracting(name))
         ledger.owe(.bind, .forward, note: number > 0 ? number : use(of: statement, as: bytes.extracting(name)))
+        if trial != nil { collect(frame, bytes, at: offset) }
         return name.isEmpty ? .forward : .bind(serverName: statements.name(of: statement), portal: portal, rest: rest)
     }
 
@@ -227,6 +232,14 @@ extension ServerSession {
         case .changed:
             ledger.owe(.describe, .forward, note: note(.changed(name: ClientStatements.key(bytes.extracting(name)))))
             return .describe(serverName: Self.absentName)
+        case .lacking:
+            if ledger.awaitsQuery { return hold(.untilSettled) }
+            if let known = Self.descriptionOfLacking(meaning.statement) {
+                ledger.owe(.describe, .invented, note: note(known))
+                return .drop
+            }
+            ledger.owe(.describe, .forward, note: note(Self.failedTransaction))
+            return .describe(serverName: Self.absentName)
         case .ready(let first):
             isFirst = first
         }
@@ -234,6 +247,7 @@ extension ServerSession {
             noteDescribe(meaning, as: bytes.extracting(name), isFirst: isFirst, client: &client)
             ?? use(of: meaning.statement, as: bytes.extracting(name))
         ledger.owe(.describe, .forward, note: number)
+        if trial != nil { collect(frame, bytes, at: offset) }
         return name.isEmpty ? .forward : .describe(serverName: statements.name(of: meaning.statement))
     }
 

@@ -70,6 +70,8 @@ public struct ServerSession: ~Copyable, Sendable {
         case rename(code: String, message: String)
         /// The server's error is told as that of a plan which gives something else than this name of the client was told.
         case changed(name: [UInt8])
+        /// A Describe of a statement without columns, answered by the pooler with the types of its parameters.
+        case description(parameters: [UInt32])
         /// DEALLOCATE in SQL, answered by the pooler with these tags.
         case answer([String])
         /// DEALLOCATE, run by the server under its own name for the client's, or as an empty query in place of which the client gets
@@ -198,6 +200,8 @@ public struct ServerSession: ~Copyable, Sendable {
     var boundPortal: (name: [UInt8], note: UInt64)?
     /// What the answer to a Describe under way has said of parameters.
     var describedParameters: UInt32 = 0
+    /// The types that it was about, unless there are very many.
+    var describedTypes: [UInt32]?
     /// The client's messages that are to be repeated if the first of them meets a plan that is stale.
     var trial: PlanTrial? { didSet { updateWatchfulness() } }
     /// A statement that was closed to be parsed anew, and of which clients were told something: it is described behind its Parse.
@@ -267,7 +271,7 @@ public struct ServerSession: ~Copyable, Sendable {
 
     mutating func note(_ note: Note) -> UInt64 {
         switch note {
-        case .errand, .fence, .drop, .answer, .use, .watch, .effects: break
+        case .errand, .fence, .drop, .answer, .description, .use, .watch, .effects: break
         default: isAssuming = true
         }
         return notes.append(note)

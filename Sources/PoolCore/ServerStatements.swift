@@ -89,12 +89,9 @@ public struct ServerStatements: Sendable {
     mutating func use(_ statement: Statement, told: PlanDescription, born: UInt64) -> Bool {
         clock += 1
         guard let index = index(of: statement.id) else { return false }
-        let clock = clock
-        let from = max(born, statement.validFrom)
-        return uses.update(at: index) { plan in
-            plan.time = clock
-            return plan.valid >= from && (told.isUnknown || told == plan.description)
-        }
+        uses[index].time = clock
+        let valid = uses[index].valid
+        return valid >= born && valid >= statement.validFrom && (told.isUnknown || told == uses[index].description)
     }
 
     func fitness(_ statement: Statement, told: PlanDescription, born: UInt64) -> Fitness {
@@ -132,7 +129,11 @@ public struct ServerStatements: Sendable {
     }
 
     /// What was parsed now has seen what others do not see (yet): it is parsed again when the transaction is over.
-    mutating func notePassing(_ id: UInt64) { passing.append(id) }
+    mutating func notePassing(_ id: UInt64) {
+        // Of what has been given up since there is no end in a long transaction.
+        if passing.count >= max(1000, 2 * uses.count) { passing = passing.filter(contains) }
+        passing.append(id)
+    }
 
     mutating func endPassing() {
         for id in passing { distrust(id) }

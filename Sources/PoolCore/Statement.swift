@@ -1,4 +1,5 @@
 import Bytes
+import Locking
 import PostgresWire
 import Synchronization
 
@@ -48,6 +49,16 @@ public final class Statement: Sendable {
     /// The number of its context; of a private statement that of none.
     let contextID: UInt64
 
+    /// The types of its parameters, if it was described and has no columns.
+    private let learned = Locked<[UInt32]?>(nil)
+    static let mostKnownParameters = 100
+
+    /// It has been described: no columns, and these parameters.
+    func learn(parameters: [UInt32]) { learned.withLock { $0 = parameters } }
+
+    /// PostgreSQL says something when it parses the text: the pooler does not answer a Parse of it.
+    let hasNotices: Bool
+
     private let memory: StatementMemory
 
     /// What a portal of it has to be watched for.
@@ -64,6 +75,34 @@ public final class Statement: Sendable {
     let kind: Kind
     /// What it does to settings and temporary objects.
     let effects: [StatementEffect]
+
+    /// It ends a transaction, also one that has failed.
+    var endsTransaction: Bool { effects.contains(.transactionEnd) }
+
+    /// How many parameters it has, as its text tells.
+    var parameterCount: Int? {
+        let definition = definition
+        guard let text = ParseMessage.query(definition, tail: 0..<definition.count),
+            let used = StatementShape.read(definition, text, escapes: context?.escapes ?? false).parameters
+        else { return nil }
+        return max(used, (definition.count - text.upperBound - 3) / 4)
+    }
+
+    /// The types of its parameters, if it is known to have no columns and these are known, too.
+    var parametersWithoutColumns: [UInt32]? {
+        if let known = learned.withLock({ $0 }) { return known }
+        let definition = definition
+        guard let text = ParseMessage.query(definition, tail: 0..<definition.count) else { return nil }
+        let shape = StatementShape.read(definition, text, escapes: context?.escapes ?? false)
+        guard shape.hasNoColumns, let used = shape.parameters else { return nil }
+        var types: [UInt32] = []
+        var at = text.upperBound + 3
+        while let type = readUInt32(definition, at: at), type != 0 {
+            types.append(type)
+            at += 4
+        }
+        return types.count >= used && at == definition.count ? types : nil
+    }
 
     /// What a statement of the kind `deallocation` drops.
     var deallocation: DeallocateStatement? { Self.deallocation(in: definition) }
@@ -83,6 +122,7 @@ public final class Statement: Sendable {
         contextID = isPrivate ? .max : context?.id ?? .max
         effects = Self.effects(of: text.bytes, escapes: context?.escapes ?? false)
         dependsOnSession = Self.dependsOnSession(text.bytes)
+        hasNotices = text.count > Identifier.significantBytes && Identifier.mayBeCut(text.bytes, 0..<text.count)
         if Self.deallocation(in: text.bytes) != nil {
             kind = .deallocation
         } else if CopyStatement.starts(text.bytes, 0..<text.count) {

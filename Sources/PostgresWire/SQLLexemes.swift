@@ -29,6 +29,11 @@ extension SQLTokens {
         case UInt8(ascii: "'"):
             return string(escapes: escapes)
         case UInt8(ascii: "$"):
+            if start + 1 < text.count, (0x30...0x39).contains(text[start + 1]) {
+                // A parameter: its number comes next.
+                index += 1
+                return .symbol(byte)
+            }
             skipDollarQuoted()
             return index > start + 1 ? dollarString(from: start) : .symbol(byte)
         case 0x30...0x39:

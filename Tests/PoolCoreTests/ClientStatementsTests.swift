@@ -35,7 +35,7 @@ func definition(_ text: String) -> [UInt8] { Array(text.utf8) + [0, 0, 0] }
     @Test("names whose hashes collide are told apart, whichever goes first", arguments: [[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]])
     func collisions(order: [Int]) {
         var statements = ClientStatements()
-        func find(_ name: [UInt8]) -> Statement? { statements.find(name.span, hash: 7) }
+        func find(_ name: [UInt8]) -> Statement? { statements.find(name.span, hash: 7)?.statement }
         func meaning(_ text: String) -> ClientStatements.Meaning { ClientStatements.Meaning(statement: statement(text), born: 0) }
         let names = ["a", "b", "c"].map(name)
         for (index, name) in names.enumerated() {

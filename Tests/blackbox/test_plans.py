@@ -738,6 +738,102 @@ def test_statements_of_clients_that_come_at_different_times_are_shared(make_pool
     assert parses() == before and before
 
 
+# --- failed transactions -------------------------------------------------------------------------------------------------------------------
+
+FAILED_TEXTS = {
+    "insert": "insert into st values ($1)", "two": "insert into st values ($1), ($2)", "select": "select a from st where a = $1", "none": "delete from st where a = 3",
+    "returning": "delete from st where a = $1 returning a", "rollback": "rollback", "commit": "commit", "set": "set local work_mem = '1MB'", "empty": "",
+    "quoted": "update st set a = $1 where '$2' <> '' /* $3 */ and a <> $1", "ddl": "create table st2(a int)", "begin": "begin",
+}
+FAILED_STEPS = {
+    "describe": lambda n: describe(n) + sync(),
+    "describe and more": lambda n: describe(n) + bind(n, ["1"]) + execute() + sync(),
+    "bind none": lambda n: bind(n) + execute() + sync(),
+    "bind one": lambda n: bind(n, ["1"]) + describe("", "P") + execute() + sync(),
+    "bind two": lambda n: bind(n, ["1", "2"]) + execute() + sync(),
+    "bind formats": lambda n: bind(n, ["1"], formats=[0, 0]) + execute() + sync(),
+    "bind result formats": lambda n: bind(n, ["1"], result_formats=[0, 0, 0]) + execute() + sync(),
+    "parse taken": lambda n: parse(n, "select 1") + sync(),
+    "parse taken, rollback": lambda n: parse(n, "rollback") + sync(),
+    "parse taken, empty": lambda n: parse(n, "") + sync(),
+    "parse taken, nonsense": lambda n: parse(n, "nonsense") + sync(),
+    "parse taken, two commands": lambda n: parse(n, "select 1; select 2") + sync(),
+    "parse taken, same text": lambda n: parse(n, FAILED_TEXTS["insert"]) + sync(),
+    "parse, two commands": lambda n: parse("new", "select 1; select 2") + sync(),
+    "parse, rollback and more": lambda n: parse("new", "rollback; rollback") + sync(),
+    "parse, nonsense": lambda n: parse("new", "nonsense") + sync(),
+    "parse, known": lambda n: parse("new", FAILED_TEXTS["insert"]) + describe("new") + sync(),
+    "parse, empty": lambda n: parse("new", "") + describe("new") + bind("new") + execute() + sync(),
+    "close": lambda n: close(n) + describe(n) + sync(),
+}
+
+
+@pytest.mark.parametrize("is_described", [True, False])
+@pytest.mark.parametrize("name", ["n", ""])
+def test_a_failed_transaction_on_a_server_that_lacks_the_statement(told, postgres, name, is_described):
+    # 25P02 where PostgreSQL describes the statement, or refuses the message for its own fault.
+    t = told("create table st(a int)")
+    c, direct = t.client, postgres.connect("lab", user="app")
+    different = []
+    for what in FAILED_TEXTS:
+        for number, (how, step) in enumerate(FAILED_STEPS.items()):
+            if name == "" and "taken" in how:
+                continue
+            # A text of its own, so that no server has it.
+            text = f"{FAILED_TEXTS[what]} /* {number} */" if FAILED_TEXTS[what] else f"-- {number}"
+            pid = c.pid()
+            begin = parse("b", "begin") + parse("zero", "select 1/0")
+            for who in (c, direct):
+                who.run(begin + sync() + close(name) + parse(name, text) + (describe(name) if is_described else b"") + sync(), ready=2).check()
+            if t.holder:
+                t.holder.rows("commit")
+                t.holder.close()
+            t.holder = elsewhere(t.pooler, c, pid)
+            for who in (c, direct):
+                assert who.run(use("b") + use("zero"), ready=2).status == "E"
+            got, expected = seen(c.run(step(name))), seen(direct.run(step(name)))
+            # Of a statement that nobody has described the types of the parameters are not known.
+            is_unknown = not is_described and "$" in text and what != "select" and expected[0][0] == "t" and got[0][:2] == ("E", "25P02")
+            if got != expected and not is_unknown:
+                different.append((what, how, got, expected))
+            for who in (c, direct):
+                who.query("rollback")
+                who.query("deallocate all")
+    assert not different, "\n".join(map(str, different))
+
+
+def test_types_that_the_parse_gives_are_described_in_a_failed_transaction(told, postgres):
+    t = told("create table st(a int)")
+    c, direct = t.client, postgres.connect("lab", user="app")
+    for who in (c, direct):
+        who.run(parse("n", "insert into st values ($1)", types=[20]) + parse("b", "begin") + parse("zero", "select 1/0") + sync()).check()
+    t.move()
+    for who in (c, direct):
+        who.run(use("b") + use("zero"), ready=2)
+    assert seen(c.run(describe("n") + sync())) == seen(direct.run(describe("n") + sync())) == [("t", (20,)), ("n",), ("Z", "E")]
+
+
+@pytest.mark.parametrize("is_described", [True, False])
+def test_a_bind_with_too_many_formats_is_told_so_after_ddl(told, is_described):
+    t = told()
+    c = t.client
+    c.run(parse("n", "select a from st") + (describe("n") if is_described else b"") + use("n")).check()
+    t.pooler.connect().rows("do 'begin end'")
+    for _ in range(2):
+        assert c.run(bind("n", result_formats=[0, 0]) + execute() + sync()).codes == ["08P01"]
+        t.move()
+
+
+def test_a_notice_of_a_parse_is_given_to_each_client(pooler, postgres):
+    # NOTICE 42622 came to the first one only.
+    play = Play(pooler, postgres, a={}, b={})
+    for text in (f"select 1 as {'x' * 70}", f'select 1 as "{"long name " * 8}"'):
+        for who in ("a", "b", "a"):
+            told = play(who, close("n") + parse("n", text) + sync())
+            assert [m[:2] for m in told if m[0] == "N"] == [("N", "42622")]
+            play(who, use("n"))
+
+
 # --- the pooler's own names ------------------------------------------------------------------------------------------------------------
 
 

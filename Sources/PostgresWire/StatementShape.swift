@@ -1,0 +1,48 @@
+/// What the text of a prepared statement tells of its parameters and columns without a look into the catalogue.
+public struct StatementShape: Equatable, Sendable {
+    /// How many parameters it has. Nil: that can't be read.
+    public let parameters: Int?
+    /// It returns no rows, for certain.
+    public let hasNoColumns: Bool
+
+    /// Looks at the text in `range`. `escapes`: a backslash escapes in ordinary strings (`standard_conforming_strings = off`).
+    public static func read(_ bytes: Span<UInt8>, _ range: Range<Int>, escapes: Bool) -> StatementShape {
+        guard bytes.holds(range) else { return StatementShape(parameters: nil, hasNoColumns: false) }
+        var tokens = SQLTokens(bytes.extracting(range))
+        var most = 0
+        var first: String?
+        var returns = false
+        var isEmpty = true
+        while true {
+            let lexeme = tokens.lexeme(escapes: escapes)
+            switch lexeme {
+            case .end:
+                let hasNoColumns = isEmpty || (first.map { silent.contains($0) } ?? false && !returns)
+                return StatementShape(parameters: most, hasNoColumns: hasNoColumns)
+            case .broken:
+                return StatementShape(parameters: nil, hasNoColumns: false)
+            case .semicolon:
+                continue
+            case .word(let word):
+                if isEmpty { first = word }
+                if word == "returning" { returns = true }
+            case .symbol(UInt8(ascii: "$")):
+                guard case .number(let text) = tokens.lexeme(escapes: escapes), let number = Int(text) else {
+                    return StatementShape(parameters: nil, hasNoColumns: false)
+                }
+                most = max(most, number)
+            default:
+                break
+            }
+            isEmpty = false
+        }
+    }
+
+    /// Statements that begin with these words return rows only with RETURNING.
+    private static let silent: Set<String> = [
+        "insert", "update", "delete", "merge", "truncate", "lock", "copy", "begin", "start", "commit", "end", "rollback", "abort", "savepoint",
+        "release", "create", "alter", "drop", "grant", "revoke", "comment", "security", "reassign", "import", "refresh", "set", "reset", "do",
+        "declare", "close", "move", "listen", "unlisten", "notify", "prepare", "deallocate", "discard", "analyze", "analyse", "vacuum", "cluster",
+        "reindex", "checkpoint", "load",
+    ]
+}
