@@ -697,6 +697,7 @@ def test_deallocate_and_next_use_in_one_burst(target):
 def test_deallocate_commits_the_batch_before_it_as_any_query_does(one_server, how, flushed):
     # Answered by the pooler alone, the INSERT stayed open on the server: the next client's error rolled it back, and
     # without a Flush its answer never came.
+    one_server.postgres.needs_queries_to_end_batches()
     c, other = one_server.connect(), one_server.connect()
     c.rows("drop table if exists batch; create table batch(i int)")
     for turn in range(1, 4):

@@ -378,6 +378,11 @@ def test_bytes_of_a_value_are_those_of_the_startup_packet(make_pooler, postgres)
     for encodings in (("LATIN1", "UTF8"), ("UTF8", "LATIN1"), ("SJIS", "LATIN1"), ("LATIN1", None)):
         for encoding in encodings:
             brought = {"search_path": "sch\u00e4ma"} | ({"client_encoding": encoding} if encoding else {})
+            if encoding == "SJIS" and postgres.major >= 18:
+                # it is reported there, which cannot be done in that encoding
+                with pytest.raises(ServerError, match="22P05"):
+                    postgres.connect("lab", user="app", parameters=brought)
+                continue
             direct = postgres.connect("lab", user="app", parameters=brought)
             c = pooler.connect(parameters=brought)
             for _ in range(2):
