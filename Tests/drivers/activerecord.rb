@@ -6,7 +6,7 @@ require 'pg'
 require 'yaml'
 
 CONNECTIONS = 6
-ROUNDS = 60
+ROUNDS = 25
 $stdout.sync = true
 
 def fail!(message)

@@ -9,7 +9,7 @@ from django.conf import settings
 from pages import block
 
 CONNECTIONS = 6
-ROUNDS = 60
+ROUNDS = 25
 
 variables = {}
 exec(block("django.md", "python"), variables)

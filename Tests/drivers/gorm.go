@@ -17,7 +17,7 @@ import (
 
 const (
 	workers = 6
-	rounds  = 60
+	rounds  = 25
 )
 
 type Account struct {
