@@ -41,6 +41,8 @@ class StoryGrammar:
         self.steps, self.changes_catalogue, self.held = [], False, 0
         self.theme = self.weighted([(5, "values"), (4, "names"), (3, "catalogue")])
         self.settings, self.texts = THEMES[self.theme]
+        if self.theme == "values" and self.may("a custom name that nobody has set"):
+            self.texts = self.texts + [("select current_setting('app.tenant', true)", ())]
         # A story keeps to a few texts and settings, so that its clients meet in them.
         self.texts = self.random.sample(self.texts, self.random.randint(2, 5))
         self.few = self.random.sample(self.settings, min(len(self.settings), self.random.randint(1, 4)))

@@ -79,6 +79,9 @@ def test_the_table_of_what_holds_is_true_of_postgresql(environment):
     with Client(environment.postgres.socket_path, user=USER, database=STORIES.reference) as client:
         reported = {name.lower() for name in client.parameters}
     assert all((setting.name.lower() in reported) == setting.reported for setting in SETTINGS.values() if setting.name != "search_path")
+    with open(os.path.join(os.path.dirname(__file__), "story_grammar.py")) as f:
+        grammar = f.read()
+    assert [name for name in FEATURES if f'"{name}"' not in grammar] == []
     assert all(feature.why for feature in FEATURES.values() if not (feature.transaction and feature.session))
     assert held("transaction") < held("transaction", also=FEATURES) and "SET LOCAL" not in held("session", without=["SET LOCAL"])
 
