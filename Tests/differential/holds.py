@@ -70,15 +70,15 @@ FEATURES = {
         Feature("a custom name that nobody has set"),
         Feature("bytes that are no UTF-8 in startup values"),
         Feature("prepared statements"),
-        Feature("a statement prepared before DDL", transaction=False, why="on another server it is parsed anew, and may have other parameter types"),
-        Feature("statement names under another client_encoding", False, False, why="a name is taken for its bytes"),
+        Feature("a statement prepared before DDL"),
+        Feature("statement names under another client_encoding"),
         Feature("SQL PREPARE within a transaction"),
         Feature("SQL PREPARE", transaction=False, why="it stays on the server"),
         Feature("temporary tables within a transaction"),
         Feature("temporary tables", transaction=False, why="they stay on the server"),
         Feature("RECONNECT"),
         Feature("DDL"),
-        Feature("DDL past the pooler", False, False, why="a plan that was made before is told by its error only"),
+        Feature("DDL past the pooler"),
     ]
 }
 

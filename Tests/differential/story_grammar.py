@@ -45,7 +45,10 @@ class StoryGrammar:
             self.texts = self.texts + [("select current_setting('app.tenant', true)", ())]
         # A story keeps to a few texts and settings, so that its clients meet in them.
         self.texts = self.random.sample(self.texts, self.random.randint(2, 5))
-        self.few = self.random.sample(self.settings, min(len(self.settings), self.random.randint(1, 4)))
+        # A custom name that its client has set is '' afterwards, on a server of its own; on another one it is not there.
+        is_seen = mode == "transaction" and any("current_setting('app.tenant', true)" == text[7:] for text, _ in self.texts)
+        self.changeable = [setting for setting in self.settings if setting.name != "app.tenant" or not is_seen]
+        self.few = self.random.sample(self.changeable, min(len(self.changeable), self.random.randint(1, 4)))
         self.starts = [self.start() for _ in range(self.random.randint(1, 3))]
         most = 4 if mode == "transaction" else max(1, servers - 1)
         self.actors = [Actor("abcd"[i]) for i in range(self.random.randint(min(2, most), most))]
@@ -189,7 +192,7 @@ class StoryGrammar:
         end = self.weighted([(4, "commit"), (3, "rollback"), (0.5, "commit and chain; rollback"), (0.5, "abort")])
         if not lasting and self.may("SET in a transaction that is rolled back") and self.chance(0.25):
             # A SET of anything is gone with its transaction.
-            parts.insert(self.random.randint(1, len(parts)), self.run(self.set_text(self.pick(self.settings), "set")))
+            parts.insert(self.random.randint(1, len(parts)), self.run(self.set_text(self.pick(self.changeable), "set")))
             end = "rollback"
         parts.append(self.run(end))
         if hidden:
@@ -308,7 +311,7 @@ class StoryGrammar:
 
     def sql_prepared(self):
         # Only what can't fail: PREPARE is not undone with its transaction.
-        texts = [text for text, values in self.texts if not values and "/0" not in text and " from zip" not in text and (self.theme == "values" or "current_" in text)]
+        texts = [text for text, values in self.texts if not values and "/0" not in text and "tenant" not in text and " from zip" not in text and (self.theme == "values" or "current_" in text)]
         text = self.pick(texts) if texts else "select 42"
         lasting = self.may("SQL PREPARE") and self.chance(0.5)
         if self.chance(0.5):
@@ -330,10 +333,10 @@ class StoryGrammar:
 
     def change(self, actor):
         """A SET that stays with its client."""
-        reported = [setting for setting in self.settings if setting.reported]
+        reported = [setting for setting in self.changeable if setting.reported]
         setting = self.pick([s for s in self.few if s.reported] or reported) if reported else None
         if self.chance(0.4) or not setting:
-            others = [s for s in self.settings if not s.reported and self.may("SET ROLE" if s.name == "role" else "SET of an unreported parameter")]
+            others = [s for s in self.changeable if not s.reported and self.may("SET ROLE" if s.name == "role" else "SET of an unreported parameter")]
             setting = self.pick(others) if others else setting
         if not setting or not (self.may("SET of a reported parameter") or not setting.reported):
             return None
@@ -366,7 +369,7 @@ class StoryGrammar:
 
     def local(self, actor):
         """Until the transaction ends."""
-        settings = [s for s in (self.few if self.chance(0.7) else self.settings) if s.name != "role" or self.may("SET LOCAL ROLE")]
+        settings = [s for s in (self.few if self.chance(0.7) else self.changeable) if s.name != "role" or self.may("SET LOCAL ROLE")]
         if not settings or not self.may("SET LOCAL"):
             return self.statement(actor)
         setting = self.pick(settings)
@@ -391,7 +394,7 @@ class StoryGrammar:
         if kind == "RESET ALL":
             # PostgreSQL's passes over the role.
             return self.run(self.pick(["reset all", "RESET ALL"])) if self.may("RESET ALL behind SET ROLE") or self.theme == "values" else None
-        settings = [s for s in self.settings if self.may("RESET of what the client brought") or s.name.lower() not in actor.brought]
+        settings = [s for s in self.changeable if self.may("RESET of what the client brought") or s.name.lower() not in actor.brought]
         if not settings or not self.may("RESET of a parameter"):
             return None
         setting = self.pick([s for s in self.few if s in settings] or settings)
