@@ -266,7 +266,7 @@ extension ServerSession {
         for (index, entry) in skipped.enumerated().reversed() { undo(entry, wasRefused: index == 0, client: &client) }
         // The error of what the pooler put ahead of a client's message belongs to the client, unless it has left: also where the message
         // waits for the outcome, and is skipped now.
-        let isClients = isAhead || skipped.contains { $0.disposition == .forward }
+        let isClients = (isAhead && hasClient) || skipped.contains { $0.disposition == .forward }
         guard isClients, let fields = ErrorFields.read(bytes, body: frame.body(at: offset)) else {
             trial = nil
             return isClients ? .forward : .swallow

@@ -64,7 +64,7 @@ extension ServerSession {
         let statement = meaning.statement
         if statements.use(statement, told: meaning.told, born: meaning.born) { return .ready(isFirst: false) }
         let fitness = statements.fitness(statement, told: meaning.told, born: meaning.born)
-        if status == .failed {
+        if isFailed {
             // PostgreSQL does not look whether a plan is stale, and parses nothing but what ends the transaction.
             guard fitness == .missing else { return .ready(isFirst: false) }
             if ledger.awaitsReady { return .wait(hold(.untilSettled)) }
@@ -93,6 +93,9 @@ extension ServerSession {
         }
     }
 
+    /// The transaction has failed, and nothing of the present batch can have ended it.
+    private var isFailed: Bool { status == .failed && !ledger.isUnsynced }
+
     private func ownDescribe(_ meaning: ClientStatements.Meaning, as name: Span<UInt8>, parsed: UInt64) -> PlanUse {
         PlanUse(
             name: Array(copying: name.extracting(first: Self.shownBytes)), statement: meaning.statement, born: meaning.born, parsed: parsed,
@@ -107,7 +110,7 @@ extension ServerSession {
         if let action = waitForContext() { return action }
         let statement = meaning.statement
         statements.distrust(statement.id)
-        let describes = !meaning.told.isUnknown && status != .failed
+        let describes = !meaning.told.isUnknown && !isFailed
         let moment = table.clock.moment()
         let detour = detour(for: statement, table)
         let closed = closeSurplus(for: statement, rules)
@@ -134,19 +137,19 @@ extension ServerSession {
     ) -> Preparation {
         let statement = meaning.statement
         let isHeld = statements.unnamed == statement.id
-        if isHeld, meaning.told.isUnknown || status == .failed { return .ready(isFirst: false) }
+        if isHeld, meaning.told.isUnknown || isFailed { return .ready(isFirst: false) }
         let here = statements.unnamedDescription
         if isHeld, here.covers(meaning.told) {
             guard here.agrees(with: meaning.told) else { return .changed }
             client.statements.unnamedTold = here
             return .ready(isFirst: false)
         }
-        if status == .failed, !isHeld {
+        if isFailed, !isHeld {
             if ledger.awaitsReady { return .wait(hold(.untilSettled)) }
             if !statement.endsTransaction { return .lacking }
         }
         if ledger.awaitsQuery { return .wait(hold(.untilSettled)) }
-        let describe = meaning.told.isUnknown || status == .failed ? nil : Note.watch(ownDescribe(meaning, as: Span(), parsed: 0))
+        let describe = meaning.told.isUnknown || isFailed ? nil : Note.watch(ownDescribe(meaning, as: Span(), parsed: 0))
         if isHeld, let describe {
             guard ledger.isEmpty else { return .wait(hold(.untilSettled)) }
             ledger.owe(.describe, .swallow, note: note(describe))

@@ -200,6 +200,8 @@ public struct ServerSession: ~Copyable, Sendable {
     var boundPortal: (name: [UInt8], note: UInt64)?
     /// What the answer to a Describe under way has said of parameters.
     var describedParameters: UInt32 = 0
+    /// The client has not left.
+    var hasClient = true
     /// The types that it was about, unless there are very many.
     var describedTypes: [UInt32]?
     /// The client's messages that are to be repeated if the first of them meets a plan that is stale.
@@ -308,6 +310,7 @@ public struct ServerSession: ~Copyable, Sendable {
         closedNames = [:]
         unparsed = nil
         trial = nil
+        hasClient = false
         hasFlushed = false
         abandonSettings()
         for entry in ledger.abandon() { notes.remove(entry.note) }
@@ -319,6 +322,7 @@ public struct ServerSession: ~Copyable, Sendable {
         self.isShared = isShared
         isAssuming = false
         hasSet = false
+        hasClient = true
         bound = 0
         if !closedNames.isEmpty { closedNames = [:] }
         if isWatchful {

@@ -118,6 +118,7 @@ final class Relay {
             }
             guard let free = servers.last(where: { $0.client == nil && !$0.isAbandoned }) else { return false }
             guard free.session.isReusable else { throw Divergence("an idle server is not reusable") }
+            free.session.begin(isShared: true)
             free.client = client
             client.server = free
         }
