@@ -355,7 +355,8 @@ extension ServerSession {
         case .drop(let name, let statement, _), .use(let name, let statement): return (statement.id, name, false)
         case .bindPortal(_, _, let statement?, let name): return (statement.id, name.isEmpty ? nil : name, name.isEmpty)
         case .watch(let use): return (use.statement.id, use.name, use.name.isEmpty)
-        case .bindPortal, .replaceUnnamed, .forget, .injectUnnamed, .evict, .rename, .changed, .answer, .description, .effects, .errand, .fence,
+        case .bindPortal, .replaceUnnamed, .forget, .injectUnnamed, .evict, .rename, .changed, .answer, .description, .effects, .errand,
+            .fence,
             nil:
             return nil
         }

@@ -40,9 +40,12 @@ public struct StatementShape: Equatable, Sendable {
 
     /// Statements that begin with these words return rows only with RETURNING.
     private static let silent: Set<String> = [
-        "insert", "update", "delete", "merge", "truncate", "lock", "copy", "begin", "start", "commit", "end", "rollback", "abort", "savepoint",
-        "release", "create", "alter", "drop", "grant", "revoke", "comment", "security", "reassign", "import", "refresh", "set", "reset", "do",
-        "declare", "close", "move", "listen", "unlisten", "notify", "prepare", "deallocate", "discard", "analyze", "analyse", "vacuum", "cluster",
+        "insert", "update", "delete", "merge", "truncate", "lock", "copy", "begin", "start", "commit", "end", "rollback", "abort",
+        "savepoint",
+        "release", "create", "alter", "drop", "grant", "revoke", "comment", "security", "reassign", "import", "refresh", "set", "reset",
+        "do",
+        "declare", "close", "move", "listen", "unlisten", "notify", "prepare", "deallocate", "discard", "analyze", "analyse", "vacuum",
+        "cluster",
         "reindex", "checkpoint", "load",
     ]
 }

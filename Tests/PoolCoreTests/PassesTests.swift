@@ -87,10 +87,10 @@ import Testing
 
     /// False: the message waits. Nil: the client is refused, or goes.
     private func send(
-        _ message: Message, _ client: Client, _ twins: Twins, _ table: StatementTable, _ counts: inout Counts
+        _ message: Message, _ client: Client, _ twins: Twins, _ tables: Tables, _ counts: inout Counts
     ) throws -> Bool? {
         while true {
-            switch try judge(message, client, twins, table, &counts) {
+            switch try judge(message, client, twins, tables, &counts) {
             case nil: return nil
             case "ahead": continue
             case let name: return name != "wait"
@@ -98,8 +98,14 @@ import Testing
         }
     }
 
+    /// Each has texts, and moments, of its own.
+    private struct Tables {
+        let quick = StatementTable()
+        let slow = StatementTable()
+    }
+
     private func judge(
-        _ message: Message, _ client: Client, _ twins: Twins, _ table: StatementTable, _ counts: inout Counts
+        _ message: Message, _ client: Client, _ twins: Twins, _ tables: Tables, _ counts: inout Counts
     ) throws -> String? {
         guard case .frame(let frame) = peekFrame(message.span, at: 0) else { return nil }
         // As in the middle of a burst, and with more behind it.
@@ -123,10 +129,10 @@ import Testing
             action = .bind(serverName: bind.serverName, portal: bind.portal, rest: bind.rest)
         } else {
             counts.judged += 1
-            action = twins.quick.judge(frame, bytes.span, at: 3, client: &client.quick, rules: client.rules, table: table)
+            action = twins.quick.judge(frame, bytes.span, at: 3, client: &client.quick, rules: client.rules, table: tables.quick)
         }
         let quick = sent(unshifted(action), for: message)
-        action = twins.slow.judge(frame, bytes.span, at: 3, client: &client.slow, rules: client.rules, table: table)
+        action = twins.slow.judge(frame, bytes.span, at: 3, client: &client.slow, rules: client.rules, table: tables.slow)
         let slow = sent(unshifted(action), for: message)
         guard quick.messages == slow.messages, quick.name == slow.name else {
             throw Divergence("\(comparable(message)) becomes \(quick) on the short way, \(slow) on the long one")
@@ -138,7 +144,7 @@ import Testing
     }
 
     /// The next answer of the server. False: it fits nothing, as in a COPY that a client has confused.
-    private func receive(_ client: Client, _ twins: Twins, _ table: StatementTable, _ counts: inout Counts) throws -> Bool {
+    private func receive(_ client: Client, _ twins: Twins, _ tables: Tables, _ counts: inout Counts) throws -> Bool {
         try invent(client, twins)
         let answer = twins.outbox.removeFirst()
         guard case .frame(let frame) = peekFrame(answer.span, at: 0) else { return false }
@@ -153,9 +159,9 @@ import Testing
             quick = frame.type == Backend.readyForQuery ? "ready(forwards: true)" : "forward"
         } else {
             counts.received += 1
-            quick = "\(twins.quick.receive(frame, answer.span, at: 0, client: &client.quick, table: table))"
+            quick = "\(twins.quick.receive(frame, answer.span, at: 0, client: &client.quick, table: tables.quick))"
         }
-        let slow = "\(twins.slow.receive(frame, answer.span, at: 0, client: &client.slow, table: table))"
+        let slow = "\(twins.slow.receive(frame, answer.span, at: 0, client: &client.slow, table: tables.slow))"
         guard quick == slow else { throw Divergence("\(comparable(answer)) becomes \(quick) on the short way, \(slow) on the long one") }
         try compare(client, twins, "receiving \(comparable(answer))")
         try invent(client, twins)
@@ -219,7 +225,7 @@ import Testing
     @Test("the short ways leave the same bytes and the same session behind as the long one", arguments: 1...20 as ClosedRange<UInt64>)
     func twins(seed: UInt64) throws {
         var random = SeededGenerator(state: seed)
-        let table = StatementTable()
+        let tables = Tables()
         var servers = (0..<3).map { _ in Twins() }
         var client = Client()
         var counts = Counts()
@@ -246,20 +252,23 @@ import Testing
                     let message = next.message
                     client.waiting = nil
                     log.append("sends \(comparable(message))")
-                    guard let isSent = try send(message, client, twins, table, &counts), next.isWhole else {
+                    guard let isSent = try send(message, client, twins, tables, &counts), next.isWhole else {
                         end("goes")
                         continue
                     }
                     if !isSent { client.waiting = next }
-                    if random.chance(2), let statement = client.slow.statements.unnamed ?? client.slow.statements.all.first?.statement {
-                        log.append("another client hears that statement \(statement.id) is stale")
-                        statement.outdate(before: table.clock.moment())
+                    if random.chance(2), let slow = client.slow.statements.unnamed ?? client.slow.statements.all.first?.statement,
+                        let quick = client.quick.statements.unnamed ?? client.quick.statements.all.first?.statement, quick.id == slow.id
+                    {
+                        log.append("another client hears that statement \(slow.id) is stale")
+                        slow.outdate(before: tables.slow.clock.moment())
+                        quick.outdate(before: tables.quick.clock.moment())
                     }
                 } else if let twins = client.twins {
                     if !twins.inbox.isEmpty { twins.outbox += twins.postgres.receive(twins.inbox.removeFirst()) }
                     while !twins.outbox.isEmpty {
                         log.append("hears \(comparable(twins.outbox[0]))")
-                        guard try receive(client, twins, table, &counts) else {
+                        guard try receive(client, twins, tables, &counts) else {
                             end("violation")
                             break
                         }

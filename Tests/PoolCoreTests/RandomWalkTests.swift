@@ -68,7 +68,7 @@ private final class Scripter {
             }
         }
         guard !mustWait, copy == nil, client.outbox.count < 20 else { return }
-        let shared = "select s\(random.below(texts))"
+        let shared = "select s\(random.below(texts))\(random.chance(50) ? " $1" : "")"
         let name = Self.names[random.below(Self.names.count)]
         switch random.below(100) {
         case 0..<10: sendQuery("select \(token())")
@@ -86,7 +86,9 @@ private final class Scripter {
         case 44..<64:
             guard isKnown(name), !(client.own.unnamed ?? "").hasPrefix("copy") || !name.isEmpty else { return }
             let portal = random.chance(85) ? "" : "p"
-            client.send(bind(name, portal: portal, token()))
+            let text = name.isEmpty ? client.own.unnamed : client.own.named[name]
+            let takesValue = text?.contains("$1") ?? false
+            client.send(takesValue ? bind(name, portal: portal, token()) : bind(name, portal: portal))
             if random.chance(80) { client.send(execute(portal, rows: random.chance(20) ? 1 : 0)) }
         case 64..<69:
             // Of statements that return nothing, a failed transaction allows a Describe, and no Parse ahead of it.
