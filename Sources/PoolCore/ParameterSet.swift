@@ -202,8 +202,6 @@ public final class ParameterTable: Sendable {
         var acceptedBytes = 0
         /// How servers write accepted values that clients write otherwise.
         var spellings: [Parameter: String] = [:]
-        /// Names that the server does not know: leftovers of a connection string, not to be tried again.
-        var refusedNames: Set<String> = []
         /// Lower-cased names whose RESET has worked.
         var resettable: Set<String> = []
         var sweepAt = 256
@@ -214,9 +212,9 @@ public final class ParameterTable: Sendable {
         "server_version", "server_encoding", "integer_datetimes", "in_hot_standby", "is_superuser", "session_authorization",
     ]
     private static let acceptedLimit = 10_000
-    private static let refusedLimit = 1_000
+    private static let mostResettable = 1_000
     /// No name of PostgreSQL's is as long.
-    private static let longestRefused = 256
+    private static let longestName = 256
     private static let fewBytes = 4 << 20
 
     private let content = Locked(Content())
@@ -306,9 +304,9 @@ public final class ParameterTable: Sendable {
 
     /// A server has reset this parameter: it may be done without waiting for it from now on.
     public func noteReset(_ name: String) {
-        guard name.utf8.count <= Self.longestRefused else { return }
+        guard name.utf8.count <= Self.longestName else { return }
         content.withLock { content in
-            if content.resettable.count >= Self.refusedLimit { content.resettable = [] }
+            if content.resettable.count >= Self.mostResettable { content.resettable = [] }
             content.resettable.insert(name.lowercased())
         }
     }
@@ -325,18 +323,8 @@ public final class ParameterTable: Sendable {
         }
     }
 
-    public func refuse(name: String) {
-        guard name.utf8.count <= Self.longestRefused else { return }
-        content.withLock { content in
-            if content.refusedNames.count >= Self.refusedLimit { content.refusedNames = [] }
-            content.refusedNames.insert(name.lowercased())
-        }
-    }
-
     /// Whether a server has taken this value.
     public func isAccepted(_ parameter: Parameter) -> Bool { content.withLock { $0.accepted.contains(parameter) } }
-
-    public func isRefused(_ name: String) -> Bool { content.withLock { $0.refusedNames.contains(name.lowercased()) } }
 
     /// `set` with one reported value replaced, as a ParameterStatus message tells; nil where that would make it too large.
     public func replacing(_ parameter: Parameter, in set: ParameterSet) -> ParameterSet? {

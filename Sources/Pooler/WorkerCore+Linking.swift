@@ -231,7 +231,8 @@ extension WorkerCore {
             writer.parameterStatus(name: parameter.name, value: value)
         }
         noteSpelling(wanted, server)
-        let unreported = wanted.unreported.filter { !table.isRefused($0.name) }
+        let family = server.shard.shared.family
+        let unreported = wanted.unreported.filter { !family.isUnknown($0.name) }
         table.accept(wanted)
         let settled = table.intern(reported: reported, unreported: unreported, byServer: false)
         table.accept(settled)
@@ -282,9 +283,9 @@ extension WorkerCore {
         switch errand {
         case .parameter(let change, let isTrial):
             if isTrial, case .set = change { server.session.settings.refused(change.name) }
-            if isTrial, fields.code == SQLState.undefinedObject, fields[Self.routine] == "find_option" {
+            if isTrial, Self.isUnknownParameter(fields) {
                 shared.log.warning("\(server.label) ignoring startup parameter \"\(change.name)\": \(reason)")
-                server.shard.shared.parameters.refuse(name: change.name)
+                server.shard.shared.family.noteUnknown(change.name)
             } else if isTrial {
                 // The first one is why the others fail, if they do.
                 if server.trialFailed == nil { server.trialFailed = (change, fields) }
@@ -302,8 +303,10 @@ extension WorkerCore {
         }
     }
 
-    /// The field of an error that names the function which raised it.
-    private static let routine = UInt8(ascii: "R")
+    /// PostgreSQL has no parameter of that name. (The field R of an error names the function which raised it.)
+    static func isUnknownParameter(_ fields: ErrorFields) -> Bool {
+        fields.code == SQLState.undefinedObject && fields[UInt8(ascii: "R")] == "find_option"
+    }
 
     // MARK: A value that nobody has set
 

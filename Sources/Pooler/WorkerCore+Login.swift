@@ -345,9 +345,15 @@ extension WorkerCore {
             let brought = login.template.parameters.last(where: { $0.key.hasSameBytes(as: value.key) })
         else { return false }
         shard.shared.family.noteRefused(brought)
+        return goesHome(client, login)
+    }
+
+    /// Moves a client that is logging in to the pool that it belongs to by what is known of its startup packet now. False: it is there.
+    private func goesHome(_ client: ClientConnection, _ login: ClientLoginState) -> Bool {
+        guard let shard = client.shard else { return false }
         let home = self.shard(of: shard.database, user: shard.shared.key.user, login.template)
-        // Another worker's clients may have brought too many others at this moment.
         guard home !== shard else { return false }
+        shard.awaitingGreeting.removeAll { $0 == client.slot }
         shard.clients -= 1
         home.clients += 1
         client.shard = home
@@ -357,6 +363,20 @@ extension WorkerCore {
         var answer = MessageWriter()
         answer.bytes = login.answer
         greet(client, login, &answer)
+        return true
+    }
+
+    /// A server was refused the login for a name in the startup packet that PostgreSQL does not know: whoever wrote it meant a driver. Those
+    /// who wait go on without it. False: it was refused for something else.
+    func forgetsName(_ shard: PoolShard, _ fields: ErrorFields) -> Bool {
+        guard Self.isUnknownParameter(fields), let message = fields.message,
+            let unknown = shard.shared.key.startup.given.first(where: { message.contains("\"\($0.name)\"") })
+        else { return false }
+        shard.shared.family.noteUnknown(unknown.name)
+        shared.log.warning("\(mark(shard)) ignoring startup parameter \"\(unknown.name)\": \(message)")
+        for slot in shard.awaitingGreeting {
+            if let client = clients[slot], client.shard === shard, let login = client.login { _ = goesHome(client, login) }
+        }
         return true
     }
 
@@ -448,7 +468,7 @@ extension WorkerCore {
         var reported: [Parameter] = []
         var unreported: [Parameter] = []
         let keepsIdleTimeout = template.idleSessionTimeout != nil
-        for parameter in template.parameters where ParameterTable.isTracked(parameter.name) && !table.isRefused(parameter.name) {
+        for parameter in template.parameters where ParameterTable.isTracked(parameter.name) && !pool.family.isUnknown(parameter.name) {
             if keepsIdleTimeout, LoginTemplate.isIdleSessionTimeout(parameter) { continue }
             let key = parameter.key
             if pool.key.startup.gives(key) { continue }

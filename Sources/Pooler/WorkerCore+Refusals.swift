@@ -37,6 +37,7 @@ extension WorkerCore {
     /// later, and while a server starts up, it is tried again.
     func loginFailed(_ key: CapacityLedger.PoolKey) {
         guard let shard = shards[key], let failure = shard.shared.failure else { return }
+        if forgetsName(shard, failure.fields) { return }
         if !failure.isTemporary, shard.shared.usable == 0 {
             let error = PoolerError.serverLoginFailed(failure.fields)
             for waiter in shard.queue.allWaiting where waiter.since <= failure.started {

@@ -75,10 +75,8 @@ import Testing
         #expect(two["DateStyle"] == "ISO, MDY" && two.reported.count == 2 && two.unreported == one.unreported)
     }
 
-    @Test("refused names are remembered in any case, and fixed ones are not tracked")
+    @Test("fixed parameters are not tracked")
     func names() {
-        table.refuse(name: "Connection_Limit")
-        #expect(table.isRefused("connection_limit") && !table.isRefused("pool_timeout"))
         #expect(ParameterTable.isTracked("TimeZone") && !ParameterTable.isTracked("Server_Version"))
     }
 

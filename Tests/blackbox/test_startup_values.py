@@ -214,3 +214,12 @@ def test_pools_for_values_of_one_client_go_with_it(make_pooler):
         with pytest.raises(ServerError):
             pooler.connect(parameters={"log_statement": f"nonsense{n}"})
     wait_until(lambda: pools() <= before, "the pools to go")
+
+
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_a_name_that_postgresql_does_not_know_is_left_out(make_pooler, mode):
+    pooler = make_pooler(default_pool_size=2, pool_mode=mode)
+    for _ in range(3):
+        with pooler.connect(parameters={"some_driver_option": "1", "other_option": "2", "DateStyle": "German"}) as c:
+            assert c.value("show datestyle") == "German, DMY"
+    assert pooler.log_contains('ignoring startup parameter "some_driver_option"')
