@@ -403,9 +403,10 @@ extension WorkerCore {
             isDefault ? table.removing(parameter.name, from: own, inFavourOf: nil) : table.replacing(parameter, in: own) ?? own
         client.session.parameters = changed
         server.session.settings.follow(changed)
-        // While the server is its client's alone it makes no difference whose value it is.
-        let isShared = server.shard.settings.mode != .session
-        if isShared, !server.session.hasSet, !isDefault, !server.session.settings.noteUnexplained(parameter.name) {
+        // While the server is its client's alone it makes no difference whose value it is. What a SET has given a value for the session keeps it
+        // whatever the server's own becomes.
+        let mayBeServers = server.shard.settings.mode != .session && own[parameter.name] == nil
+        if mayBeServers, !server.session.hasSet, !isDefault, !server.session.settings.noteUnexplained(parameter.name) {
             server.reportsTooMuch = true
         }
         return true

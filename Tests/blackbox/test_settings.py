@@ -512,3 +512,14 @@ def test_a_reconnect_while_values_are_tried_forgets_no_login(make_pooler):
         with pooler.connect(parameters={"TimeZone": f"<x{turn:02}>3", "work_mem": f"{turn + 1}MB"}) as c:
             assert c.value("show work_mem") == f"{turn + 1}MB"
         thread.join()
+
+
+def test_a_function_that_sets_what_the_client_brought_to_the_servers_own(make_pooler, postgres):
+    # It was taken for a change of the server's own value, and undone behind the client's back.
+    pooler = make_pooler(default_pool_size=1)
+    brought = {"TimeZone": "Asia/Tokyo"}
+    own = postgres.connect("lab", user="app").value("show timezone")
+    for client in (pooler.connect(parameters=brought), postgres.connect("lab", user="app", parameters=brought)):
+        assert client.query(f"select set_config('TimeZone', '{own}', false)").parameters == {"TimeZone": own}
+        assert client.value("show timezone") == own
+        assert client.query("set timezone = 'Asia/Tokyo'").parameters == {"TimeZone": "Asia/Tokyo"}
