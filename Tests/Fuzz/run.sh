@@ -66,6 +66,8 @@ seed options '-c='
 seed deallocate 'DEALLOCATE PREPARE "a""b" ;'
 seed deallocate '/* a /* b */ */ deallocate all -- c'
 seed deallocate 'DISCARD ALL'
+seed text 'gr\303\274n \360\237\230\200'
+seed text 'a\377\376b \364\217\276\200 \364\217\277\277 \303'
 seed deallocate 'select \44a\44;\44a\44, e\47\\\47;\47 ; deallocate U&"!0061" uescape \47!\47; commit'
 
 seed hba 'local all all peer map=m\nhost all,x "u" 1.2.3.4/8 md5 # c\nhostssl @f +g ::1/128 cert\n'

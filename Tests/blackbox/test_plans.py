@@ -402,15 +402,16 @@ def test_a_type_that_was_dropped_and_made_again_past_the_pooler(pooler, postgres
 
 
 def elsewhere(pooler, client, pid):
-    """Someone who is in a transaction on the server with this pid, so that `client` gets another one."""
-    while True:
-        holder = pooler.connect()
-        holder.rows("begin")
-        if holder.pid() == pid:
-            return holder
-        blocker = pooler.connect()
-        holder.rows("commit")
-        blocker.close(), holder.close()
+    """Someone who is in a transaction on the server with this pid, one of two, so that `client` gets the other one."""
+    first = pooler.connect()
+    first.rows("begin")
+    if first.pid() == pid:
+        return first
+    second = pooler.connect()
+    second.rows("begin")
+    first.rows("commit")
+    first.close()
+    return second
 
 
 class Told:
