@@ -166,7 +166,7 @@ def test_pools_of_a_user_share_their_size(make_pooler, postgres):
             assert client.value("select 1") == "1"
             wait_until(lambda: len(postgres.backends("lab")) <= 1, "the server that made room to end")
     pools = [row for row in show(pooler, "pools") if row["database"] == "lab"]
-    assert len(pools) == 1 and int(pools[0]["cl_active"]) + int(pools[0]["cl_waiting"]) <= 3
+    assert len(pools) == 1 and int(pools[0]["cl_active"]) == 3 and int(pools[0]["cl_waiting"]) == 0
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -6,6 +6,7 @@ promise it. So is SQL EXECUTE of a statement that was prepared by the protocol.
 import random
 import struct
 
+from dice import Dice
 from pipeline import Pipeline
 from wire import bind, close, copy_data, copy_done, copy_fail, describe, execute, flush, function_call, message, parse, query, sync, terminate, text
 
@@ -18,7 +19,7 @@ TABLES = ["t", "u", "k", "m", "ch", "trg", "stm", "v", "dt"]
 NOT_THERE = ["nix", "absent"]
 
 
-class Grammar:
+class Grammar(Dice):
     def __init__(self, seed, number):
         self.seed, self.number = seed, number
         self.random = random.Random(seed)
@@ -30,17 +31,6 @@ class Grammar:
         self.names = [self.pick(STATEMENT_NAMES) for _ in range(self.random.randint(1, 3))]
         self.portals = [self.pick(PORTAL_NAMES) for _ in range(self.random.randint(1, 2))]
         self.shared = self.pick(SHARED_TEXTS)
-
-    # dice
-
-    def chance(self, probability):
-        return self.random.random() < probability
-
-    def pick(self, values):
-        return self.random.choice(values)
-
-    def weighted(self, table):
-        return self.random.choices([row[1] for row in table], [row[0] for row in table])[0]
 
     def token(self):
         self.serial += 1

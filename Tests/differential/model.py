@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import wire
+from dice import Dice
 from environment import USER
 from grammar import LONG
 from pipeline import show_sent
@@ -107,21 +108,12 @@ def both(make, sql):
     return make(sql), make(real(sql))
 
 
-class Walk:
+class Walk(Dice):
     def __init__(self, seed):
         self.random = random.Random(seed)
         self.serial = 0
         self.names = self.random.sample(["", "a", "b", LONG, LONG + "x", LONG + "yy"], 3)
         self.portals = self.random.sample(["", "p", LONG, LONG + "x"], 2)
-
-    def chance(self, probability):
-        return self.random.random() < probability
-
-    def pick(self, values):
-        return self.random.choice(values)
-
-    def weighted(self, table):
-        return self.random.choices([row[1] for row in table], [row[0] for row in table])[0]
 
     def token(self):
         self.serial += 1

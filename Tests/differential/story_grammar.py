@@ -6,6 +6,7 @@ is alone until its transaction is over.
 """
 import random
 
+from dice import Dice
 from holds import NAMES, VALUES
 from story import Story
 from story_texts import CATALOGUE_TEXTS, DDL, NAME_TEXTS, VALUE_TEXTS
@@ -33,7 +34,7 @@ class Actor:
         self.once.clear()
 
 
-class StoryGrammar:
+class StoryGrammar(Dice):
     def __init__(self, seed, number, mode, servers, holds):
         self.seed, self.number, self.mode, self.servers = seed, number, mode, servers
         self.random = random.Random(seed)
@@ -52,17 +53,6 @@ class StoryGrammar:
         self.starts = [self.start() for _ in range(self.random.randint(1, 3))]
         most = 4 if mode == "transaction" else max(1, servers - 1)
         self.actors = [Actor("abcd"[i]) for i in range(self.random.randint(min(2, most), most))]
-
-    # dice
-
-    def chance(self, probability):
-        return self.random.random() < probability
-
-    def pick(self, values):
-        return self.random.choice(values)
-
-    def weighted(self, table):
-        return self.random.choices([row[1] for row in table], [row[0] for row in table])[0]
 
     def may(self, feature):
         return feature in self.holds
