@@ -116,13 +116,11 @@ public struct ServerParameters: Sendable {
         adjustedTo = nil
     }
 
-    /// This has been reset by its client: what that brought has to be set again. RESET ALL passes over the role: `keepsRole`, the session is
-    /// the client's alone, and what it has made of the role stays.
-    public mutating func wasReset(_ reset: ResetStatement, wanted: ParameterSet, keepsRole: Bool) {
+    /// This has been reset by its client: what that brought has to be set again.
+    public mutating func wasReset(_ reset: ResetStatement) {
         adjustedTo = nil
         switch reset {
-        case .all: current = current.with(unreported: keepsRole ? wanted.unreported.filter { $0.name == "role" } : [])
-        case .discardAll: current = current.with(unreported: [])
+        case .all: current = current.with(unreported: [])
         case .name(let name): current = current.with(unreported: current.unreported.filter { $0.name != name })
         case .unknown: current = current.withUnknownValues(of: [])
         }

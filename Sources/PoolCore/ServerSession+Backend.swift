@@ -538,7 +538,7 @@ extension ServerSession {
             forgetNames(of: &client)
             changeSettings { $0.discard() }
             settings.discard()
-            client.noteReset(.discardAll, owed)
+            client.noteReset(.all, owed)
             hasSet = true
         case "LISTEN":
             hasListened = true

@@ -147,8 +147,9 @@ extension WorkerCore {
         // Values are bytes to PostgreSQL, as they were in the startup packet: they must not be taken for text in the last client's encoding.
         let isText = sql.utf8.allSatisfy { $0 < 0x80 }
         var writer = MessageWriter()
-        let isCertain = !changes.contains(where: \.isUncertain) && server.shard.shared.parameters.knowsResets(of: changes)
-        if wanted.isProven, isText, !server.mayBeHit, !waits, isCertain {
+        if wanted.isProven, isText, !server.mayBeHit, !waits, !changes.contains(where: \.isUncertain),
+            server.shard.shared.parameters.knowsResets(of: changes)
+        {
             // Same send as the query: nothing is waited for.
             writer.query(sql)
             server.session.owe(.parameter(changes[0], isTrial: false))
@@ -380,7 +381,7 @@ extension WorkerCore {
         guard let own = client.session.parameters, let startup = client.session.startup else { return }
         let table = server.shard.shared.parameters
         switch reset {
-        case .all, .discardAll:
+        case .all:
             client.session.parameters = startup
         case .name(let name):
             client.session.parameters = table.removing(name, from: own, inFavourOf: startup)
@@ -397,8 +398,7 @@ extension WorkerCore {
         if startup.isEmpty, let left = client.session.parameters {
             server.session.settings.follow(left)
         } else {
-            let keepsRole = server.shard.settings.mode == .session
-            server.session.settings.wasReset(reset, wanted: client.session.parameters ?? startup, keepsRole: keepsRole)
+            server.session.settings.wasReset(reset)
         }
     }
 

@@ -4,10 +4,8 @@
 public enum ResetStatement: Hashable, Sendable {
     /// `RESET name`, `SET [SESSION] name { TO | = } DEFAULT`, `SET [SESSION] TIME ZONE { DEFAULT | LOCAL }`; the name in lower case.
     case name(String)
-    /// `RESET ALL`, which passes over the role.
+    /// `RESET ALL`; and `DISCARD ALL`, which is recognised by its tag.
     case all
-    /// `DISCARD ALL`, which is recognised by its tag.
-    case discardAll
     /// One of the settings, but which one is not known.
     case unknown
 
