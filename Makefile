@@ -47,7 +47,7 @@ test-blackbox: ## The black-box tests alone, with TARGET=/path/to/pgbouncer agai
 	@scripts/install.sh build postgres test
 	$(if $(TARGET),,swift build -c release)
 	@scripts/venv.sh
-	$(if $(TARGET),BLACKBOX_HANG=$${BLACKBOX_HANG:-10}) .venv-tests/bin/pytest Tests/blackbox -q $(if $(TARGET),--pooler "$(TARGET)") $(PYTEST_FLAGS)
+	$(if $(TARGET),BLACKBOX_HANG=$${BLACKBOX_HANG:-10}) .venv-tests/bin/pytest Tests/blackbox -q -n 2 --dist loadfile $(if $(TARGET),--pooler "$(TARGET)") $(PYTEST_FLAGS)
 
 test-versions: ## The black-box tests and random pipelines against PostgreSQL 16 and 18 (VERSIONS="16 18")
 	@scripts/test-versions.sh

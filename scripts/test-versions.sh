@@ -25,7 +25,7 @@ for version in "${versions[@]}"; do
     for step in "black-box tests" "differential test"; do
         status=0
         if [ "$step" = "black-box tests" ]; then
-            .venv-tests/bin/pytest Tests/blackbox -q "${pytest_flags[@]}" || status=$?
+            .venv-tests/bin/pytest Tests/blackbox -q -n 2 --dist loadfile "${pytest_flags[@]}" || status=$?
         else
             Tests/differential/run.py --seconds "${DIFFERENTIAL_SECONDS:-60}" || status=$?
         fi

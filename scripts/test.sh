@@ -77,8 +77,8 @@ step "lint" make -s lint || true
 step "build: unit tests" swift build --build-tests
 step "build: release" swift build -c release
 step "build: sluicebench" swift build --package-path Benchmarks --build-tests
-# The fuzzers keep one core busy, and what runs beside them asks for no more and measures no time. The black-box tests have all
-# for themselves: a machine that is slow enough makes any of them fail.
+# The fuzzers keep one core busy, and what runs beside them asks for no more and measures no time. The black-box tests have the machine
+# for themselves: one that is slow enough makes any of them fail.
 beside "fuzzers" Tests/Fuzz/run.sh "${FUZZ_SECONDS:-60}"
 step "unit tests of sluicebench" swift test --package-path Benchmarks --skip-build || true
 step "instruction counts" Benchmarks/instructions.py || true
@@ -94,4 +94,5 @@ step "differential test" Tests/differential/run.py --seconds "${DIFFERENTIAL_SEC
 beside "sluicebench: comparisons" .venv-tests/bin/pytest Tests/bench/test_compare.py -q
 step "sluicebench: runs" .venv-tests/bin/pytest Tests/bench/test_run.py -q || true
 join
-step "black-box tests" .venv-tests/bin/pytest Tests/blackbox -q "${pytest_flags[@]}" || true
+# Most of their time is spent on waiting, too: two processes, each with servers of its own.
+step "black-box tests" .venv-tests/bin/pytest Tests/blackbox -q -n 2 --dist loadfile "${pytest_flags[@]}" || true

@@ -38,12 +38,16 @@ class FakeServer:
             threading.Thread(target=self._one, args=(s,), daemon=True).start()
 
     def _one(self, s):
+        # who has connected may leave at any moment, and before it has sent a byte
         try:
-            length = struct.unpack("!I", s.recv(4, socket.MSG_WAITALL))[0]
-            s.recv(length - 4, socket.MSG_WAITALL)
-            self.talk(s)
+            self.answer_one(s)
         except (OSError, struct.error):
             pass
+
+    def answer_one(self, s):
+        length = struct.unpack("!I", s.recv(4, socket.MSG_WAITALL))[0]
+        s.recv(length - 4, socket.MSG_WAITALL)
+        self.talk(s)
 
     def close(self):
         self.listener.shutdown(socket.SHUT_RDWR)

@@ -224,7 +224,7 @@ class Recording(FakeServer):
         self.versions, self.answer, self.received = [], answer, b""
         super().__init__(self.talk_to)
 
-    def _one(self, s):
+    def answer_one(self, s):
         length, version = struct.unpack("!II", s.recv(8, 0x100))
         rest = s.recv(length - 8, 0x100) if length > 8 else b""
         self.versions.append(version if version < 1 << 18 else (length, rest))
