@@ -357,7 +357,7 @@ extension WorkerCore {
         for parameter in startup.reported {
             let name = parameter.name
             guard client.session.parameters?[name] == parameter.value, before?[name] != parameter.value,
-                server.session.settings.defaults[name] != parameter.value
+                server.session.settings.current[name] != parameter.value
             else { continue }
             writer.parameterStatus(name: name, value: parameter.value)
         }

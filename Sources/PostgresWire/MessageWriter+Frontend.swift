@@ -79,6 +79,15 @@ extension MessageWriter {
         end(start)
     }
 
+    /// A message of this type whose body is the one in `body`, with other words in place of those in `range`.
+    public mutating func message(_ type: UInt8, _ source: Span<UInt8>, body: Range<Int>, replacing range: Range<Int>, by words: [UInt8]) {
+        let start = begin(type)
+        raw(source, body.lowerBound..<range.lowerBound)
+        bytes += words
+        raw(source, range.upperBound..<body.upperBound)
+        end(start)
+    }
+
     /// Parse. At most 65,535 types are written, as the protocol allows.
     public mutating func parse(name: String, query: String, types: [UInt32] = []) {
         let start = begin(Frontend.parse)

@@ -16,6 +16,8 @@ public enum StatementEffect: Hashable, Sendable {
     case setting(name: String, Value, isLocal: Bool)
     /// RESET ALL.
     case resetAll
+    /// It was RESET before it got a value (`OwnDefaults`), which its client is told.
+    case isTaggedReset
     /// Any setting may have been changed until the transaction ends: DO, CALL, EXECUTE, `set_config` of a name that is no literal.
     case anySetting
     /// There may be a temporary object. `isLasting`: it may outlive the transaction.
@@ -95,7 +97,9 @@ public struct StatementEffects: Equatable, Sendable {
     private mutating func begin(_ first: SQLLexeme, _ tokens: inout SQLTokens, _ escapes: Bool, _ index: Int) {
         switch first {
         case .word("set"):
+            let wasReset = OwnDefaults.isMarked(tokens)
             add(Self.set(&tokens, escapes), index)
+            if wasReset { add(.isTaggedReset, index) }
         case .word("reset"):
             add(Self.reset(&tokens, escapes), index)
         case .word("do"), .word("call"):

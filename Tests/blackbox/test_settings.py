@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from processes import wait_until
-from wire import Closed, ServerError, ask, bind, execute, parse, query, startup_packet, sync
+from wire import Closed, ServerError, ask, bind, close, execute, parse, query, startup_packet, sync
 
 pytestmark = pytest.mark.sluice_only("PgBouncer forces some of these values on servers, and loses others")
 
@@ -355,6 +355,51 @@ def test_reset_inside_a_transaction_is_seen_inside_it(make_pooler, postgres, bac
                 seen.append([(r.rows, r.tags, r.status, [e.code for e in r.errors]) for r in replies])
                 c.close()
             assert seen[1] == seen[0], (end, burst)
+
+
+WITH_PATH = {**BROUGHT, "search_path": 'one, "$user", "a b"', "app.tenant": "t'1"}
+TO_DEFAULT = [
+    ["set datestyle to 'SQL, DMY'", "reset datestyle", "select '02/01/2020'::date::text, current_setting('datestyle')"],
+    ["set session datestyle to 'SQL, DMY'", "set session datestyle = default", "show datestyle"],
+    ["set timezone to 'UTC'", "set time zone local", "show timezone"],
+    ["set timezone to 'UTC'", "reset time zone", "show timezone", "reset all"],
+    ["begin", "set local datestyle to 'SQL, DMY'", "set local datestyle to default", "show datestyle", "commit", "show datestyle"],
+    ["set datestyle to 'SQL, DMY'", "begin", "set local datestyle to default", "show datestyle", "commit", "show datestyle", "reset datestyle"],
+    ["begin", "set local statement_timeout = 0", "set local statement_timeout = DEFAULT", "show statement_timeout", "rollback", "show statement_timeout"],
+    ["begin", "set local search_path to two", "show search_path", "set local search_path to default", "show search_path", "commit"],
+    ["begin", "set local app.tenant to 'other'", "set local app.tenant to default", "show app.tenant", "commit"],
+    ["begin", "set client_encoding to latin1", "set names default", "show client_encoding", "set names latin1", "set names", "show client_encoding", "commit"],
+    ["set datestyle to 'SQL, DMY'", "begin", "savepoint a", "reset datestyle", "show datestyle", "rollback to a", "show datestyle", "rollback", "reset datestyle"],
+    ["reset nonsense", "select 1"],
+    ["select 'ä'", "set datestyle to default", "reset timezone", "select nonsense", "select 1"],
+    ["begin", "reset datestyle", "select 1/0", "reset datestyle", "rollback", "show datestyle"],
+]
+
+
+@pytest.mark.parametrize("steps", TO_DEFAULT, ids=lambda steps: "; ".join(steps))
+@pytest.mark.parametrize("how", ["one text", "one batch", "named statements", "a message each"])
+def test_what_leads_to_the_default_leads_to_what_the_client_brought_at_once(make_pooler, postgres, steps, how):
+    # The pooler put the client's value back behind the query or batch: what stood in it behind the RESET ran under the server's own value.
+    # SET LOCAL to DEFAULT was not known at all.
+    pooler = make_pooler(default_pool_size=1)
+    seen = []
+    for c in (postgres.connect("lab", user="app", parameters=WITH_PATH), pooler.connect(parameters=WITH_PATH)):
+        played = []
+        for _ in range(2):
+            if how == "one text":
+                c.send(query("; ".join(steps)))
+            elif how == "a message each":
+                c.send(b"".join(query(step) for step in steps))
+            else:
+                names = [f"s{i}" if how == "named statements" else "" for i in range(len(steps))]
+                c.send(b"".join(parse(n, s) + bind(n) + execute() + (close(n) if n else b"") for n, s in zip(names, steps)) + sync())
+            for _ in range(len(steps) if how == "a message each" else 1):
+                r = c.read_until("Z")
+                played.append((r.rows, r.tags, r.status, [(e.code, e.message, e.fields.get("P")) for e in r.errors]))
+            c.rows("rollback")
+            played.append((c.rows(SHOW), {name: value for name, value in c.parameters.items() if not name.startswith("pgbouncer.")}))
+        seen.append(played)
+    assert seen[1] == seen[0]
 
 
 def test_set_local_leaves_nothing_behind(make_pooler, own_postgres):

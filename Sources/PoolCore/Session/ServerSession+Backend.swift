@@ -36,7 +36,7 @@ extension ServerSession {
             return answered(frame, bytes, at: offset, client: &client, table: table) ?? .forward
         case .swallow:
             if frame.type == Backend.commandComplete, let head = ledger.head {
-                noteTag(frame, bytes, at: offset, of: head, client: &client, table: table)
+                _ = noteTag(frame, bytes, at: offset, of: head, client: &client, table: table)
             }
             if frame.type == Backend.parameterDescription, let head = ledger.head { _ = takeParameters(head, frame, bytes, at: offset) }
             guard frame.type == Backend.errorResponse else { return .swallow }
@@ -59,8 +59,9 @@ extension ServerSession {
         case .resolved(let readies):
             return readyForQuery(frame, bytes, at: offset, client: &client, table: table) ? .resolved(readies: readies) : .violation
         case .settled(let owed):
+            var isReset = false
             if frame.type == Backend.commandComplete {
-                noteTag(frame, bytes, at: offset, of: owed, client: &client, table: table)
+                isReset = noteTag(frame, bytes, at: offset, of: owed, client: &client, table: table)
             }
             guard owed.note >= Self.firstNote else { return owed.disposition == .forward ? .forward : .swallow }
             if frame.type == Backend.portalSuspended, case .effects = notes[owed.note] { changeSettings { $0.lose() } }
@@ -76,6 +77,7 @@ extension ServerSession {
             if frame.type == Backend.emptyQueryResponse, case .drop(let name, let statement, let tags) = note {
                 return drop(name, statement, tags: tags, client: &client)
             }
+            if isReset, owed.disposition == .forward { return Self.taggedReset }
             return owed.disposition == .forward ? .forward : .swallow
         case .failed(let owed):
             if isTouched { changeSettings { $0.fail() } }
@@ -94,7 +96,7 @@ extension ServerSession {
         guard let head = ledger.head else { return nil }
         switch frame.type {
         case Backend.commandComplete:
-            noteTag(frame, bytes, at: offset, of: head, client: &client, table: table)
+            if noteTag(frame, bytes, at: offset, of: head, client: &client, table: table) { return Self.taggedReset }
         case Backend.emptyQueryResponse where head.note >= Self.firstNote:
             guard case .drop(let name, let statement, let tags) = notes[head.note] else { return nil }
             return drop(name, statement, tags: tags, client: &client)
@@ -102,6 +104,7 @@ extension ServerSession {
             if isTouched { changeSettings { $0.fail() } }
             if dropping != .nothing { failed(ErrorFields.read(bytes, body: frame.body(at: offset)) ?? ErrorFields(), client: &client) }
             if let refusal = refusal(frame, bytes, at: offset) { return refusal }
+            if !queryShifts.isEmpty, head.request == .query { return unshifted(frame, bytes, at: offset) }
             if head.note >= Self.firstNote, case .rename(let code, let message) = notes[head.note],
                 let fields = ErrorFields.read(bytes, body: frame.body(at: offset))
             {
@@ -126,6 +129,7 @@ extension ServerSession {
         self.status = status
         if isTouched { endTransaction(table) }
         dropping = .nothing
+        if !queryShifts.isEmpty, ledger.isEmpty { queryShifts = [] }
         if !drops.isEmpty, ledger.isEmpty { drops = [] }
         if client.reset != nil, ledger.isEmpty { client.reset = nil }
         if status == .idle { hasSet = false }
@@ -485,24 +489,34 @@ extension ServerSession {
     /// The field of an error that names the function which raised it.
     private static let routine = UInt8(ascii: "R")
 
-    /// Some commands change what statements mean, whoever ran them, also inside a function or a script.
+    /// What the client is told of a SET that was RESET when it came.
+    private static var taggedReset: BackendAction {
+        var writer = MessageWriter()
+        writer.commandComplete("RESET")
+        return .replace(writer.bytes)
+    }
+
+    /// Some commands change what statements mean, whoever ran them, also inside a function or a script. Returns whether it was RESET when it
+    /// came, and not SET.
     @inline(__always)
     private mutating func noteTag(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, of owed: ReplyLedger.Owed, client: inout ClientSession,
         table: StatementTable
-    ) {
+    ) -> Bool {
         // DO is the shortest tag.
-        guard frame.length >= 8, offset + frame.length <= bytes.count else { return }
+        guard frame.length >= 8, offset + frame.length <= bytes.count else { return false }
         if owed.request == .query, dropping == .nothing { dropping = .perhaps }
         defer { if !drops.isEmpty { tags += 1 } }
+        var isReset = false
         if frame.length >= 9, Self.isUnusualTag(bytes, at: offset) {
-            noteUnusualTag(frame, bytes, at: offset, of: owed, client: &client, table: table)
+            isReset = noteUnusualTag(frame, bytes, at: offset, of: owed, client: &client, table: table)
         }
         if isTouched || mayChangeContext, owed.disposition == .forward, isShared,
             let tag = CommandTag.read(bytes, body: frame.body(at: offset))
         {
             noteEffects(of: owed, tag: String(decoding: bytes, in: tag), table)
         }
+        return isReset
     }
 
     /// ALTER, CREATE, DROP, DISCARD, DEALLOCATE, PREPARE, LISTEN, RESET, SET; but not SELECT, INSERT, UPDATE, COMMIT, BEGIN. The tag has at
@@ -519,8 +533,8 @@ extension ServerSession {
     private mutating func noteUnusualTag(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, of owed: ReplyLedger.Owed, client: inout ClientSession,
         table: StatementTable
-    ) {
-        guard let range = CommandTag.read(bytes, body: frame.body(at: offset)) else { return }
+    ) -> Bool {
+        guard let range = CommandTag.read(bytes, body: frame.body(at: offset)) else { return false }
         let tag = String(decoding: bytes, in: range)
         switch tag {
         case "PREPARE":
@@ -551,12 +565,14 @@ extension ServerSession {
             hasSet = true
             // What is known of it is taken note of with its effects.
             if isShared, owed.disposition == .forward { mayChangeContext = true }
+            return effects(of: owed).contains(.isTaggedReset)
         case "DEALLOCATE ALL":
             forgetNames(of: &client)
         default:
             // Of what was read it is known; else DDL is told by its tag.
             if Self.isDefinition(tag), effects(of: owed).isEmpty { table.clock.beginEpoch() }
         }
+        return false
     }
 
     /// A simple query has failed that may have dropped statements.

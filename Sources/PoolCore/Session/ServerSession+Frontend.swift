@@ -167,7 +167,7 @@ extension ServerSession {
     }
 
     /// Judges what `passes` does not.
-    public mutating func judge(
+    mutating func judgeAsItIs(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
     ) -> FrontendAction {
         if trial != nil { return judgeInTrial(frame, bytes, at: offset, client: &client, rules: rules, table: table) }

@@ -1,0 +1,206 @@
+/// Takes the statements of a text that lead back to a session's start, and gives them the value to which they are to lead.
+///
+/// `RESET name`, `SET [SESSION | LOCAL] name { TO | = } DEFAULT`, `SET [SESSION | LOCAL] TIME ZONE { DEFAULT | LOCAL }` and
+/// `SET NAMES [DEFAULT]` go back to what the server has from its own login. On a server that is shared, a client has brought another
+/// value. PostgreSQL documentation, SET and RESET.
+public struct OwnDefaults {
+    /// So many pieces of a text are replaced, of which a RESET has two. A text that has more is left as it is.
+    public static let most = 100
+
+    /// Stands behind the first word of what was `RESET`, whose command tag differs.
+    static let resetMark = "/*RESET*/"
+
+    /// What replaces the bytes in `range`.
+    private struct Edit {
+        let range: Range<Int>
+        let words: String
+    }
+
+    private var edits: [Edit] = []
+
+    /// A text with values in place of defaults.
+    public struct Text: Sendable {
+        public let bytes: [UInt8]
+        /// Places behind which the text is longer than the one that came, and by how many characters each makes it so. In characters of this
+        /// text, counted from 1 as PostgreSQL counts them in errors.
+        public let shifts: [Shift]
+    }
+
+    public struct Shift: Sendable, Equatable {
+        public let place: Int
+        public let added: Int
+    }
+
+    /// What a position in a text with values was in the text that came.
+    public static func position(_ position: Int, before shifts: [Shift]) -> Int {
+        shifts.reduce(position) { position >= $1.place ? $0 - $1.added : $0 }
+    }
+
+    /// The text in `range` with values. Nil: it has no such statement, or more than `most`.
+    ///
+    /// - Parameters:
+    ///   - escapes: A backslash escapes in ordinary strings (`standard_conforming_strings = off`).
+    ///   - value: The value of a setting, as SQL; nil leaves the statement as it is. The name is in lower case.
+    public static func replace(_ bytes: Span<UInt8>, _ range: Range<Int>, escapes: Bool, value: (String) -> String?) -> Text? {
+        guard bytes.holds(range) else { return nil }
+        let text = bytes.extracting(range)
+        var tokens = SQLTokens(text)
+        var found = OwnDefaults()
+        while true {
+            guard tokens.skipBlanks() else { return nil }
+            let start = tokens.index
+            switch tokens.lexeme(escapes: escapes) {
+            case .end:
+                return found.edits.isEmpty ? nil : found.edited(text)
+            case .broken:
+                return nil
+            case .semicolon:
+                continue
+            case .word("reset"):
+                found.reset(start..<tokens.index, tokens, escapes, value)
+            case .word("set"):
+                found.set(tokens, escapes, value)
+            default:
+                break
+            }
+            guard found.edits.count <= most else { return nil }
+            tokens.skipStatement(escapes: escapes)
+        }
+    }
+
+    private func edited(_ text: Span<UInt8>) -> Text {
+        var out: [UInt8] = []
+        var shifts: [Shift] = []
+        var at = 0
+        var characters = 0
+        func copy(_ range: Range<Int>) {
+            for index in range {
+                out.append(text[index])
+                // A byte of UTF-8 that begins a character.
+                if text[index] & 0xC0 != 0x80 { characters += 1 }
+            }
+        }
+        for edit in edits {
+            copy(at..<edit.range.lowerBound)
+            out.append(contentsOf: edit.words.utf8)
+            characters += edit.words.utf8.count
+            shifts.append(Shift(place: characters + 1, added: edit.words.utf8.count - edit.range.count))
+            at = edit.range.upperBound
+        }
+        copy(at..<text.count)
+        return Text(bytes: out, shifts: shifts)
+    }
+
+    // MARK: One statement
+
+    /// What follows RESET, which stands in `first`.
+    private mutating func reset(_ first: Range<Int>, _ rest: SQLTokens, _ escapes: Bool, _ value: (String) -> String?) {
+        var tokens = rest
+        guard let name = Self.name(&tokens, escapes) else { return }
+        let end = tokens.index
+        guard Self.isEnd(tokens, escapes), let words = value(name.setting) else { return }
+        edits.append(Edit(range: first, words: "SET" + Self.resetMark))
+        edits.append(Edit(range: end..<end, words: (name.isTimeZone ? " " : " TO ") + words))
+    }
+
+    /// What follows SET.
+    private mutating func set(_ rest: SQLTokens, _ escapes: Bool, _ value: (String) -> String?) {
+        var tokens = rest
+        let place = tokens.index
+        switch tokens.lexeme(escapes: escapes) {
+        case .word("local"), .word("session"): break
+        default: tokens.index = place
+        }
+        let start = tokens.index
+        if tokens.lexeme(escapes: escapes) == .word("names") {
+            let end = tokens.index
+            if Self.isEnd(tokens, escapes) {
+                guard let words = value("client_encoding") else { return }
+                edits.append(Edit(range: end..<end, words: " " + words))
+                return
+            }
+            if replaceLast(tokens, escapes, isLocalToo: false, { value("client_encoding") }) { return }
+        }
+        tokens.index = start
+        guard let name = Self.name(&tokens, escapes) else { return }
+        let behind = tokens.index
+        switch tokens.lexeme(escapes: escapes) {
+        case .word("to") where !name.isTimeZone, .symbol(UInt8(ascii: "=")) where !name.isTimeZone: break
+        default:
+            guard name.isTimeZone else { return }
+            tokens.index = behind
+        }
+        _ = replaceLast(tokens, escapes, isLocalToo: name.isTimeZone) { value(name.setting) }
+    }
+
+    /// The statement ends with DEFAULT, in place of which the value stands. False: it does not.
+    private mutating func replaceLast(_ rest: SQLTokens, _ escapes: Bool, isLocalToo: Bool, _ value: () -> String?) -> Bool {
+        var tokens = rest
+        guard tokens.skipBlanks() else { return false }
+        let start = tokens.index
+        let word = tokens.lexeme(escapes: escapes)
+        guard word == .word("default") || (isLocalToo && word == .word("local")) else { return false }
+        let end = tokens.index
+        guard Self.isEnd(tokens, escapes), let words = value() else { return false }
+        edits.append(Edit(range: start..<end, words: words))
+        return true
+    }
+
+    /// The name of a setting, in lower case. `isTimeZone`: it is spelt in two words.
+    private static func name(_ tokens: inout SQLTokens, _ escapes: Bool) -> (setting: String, isTimeZone: Bool)? {
+        var name: String
+        switch tokens.lexeme(escapes: escapes) {
+        case .word("all"), .word("session"), .word("transaction"): return nil
+        case .word("time"):
+            let place = tokens.index
+            if tokens.lexeme(escapes: escapes) == .word("zone") { return ("timezone", true) }
+            tokens.index = place
+            name = "time"
+        case .word(let first), .quoted(let first): name = first.lowercased()
+        default: return nil
+        }
+        while true {
+            let place = tokens.index
+            guard tokens.lexeme(escapes: escapes) == .symbol(UInt8(ascii: ".")) else {
+                tokens.index = place
+                return (name, false)
+            }
+            switch tokens.lexeme(escapes: escapes) {
+            case .word(let more), .quoted(let more): name += "." + more.lowercased()
+            default: return nil
+            }
+        }
+    }
+
+    private static func isEnd(_ tokens: SQLTokens, _ escapes: Bool) -> Bool {
+        var tokens = tokens
+        switch tokens.lexeme(escapes: escapes) {
+        case .end, .semicolon: return true
+        default: return false
+        }
+    }
+
+    /// The word behind which `tokens` stands was RESET.
+    static func isMarked(_ tokens: SQLTokens) -> Bool {
+        let mark = resetMark.utf8
+        guard tokens.index + mark.count <= tokens.text.count else { return false }
+        return zip(tokens.index..., mark).allSatisfy { tokens.text[$0] == $1 }
+    }
+
+    // MARK: A glance
+
+    /// Whether a text may have such a statement: it has one of the words RESET, DEFAULT, LOCAL, NAMES.
+    public static func mayBe(in bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
+        guard bytes.holds(range) else { return false }
+        var index = range.lowerBound
+        let end = range.upperBound &- 4
+        while index < end {
+            // Setting bit 5 makes capitals small.
+            switch (bytes[index] | 0x20, bytes[index &+ 1] | 0x20, bytes[index &+ 2] | 0x20, bytes[index &+ 3] | 0x20) {
+            case (0x72, 0x65, 0x73, 0x65), (0x64, 0x65, 0x66, 0x61), (0x6C, 0x6F, 0x63, 0x61), (0x6E, 0x61, 0x6D, 0x65): return true
+            default: index &+= 1
+            }
+        }
+        return false
+    }
+}
