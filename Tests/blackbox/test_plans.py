@@ -88,6 +88,28 @@ def test_clients_whose_settings_differ_where_the_parser_looks(pooler, postgres, 
         play(who, close(name) + parse(name, text) + describe(name) + bind(name) + execute() + sync())
 
 
+def test_a_name_is_the_same_name_in_another_encoding(pooler, postgres):
+    # It was known by its bytes: what had been given under one client_encoding was not found under another, and other names were.
+    play = Play(pooler, postgres, a={"client_encoding": "UTF8"})
+    utf8, latin1 = "\u00e4".encode(), "\u00e4".encode("latin1")
+    play("a", parse(utf8, "select 'its name is one letter'"), parse("plain", "select 'ascii'"), sync())
+    for _ in range(2):
+        play("a", query("set client_encoding to latin1"))
+        assert rows(play("a", use(latin1)))
+        play("a", use(utf8))  # two letters now
+        play("a", use("plain"))
+        play("a", describe(latin1), sync())
+        play("a", query("set client_encoding to win1252"))
+        play("a", use(utf8))
+        play("a", query("set client_encoding to utf8"))
+        assert rows(play("a", use(utf8)))
+        play("a", parse(utf8, "select 'again'"), sync())
+    play("a", query("set client_encoding to latin1"), close(latin1), sync())
+    play("a", query("set client_encoding to utf8"), use(utf8))
+    play("a", parse(utf8, "select 'anew'"), use(utf8))
+    play("a", query("deallocate all"), use(utf8))
+
+
 def test_clients_whose_encodings_differ(pooler, postgres):
     # length('é') in UTF8 and, of the same bytes, in LATIN1: 1 and 2.
     play = Play(pooler, postgres, a={"client_encoding": "UTF8"}, b={"client_encoding": "LATIN1"})

@@ -9,10 +9,8 @@ extension ServerSession {
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
     ) -> FrontendAction {
         // What can't be read is PostgreSQL's to refuse: it reads all of a Parse before it does anything.
-        guard let (name, tail) = ParseMessage.read(bytes, body: frame.body(at: offset)), Self.isText(bytes.extracting(name), parameters)
-        else {
-            return plain(.parse)
-        }
+        guard let (name, tail) = ParseMessage.read(bytes, body: frame.body(at: offset)) else { return plain(.parse) }
+        if let action = read(bytes.extracting(name), .parse, &client) { return action }
         if name.isEmpty { return parseUnnamed(bytes.extracting(tail), client: &client, rules: rules, table: table) }
         if let action = waitForNames() { return action }
         let label = ClientStatements.key(bytes.extracting(name))
@@ -130,7 +128,7 @@ extension ServerSession {
         case .needMore: return .refuse(.nameTooLong("name of a portal or statement"))
         case .malformed: return plain(.bind)
         }
-        guard Self.isText(bytes.extracting(name), parameters) else { return plain(.bind) }
+        if let action = read(bytes.extracting(name), .bind, &client) { return action }
         if let action = name.isEmpty ? waitForConfirmation() : waitForNames() { return action }
         guard let meaning = client.statements.meaning(of: bytes.extracting(name)) else {
             ledger.owe(.bind, .forward, note: note(Self.absence(Self.shown(bytes, name))))
@@ -212,10 +210,8 @@ extension ServerSession {
     mutating func judgeDescribe(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
     ) -> FrontendAction {
-        guard let (kind, name) = TargetMessage.read(bytes, body: frame.body(at: offset)), Self.isText(bytes.extracting(name), parameters)
-        else {
-            return plain(.describe)
-        }
+        guard let (kind, name) = TargetMessage.read(bytes, body: frame.body(at: offset)) else { return plain(.describe) }
+        if let action = read(bytes.extracting(name), .describe, &client) { return action }
         if kind == .portal {
             ledger.owe(.describe, .forward, note: noteDescribe(portal: bytes.extracting(name), client: &client))
             return .forward
@@ -254,10 +250,8 @@ extension ServerSession {
     mutating func judgeClose(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession
     ) -> FrontendAction {
-        guard let (kind, name) = TargetMessage.read(bytes, body: frame.body(at: offset)), Self.isText(bytes.extracting(name), parameters)
-        else {
-            return plain(.close)
-        }
+        guard let (kind, name) = TargetMessage.read(bytes, body: frame.body(at: offset)) else { return plain(.close) }
+        if let action = read(bytes.extracting(name), .close, &client) { return action }
         if kind == .portal { return closePortal(bytes.extracting(name), client: &client) }
         if name.isEmpty {
             if mustWaitToReplaceUnnamed { return hold(.untilSettled) }
@@ -319,12 +313,15 @@ extension ServerSession {
         return namesAreCertain ? nil : hold(.untilSettled)
     }
 
-    /// Whether a name is one in the client's encoding. What is none is PostgreSQL's to refuse (22021), before it does anything.
-    private static func isText(_ name: Span<UInt8>, _ parameters: ParameterSet) -> Bool {
-        var isASCII = true
-        for index in name.indices where name[index] >= 0x80 { isASCII = false }
-        guard !isASCII, parameters["client_encoding"].map({ $0.utf8.elementsEqual("UTF8".utf8) }) ?? false else { return true }
-        return (try? UTF8Span(validating: name)) != nil
+    /// Reads a name in the client's encoding. What is none in it is PostgreSQL's to refuse (22021), before it does anything.
+    private mutating func read(
+        _ name: Span<UInt8>, _ request: ReplyLedger.Request, _ client: inout ClientSession
+    ) -> FrontendAction? {
+        guard NameEncoding.isWide(name) else { return nil }
+        if let action = waitForContext() { return action }
+        let encoding = parameters["client_encoding"]
+        client.statements.spell(in: NameEncoding(client: encoding, server: settings.defaults["server_encoding"]))
+        return encoding != "UTF8" || (try? UTF8Span(validating: name)) != nil ? nil : plain(request)
     }
 
     // MARK: What the server holds

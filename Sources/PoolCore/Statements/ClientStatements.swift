@@ -22,6 +22,10 @@ public struct ClientStatements: Sendable {
     }
 
     private var named = HashedTable<Entry>()
+    /// A name has bytes that are not ASCII: what it is depends on `client_encoding`.
+    private var hasWideNames = false
+    /// The encoding in which such names are spelt.
+    private var encoding: NameEncoding?
     /// The unnamed statement: lives until the next unnamed Parse or simple Query, across any number of Syncs and servers.
     public var unnamed: Statement? {
         didSet {
@@ -109,7 +113,10 @@ public struct ClientStatements: Sendable {
     @discardableResult
     mutating func set(_ name: [UInt8], hash: UInt64, to meaning: Meaning?) -> Meaning? {
         guard let index = index(of: name.span, hash: hash) else {
-            if let meaning { named.insert(Entry(hash: hash, name: name, meaning: meaning)) }
+            if let meaning {
+                if !hasWideNames, NameEncoding.isWide(name.span) { hasWideNames = true }
+                named.insert(Entry(hash: hash, name: name, meaning: meaning))
+            }
             return nil
         }
         guard let meaning else { return named.remove(at: index).meaning }
@@ -140,7 +147,7 @@ public struct ClientStatements: Sendable {
     /// What a name of at most 63 bytes means, and the name's tag.
     @inline(__always)
     func tagged(_ name: Span<UInt8>) -> (meaning: Meaning, tag: UInt64)? {
-        guard !named.isEmpty, name.count <= Identifier.significantBytes else { return nil }
+        guard !named.isEmpty, !hasWideNames, name.count <= Identifier.significantBytes else { return nil }
         let hash = BytesHash.of(name)
         return find(name, hash: hash).map { ($0, Self.tag(hash)) }
     }
@@ -174,8 +181,21 @@ public struct ClientStatements: Sendable {
         unnamedVersion = version &- 1
     }
 
+    /// From now on the client spells names in this encoding: those that it has given are the same names in other bytes.
+    mutating func spell(in new: NameEncoding) {
+        guard encoding != new else { return }
+        let old = encoding ?? new
+        encoding = new
+        guard hasWideNames else { return }
+        for (name, _) in all where NameEncoding.isWide(name.span) {
+            guard let meaning = set(name, hash: BytesHash.of(name.span), to: nil) else { continue }
+            set(new.name(name, from: old), meaning: meaning)
+        }
+    }
+
     /// DEALLOCATE ALL: every name is free again; the unnamed statement stays, as PostgreSQL keeps it.
     public mutating func removeAllNamed() {
         named.removeAll()
+        hasWideNames = false
     }
 }

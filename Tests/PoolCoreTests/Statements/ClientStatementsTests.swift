@@ -23,6 +23,40 @@ func definition(_ text: String) -> [UInt8] { Array(text.utf8) + [0, 0, 0] }
         #expect(statements.isEmpty)
     }
 
+    @Test("a name that is no ASCII is the same name in another encoding, in other bytes")
+    func encodings() {
+        let (utf8, latin1, other) = (encoding("UTF8"), encoding("LATIN1"), encoding("WIN1252"))
+        var statements = ClientStatements()
+        statements.spell(in: utf8)
+        statements.set(name("\u{E4}"), to: statement("1"))
+        statements.set(name("\u{20AC}"), to: statement("2"))
+        statements.set(name("a"), to: statement("3"))
+        statements.spell(in: latin1)
+        #expect(statements[[0xE4]]?.text == "1" && statements[name("\u{E4}")] == nil)
+        // There is no such letter: nobody can call it by its name.
+        #expect(statements.count == 3 && statements[name("a")]?.text == "3" && statements[name("\u{20AC}")] == nil)
+        statements.spell(in: other)
+        #expect(statements[[0xE4]] == nil && statements.count == 3)
+        statements.set([0xE4], to: statement("4"))
+        statements.spell(in: utf8)
+        #expect(statements[name("\u{20AC}")]?.text == "2" && statements[name("\u{E4}")]?.text == "1" && statements[[0xE4]] == nil)
+        statements.spell(in: latin1)
+        #expect(statements[[0xE4]]?.text == "1")
+        statements.spell(in: other)
+        #expect(statements[[0xE4]]?.text == "4")
+    }
+
+    @Test("a server that converts nothing knows names by their bytes")
+    func noEncoding() {
+        var statements = ClientStatements()
+        statements.spell(in: NameEncoding(client: "UTF8", server: "SQL_ASCII"))
+        statements.set(name("\u{E4}"), to: statement("1"))
+        statements.spell(in: NameEncoding(client: "LATIN1", server: "SQL_ASCII"))
+        #expect(statements[name("\u{E4}")]?.text == "1")
+    }
+
+    private func encoding(_ name: String) -> NameEncoding { NameEncoding(client: name, server: "UTF8") }
+
     @Test("removing all names keeps the unnamed statement")
     func removeAll() {
         var statements = ClientStatements()
