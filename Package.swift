@@ -73,7 +73,9 @@ let package = Package(
         // Line 2: decisions as values.
         .target(
             name: "PoolCore",
-            dependencies: ["PostgresWire", "Bytes", "Locking", .product(name: "DequeModule", package: "swift-collections")],
+            dependencies: [
+                "PostgresWire", "Configuration", "Bytes", "Locking", .product(name: "DequeModule", package: "swift-collections"),
+            ],
             swiftSettings: safe),
 
         .target(name: "Passwords", dependencies: ["Configuration", "EventLoop"], swiftSettings: strict),

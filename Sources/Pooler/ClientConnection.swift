@@ -25,6 +25,21 @@ final class ClientConnection {
         /// Talks to the console.
         case console
         case closed
+
+        var stage: ClientStage {
+            switch self {
+            case .startup: .startup
+            case .authenticating: .authenticating
+            case .awaitingGreeting: .awaitingGreeting
+            case .idle: .idle
+            case .waiting: .waiting
+            case .skipping: .skipping
+            case .canceling: .canceling
+            case .linked: .linked
+            case .console: .console
+            case .closed: .closed
+            }
+        }
     }
 
     let slot: UInt32
@@ -44,7 +59,7 @@ final class ClientConnection {
         static let gssEncryption = Preliminaries(rawValue: 4)
     }
     var preliminaries: Preliminaries = []
-    var phase = Phase.startup
+    private(set) var phase = Phase.startup
     var session = ClientSession()
     var shard: PoolShard?
     var console: ConsoleClient?
@@ -91,6 +106,12 @@ final class ClientConnection {
         socket = Socket(adopting: descriptor, on: loop, token: TokenKind.client.token(slot), for: .reading)
         connectTime = now
         requestTime = now
+    }
+
+    /// The next stage. One that may not follow is a fault of the pooler, and no state to go on from.
+    func move(to next: Phase) {
+        precondition(phase.stage.mayBecome(next.stage), "a client that is \(phase.stage) may not become \(next.stage)")
+        phase = next
     }
 
     var isOpen: Bool { if case .closed = phase { false } else { true } }

@@ -100,7 +100,7 @@ struct ForgottenShard {
         let limits = shard.settings.limits
         statistics = PoolStatistics(
             database: shard.databaseName, user: shard.shared.key.user, counters: shard.counters, period: PeriodTotals(), gauges: gauges,
-            poolSize: limits.pool, reserveSize: limits.reserve, poolMode: shard.settings.mode.rawValue, isPaused: shard.isPaused)
+            poolSize: limits.pool, reserveSize: limits.reserve, poolMode: shard.settings.policy.mode.rawValue, isPaused: shard.isPaused)
     }
 
     /// Some worker has a shard of the pool: without one the pool, with all that it has counted, is gone.
@@ -109,7 +109,7 @@ struct ForgottenShard {
 
 /// The settings that apply to one pool, looked up once: user beats database beats global.
 struct PoolSettings: Sendable {
-    var mode: PoolMode
+    var policy: PoolPolicy
     var rules: ServerSession.Rules
     var limits: CapacityLedger.ServerLimits
     var minPoolSize: Int
@@ -122,9 +122,9 @@ struct PoolSettings: Sendable {
 
     init(_ configuration: Configuration, database: Database, user: String) {
         let settings = configuration.settings
-        mode = configuration.poolMode(database: database, user: user)
+        policy = PoolPolicy(configuration.poolMode(database: database, user: user))
         rules = ServerSession.Rules(
-            mapsStatements: mode != .session && settings.maxPreparedStatements > 0, statementLimit: settings.maxPreparedStatements,
+            mapsStatements: policy.mapsStatements && settings.maxPreparedStatements > 0, statementLimit: settings.maxPreparedStatements,
             refusesSimpleQuery: settings.disablePqexec, sharesStatements: settings.statementSharing == .auto)
         limits = CapacityLedger.ServerLimits(
             pool: configuration.poolSize(database: database, user: user),

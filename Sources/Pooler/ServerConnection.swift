@@ -9,33 +9,6 @@ import TLS
 /// Release builds of this room do without the run-time check of exclusive access (Package.swift says why): everything is on one thread,
 /// and nothing that is handed a property calls back.
 final class ServerConnection {
-    enum Phase: Equatable {
-        case connecting
-        /// TLS is asked for, or its handshake goes on.
-        case encrypting
-        case authenticating
-        /// connect_query runs.
-        case settingUp
-        /// About to be given to the next client; see `WorkerCore.free`.
-        case freed
-        /// On the idle list.
-        case idle
-        case linked
-        /// Linked; the client's messages wait until its parameters have been accepted.
-        case trying
-        /// Answers a question of auth_query.
-        case lookingUp
-        /// server_check_query runs, because a client waits and this server has rested long.
-        case testing
-        /// server_reset_query runs.
-        case resetting
-        /// The client left in the middle: what it began is being ended.
-        case abandoned
-        /// A cancel request for it is under way: not to be used before that is over.
-        case beingCanceled
-        case closed
-    }
-
     let slot: UInt32
     let id: UInt64
     var socket: Socket
@@ -46,7 +19,7 @@ final class ServerConnection {
     /// What TLS has been asked for with, until the answer; and whether a no ends the connection.
     var tlsContext: TLSContext?
     var requiresTLS = false
-    var phase = Phase.connecting
+    private(set) var phase: ServerStage
     var session: ServerSession
     var client: ClientConnection?
     /// How it came about, and where else to try if this address can't be reached.
@@ -116,8 +89,9 @@ final class ServerConnection {
 
     init(
         slot: UInt32, id: UInt64, descriptor: Int32, loop: EventLoop, opening: Opening, address: SocketAddress, now: Int64,
-        settings: ServerParameters
+        settings: ServerParameters, phase: ServerStage = .connecting
     ) {
+        self.phase = phase
         self.slot = slot
         self.id = id
         shard = opening.shard
@@ -138,6 +112,15 @@ final class ServerConnection {
     /// The name, address or directory in the configuration that led here; nil for the Unix socket that stands for no host.
     var host: String? { opening.host }
     var isOpen: Bool { phase != .closed }
+
+    /// The next stage. One that may not follow is a fault of the pooler, and no state to go on from.
+    func move(to next: ServerStage) {
+        precondition(phase.mayBecome(next), "a server that is \(phase) may not become \(next)")
+        phase = next
+    }
+
+    /// What the mode of its pool means for it. A server of one replication client is that client's.
+    var policy: PoolPolicy { isDedicated ? PoolPolicy(.session) : shard.settings.policy }
 
     /// Nothing of its client is left on it, in either direction: it may change hands.
     var isClean: Bool {

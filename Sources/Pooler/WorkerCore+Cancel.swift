@@ -79,7 +79,7 @@ extension WorkerCore {
             return
         case .here(let found, let original): (key, address) = (original, found)
         }
-        client.phase = .canceling
+        client.move(to: .canceling)
         counters.cancelRequests &+= 1
         let requester = CancelRequester(worker: peers[index], slot: client.slot, id: client.id)
         let worker = peers[Int(address.worker)]

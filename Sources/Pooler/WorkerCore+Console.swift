@@ -77,7 +77,7 @@ extension WorkerCore {
         client.login = nil
         loggingIn -= 1
         consoleCounters.totals.logins &+= 1
-        client.phase = .console
+        client.move(to: .console)
         client.requestTime = now
         send(writer.bytes, to: client)
     }

@@ -126,7 +126,7 @@ extension WorkerCore {
         for waiter in shard.queue.allWaiting {
             guard let client = clients[waiter.client], case .waiting(let ticket) = client.phase else { continue }
             shard.queue.withdraw(ticket)
-            client.phase = .idle
+            client.move(to: .idle)
             requestServer(client)
             carryOn(client)
         }

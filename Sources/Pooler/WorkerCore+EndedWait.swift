@@ -16,7 +16,7 @@ extension WorkerCore {
             guard let shard = client.shard else { return false }
             shard.queue.withdraw(ticket)
             shard.publish()
-            client.phase = .idle
+            client.move(to: .idle)
             client.wasNotified = false
             endStatement(client)
             return true
@@ -53,7 +53,7 @@ extension WorkerCore {
                 writer.readyForQuery(.idle)
                 if let end = Self.endOfBatch(client.held.bytes) { client.held.removeFirst(end, chunks) }
             } else {
-                client.phase = .skipping
+                client.move(to: .skipping)
             }
         }
         client.requestTime = now
@@ -90,7 +90,7 @@ extension WorkerCore {
         sendPosted(for: server)
         server.client = nil
         client.server = nil
-        client.phase = isSkipping ? .skipping : .idle
+        client.move(to: isSkipping ? .skipping : .idle)
         client.requestTime = now
         server.socket.resetWhenClosed()
         let label = server.label
@@ -122,7 +122,7 @@ extension WorkerCore {
             return bytes.count
         case Frontend.sync:
             guard available >= frame.length else { return offset }
-            client.phase = .idle
+            client.move(to: .idle)
             client.requestTime = now
             var writer = MessageWriter()
             writer.readyForQuery(.idle)

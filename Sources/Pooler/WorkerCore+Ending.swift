@@ -109,7 +109,7 @@ extension WorkerCore {
         if client.isLoggedIn { shared.cancels.remove(client.cancelKey) } else { loggingIn -= 1 }
         shared.capacity.withLock { $0.leave() }
         shared.clientsOfWorkers[index].add(-1)
-        client.phase = .closed
+        client.move(to: .closed)
         client.server = nil
         client.shard = nil
         client.socket.close()
@@ -152,7 +152,7 @@ extension WorkerCore {
         let toldAlready = server.farewellWasForwarded
         let isMidMessage = server.isMidMessage
         if server.phase == .testing { shard.testing -= 1 }
-        server.phase = .closed
+        server.move(to: .closed)
         server.client = nil
         server.socket.close()
         server.held.clear(to: chunks)
@@ -213,7 +213,7 @@ extension WorkerCore {
         if server.passThrough > 0 { server.dropsPassThrough = true }
         postponeReading(server)
         server.session.abandon()
-        server.phase = .abandoned
+        server.move(to: .abandoned)
         server.lastActivity = now
         if cancels { cancel(server) }
         continueAbandoned(server)
@@ -233,9 +233,9 @@ extension WorkerCore {
         guard isDone(server), server.cancels == nil else { return }
         if server.discardsNext {
             server.discardsNext = false
-            server.phase = .resetting
+            server.move(to: .resetting)
             run(.resetQuery, "DISCARD ALL", on: server)
-        } else if server.shard.settings.mode == .session || settings.serverResetQueryAlways {
+        } else if server.shard.settings.policy.resetsOnRelease || settings.serverResetQueryAlways {
             reset(server)
         } else {
             free(server)

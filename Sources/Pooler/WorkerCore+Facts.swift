@@ -148,7 +148,7 @@ extension WorkerCore {
             ($0.servers(of: key), $0.servers(ofDatabase: key.database), $0.servers(ofUser: key.user))
         }
         facts.connected = shard.shared.connected
-        facts.isSessionMode = shard.settings.mode == .session
+        facts.policy = shard.settings.policy
         facts.isPaused = shard.isPaused
         facts.isWholePaused = holds.isPaused
         facts.isDatabasePaused = holds.pausedDatabases.contains(key.database)

@@ -405,7 +405,7 @@ extension WorkerCore {
         server.session.settings.follow(changed)
         // While the server is its client's alone it makes no difference whose value it is. What a SET has given a value for the session keeps it
         // whatever the server's own becomes.
-        let mayBeServers = server.shard.settings.mode != .session && own[parameter.name] == nil
+        let mayBeServers = server.shard.settings.policy.sharesServers && own[parameter.name] == nil
         if mayBeServers, !server.session.hasSet, !isDefault, !server.session.settings.noteUnexplained(parameter.name) {
             server.reportsTooMuch = true
         }

@@ -177,11 +177,11 @@ extension WorkerCore {
             close(server, .error(.queryTimeout))
         } else if limits.transactionTimeout > 0, let start = transactionStart(server), now - start > limits.transactionTimeout {
             close(server, .error(.transactionTimeout))
-        } else if !isRunning, !(server.session.isReusable && limits.mode == .session), limits.idleTransactionTimeout > 0,
+        } else if !isRunning, !(server.session.isReusable && limits.policy.mayIdleOutsideTransactions), limits.idleTransactionTimeout > 0,
             let client = server.client, now - max(server.lastActivity, client.requestTime) > limits.idleTransactionTimeout
         {
             close(server, .error(.idleTransactionTimeout))
-        } else if settings.serverFastClose, limits.mode == .session, isObsolete(server), server.session.isReusable {
+        } else if settings.serverFastClose, limits.policy.keepsObsoleteServers, isObsolete(server), server.session.isReusable {
             close(server, .error(.configurationChanged))
         } else {
             probe(server)

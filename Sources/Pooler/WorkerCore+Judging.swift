@@ -17,7 +17,7 @@ extension WorkerCore {
     func judge(_ client: ClientConnection, _ template: LoginTemplate) {
         let login = ClientLoginState(template: template)
         client.login = login
-        client.phase = .authenticating
+        client.move(to: .authenticating)
         switch settings.authType {
         case .hba: judgeByRules(client, login)
         case .any:

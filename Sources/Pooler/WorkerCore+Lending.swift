@@ -83,14 +83,13 @@ extension WorkerCore {
         opening.host = lent.host
         let server = ServerConnection(
             slot: slot, id: lent.id, descriptor: lent.descriptor, loop: loop, opening: opening, address: lent.address,
-            now: lent.lastActivity, settings: lent.settings)
+            now: lent.lastActivity, settings: lent.settings, phase: .idle)
         lent.tls?.move(to: tlsBuffers)
         server.tls = lent.tls
         server.session.statements = lent.statements
         server.uses = lent.uses
         server.cancelKey = lent.cancelKey
         server.listeners = lent.listeners
-        server.phase = .idle
         servers.set(slot, server)
         shard.servers += 1
         shard.serversLent -= 1
@@ -139,7 +138,7 @@ extension WorkerCore {
             generation: server.generation, listeners: server.listeners, connectTime: server.connectTime, lastActivity: server.lastActivity,
             hasRested: hasRested)
         server.tls = nil
-        server.phase = .closed
+        server.move(to: .closed)
         servers.remove(server.slot)
         shard.servers -= 1
         shard.serversLent += 1

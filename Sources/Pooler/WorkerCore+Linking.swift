@@ -27,7 +27,7 @@ extension WorkerCore {
             fail(client, failing)
             return
         }
-        client.phase = .waiting(shard.queue.enqueue(client.slot, now: now))
+        client.move(to: .waiting(shard.queue.enqueue(client.slot, now: now)))
         shard.publish()
         serve(shard)
     }
@@ -67,7 +67,7 @@ extension WorkerCore {
     }
 
     func test(_ server: ServerConnection) {
-        server.phase = .testing
+        server.move(to: .testing)
         server.shard.testing += 1
         let query = settings.serverCheckQuery == "<empty>" ? "" : settings.serverCheckQuery
         run(.checkQuery, query, on: server)
@@ -86,11 +86,11 @@ extension WorkerCore {
 
     /// Connects a client with a server and sees to the server's settings; the client's messages are the caller's business.
     func link(_ client: ClientConnection, _ server: ServerConnection, waited: Int64 = 0) {
-        client.phase = .linked
+        client.move(to: .linked)
         client.server = server
         client.wasNotified = false
         server.client = client
-        server.phase = .linked
+        server.move(to: .linked)
         server.uses &+= 1
         server.lastActivity = now
         server.waited = waited
@@ -98,7 +98,7 @@ extension WorkerCore {
         server.trialsRepeated = 0
         server.isFlushed = false
         server.rules = server.isDedicated ? ServerSession.Rules(mapsStatements: false, statementLimit: 0) : server.shard.settings.rules
-        server.session.begin(isShared: server.shard.settings.mode != .session && !server.isDedicated)
+        server.session.begin(isShared: server.policy.sharesServers)
         if client.login == nil { tellDefaults(of: server, to: client) }
         if let wanted = client.session.parameters, wanted !== server.session.settings.adjustedTo || server.session.settings.isDoubtful {
             adjust(server, client, to: wanted, waits: client.login != nil)
@@ -164,7 +164,7 @@ extension WorkerCore {
         }
         // Until the trial is over, any of these may have any value.
         server.session.settings.doubt(steps)
-        server.phase = .trying
+        server.move(to: .trying)
         server.trialsLeft = steps.count
         server.trialFailed = nil
         send(writer.bytes.span, to: server)
@@ -205,7 +205,7 @@ extension WorkerCore {
             return
         }
         settleParameters(server, client)
-        server.phase = .linked
+        if server.phase == .trying { server.move(to: .linked) }
         if client.login != nil {
             admitTried(client)
             // It has asked for nothing yet, and in session mode would keep the server.
@@ -430,8 +430,8 @@ extension WorkerCore {
 
     private func settleLinked(_ server: ServerConnection) {
         guard let client = server.client else { return }
-        let mode = server.isDedicated ? .session : server.shard.settings.mode
-        if mode == .statement, server.session.status != .idle, server.session.ledger.isEmpty {
+        let policy = server.policy
+        if policy.refusesTransactionBlocks, server.session.status != .idle, server.session.ledger.isEmpty {
             fail(client, .transactionInStatementMode)
             return
         }
@@ -453,7 +453,7 @@ extension WorkerCore {
         if explains(server) { return }
         let isExplained = server.isExplained
         server.isExplained = false
-        if mode != .session, isDone(server) {
+        if policy.release == .betweenTransactions, isDone(server) {
             release(client, server)
             return
         }
@@ -477,7 +477,7 @@ extension WorkerCore {
 
     func part(_ client: ClientConnection, _ server: ServerConnection) {
         client.server = nil
-        client.phase = .idle
+        client.move(to: .idle)
         server.client = nil
     }
 
@@ -497,14 +497,14 @@ extension WorkerCore {
         forgetNextCancel(server)
         server.resetsNext = server.cancels != nil
         if server.resetsNext {
-            server.phase = .beingCanceled
+            server.move(to: .beingCanceled)
             return
         }
         if settings.serverResetQuery.isEmpty {
             free(server)
             return
         }
-        server.phase = .resetting
+        server.move(to: .resetting)
         run(.resetQuery, settings.serverResetQuery, on: server)
     }
 
@@ -513,7 +513,7 @@ extension WorkerCore {
     /// Serving that client may free the server again at once (its messages may need nothing but the pooler's own answers), thousands
     /// of times: so only the outermost call places servers, one after the other.
     func free(_ server: ServerConnection) {
-        server.phase = .freed
+        server.move(to: .freed)
         server.lastActivity = now
         server.queryStart = 0
         server.transactionStart = 0
@@ -536,7 +536,7 @@ extension WorkerCore {
             // What is on its way may hit whatever runs; what is not, is about nothing any more.
             forgetNextCancel(server)
             if server.cancels != nil {
-                server.phase = .beingCanceled
+                server.move(to: .beingCanceled)
                 return
             }
         }
@@ -548,7 +548,7 @@ extension WorkerCore {
             server.hasUnread = false
             postponeReading(server)
         }
-        server.phase = .idle
+        server.move(to: .idle)
         if runNextLookup(on: server) { return }
         if yields(server) { return }
         if shared.parallel, lendToOldest(server) { return }

@@ -319,7 +319,7 @@ extension WorkerCore {
             return
         }
         // Nobody knows yet what a server of this pool says of itself. AuthenticationOk goes out with it, or an error does.
-        client.phase = .awaitingGreeting
+        client.move(to: .awaitingGreeting)
         client.requestTime = now
         login.answer = answer.bytes
         shard.awaitingGreeting.append(client.slot)
@@ -334,7 +334,7 @@ extension WorkerCore {
     private func shard(of database: Database, user: String, _ template: LoginTemplate) -> PoolShard {
         let plain = shard(of: database, user: user)
         if template.replication != nil || template.parameters.isEmpty { return plain }
-        let startup = plain.shared.family.startup(of: template.parameters, isExclusive: plain.settings.mode == .session)
+        let startup = plain.shared.family.startup(of: template.parameters, isExclusive: plain.settings.policy.logsInForStartupValues)
         return startup.isEmpty ? plain : shard(of: database, user: user, startup: startup)
     }
 
@@ -437,7 +437,7 @@ extension WorkerCore {
         client.login = nil
         loggingIn -= 1
         shard.counters.totals.logins &+= 1
-        client.phase = .idle
+        client.move(to: .idle)
         client.requestTime = now
         send(writer.bytes, to: client)
     }
@@ -458,7 +458,7 @@ extension WorkerCore {
     /// What the pooler says of itself, as PgBouncer 1.26 does; drivers may look at it.
     func writeOwnParameters(_ writer: inout MessageWriter, _ shard: PoolShard) {
         writer.parameterStatus(name: "pgbouncer.version", value: Version.pgbouncer)
-        writer.parameterStatus(name: "pgbouncer.pool_mode", value: shard.settings.mode.rawValue)
+        writer.parameterStatus(name: "pgbouncer.pool_mode", value: shard.settings.policy.mode.rawValue)
         writer.parameterStatus(name: "pgbouncer.max_prepared_statements", value: String(settings.maxPreparedStatements))
     }
 
@@ -504,14 +504,14 @@ extension WorkerCore {
         guard let greeting = shard.shared.greeting else {
             // RECONNECT: the server belongs to the time before, and what the next one says is not known yet.
             if let server = client.server { part(client, server) }
-            client.phase = .awaitingGreeting
+            client.move(to: .awaitingGreeting)
             shard.awaitingGreeting.append(client.slot)
             return
         }
         var writer = MessageWriter()
         writer.bytes = login.answer
         welcome(client, login, greeting, &writer)
-        if client.login == nil, client.server != nil { client.phase = .linked }
+        if client.login == nil, client.server != nil { client.move(to: .linked) }
     }
 
     /// Lets a client in that has waited for the pool's greeting.

@@ -154,7 +154,7 @@ extension WorkerCore {
         server.login = ServerLogin(
             user: user, secret: secret, passThrough: keys, endPoint: server.tls?.endPoint, binding: shard.database.channelBinding,
             minors: minors)
-        server.phase = .authenticating
+        server.move(to: .authenticating)
         if settings.logConnections {
             let local = SocketAddress.local(of: server.socket.descriptor)?.description ?? "?"
             shared.log.info("\(server.label) new connection to server (from \(local))")
@@ -248,7 +248,7 @@ extension WorkerCore {
             server.cancelKey = login.cancelKey
             server.login = nil
             server.lastActivity = now
-            server.phase = .freed
+            server.move(to: .freed)
             shard.shared.countLogin(server.generation, 1, isDedicated: true)
             dedicatedIsReady(server, dedication, login)
             return
@@ -265,7 +265,7 @@ extension WorkerCore {
         shard.shared.countLogin(server.generation, 1)
         shard.counters.serversOpened &+= 1
         if let query = shard.database.connectQuery, !query.isEmpty {
-            server.phase = .settingUp
+            server.move(to: .settingUp)
             run(.connectQuery, query, on: server)
         } else {
             opened(server)
@@ -278,7 +278,6 @@ extension WorkerCore {
     /// A new server is fit for use.
     func opened(_ server: ServerConnection) {
         server.shard.opening -= 1
-        server.phase = .idle
         free(server)
     }
 
@@ -328,7 +327,7 @@ extension WorkerCore {
         if settings.logDisconnections {
             shared.log.info("\(server.label) closing because: \(reason) (age=\((now - server.connectTime) / 1_000_000)s)")
         }
-        server.phase = .closed
+        server.move(to: .closed)
         endTLS(server)
         server.socket.close()
         server.held.clear(to: chunks)

@@ -48,7 +48,7 @@ extension WorkerCore {
             close(client, .quiet("cancel request: peer \(peer) is not in [peers]"))
             return
         }
-        client.phase = .canceling
+        client.move(to: .canceling)
         let slot = peerErrands.reserve()
         peerErrands.set(slot, PeerErrand(peer: peer, id: shared.nextID(), key: key, client: (client.slot, client.id), now: now))
         serveErrand(slot)

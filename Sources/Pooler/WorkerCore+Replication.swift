@@ -30,7 +30,7 @@ enum ReplicationMode: String, Sendable {
 extension WorkerCore {
     /// The client has shown who it is. Its login goes on when its server has logged in; AuthenticationOk goes out with the greeting.
     func requestDedicated(_ client: ClientConnection) {
-        client.phase = .awaitingGreeting
+        client.move(to: .awaitingGreeting)
         client.requestTime = now
         client.shard?.awaitingDedicated.append(client.slot)
         client.shard.map(serveDedicated)

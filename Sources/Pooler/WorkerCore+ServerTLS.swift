@@ -15,7 +15,7 @@ extension WorkerCore {
             logIn(server)
             return
         }
-        server.phase = .encrypting
+        server.move(to: .encrypting)
         if server.shard.database.sslNegotiation == .direct {
             beginTLS(server, context)
         } else {

@@ -14,7 +14,7 @@ extension WorkerCore {
                 database: shard.databaseName, user: shard.shared.key.user, counters: shard.counters, period: shard.period,
                 recent: recent(shard.counters.totals, last: shard.period, countedBefore: shard.countedBefore),
                 gauges: gauges[ObjectIdentifier(shard)] ?? PoolGauges(), poolSize: limits.pool, reserveSize: limits.reserve,
-                poolMode: shard.settings.mode.rawValue, isPaused: shard.isPaused)
+                poolMode: shard.settings.policy.mode.rawValue, isPaused: shard.isPaused)
         }
         var statistics = WorkerStatistics(
             pools: pools + forgotten.values.filter(\.isNeeded).map(statistics), counters: counters, clientsLoggingIn: loggingIn,
@@ -33,7 +33,7 @@ extension WorkerCore {
             let settings = PoolSettings(configuration, database: database, user: statistics.user)
             statistics.poolSize = settings.limits.pool
             statistics.reserveSize = settings.limits.reserve
-            statistics.poolMode = settings.mode.rawValue
+            statistics.poolMode = settings.policy.mode.rawValue
         }
         return statistics
     }

@@ -98,7 +98,7 @@ extension WorkerCore {
     }
 
     func run(_ pending: PendingLookup, on server: ServerConnection) {
-        server.phase = .lookingUp
+        server.move(to: .lookingUp)
         server.uses &+= 1
         server.lookup = pending
         server.lastActivity = now

@@ -19,7 +19,7 @@ import Testing
         init() throws {
             core = try .staged()
             shard = core.shard(of: Database(name: "lab"), user: "app")
-            shard.settings.mode = .transaction
+            shard.settings.policy = PoolPolicy(.transaction)
             core.postsLater = true
         }
 
@@ -39,15 +39,14 @@ import Testing
         }
 
         /// A server that has logged in and waits for its client, unless it is in another `phase`.
-        func server(_ phase: ServerConnection.Phase = .freed) throws -> ServerConnection {
+        func server(_ phase: ServerStage = .freed) throws -> ServerConnection {
             let (descriptor, peer) = try pair()
             let slot = core.servers.reserve()
             let server = ServerConnection(
                 slot: slot, id: UInt64(slot), descriptor: descriptor, loop: core.loop,
                 opening: Opening(shard: shard, generation: shard.generation, started: core.now),
                 address: try #require(SocketAddress(numeric: "127.0.0.1", port: 1)), now: core.now,
-                settings: ServerParameters(empty: shard.shared.parameters.empty))
-            server.phase = phase
+                settings: ServerParameters(empty: shard.shared.parameters.empty), phase: phase)
             core.servers.set(slot, server)
             shard.servers += 1
             peers[slot] = peer
@@ -59,7 +58,7 @@ import Testing
             let (descriptor, _) = try pair()
             let slot = core.clients.reserve()
             let client = ClientConnection(slot: slot, id: UInt64(slot), descriptor: descriptor, loop: core.loop, now: core.now)
-            client.phase = .idle
+            client.move(to: .idle)
             client.shard = shard
             client.cancelKey = UInt64(slot) + 1
             client.session.parameters = parameters(name)

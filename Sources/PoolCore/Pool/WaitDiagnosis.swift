@@ -57,7 +57,8 @@ public struct WaitFacts: Sendable, Equatable {
     /// Servers that are logged in.
     public var connected = 0
     public var idle = 0
-    public var isSessionMode = false
+    /// When clients give servers back.
+    public var policy = PoolPolicy(.transaction)
     public var isPaused = false
     /// By a PAUSE or KILL of all databases, which RESUME of one of them does not end; and by one of this database.
     public var isWholePaused = false
@@ -79,7 +80,7 @@ public struct WaitFacts: Sendable, Equatable {
     public var transactionTime: Int64 = 0
     /// For how long a client keeps a server on average, in microseconds; 0 when that is not known. In session mode it is not: there
     /// clients keep servers until they leave.
-    public var meanHold: Int64 { transactions > 0 && !isSessionMode ? transactionTime / transactions : 0 }
+    public var meanHold: Int64 { transactions > 0 && policy.release == .betweenTransactions ? transactionTime / transactions : 0 }
     /// Who has kept a server for longer than that, in microseconds, is out of the ordinary.
     var longHold: Int64 { max(1_000_000, 10 * meanHold) }
 
@@ -190,7 +191,7 @@ public struct WaitDiagnosis: Sendable, Equatable {
         case .password: return "it ends when the password is there"
         case .none: return "nobody has to wait"
         }
-        if facts.isSessionMode { return "in session mode a client keeps its server until it leaves" }
+        if facts.policy.release == .atTheEnd { return "in session mode a client keeps its server until it leaves" }
         if facts.transactions == 0 { return "no transaction has ended yet, so nobody knows how long one takes" }
         if !facts.holders.contains(where: { $0.client != nil }) { return "no client of this pool has a server" }
         if moving == 0 {
@@ -321,7 +322,7 @@ public struct WaitDiagnosis: Sendable, Equatable {
                 + "in a transaction, \(idle.count == 1 ? "" : "the longest by ")\(name(oldest)) for \(duration(oldest.age)): "
                 + "end \(idle.count == 1 ? "that transaction" : "their transactions"), or set idle_transaction_timeout."
         }
-        if facts.isSessionMode, held.contains(where: { $0.state == .idle }) {
+        if facts.policy.release == .atTheEnd, held.contains(where: { $0.state == .idle }) {
             return "Clients keep their servers while they ask nothing: pool_mode = transaction would share them."
         }
         let slow = held.filter { $0.state == .running && $0.age >= facts.longHold }

@@ -62,7 +62,7 @@ import Testing
         #expect(WaitDiagnosis(facts).advice.contains("query_timeout"))
         facts.holders = [holder(.running, age: 2_000), holder(.running, age: 3_000)]
         #expect(WaitDiagnosis(facts).advice.hasPrefix("Raise pool_size"))
-        facts.isSessionMode = true
+        facts.policy = PoolPolicy(.session)
         facts.holders = [holder(.idle), holder(.idle)]
         #expect(WaitDiagnosis(facts).advice.contains("pool_mode = transaction"))
         facts.isPaused = true
@@ -114,7 +114,7 @@ import Testing
         facts.servers = 2
         (facts.transactions, facts.transactionTime) = (5, 100_000)
         facts.holders = [holder(.running), holder(.idle)]
-        facts.isSessionMode = true
+        facts.policy = PoolPolicy(.session)
         #expect(WaitDiagnosis(facts).expectedWait(behind: 3) == nil)
         #expect(
             WaitDiagnosis(facts).expectation(behind: 3) == "not known: in session mode a client keeps its server until it leaves")
