@@ -187,10 +187,10 @@ public struct ClientStatements: Sendable {
         let old = encoding ?? new
         encoding = new
         guard hasWideNames else { return }
-        for (name, _) in all where NameEncoding.isWide(name.span) {
-            guard let meaning = set(name, hash: BytesHash.of(name.span), to: nil) else { continue }
-            set(new.name(name, from: old), meaning: meaning)
-        }
+        // What one name becomes another one may still be.
+        let wide = named.all.filter { NameEncoding.isWide($0.name.span) }
+        for entry in wide { set(entry.name, hash: entry.hash, to: nil) }
+        for entry in wide { set(new.name(entry.name, from: old), meaning: entry.meaning) }
     }
 
     /// DEALLOCATE ALL: every name is free again; the unnamed statement stays, as PostgreSQL keeps it.
