@@ -28,17 +28,25 @@ extension PoolerProcess {
         for entry in shared.desk.take() { handle(entry) }
     }
 
+    /// PgBouncer's words, and behind them what the log says.
+    private static func answer(to outcome: ReloadOutcome) -> ConsoleOutcome {
+        switch outcome {
+        case .failed(let error):
+            return .failed(ConsoleError("RELOAD failed, see logs for additional details", code: "F0000", detail: error.description))
+        case .done(needsRestart: []): return .done(tag: "RELOAD")
+        case .done(let names):
+            let text = "only a restart puts these changes into force: \(names.joined(separator: ", "))"
+            return .done(
+                tag: "RELOAD", notices: [ErrorFields(severity: "NOTICE", code: SQLState.successfulCompletion, message: text)])
+        }
+    }
+
     private func handle(_ entry: ControlDesk.Entry) {
         let answer = entry.answer
         switch entry.request {
         case .reload:
             shared.log.info("RELOAD command issued")
-            reloadConfiguration { isGood in
-                answer?.resume(
-                    returning: isGood
-                        ? .done(tag: "RELOAD")
-                        : .failed(ConsoleError("RELOAD failed, see logs for additional details", code: "F0000")))
-            }
+            reloadConfiguration { answer?.resume(returning: Self.answer(to: $0)) }
         case .set(let key, let value): set(key, value, answer)
         case .reset(let key): reset(key, answer)
         case .pause(let name):

@@ -280,8 +280,16 @@ public final class PoolerProcess {
         return changed
     }
 
-    /// `done` hears, once all workers know, whether the files were good.
-    func reloadConfiguration(then done: @escaping @Sendable (Bool) -> Void) {
+    /// What became of a reload.
+    enum ReloadOutcome: Sendable {
+        /// It is in force, but for these settings, which only a restart changes.
+        case done(needsRestart: [String])
+        /// The files are no good, and nothing has changed.
+        case failed(ConfigurationError)
+    }
+
+    /// `done` hears, once all workers know, what became of it.
+    func reloadConfiguration(then done: @escaping @Sendable (ReloadOutcome) -> Void) {
         var fresh: Configuration
         let loaded: Settings
         let monitoring: MonitoringChange?
@@ -301,7 +309,7 @@ public final class PoolerProcess {
         } catch {
             shared.log.error("\(error.description)")
             shared.log.error("RELOAD failed: the running configuration stays as it is")
-            done(false)
+            done(.failed(error))
             return
         }
         loadedSettings = loaded
@@ -309,7 +317,7 @@ public final class PoolerProcess {
         let log = shared.log
         takeOver(fresh, monitoring) {
             log.info("RELOAD done: all workers have the new configuration")
-            done(true)
+            done(.done(needsRestart: needsRestart))
         }
         for warning in fresh.warnings { shared.log.warning("\(warning)") }
         if !needsRestart.isEmpty {

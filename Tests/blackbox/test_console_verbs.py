@@ -251,7 +251,17 @@ def test_a_reload_of_a_bad_file(pooler):
     pooler.write_ini("[databases]\nlab = nonsense\n[pgbouncer]\n")
     error = admin.query("RELOAD").error
     assert (error.code, error.message) == ("F0000", "RELOAD failed, see logs for additional details")
+    # file, line and cause, for who sees the console and not the log
+    assert re.search(r'/pooler\.ini:2: .*expected', error.fields["D"]), error.fields
     assert pooler.connect().value("select 1") == "1"
+
+
+def test_a_reload_says_what_only_a_restart_changes(pooler):
+    admin = console(pooler)
+    assert admin.query("RELOAD").notices == []
+    pooler.settings["listen_backlog"] = 7
+    pooler.write_ini()
+    assert [notice["M"] for notice in admin.query("RELOAD").check().notices] == ["only a restart puts these changes into force: listen_backlog"]
 
 
 def test_shutdown_wait_for_clients(pooler):
