@@ -1,5 +1,5 @@
-/// Checks of the names that a configuration brings in. The limits are bytes of UTF-8.
-enum Names {
+/// Checks of the names that a configuration brings in, and what a misspelt one may mean. The limits are bytes of UTF-8.
+public enum Names {
     /// The console's own database.
     static let console = "pgbouncer"
 
@@ -20,12 +20,12 @@ enum Names {
     static let maximumSecretBytes = 65535
 
     /// The name out of `candidates` that somebody most likely meant, if any comes close.
-    static func nearest(to name: String, among candidates: some Sequence<String>) -> String? {
+    public static func nearest(to name: String, among candidates: some Sequence<String>) -> String? {
         // A swap of two letters counts as two errors; more than a third of the letters wrong is another word.
         let limit = name.utf8.count < 4 ? 1 : Swift.max(2, Swift.min(3, name.utf8.count / 3))
         var best: (name: String, distance: Int)?
         for candidate in candidates where abs(candidate.utf8.count - name.utf8.count) <= limit {
-            let distance = editDistance(Array(name.lowercased().utf8), Array(candidate.utf8))
+            let distance = editDistance(Array(name.lowercased().utf8), Array(candidate.lowercased().utf8))
             if distance <= limit, distance < best?.distance ?? Int.max { best = (candidate, distance) }
         }
         return best?.name

@@ -24,9 +24,9 @@ public struct ConsoleError: Error, Sendable, Equatable {
         ErrorFields(severity: "ERROR", code: code, message: message, detail: detail, hint: hint)
     }
 
-    static func invalidCommand(_ text: String, detail: String? = nil) -> ConsoleError {
+    static func invalidCommand(_ text: String, detail: String? = nil, hint: String? = nil) -> ConsoleError {
         let shown = text.utf8.count <= 100 ? text : String(text.prefix(97)) + "..."
-        return ConsoleError("invalid command '\(shown)', use SHOW HELP;", detail: detail)
+        return ConsoleError("invalid command '\(shown)', use SHOW HELP;", detail: detail, hint: hint)
     }
 
     static let accessNeeded = ConsoleError("admin access needed")

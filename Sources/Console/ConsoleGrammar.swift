@@ -1,3 +1,5 @@
+import Configuration
+
 /// Turns the text of a command into a `ConsoleCommand`, along the specifications of `CommandTable`.
 public struct ConsoleGrammar {
     /// PgBouncer's limits, in bytes.
@@ -53,6 +55,12 @@ public struct ConsoleGrammar {
 
     private func invalid(_ detail: String? = nil) -> ConsoleError { .invalidCommand(text, detail: detail) }
 
+    /// The error about a word that is none, with what it may have been meant for.
+    private func misspelt(_ word: String, among words: [String], command: (String) -> String) -> ConsoleError {
+        let nearest = Names.nearest(to: word, among: words.map { $0.lowercased() })
+        return .invalidCommand(text, hint: nearest.map { "Did you mean \(command($0.uppercased()))?" })
+    }
+
     private mutating func command() throws(ConsoleError) -> ConsoleCommand {
         // One semicolon at the end is welcome.
         while tokens.last == .semicolon { tokens.removeLast() }
@@ -60,7 +68,9 @@ public struct ConsoleGrammar {
         guard case .word(let word) = first else { throw invalid("Expected a command at the beginning.") }
         if tokens.contains(.semicolon) { throw invalid("Expected one command at a time.") }
         if let courtesy = try courtesy(word.uppercased()) { return courtesy }
-        guard word.utf8.count <= Self.verbLimit, let specification = CommandTable.named(word) else { throw invalid() }
+        guard word.utf8.count <= Self.verbLimit, let specification = CommandTable.named(word) else {
+            throw misspelt(word, among: CommandTable.all.map(\.verb.rawValue)) { $0 }
+        }
         let command = try command(specification)
         guard tokens.isEmpty else { throw invalid(expected(specification)) }
         return command
@@ -156,7 +166,9 @@ public struct ConsoleGrammar {
         let name = word.lowercased()
         if name == "help" { return .help }
         if SessionParameters.shown[name] != nil { return .showSession(name) }
-        guard let topic = ShowTopic.named(name) else { throw invalid() }
+        guard let topic = ShowTopic.named(name) else {
+            throw misspelt(name, among: ShowTopic.all.map { $0.name.uppercased() }) { "SHOW \($0)" }
+        }
         return .show(topic: topic.name, try selection(of: topic.columns))
     }
 

@@ -108,7 +108,10 @@ extension PoolerProcess {
     private func checkDatabase(_ name: String, for verb: String, mayMake: Bool = true) throws(ConsoleError) {
         if name == ShowTopic.consoleDatabase { throw ConsoleError("cannot \(verb) admin db: \(name)") }
         let isKnown = mayMake ? configuration.database(named: name) != nil : configuration.databases[name] != nil || isHeld(name)
-        guard isKnown || shared.isAutoDatabase(name) else { throw ConsoleError("no such database: \(name)") }
+        guard isKnown || shared.isAutoDatabase(name) else {
+            let nearest = Names.nearest(to: name, among: configuration.databases.keys)
+            throw ConsoleError("no such database: \(name)", hint: nearest.map { "Did you mean \"\($0)\"?" })
+        }
     }
 
     private func isHeld(_ name: String) -> Bool {
@@ -334,7 +337,10 @@ extension PoolerProcess {
 
     private func change(_ key: String, to value: String, in configuration: inout Configuration) throws(ConsoleError) {
         guard let setting = SettingsTable.named(key) else {
-            throw ConsoleError("SET failed", detail: "There is no setting \"\(key)\".", hint: "SHOW CONFIG lists them.")
+            let nearest = Names.nearest(to: key, among: SettingsTable.all.map(\.name))
+            throw ConsoleError(
+                "SET failed", detail: "There is no setting \"\(key)\".",
+                hint: nearest.map { "Did you mean \($0)?" } ?? "SHOW CONFIG lists them.")
         }
         guard setting.reloadable else {
             throw ConsoleError(

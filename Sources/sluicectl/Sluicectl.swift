@@ -53,6 +53,16 @@ struct Sluicectl: ParsableCommand {
         return Array(rest[..<end]) + moved + Array(rest[end...])
     }
 
+    /// What `word` is, if it is neither a command nor a topic: an error that names the nearest one.
+    static func misspelling(_ word: String) -> ValidationError? {
+        let commands = configuration.subcommands.map { $0._commandName } + ["help"]
+        if commands.contains(word) || Topic(word) != nil { return nil }
+        let topics = Topic.allValueStrings.map { $0.replacing("_", with: "-") }
+        let nearest = Names.nearest(to: word.replacing("_", with: "-"), among: commands + topics)
+        let hint = nearest.map { " (did you mean \"\($0)\"?)" } ?? ""
+        return ValidationError("There is no command or topic \"\(word)\"\(hint): `sluicectl --help` and `sluicectl show --help` list them")
+    }
+
     static func main() {
         // libpq takes a URL for the name of a database, and `top` may run for days.
         ProcessTitle.replaceArguments(by: DatabaseURL.withoutPasswords)
@@ -61,6 +71,7 @@ struct Sluicectl: ParsableCommand {
             Terminal.write(page)
             return
         }
+        if let word = arguments.first, !word.hasPrefix("-"), let error = misspelling(word) { exit(withError: error) }
         do {
             var command = try parseAsRoot(arguments)
             try command.run()

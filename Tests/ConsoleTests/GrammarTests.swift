@@ -89,6 +89,14 @@ import Testing
         #expect(failure("KILL_CLIENT one")?.message == "invalid client pointer supplied")
     }
 
+    @Test(arguments: [
+        ("SHOW POLS", "Did you mean SHOW POOLS?"), ("show statstotals", "Did you mean SHOW STATS_TOTALS?"),
+        ("PUASE lab", "Did you mean PAUSE?"), ("relaod", "Did you mean RELOAD?"), ("SHOW FOO", nil), ("FOO", nil), ("SUSPEND", nil),
+    ])
+    func aMisspeltWordIsToldWhatItMayMean(text: String, hint: String?) {
+        #expect(failure(text)?.hint == hint)
+    }
+
     @Test func limitsAreThoseOfPgBouncer() {
         #expect(failure("PAUSE " + String(repeating: "a", count: 63)) == nil)
         #expect(failure("PAUSE " + String(repeating: "a", count: 64))?.detail == "An argument is longer than 63 bytes.")

@@ -366,6 +366,12 @@ def test_bad_input_is_answered_and_the_connection_stays(pooler):
         assert error.message == text
     assert "left open" in admin.query('SHOW "stats').error.fields["D"]
     assert "restart" in admin.query("SET listen_port = 1").error.fields["D"]
+    for sql, hint in (
+        ("PAUSE la", 'Did you mean "lab"?'), ("SET defualt_pool_size = 1", "Did you mean default_pool_size?"), ("SHOW POLS", "Did you mean SHOW POOLS?"),
+        ("SET no_such = 1", "SHOW CONFIG lists them."),
+    ):
+        assert admin.query(sql).error.fields["H"] == hint
+    assert "H" not in admin.query("PAUSE nowhere").error.fields
     assert admin.value("SHOW VERSION")
 
 

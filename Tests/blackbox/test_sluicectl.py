@@ -272,6 +272,12 @@ def test_refusals_have_a_status_and_words(ctl, pooler):
         ctl(*wrong, *(where(pooler) if "--where" in wrong else []), env=secret(), status=64)
 
 
+@pytest.mark.parametrize("word, meant", [("pols", "pools"), ("stats_totls", "stats-totals"), ("puase", "pause"), ("docter", "doctor"), ("zebra", None)])
+def test_a_misspelt_command_is_told_what_it_may_mean(ctl, word, meant):
+    _, error = ctl(word, "lab", status=64, both=True)
+    assert f'There is no command or topic "{word}"' in error and (f'(did you mean "{meant}"?)' in error) == bool(meant), error
+
+
 def test_a_console_that_never_answers(ctl):
     import socket
 
