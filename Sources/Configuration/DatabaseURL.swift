@@ -203,7 +203,7 @@ public struct DatabaseURL: Sendable, Equatable {
             decoded.append(UInt8(high * 16 + low))
         }
         guard !decoded.contains(0), let text = String(validating: decoded, as: UTF8.self) else {
-            throw fault(part, "the value is not text in UTF-8")
+            throw fault(part, "the value is not text in UTF-8; a percent sign is written %25")
         }
         return text
     }

@@ -135,8 +135,9 @@ import Testing
         ),
         ("postgres://u:secret%@h/d", "database URL: password: expected two hexadecimal digits after \"%\"; a percent sign is written %25"),
         ("postgres://u:secret%4@h/d", "database URL: password: expected two hexadecimal digits after \"%\"; a percent sign is written %25"),
-        ("postgres://u:p@h/%00", "database URL: dbname: the value is not text in UTF-8"),
-        ("postgres://u:p@h/%ff", "database URL: dbname: the value is not text in UTF-8"),
+        ("postgres://u:secret%de@h/d", "database URL: password: the value is not text in UTF-8; a percent sign is written %25"),
+        ("postgres://u:p@h/%00", "database URL: dbname: the value is not text in UTF-8; a percent sign is written %25"),
+        ("postgres://u:p@h/%ff", "database URL: dbname: the value is not text in UTF-8; a percent sign is written %25"),
         (
             "postgres://u@h/d?sslmode=on",
             "database URL: sslmode: \"on\" is not known: expected disable, allow, prefer, require, verify-ca or verify-full"
