@@ -344,6 +344,12 @@ PIPELINES = {
     "the same with another Parse behind it": [
         parse("p", "select 1") + sync() + close("p") + sync(), 2,
         parse("p", "select 1") + parse("", "begin isolation level serializable") + bind() + execute() + sync(), 1, query("rollback"), 1],
+    "the snapshot of a transaction that DISCARD ALL ends": [
+        parse("p", "select 1") + parse("d", "discard all") + close("p") + sync(), 1,
+        parse("p", "select 1") + bind("d") + execute() + parse("t", "set transaction isolation level serializable") + bind("t") + execute() + sync(), 1],
+    "the snapshot of a transaction that COMMIT ends": [
+        parse("p", "select 1") + parse("c", "commit") + close("p") + sync(), 1,
+        parse("p", "select 1") + bind("c") + execute() + parse("t", "set transaction isolation level serializable") + bind("t") + execute() + sync(), 1],
     "the same in a transaction": [
         parse("p", "select 1") + sync() + close("p") + sync(), 2, query("begin") + parse("p", "select 1") + sync(), 2,
         query("set transaction isolation level serializable") + query("rollback"), 2],

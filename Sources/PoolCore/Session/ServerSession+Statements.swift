@@ -135,6 +135,8 @@ extension ServerSession {
             return .bind(serverName: Self.absentName, portal: portal, rest: rest)
         }
         let statement = meaning.statement
+        // What was parsed before it belongs to the transaction that it may end.
+        if unparsed != nil, !statement.effects.isEmpty || statement.kind == .deallocation, let action = parseBefore() { return action }
         let isFirst: Bool
         switch prepare(meaning, as: bytes.extracting(name), client: &client, rules, table) {
         case .wait(let action):
