@@ -2,16 +2,19 @@ import PostgresWire
 
 /// RESET and DEFAULT of what a client brought, on a server that has it from a SET and not from its own login.
 extension ServerSession {
-    /// Judges what `passes` does not, with the values that its client brought in the place of defaults.
-    public mutating func judge(
+    /// Judges a Query or Parse that asks for values of its client's start, with the values that the client brought in their places. Nil: it asks
+    /// for none.
+    @inline(never)
+    mutating func judgeWithValues(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
-    ) -> FrontendAction {
-        guard client.mayReset, let (own, shifts) = withOwnDefaults(frame, bytes, at: offset, client),
-            case .frame(let frame) = peekFrame(own.span, at: 0)
-        else {
-            return judgeAsItIs(frame, bytes, at: offset, client: &client, rules: rules, table: table)
-        }
-        switch judgeAsItIs(frame, own.span, at: 0, client: &client, rules: rules, table: table) {
+    ) -> FrontendAction? {
+        guard let (own, shifts) = withOwnDefaults(frame, bytes, at: offset, client), case .frame(let frame) = peekFrame(own.span, at: 0)
+        else { return nil }
+        let action =
+            frame.type == Frontend.query
+            ? judgeQuery(frame, own.span, at: 0, client: &client, rules: rules)
+            : judgeParse(frame, own.span, at: 0, client: &client, rules: rules, table: table)
+        switch action {
         case .forward:
             // Nothing else is outstanding: it may change what comes behind it.
             if frame.type == Frontend.query { queryShifts = shifts }
@@ -27,7 +30,7 @@ extension ServerSession {
             var writer = MessageWriter()
             writer.parse(name: serverName, tail: own.span.extracting(tail...))
             return .send(writer.bytes + more)
-        case let action:
+        default:
             // Nothing of the message itself is sent, or it is judged again.
             return action
         }

@@ -167,7 +167,7 @@ extension ServerSession {
     }
 
     /// Judges what `passes` does not.
-    mutating func judgeAsItIs(
+    public mutating func judge(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
     ) -> FrontendAction {
         if trial != nil { return judgeInTrial(frame, bytes, at: offset, client: &client, rules: rules, table: table) }
@@ -187,8 +187,18 @@ extension ServerSession {
         case Frontend.sync:
             return sync()
         case Frontend.query:
+            if rules.mapsStatements, client.mayReset,
+                let action = judgeWithValues(frame, bytes, at: offset, client: &client, rules: rules, table: table)
+            {
+                return action
+            }
             return judgeQuery(frame, bytes, at: offset, client: &client, rules: rules)
         case Frontend.parse:
+            if rules.mapsStatements, client.mayReset,
+                let action = judgeWithValues(frame, bytes, at: offset, client: &client, rules: rules, table: table)
+            {
+                return action
+            }
             return rules.mapsStatements
                 ? judgeParse(frame, bytes, at: offset, client: &client, rules: rules, table: table)
                 : judgeUnmappedParse(frame, bytes, at: offset)
@@ -288,7 +298,7 @@ extension ServerSession {
 
     // MARK: Queries
 
-    private mutating func judgeQuery(
+    mutating func judgeQuery(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules
     ) -> FrontendAction {
         guard !rules.refusesSimpleQuery else { return .refuse(.simpleQueryDisallowed) }
