@@ -60,7 +60,10 @@ let package = Package(
         .target(name: "Revision", dependencies: ["CRevision"], swiftSettings: strict),
         .target(name: "Bytes", swiftSettings: strict),
         .target(name: "Locking", swiftSettings: strict),
-        .target(name: "EventLoop", dependencies: ["CLibevent", "Locking", "Bytes"], cSettings: gnu, swiftSettings: strict + fast),
+        .target(
+            name: "EventLoop",
+            dependencies: ["CLibevent", "Locking", "Bytes", .product(name: "DequeModule", package: "swift-collections")], cSettings: gnu,
+            swiftSettings: strict + fast),
         .target(name: "Compression", dependencies: ["CZlib"], cSettings: gnu, swiftSettings: strict),
         .target(name: "TLS", dependencies: ["COpenSSL", "Locking"], cSettings: gnu, swiftSettings: strict + fast),
 

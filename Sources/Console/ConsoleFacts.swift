@@ -42,8 +42,6 @@ public struct ConsoleFacts: Sendable {
 
 /// What operators hold back: PAUSE, DISABLE and KILL.
 public struct Holds: Sendable, Equatable {
-    /// Goes up with each change, so that workers know which of two is newer.
-    public var number = 0
     /// PAUSE without a database.
     public var isPaused = false
     /// PAUSE or KILL of databases.

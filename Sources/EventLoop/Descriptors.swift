@@ -12,8 +12,7 @@ enum Descriptors {
     /// scrapes and files need some.
     static let endForClients = limit - min(32, limit / 4)
 
-    /// From here on servers get none, either. libdispatch, which runs Swift's tasks, looks once a second into files of /proc if tasks
-    /// wait for its threads, and ends the process when it cannot open one.
+    /// From here on servers get none, either: what is left is for files that are opened later, such as a new log, certificates, passwords.
     static let endForServers = limit - min(8, limit / 16)
 
     /// Whether somebody got a number that is not for clients, or none, since it was last asked how many are left.

@@ -9,7 +9,8 @@ import Synchronization
 /// loop's thread only. Readiness is not delivered callback by callback: libevent's callbacks fill a list, and the owner handles the
 /// whole list once a turn, in isolation that is checked once for the life of the loop, and sees the batch.
 ///
-/// Threading: `enqueue(_:)`, `post(_:)` and `stop()` may be called from any thread; everything else belongs to the thread in `run`.
+/// Threading: `enqueue(_:)`, `wake()` and `stop()` may be called from any thread; everything else belongs to the thread in `run`. What
+/// other threads have to say goes through a `Mailbox`.
 public final class EventLoop: SerialExecutor, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): `base`, `outbox`, the list of events, `tickDue` and `ownerHasWork` are touched by the loop's thread
     // only, after `init` handed the object over; `inbox` is behind a mutex and `isStopping` is atomic.
@@ -26,6 +27,8 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     private let tickDescriptor: Int32
     private var wakeEvent: UnsafeMutablePointer<event>
     private let wakeDescriptor: Int32
+    private var alarmEvent: UnsafeMutablePointer<event>
+    private let alarmDescriptor: Int32
     private let inbox = Locked<[UnownedJob]>([])
     private let isStopping = Atomic<Bool>(false)
     private let thread = Atomic<UInt>(0)
@@ -43,12 +46,17 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         let interval = timespec(tv_sec: Int(tick / 1_000_000), tv_nsec: Int(tick % 1_000_000) * 1000)
         var schedule = itimerspec(it_interval: interval, it_value: interval)
         timerfd_settime(tickDescriptor, 0, &schedule, nil)
+        alarmDescriptor = timerfd_create(CLOCK_MONOTONIC, Int32(TFD_NONBLOCK | TFD_CLOEXEC))
+        guard alarmDescriptor >= 0 else { throw SystemError(call: "timerfd_create", number: errno) }
         wakeEvent = .allocate(capacity: 1)
         ticker = .allocate(capacity: 1)
+        alarmEvent = .allocate(capacity: 1)
         let this = Unmanaged.passUnretained(self).toOpaque()
         // Edge-triggered, so that a wake-up costs no read: the counter only has to change.
         event_assign(wakeEvent, base, wakeDescriptor, Int16(EV_READ | EV_PERSIST | EV_ET), { _, _, _ in }, nil)
         event_add(wakeEvent, nil)
+        event_assign(alarmEvent, base, alarmDescriptor, Int16(EV_READ | EV_PERSIST | EV_ET), { _, _, _ in }, nil)
+        event_add(alarmEvent, nil)
         event_assign(
             ticker, base, tickDescriptor, Int16(EV_READ | EV_PERSIST | EV_ET),
             { descriptor, _, context in
@@ -63,11 +71,14 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     deinit {
         event_del(wakeEvent)
         event_del(ticker)
+        event_del(alarmEvent)
         wakeEvent.deallocate()
         ticker.deallocate()
+        alarmEvent.deallocate()
         events.deallocate()
         close(wakeDescriptor)
         close(tickDescriptor)
+        close(alarmDescriptor)
         event_base_free(base)
     }
 
@@ -82,19 +93,18 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     public func bindToThread() { thread.store(UInt(pthread_self()), ordering: .releasing) }
 
     /// Runs turns until `stop()`: waits for events, hands them to `turn` (with true when a tick is due), then runs the jobs that
-    /// were enqueued for actors on this loop.
+    /// were enqueued for actors on this loop. A turn without events is one that was asked for: by `wakeSoon`, by an
+    /// alarm, by what is in a mailbox.
     public func run(_ turn: (_ events: Span<ReadyEvent>, _ tick: Bool) -> Void) {
         bindToThread()
         var jobs: [UnownedJob] = []
         while !isStopping.load(ordering: .acquiring) {
             event_base_loop(base, Int32(ownerHasWork ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE))
-            if eventCount > 0 || tickDue || ownerHasWork {
-                ownerHasWork = false
-                let tick = tickDue
-                tickDue = false
-                turn(Span(_unsafeStart: events, count: eventCount), tick)
-                eventCount = 0
-            }
+            ownerHasWork = false
+            let tick = tickDue
+            tickDue = false
+            turn(Span(_unsafeStart: events, count: eventCount), tick)
+            eventCount = 0
             runJobs(&jobs)
         }
         runJobs(&jobs)
@@ -131,7 +141,17 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         wake()
     }
 
-    private func wake() {
+    /// Makes a turn come after so many microseconds, with or without an event; the latest call counts.
+    public func wake(after time: Int64) {
+        // 0 would be no alarm.
+        let time = max(time, 1)
+        var schedule = itimerspec(
+            it_interval: timespec(), it_value: timespec(tv_sec: Int(time / 1_000_000), tv_nsec: Int(time % 1_000_000) * 1000))
+        timerfd_settime(alarmDescriptor, 0, &schedule, nil)
+    }
+
+    /// Makes a turn come, from any thread: there is something in a mailbox.
+    func wake() {
         var one: UInt64 = 1
         _ = write(wakeDescriptor, &one, 8)
     }

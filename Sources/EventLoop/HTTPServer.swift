@@ -66,10 +66,10 @@ public struct HTTPResponse: Sendable {
 /// request and is closed after it; headers, bodies, silence and the life of a connection have limits. While all places are taken, a
 /// connection that has not said what it wants for a quarter of a second gives up its place.
 public final class HTTPServer: @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): after `start` all members are touched by the loop's thread only; what other threads do goes through
-    // `door`, an actor on that loop.
+    // SAFETY (@unchecked Sendable): after `start` all members are touched by the loop's thread only, but for `mailbox`, which takes what
+    // other threads have to say.
 
-    /// Answers a request. Runs on no loop.
+    /// Answers a request. Runs on `tasks`, and so on no loop.
     public typealias Handler = @Sendable (HTTPRequest) async -> HTTPResponse
 
     /// Connections that are served at the same time. Where descriptors are few, most are for clients and servers.
@@ -83,12 +83,18 @@ public final class HTTPServer: @unchecked Sendable {
     private static let answerLimit: Int64 = 5_000_000
     private static let patience: Int64 = 250_000
 
+    private enum Message: Sendable {
+        case listen([Int32])
+        case answer(UInt64, HTTPResponse)
+    }
+
     private let loop: EventLoop
+    private let mailbox: Mailbox<Message>
+    private var mail: MailReader<Message>
+    private let tasks: TaskThread
     private let handler: Handler
     private let server: OpaquePointer
     private var listeners: [(listener: OpaquePointer, bound: OpaquePointer)] = []
-    /// The number of the last call of `listen` that was carried out.
-    private var listening = 0
     /// By descriptor; some may have been closed since the last `prune`.
     private var connections: [Int32: Connection] = [:]
     /// Buffers of connections that were accepted in this turn.
@@ -97,7 +103,6 @@ public final class HTTPServer: @unchecked Sendable {
     private var ticketOfConnection: [OpaquePointer: UInt64] = [:]
     private var lastTicket: UInt64 = 0
     private var isFull = false
-    private lazy var door = Door(loop: loop, server: self)
 
     private struct Connection {
         let inode: UInt64
@@ -111,24 +116,12 @@ public final class HTTPServer: @unchecked Sendable {
         let isHead: Bool
     }
 
-    /// How answers come back to the loop's thread.
-    private actor Door {
-        nonisolated let loop: EventLoop
-        nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
-        private unowned let server: HTTPServer
-
-        init(loop: EventLoop, server: HTTPServer) {
-            self.loop = loop
-            self.server = server
-        }
-
-        func finish(_ ticket: UInt64, _ response: HTTPResponse) { server.finish(ticket, response) }
-        func listen(on descriptors: [Int32], number: Int) { server.replaceListeners(descriptors, number) }
-    }
-
-    /// Makes a server that listens nowhere yet.
-    public init(handler: @escaping Handler) throws(SystemError) {
+    /// Makes a server that listens nowhere yet. Requests are answered by tasks of `tasks`.
+    public init(tasks: TaskThread, handler: @escaping Handler) throws(SystemError) {
+        self.tasks = tasks
         loop = try EventLoop(tick: 100_000)
+        mailbox = Mailbox(waking: loop)
+        mail = MailReader(mailbox)
         guard let server = evhttp_new(loop.base) else { throw SystemError(call: "evhttp_new", number: ENOMEM) }
         self.server = server
         self.handler = handler
@@ -149,18 +142,10 @@ public final class HTTPServer: @unchecked Sendable {
     }
 
     /// Accepts on these listening descriptors, which become the server's own, instead of those before. Connections that have been
-    /// accepted are served to their end. `number` goes up with each call, for calls may overtake each other.
-    public func listen(on descriptors: [Int32], number: Int) {
-        let door = door
-        Task { await door.listen(on: descriptors, number: number) }
-    }
+    /// accepted are served to their end.
+    public func listen(on descriptors: [Int32]) { mailbox.post(.listen(descriptors)) }
 
-    private func replaceListeners(_ descriptors: [Int32], _ number: Int) {
-        guard number > listening else {
-            for descriptor in descriptors { close(descriptor) }
-            return
-        }
-        listening = number
+    private func replaceListeners(_ descriptors: [Int32]) {
         let old = listeners
         listeners = []
         for descriptor in descriptors {
@@ -185,11 +170,20 @@ public final class HTTPServer: @unchecked Sendable {
 
     /// Serves on a thread of its own until the process ends. The server has to be kept.
     public func start() -> SystemError? {
-        _ = door
-        return Threads.start(name: "http") {
+        Threads.start(name: "http") {
             self.loop.run { _, tick in
+                self.readMail()
                 if !self.fresh.isEmpty { self.register() }
                 if tick { self.tick() }
+            }
+        }
+    }
+
+    private func readMail() {
+        while let message = mail.next() {
+            switch message {
+            case .listen(let descriptors): replaceListeners(descriptors)
+            case .answer(let ticket, let response): finish(ticket, response)
             }
         }
     }
@@ -267,11 +261,8 @@ public final class HTTPServer: @unchecked Sendable {
         let asked = HTTPRequest(
             method: method, path: String(target.prefix { $0 != "?" && $0 != "#" }),
             acceptEncoding: encodings.map { String(cString: $0) } ?? "")
-        let (handler, door) = (handler, door)
-        Task {
-            let response = await handler(asked)
-            await door.finish(ticket, response)
-        }
+        let (handler, mailbox) = (handler, mailbox)
+        Task(executorPreference: tasks) { mailbox.post(.answer(ticket, await handler(asked))) }
     }
 
     private static func method(_ request: OpaquePointer) -> String {

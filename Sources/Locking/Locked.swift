@@ -7,7 +7,7 @@ import Synchronization
     // The build that it checks (`make test-tsan`) uses one; everything else is the same.
 
     /// A value behind a lock.
-    public final class Locked<Value>: @unchecked Sendable {
+    public final class Locked<Value: ~Copyable>: @unchecked Sendable {
         // SAFETY (@unchecked Sendable): `value` is touched between lock and unlock only.
         private var value: Value
         private let mutex: UnsafeMutablePointer<pthread_mutex_t>
@@ -36,7 +36,7 @@ import Synchronization
 #else
 
     /// A value behind a lock.
-    public struct Locked<Value>: ~Copyable, Sendable {
+    public struct Locked<Value: ~Copyable>: ~Copyable, Sendable {
         @usableFromInline let mutex: Mutex<Value>
 
         @inlinable

@@ -6,6 +6,7 @@ import Statistics
 /// The workers are asked once for all requests that come in while they answer, so a thousand scrapes at once cost what a few cost.
 public actor MonitoringSite {
     private let source: any MonitoringSource
+    private let tasks: TaskThread
     private var selection = PoolSelection()
     private var gathering: Task<Gathered, Never>?
     private var last: Gathered?
@@ -27,8 +28,10 @@ public actor MonitoringSite {
     /// Microseconds for which an answer is good enough for the next one who asks.
     private static let freshness: Int64 = 50_000
 
-    /// A site about this source.
-    public init(source: any MonitoringSource) { self.source = source }
+    /// A site about this source, which it asks in tasks of `tasks`.
+    public init(source: any MonitoringSource, tasks: TaskThread) {
+        (self.source, self.tasks) = (source, tasks)
+    }
 
     /// The answer to a request.
     public func respond(_ request: HTTPRequest) async -> HTTPResponse {
@@ -62,7 +65,7 @@ public actor MonitoringSite {
     private func gather() async -> Gathered {
         if let last, MonotonicClock.now() - last.time < Self.freshness { return last }
         if let gathering { return await gathering.value }
-        let task = Task { await ask() }
+        let task = Task(executorPreference: tasks) { await self.ask() }
         gathering = task
         let gathered = await task.value
         return gathered

@@ -19,7 +19,9 @@ final class ControlDesk: Sendable {
         case killClient(UInt64)
         case waitClose(String?)
         case shutdown(ShutdownKind)
-        /// All workers have taken over `Holds` of this number.
+        /// All workers have done what they were told.
+        case done(@Sendable () -> Void)
+        /// All workers have taken over this change of `Holds`; the first one has number 1.
         case told(Int)
         /// A server was closed: somebody may be waiting for that.
         case check

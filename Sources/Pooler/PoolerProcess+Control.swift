@@ -73,6 +73,7 @@ extension PoolerProcess {
             } catch { answer?.resume(returning: .failed(error)) }
         case .shutdown(let kind): shutdown(kind, answer)
         case .probed(let report): probed(report)
+        case .done(let next): next()
         case .told(let number):
             holdsTold = max(holdsTold, number)
             checkWaits()
@@ -95,13 +96,14 @@ extension PoolerProcess {
     }
 
     private func tellHolds(then done: @escaping @Sendable () -> Void) {
-        holds.number += 1
-        let (workers, holds, desk) = (workers, holds, shared.desk)
-        Task {
-            for worker in workers { await worker.apply(holds) }
-            desk.post(.told(holds.number))
-            done()
-        }
+        holdsNumber += 1
+        let (holds, number, desk) = (holds, holdsNumber, shared.desk)
+        tellWorkers(
+            { .hold(holds, $0) },
+            then: {
+                desk.post(.told(number))
+                done()
+            })
     }
 
     /// `mayMake`: a name that only `*` stands for is good enough, though nobody has asked for it yet.
@@ -131,7 +133,7 @@ extension PoolerProcess {
             holds.isPaused = true
         }
         shared.log.info("PAUSE\(name.map { " \($0)" } ?? "") command issued")
-        waits.append(ControlWait(kind: .pause(name), client: client, number: holds.number + 1, answer: answer))
+        waits.append(ControlWait(kind: .pause(name), client: client, number: holdsNumber + 1, answer: answer))
         tellHolds {}
         checkWaits()
     }
@@ -246,11 +248,7 @@ extension PoolerProcess {
         }
         shared.log.info("RECONNECT\(name.map { " \($0)" } ?? "") command issued")
         for pool in shared.pools(of: name) { pool.forgetServers() }
-        let workers = workers
-        Task {
-            for worker in workers { await worker.replaceServers(of: name) }
-            answer?.resume(returning: .done(tag: "RECONNECT"))
-        }
+        tellWorkers({ .replaceServers(database: name, $0) }, then: { answer?.resume(returning: .done(tag: "RECONNECT")) })
     }
 
     private func kill(_ name: String?, _ answer: CheckedContinuation<ConsoleOutcome, Never>?) {
@@ -263,19 +261,15 @@ extension PoolerProcess {
         }
         if let name { holds.pausedDatabases.insert(name) } else { holds.isPaused = true }
         shared.log.info("KILL\(name.map { " \($0)" } ?? "") command issued")
-        let workers = workers
-        tellHolds {
-            Task {
-                for worker in workers { await worker.killConnections(of: name) }
-                answer?.resume(returning: .done(tag: "KILL"))
-            }
-        }
+        // No worker kills before it knows that nobody is to be served from now on.
+        tellHolds {}
+        tellWorkers({ .killConnections(database: name, $0) }, then: { answer?.resume(returning: .done(tag: "KILL")) })
     }
 
     private func killClient(_ id: UInt64, _ answer: CheckedContinuation<ConsoleOutcome, Never>?) {
         let workers = workers
         shared.log.info("KILL_CLIENT \(id) command issued")
-        Task {
+        Task(executorPreference: shared.tasks) {
             for worker in workers where await worker.killClient(id) {
                 answer?.resume(returning: .done(tag: "KILL_CLIENT"))
                 return

@@ -8,12 +8,11 @@ final class MonitoringServer {
     private let monitor: ProcessMonitor
     /// The setting that it follows.
     private(set) var setting = ""
-    private var changes = 0
 
     /// Starts the server; it listens nowhere yet. Throws what the system says.
-    init(monitor: ProcessMonitor) throws(SystemError) {
-        let site = MonitoringSite(source: monitor)
-        server = try HTTPServer { request in await site.respond(request) }
+    init(monitor: ProcessMonitor, tasks: TaskThread) throws(SystemError) {
+        let site = MonitoringSite(source: monitor, tasks: tasks)
+        server = try HTTPServer(tasks: tasks) { request in await site.respond(request) }
         self.monitor = monitor
         if let problem = server.start() { throw problem }
     }
@@ -22,9 +21,8 @@ final class MonitoringServer {
     func apply(_ configuration: Configuration) { monitor.apply(configuration) }
 
     fileprivate func listen(_ change: MonitoringChange) {
-        changes += 1
         setting = change.setting
-        server.listen(on: change.descriptor.map { [$0] } ?? [], number: changes)
+        server.listen(on: change.descriptor.map { [$0] } ?? [])
     }
 }
 
@@ -90,7 +88,7 @@ extension PoolerProcess {
         do throws(SystemError) {
             if monitoring == nil {
                 monitoring = try MonitoringServer(
-                    monitor: ProcessMonitor(workers: workers, shared: shared, configuration: configuration))
+                    monitor: ProcessMonitor(workers: workers, shared: shared, configuration: configuration), tasks: shared.tasks)
             }
         } catch {
             change.discard()

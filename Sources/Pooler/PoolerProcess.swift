@@ -13,14 +13,14 @@ public final class PoolerProcess {
     let options: StartOptions
     private let reload: (_ path: String?) throws(ConfigurationError) -> Configuration
     var workers: [Worker] = []
-    /// What operators hold back, the number of which all workers know, and the commands that wait.
+    /// What operators hold back, how often that has changed, which change all workers know, and the commands that wait.
     var holds = Holds()
+    var holdsNumber = 0
     var holdsTold = 0
     var waits: [ControlWait] = []
     /// The settings of the file, which RESET goes back to, and what SET changed that a silent file leaves alone.
     var loadedSettings: Settings
     var setOnConsole: Set<String> = []
-    private var configurationNumber = 0
     var monitoring: MonitoringServer?
     /// Files to be removed at the end.
     var files: [String] = []
@@ -169,6 +169,7 @@ public final class PoolerProcess {
 
     private func startWorkers() throws(StartError) {
         shared.cancels.setPeerID(configuration.settings.peerId)
+        if let error = shared.tasks.start() { throw StartError(description: error.description) }
         for index in 0..<configuration.settings.workers {
             do {
                 let loop = try EventLoop(tick: 333_333)
@@ -193,14 +194,16 @@ public final class PoolerProcess {
     }
 
     private func distribute(_ listening: [Listening]) {
-        let (workers, probe) = (workers, options.probe)
-        let all = listening.map { ($0.worker, $0.descriptor, $0.address) }
-        Task {
-            for worker in workers { await worker.connect(to: workers) }
-            for (worker, descriptor, address) in all { await workers[worker].listen(descriptor, at: address) }
-            await workers[0].warmUp()
-            if let probe { await workers[0].probe(probe) }
-        }
+        for worker in workers { worker.mailbox.post(.meet(workers)) }
+        for place in listening { workers[place.worker].mailbox.post(.listen(OwnedDescriptor(place.descriptor), at: place.address)) }
+        workers[0].mailbox.post(.warmUp)
+        if let probe = options.probe { workers[0].mailbox.post(.probe(probe)) }
+    }
+
+    /// Tells all workers something; `done` is called when the last one has done it, on its thread, so it must not block.
+    func tellWorkers(_ message: (Acknowledgement) -> WorkerMessage, then done: @escaping @Sendable () -> Void) {
+        let acknowledgement = Acknowledgement(of: workers.count, whenDone: done)
+        for worker in workers { worker.mailbox.post(message(acknowledgement)) }
     }
 
     // MARK: Signals
@@ -233,7 +236,7 @@ public final class PoolerProcess {
 
     func beginShutdown(_ mode: ShutdownMode) {
         shared.shutdown.store(mode, ordering: .releasing)
-        for worker in workers { Task { await worker.beginShutdown(mode) } }
+        for worker in workers { worker.mailbox.post(.beginShutdown(mode)) }
     }
 
     private func removeFiles() {
@@ -250,17 +253,15 @@ public final class PoolerProcess {
 
     /// Whoever is still connected with TLS hears that this is no cut line. A worker that does not come to it in time holds nothing up.
     private func endTLS() {
-        let left = Counter()
-        left.add(workers.count)
-        for worker in workers {
-            Task {
-                await worker.endAllTLS()
-                left.add(-1)
+        let done = Counter()
+        tellWorkers(
+            { .endTLS($0) },
+            then: {
+                done.add(1)
                 Signals.raise(.attention)
-            }
-        }
+            })
         let deadline = MonotonicClock.now() + Self.patienceAtTheEnd
-        while left.load() > 0, Signals.wait(microseconds: deadline - MonotonicClock.now()) != nil {}
+        while done.load() == 0, Signals.wait(microseconds: deadline - MonotonicClock.now()) != nil {}
     }
 
     private static let patienceAtTheEnd: Int64 = 500_000
@@ -360,12 +361,10 @@ public final class PoolerProcess {
     func takeOver(_ fresh: Configuration, _ monitoring: MonitoringChange?, then done: @escaping @Sendable () -> Void) {
         configuration = fresh
         if let problem = openLogs() { shared.log.error("\(problem)") }
-        configurationNumber += 1
-        let (workers, number) = (workers, configurationNumber)
-        Task {
-            for worker in workers { await worker.apply(fresh, number: number) }
-            done()
-        }
+        let desk = shared.desk
+        let acknowledgement = Acknowledgement(of: workers.count) { desk.post(.done(done)) }
+        let update = ConfigurationUpdate(fresh, acknowledgement)
+        for worker in workers { worker.mailbox.post(.apply(update)) }
         self.monitoring?.apply(fresh)
         if let problem = carryOut(monitoring) { shared.log.error("metrics_listen: \(problem)") }
     }

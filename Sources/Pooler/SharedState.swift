@@ -25,6 +25,8 @@ final class SharedState: Sendable {
     let cancelsUnderWay = Atomic<Int>(0)
     /// What host names mean; a question is asked by the worker that needs the answer.
     let hosts = Locked(HostCache<SocketAddress>())
+    /// What asks workers and waits for their answers. Started before the workers.
+    let tasks = TaskThread(name: "tasks")
     let sink: LogSink
     let log: Logger
     /// What makes mock SCRAM salts the same for each try of an unknown user. Settled before the first client (`drawProcessKey`).

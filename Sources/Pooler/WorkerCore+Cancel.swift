@@ -7,7 +7,7 @@ import TLS
 /// The client socket that asked for a cancel, here or at another worker. Its slot may be somebody else's by the time of the answer, its id
 /// is not.
 struct CancelRequester {
-    let worker: Worker
+    let worker: Int
     let slot: UInt32
     let id: UInt64
 }
@@ -81,12 +81,11 @@ extension WorkerCore {
         }
         client.move(to: .canceling)
         counters.cancelRequests &+= 1
-        let requester = CancelRequester(worker: peers[index], slot: client.slot, id: client.id)
-        let worker = peers[Int(address.worker)]
+        let requester = CancelRequester(worker: index, slot: client.slot, id: client.id)
         if Int(address.worker) == index {
             cancelClient(key, slot: address.slot, for: requester)
         } else {
-            Task { await worker.cancel(key, slot: address.slot, for: requester) }
+            tell(Int(address.worker), .cancel(key: key, slot: address.slot, requester))
         }
     }
 
@@ -114,10 +113,10 @@ extension WorkerCore {
     }
 
     private func finish(_ requester: CancelRequester, _ reason: String = "cancel request done") {
-        if requester.worker === peers[index] {
+        if requester.worker == index {
             cancelIsOver(requester.slot, id: requester.id, reason)
         } else {
-            Task { await requester.worker.cancelIsOver(requester.slot, id: requester.id, reason) }
+            tell(requester.worker, .cancelIsOver(slot: requester.slot, id: requester.id, reason: reason))
         }
     }
 

@@ -34,10 +34,7 @@ extension WorkerCore {
         guard since < .max else { return }
         let isNews = claims[key].map { now - $0.time > Self.turn } ?? true
         claims[key] = Claim(since: since, time: now)
-        guard shared.parallel, isNews else { return }
-        for (number, peer) in peers.enumerated() where number != index {
-            Task { await peer.claimRoom(for: key, since: since) }
-        }
+        if isNews { tellOthers { .claimRoom(key, since: since) } }
     }
 
     /// The same of another worker's.

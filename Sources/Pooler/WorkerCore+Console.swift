@@ -168,19 +168,19 @@ extension WorkerCore {
 
     /// Starts a command. Its outcome comes as a message, whoever finds it: another worker, the main thread.
     private func run(_ command: ConsoleCommand, _ client: ClientConnection) {
-        let (me, slot, id) = (peers[index], client.slot, client.id)
-        let (workers, desk) = (peers, shared.desk)
+        let (mailbox, slot, id) = (mailbox, client.slot, client.id)
+        let (workers, desk) = (workers, shared.desk)
         let question = question(command)
         let facts = facts()
         let rights = client.console?.session.rights ?? .stats
-        Task {
+        Task(executorPreference: shared.tasks) {
             let outcome: ConsoleOutcome
             if let question {
                 outcome = await desk.ask(question, for: id)
             } else {
                 outcome = await ConsoleReport.outcome(of: command, for: rights, facts, workers)
             }
-            await me.consoleDone(slot: slot, id: id, outcome)
+            mailbox.post(.consoleDone(slot: slot, id: id, outcome))
         }
     }
 

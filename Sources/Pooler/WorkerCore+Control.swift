@@ -6,10 +6,8 @@ import PoolCore
 /// A new configuration, and the ways to an end.
 extension WorkerCore {
     /// Takes over a configuration that has been found good as a whole.
-    func apply(_ configuration: Configuration, number: Int) {
-        // Tasks may overtake each other.
-        guard number > configurationNumber else { return }
-        configurationNumber = number
+    func apply(_ configuration: Configuration) {
+        configurationNumber &+= 1
         self.configuration = configuration
         loginTemplates.removeAll()
         renewResolver()
@@ -162,9 +160,5 @@ extension WorkerCore {
         case .immediate, .none:
             stopListening(tcpOnly: false)
         }
-    }
-
-    func census() -> Worker.Census {
-        Worker.Census(clients: clients.count, servers: servers.count)
     }
 }

@@ -59,8 +59,8 @@ extension WorkerCore {
             for requester in server.cancels?.requesters ?? [] {
                 var facts = ConnectionFacts(
                     isServer: true, id: 0, state: .waitingCancelRequest, connectTime: now, requestTime: now)
-                facts.request = peers.firstIndex { $0 === requester.worker }.map { .init(worker: $0, slot: requester.slot) }
-                if facts.request != nil { all.append(facts) }
+                facts.request = .init(worker: requester.worker, slot: requester.slot)
+                all.append(facts)
             }
         }
         peerErrands.visit { all.append(facts($0)) }
@@ -95,9 +95,7 @@ extension WorkerCore {
         var facts = ConnectionFacts(
             isServer: true, id: errand.id, state: errand.isSent ? .activeCancel : .waitingCancelRequest, connectTime: errand.startTime,
             requestTime: errand.startTime)
-        if let requester = errand.requesters.first, let worker = peers.firstIndex(where: { $0 === requester.worker }) {
-            facts.request = .init(worker: worker, slot: requester.slot)
-        }
+        if let requester = errand.requesters.first { facts.request = .init(worker: requester.worker, slot: requester.slot) }
         facts.user = errand.server.shard.shared.key.user
         facts.database = errand.server.shard.databaseName
         facts.peer = errand.server.address

@@ -7,8 +7,6 @@ import Synchronization
 extension WorkerCore {
     /// Takes over what is paused and what is disabled.
     func apply(_ holds: Holds) {
-        // Tasks may overtake each other.
-        guard holds.number > self.holds.number else { return }
         self.holds = holds
         for shard in shards.values {
             let isPaused = holds.pauses(shard.databaseName)

@@ -86,11 +86,10 @@ extension WorkerCore {
 
     private func judgeByPeer(_ client: ClientConnection, _ login: ClientLoginState, map: String?) {
         guard let peer = PeerIdentity(of: client.socket.descriptor) else { return peerNamed(nil, client, login, map: map) }
-        let me = peers[index]
-        let (slot, id) = (client.slot, client.id)
+        let (mailbox, slot, id) = (mailbox, client.slot, client.id)
         login.isSuspended = true
         let isTaken = shared.examiner.askName(of: peer) { name in
-            Task { await me.peerNamed(name, slot, id, map: map) }
+            mailbox.post(.peerNamed(name, slot: slot, id: id, map: map))
         }
         if !isTaken { fail(client, .tooManyLogins) }
     }

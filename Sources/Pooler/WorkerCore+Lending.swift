@@ -6,10 +6,10 @@ import TLS
 
 /// An idle server on its way from one worker to another. Of its session nothing is left between two transactions but what it is set to
 /// and which statements it holds.
-struct LentServer: Sendable {
+struct LentServer: ~Copyable, Sendable {
     let pool: SharedPool
     let id: UInt64
-    let descriptor: Int32
+    let descriptor: OwnedDescriptor
     let address: SocketAddress
     let host: String?
     let tls: TLSSession?
@@ -50,9 +50,7 @@ extension WorkerCore {
         guard let lender = cells.indices.first(where: { $0 != index && cells[$0].idle.load(ordering: .sequentiallyConsistent) > 0 })
         else { return false }
         shard.borrowing += 1
-        let key = shard.shared.key
-        let (me, peer) = (peers[index], peers[lender])
-        Task { await peer.lend(key, to: me) }
+        tell(lender, .lend(shard.shared.key, to: index))
         return true
     }
 
@@ -63,7 +61,7 @@ extension WorkerCore {
         serve(shard, borrows: mayAskAgain)
     }
 
-    func adopt(_ lent: LentServer) {
+    func adopt(_ lent: consuming LentServer) {
         let key = lent.pool.key
         // What the server holds of statements has a meaning in the pool that it comes from only.
         guard let shard = shards[key] ?? shardOfPool(key), shard.shared === lent.pool else {
@@ -71,7 +69,7 @@ extension WorkerCore {
                 let label = "S-0x\(String(lent.id, radix: 16)): \(key.database)/\(key.user)@\(lent.address.description)"
                 shared.log.info("\(label) closing because: database removed (age=\((now - lent.connectTime) / 1_000_000)s)")
             }
-            Connector.discard(lent.descriptor)
+            Connector.discard(lent.descriptor.release())
             shared.capacity.withLock { $0.closeServer(key) }
             lent.pool.countLogin(lent.generation, -1)
             lent.pool.countServer(lent.generation, -1)
@@ -82,7 +80,7 @@ extension WorkerCore {
         var opening = Opening(shard: shard, generation: lent.generation, started: lent.connectTime)
         opening.host = lent.host
         let server = ServerConnection(
-            slot: slot, id: lent.id, descriptor: lent.descriptor, loop: loop, opening: opening, address: lent.address,
+            slot: slot, id: lent.id, descriptor: lent.descriptor.release(), loop: loop, opening: opening, address: lent.address,
             now: lent.lastActivity, settings: lent.settings, phase: .idle)
         lent.tls?.move(to: tlsBuffers)
         server.tls = lent.tls
@@ -106,17 +104,17 @@ extension WorkerCore {
 
     // MARK: Giving
 
-    func lend(_ key: CapacityLedger.PoolKey, to borrower: Worker) {
+    func lend(_ key: CapacityLedger.PoolKey, to borrower: Int) {
         // Nobody here may be made to wait for it; for each of those who do wait another server is tested.
         let isKept = shards[key].map { $0.queue.idleCount > 0 && $0.queue.waiting > $0.testing } ?? false
         guard !isKept, let shard = shards[key], let server = takeRested(shard) else {
-            Task { await borrower.nothingToLend(key, mayAskAgain: !isKept) }
+            tell(borrower, .nothingToLend(key, mayAskAgain: !isKept))
             return
         }
         guard isPortable(server) else {
             shard.queue.parkLast(server.slot)
             shard.publish()
-            Task { await borrower.nothingToLend(key, mayAskAgain: false) }
+            tell(borrower, .nothingToLend(key, mayAskAgain: false))
             return
         }
         handOver(server, to: borrower, hasRested: true)
@@ -128,12 +126,12 @@ extension WorkerCore {
         return server.isClean && server.held.isEmpty && !server.isBroken
     }
 
-    private func handOver(_ server: ServerConnection, to borrower: Worker, hasRested: Bool) {
+    private func handOver(_ server: ServerConnection, to borrower: Int, hasRested: Bool) {
         let shard = server.shard
         shard.publish()
         let lent = LentServer(
-            pool: shard.shared, id: server.id, descriptor: server.socket.detach(), address: server.address, host: server.host,
-            tls: server.tls,
+            pool: shard.shared, id: server.id, descriptor: OwnedDescriptor(server.socket.detach()), address: server.address,
+            host: server.host, tls: server.tls,
             settings: server.session.settings, uses: server.uses, statements: server.session.statements, cancelKey: server.cancelKey,
             generation: server.generation, listeners: server.listeners, connectTime: server.connectTime, lastActivity: server.lastActivity,
             hasRested: hasRested)
@@ -142,7 +140,7 @@ extension WorkerCore {
         servers.remove(server.slot)
         shard.servers -= 1
         shard.serversLent += 1
-        Task { await borrower.adopt(server: lent) }
+        tell(borrower, .adoptServer(lent))
     }
 
     /// Gives a free server to another worker, if somebody there has waited clearly longer than everybody here. Where nobody waits here,
@@ -177,7 +175,7 @@ extension WorkerCore {
     private func give(_ server: ServerConnection, to borrower: Int, hasRested: Bool) {
         let shard = server.shard
         shard.gifts[borrower] = (shard.shared.cells[borrower].oldestWaiter.load(ordering: .sequentiallyConsistent), now)
-        handOver(server, to: peers[borrower], hasRested: hasRested)
+        handOver(server, to: borrower, hasRested: hasRested)
     }
 
     /// After parking a server: has `offerIdle` look at the end of the turn, since clients whose messages have come with it may want it.

@@ -35,9 +35,9 @@ extension WorkerCore {
         }
         switch box.listener.accept() {
         case .connection(let descriptor):
-            accepted(descriptor, mayHandOver: true, isUnix: box.listener.address.isUnix)
+            accepted(descriptor, isUnix: box.listener.address.isUnix)
         case .lastConnection(let descriptor, let error):
-            accepted(descriptor, mayHandOver: true, isUnix: box.listener.address.isUnix)
+            accepted(descriptor, isUnix: box.listener.address.isUnix)
             pauseListening(error)
         case .none:
             break
@@ -67,26 +67,31 @@ extension WorkerCore {
 
     /// Takes a socket in, or gives it to a worker that has clearly fewer: the kernel spreads connections by their addresses, which is
     /// uneven with few clients, and not at all on Unix sockets.
-    func accepted(_ descriptor: Int32, mayHandOver: Bool, isUnix: Bool) {
-        if mayHandOver, shared.parallel {
+    func accepted(_ descriptor: Int32, isUnix: Bool) {
+        // A shutdown that waits for clients waits for one on its way, too.
+        shared.capacity.withLock { $0.accept() }
+        if shared.parallel {
             let loads = shared.clientsOfWorkers
             let mine = loads[index].load()
             if let least = loads.indices.min(by: { loads[$0].load() < loads[$1].load() }),
                 mine > loads[least].load() + loads[least].load() / 8
             {
-                let peer = peers[least]
                 loads[least].add(1)
-                Task { await peer.adopt(client: descriptor, isUnix: isUnix) }
+                tell(least, .adoptClient(OwnedDescriptor(descriptor), isUnix: isUnix))
                 return
             }
         }
-        if mayHandOver { shared.clientsOfWorkers[index].add(1) }
+        shared.clientsOfWorkers[index].add(1)
+        adopt(client: descriptor, isUnix: isUnix)
+    }
+
+    /// Serves a client that this worker or another one has accepted.
+    func adopt(client descriptor: Int32, isUnix: Bool) {
         let slot = clients.reserve()
         let client = ClientConnection(slot: slot, id: shared.nextID(), descriptor: descriptor, loop: loop, now: now)
         clients.set(slot, client)
         loggingIn += 1
         counters.accepted &+= 1
-        shared.capacity.withLock { $0.accept() }
         // With TCP_DEFER_ACCEPT the startup packet is here already: no event is needed to tell.
         if settings.tcpDeferAccept > 0, !isUnix { read(client, toEnd: false) }
     }

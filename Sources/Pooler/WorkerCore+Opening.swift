@@ -56,10 +56,7 @@ extension WorkerCore {
     func capacityFreed(_ shard: PoolShard) {
         shard.isFull = false
         serveDemand()
-        guard shared.parallel else { return }
-        for (number, peer) in peers.enumerated() where number != index {
-            Task { await peer.capacityChanged() }
-        }
+        tellOthersOfRoom()
     }
 
     /// Keeps min_pool_size servers open, as long as somebody uses the pool or its user is forced.
@@ -283,11 +280,7 @@ extension WorkerCore {
 
     private func announceGreeting(_ shard: PoolShard) {
         greetingArrived(shard.shared.key)
-        guard shared.parallel else { return }
-        let key = shard.shared.key
-        for (number, peer) in peers.enumerated() where number != index {
-            Task { await peer.greetingArrived(key) }
-        }
+        tellOthers { .greetingArrived(shard.shared.key) }
     }
 
     // MARK: Failure
@@ -356,11 +349,7 @@ extension WorkerCore {
         // Where no server answers, those who wait go on waiting.
         guard isLogin else { return }
         loginFailed(shard.shared.key)
-        guard shared.parallel else { return }
-        let key = shard.shared.key
-        for (number, peer) in peers.enumerated() where number != index {
-            Task { await peer.loginFailed(key) }
-        }
+        tellOthers { .loginFailed(shard.shared.key) }
     }
 
     // MARK: Room
@@ -375,8 +364,7 @@ extension WorkerCore {
         lastPlea = now
         nextPlea = (nextPlea + 1) % peers.count
         if nextPlea == index { nextPlea = (nextPlea + 1) % peers.count }
-        let peer = peers[nextPlea]
-        Task { await peer.makeRoom(for: key, limits, limit) }
+        tell(nextPlea, .makeRoom(key, limits, limit))
     }
 
     /// Another worker has no room for a server of that pool. By now it may have some.

@@ -4,7 +4,7 @@ import EventLoop
 import PoolCore
 import PostgresWire
 
-/// Work of logins that would stall the loop: PBKDF2, PAM, LDAP. It is done on other threads and comes back as a job of the worker.
+/// Work of logins that would stall the loop: PBKDF2, PAM, LDAP. It is done on other threads and comes back as a message to the worker.
 extension WorkerCore {
     /// Who waits for a derivation.
     enum DerivationWaiter {
@@ -23,10 +23,8 @@ extension WorkerCore {
             derivations[derivation]?.append(waiter)
             return true
         }
-        let me = peers[index]
-        let isTaken = shared.hashing.submit(behindAtMost: isPretended ? Self.fewWaiting : .max) {
-            let salted = derivation.run()
-            Task { await me.derived(derivation, salted) }
+        let isTaken = shared.hashing.submit(behindAtMost: isPretended ? Self.fewWaiting : .max) { [mailbox] in
+            mailbox.post(.derived(derivation, derivation.run()))
         }
         if isTaken { derivations[derivation] = [waiter] }
         return isTaken
@@ -72,12 +70,11 @@ extension WorkerCore {
                 return refuse(client, "LDAP authentication failed", error.message)
             }
         }
-        let me = peers[index]
-        let (slot, id) = (client.slot, client.id)
+        let (mailbox, slot, id) = (mailbox, client.slot, client.id)
         // Afterwards nobody waits for the answer any more.
         let deadline = settings.clientLoginTimeout > 0 ? client.connectTime + settings.clientLoginTimeout : now + 60_000_000
         let isTaken = shared.examiner.ask(question, user: login.user, password: password, deadline: deadline) { failure in
-            Task { await me.checked(slot, id, password, failure) }
+            mailbox.post(.checked(slot: slot, id: id, password: password, failure: failure))
         }
         if !isTaken { fail(client, .tooManyLogins) }
     }

@@ -35,13 +35,13 @@ extension WorkerCore {
 
     private func withPassword(_ key: ServerPasswords.Key, _ opening: Opening, _ next: @escaping (Opening) -> Bool) -> Bool {
         passwordsAsked &+= 1
-        let (me, number, shard) = (peers[index], passwordsAsked, opening.shard)
+        let (mailbox, number, shard) = (mailbox, passwordsAsked, opening.shard)
         let known = shared.serverPasswords.ask(
             key, lifetime: configuration.passwordLifetime(database: shard.database, user: shard.shared.key.user),
             timeout: settings.passwordCommandTimeout, now: now
         ) { outcome in
             // Never at once: those who called are not ready to hear of a failure.
-            Task { await me.gotPassword(number, outcome) }
+            mailbox.post(.gotPassword(number, outcome))
         }
         guard let known else {
             passwordWaiters[number] = PasswordWaiter(opening: opening, key: key, next: next)

@@ -77,18 +77,15 @@ extension WorkerCore {
 
     /// Looks after those who wait for a login again at that time, or before. A moment that is farther away is left to the janitor.
     func wakeForLogins(at moment: Int64) {
-        guard !isWakingForLogins, peers.indices.contains(index), moment - now <= 3 * Self.refusalPause else { return }
-        isWakingForLogins = true
-        let (me, time) = (peers[index], max(1_000, min(moment - now, Self.refusalPause)))
-        Task {
-            try? await Task.sleep(for: .microseconds(time))
-            await me.tryLogins()
-        }
+        guard loginsDue == .max, moment - now <= 3 * Self.refusalPause else { return }
+        let time = max(1_000, min(moment - now, Self.refusalPause))
+        loginsDue = now + time
+        loop.wake(after: time)
     }
 
     /// Those whose login was refused longest ago come first, or a crowd of others would take all tries.
     func tryLogins() {
-        isWakingForLogins = false
+        loginsDue = .max
         let failing = shards.values.compactMap { shard in
             shard.hasDemand ? shard.shared.failure.flatMap { $0.isRefusal ? (shard: shard, time: $0.time) : nil } : nil
         }

@@ -131,8 +131,8 @@ extension WorkerCore {
         guard let due = statisticsDue, ticks >= due else { return }
         statisticsDue = nil
         guard settings.logStats else { return }
-        let (workers, log) = (peers, shared.log)
-        Task {
+        let (workers, log) = (workers, shared.log)
+        Task(executorPreference: shared.tasks) {
             let statistics = await ConsoleReport.statistics(workers)
             log.info("\(ShowTopic.logLine(statistics.total.period))")
         }

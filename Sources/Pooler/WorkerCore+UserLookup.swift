@@ -74,8 +74,7 @@ extension WorkerCore {
         if home == index {
             lookUp(pending, database: plan.database, authUser: plan.authUser)
         } else {
-            let peer = peers[home]
-            Task { await peer.lookUp(pending, database: plan.database, authUser: plan.authUser) }
+            tell(home, .lookUp(pending, database: plan.database, authUser: plan.authUser))
         }
     }
 
@@ -147,8 +146,7 @@ extension WorkerCore {
         if pending.worker == index {
             lookedUp(pending.client, pending.clientID, answer)
         } else {
-            let peer = peers[pending.worker]
-            Task { await peer.lookedUp(pending.client, pending.clientID, answer) }
+            tell(pending.worker, .lookedUp(slot: pending.client, id: pending.clientID, answer))
         }
     }
 

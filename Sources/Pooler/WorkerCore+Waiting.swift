@@ -24,9 +24,9 @@ extension WorkerCore {
         if shared.parallel {
             guard let asked = shard.explanationAsked else {
                 shard.explanationAsked = now
-                let (workers, me, key) = (peers, peers[index], shard.shared.key)
-                Task {
-                    if let facts = await ConsoleReport.waitFacts(key.family, workers) { await me.explained(key, facts) }
+                let (workers, mailbox, key) = (workers, mailbox, shard.shared.key)
+                Task(executorPreference: shared.tasks) {
+                    if let facts = await ConsoleReport.waitFacts(key.family, workers) { mailbox.post(.explained(key, facts)) }
                 }
                 return nil
             }

@@ -14,9 +14,13 @@ import TLS
 final class WorkerCore {
     let index: Int
     let loop: EventLoop
+    let mailbox: Mailbox<WorkerMessage>
+    /// What was posted to `mailbox`.
+    var mail: MailReader<WorkerMessage>
     let shared: SharedState
-    /// All workers of the process, this one included, by index.
-    var peers: [Worker] = []
+    /// All workers of the process, this one included, by index: to ask them, and to tell them.
+    var workers: [Worker] = []
+    var peers: [Mailbox<WorkerMessage>] = []
     var configuration: Configuration {
         didSet {
             messageLimit = Self.messageLimit(configuration)
@@ -51,15 +55,15 @@ final class WorkerCore {
     var resolver: NameResolver?
     /// Those of earlier configurations that still wait for answers.
     var formerResolvers: [NameResolver] = []
-    /// The number of the configuration in force.
+    /// Goes up with each configuration.
     var configurationNumber = 0
     /// When another worker was last asked to evict an idle server, and which one is next.
     var lastPlea: Int64 = 0
     /// Pools, of all workers, that have no room though others of their family have servers; and the one that room is made for just now.
     var claims: [CapacityLedger.PoolKey: Claim] = [:]
     var yieldsTo: CapacityLedger.PoolKey?
-    /// `tryLogins` will come.
-    var isWakingForLogins = false
+    /// When `tryLogins` is due; `Int64.max`: nobody waits for it.
+    var loginsDue = Int64.max
     var nextPlea = 0
     private(set) var isInTurn = false
     /// There is more than one socket to handle, and an end of the turn at which what is posted leaves.
@@ -130,9 +134,11 @@ final class WorkerCore {
     /// How many full buffers of one socket are handled before others get their turn.
     static let readsPerTurn = 4
 
-    init(index: Int, loop: EventLoop, shared: SharedState, configuration: Configuration) {
+    init(index: Int, loop: EventLoop, mailbox: Mailbox<WorkerMessage>, shared: SharedState, configuration: Configuration) {
         self.index = index
         self.loop = loop
+        self.mailbox = mailbox
+        mail = MailReader(mailbox)
         self.shared = shared
         self.configuration = configuration
         messageLimit = Self.messageLimit(configuration)
@@ -187,6 +193,7 @@ final class WorkerCore {
         if !unread.isEmpty { readPostponed() }
         if !handshakes.isEmpty { continueHandshakes() }
         if tick { self.tick() }
+        if now >= loginsDue { tryLogins() }
         if !offered.isEmpty { offerIdleNow() }
         sendPosted()
         postsLater = false
@@ -196,7 +203,7 @@ final class WorkerCore {
         assert(toServer.isEmpty && toClient.isEmpty && freed.isEmpty && loop.outbox.isEmpty)
     }
 
-    /// At the beginning of what other workers and tasks ask for, outside a turn.
+    /// At the beginning of what others tell and ask, outside a turn.
     func refreshClock() { now = MonotonicClock.now() }
 
     /// Reads a socket later in this turn or in the next: never while other bytes are being handled.

@@ -108,9 +108,14 @@ import Testing
     }
 
     private let name = MonitoringSnapshot.PoolName(database: "app", user: "web")
+    private static let tasks = {
+        let tasks = TaskThread(name: "tasks")
+        _ = tasks.start()
+        return tasks
+    }()
 
     private func status(_ path: String, _ source: Source = Source(), method: String = "GET") async -> Int {
-        await MonitoringSite(source: source).respond(HTTPRequest(method: method, path: path)).status
+        await MonitoringSite(source: source, tasks: Self.tasks).respond(HTTPRequest(method: method, path: path)).status
     }
 
     @Test func paths() async {

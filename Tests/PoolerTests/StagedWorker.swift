@@ -11,8 +11,20 @@ extension WorkerCore {
     static func staged(_ configuration: Configuration = Configuration(), workers: Int = 1) throws -> WorkerCore {
         let sink = LogSink()
         sink.setQuiet(true)
-        let shared = SharedState(sink: sink, workers: workers)
-        return WorkerCore(index: 0, loop: try EventLoop(tick: 333_333), shared: shared, configuration: configuration)
+        return try staged(0, SharedState(sink: sink, workers: workers), configuration)
+    }
+
+    private static func staged(_ index: Int, _ shared: SharedState, _ configuration: Configuration) throws -> WorkerCore {
+        let loop = try EventLoop(tick: 333_333)
+        return WorkerCore(index: index, loop: loop, mailbox: Mailbox(waking: loop), shared: shared, configuration: configuration)
+    }
+
+    /// Workers of one process that know each other. They read their mail when the test says so.
+    static func staged(_ configuration: Configuration = Configuration(), together count: Int) throws -> [WorkerCore] {
+        let first = try staged(configuration, workers: count)
+        let cores = try [first] + (1..<count).map { try staged($0, first.shared, configuration) }
+        for core in cores { core.peers = cores.map(\.mailbox) }
+        return cores
     }
 }
 

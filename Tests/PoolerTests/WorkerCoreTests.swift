@@ -32,7 +32,7 @@ import Testing
     @Test func aStaleEventIsNoConnectionToAServer() throws {
         let port = try HalfOpenPort()
         let core = try WorkerCore.staged()
-        core.apply(Self.configuration(port: port.port, databases: ["lab"]), number: 1)
+        core.apply(Self.configuration(port: port.port, databases: ["lab"]))
         let server = try #require(core.servers.any)
         Self.turn(core, .server, server.slot)
         try #require(server.phase == .connecting && server.outgoing.isEmpty)
@@ -45,7 +45,7 @@ import Testing
     @Test func aStaleEventSendsNoCancelRequest() throws {
         let port = try HalfOpenPort()
         let core = try WorkerCore.staged()
-        core.apply(Self.configuration(port: port.port, databases: ["lab"]), number: 1)
+        core.apply(Self.configuration(port: port.port, databases: ["lab"]))
         let server = try #require(core.servers.any)
         server.cancelKey = CancelKey(processID: 1, secret: [2, 3, 4, 5])
         core.cancelForGood(server)
@@ -80,7 +80,7 @@ import Testing
         let core = try WorkerCore.staged(workers: 2)
         var configuration = Self.configuration(port: port.port, databases: ["lab", "lab2"])
         configuration.settings.maxUserConnections = 1
-        core.apply(configuration, number: 1)
+        core.apply(configuration)
         #expect(core.peers.isEmpty)
         #expect(core.servers.count == 1)
         let shard = try #require(core.shards.values.first)

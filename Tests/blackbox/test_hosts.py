@@ -278,7 +278,7 @@ def test_a_first_look_up_without_descriptors(make_pooler, names):
         # a program, because the owner of the process may do this, and root not everywhere
         assert start(["prlimit", f"--pid={pooler.pid}", f"--nofile={number}:"]).wait(wire.HANG) == 0
 
-    # Those of libevent and of libdispatch, each of which has a timer.
+    # Those of the loop: for its ticks and for its alarms.
     wait_until(lambda: list(descriptors().values()).count("anon_inode:[timerfd]") == 2, lambda: f"all that is opened at the start: {descriptors()}")
     before = len(descriptors())
     first = pooler.raw()

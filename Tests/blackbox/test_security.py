@@ -332,8 +332,7 @@ def test_a_lack_of_descriptors_is_told_once(make_pooler):
 
 
 def test_a_lack_of_descriptors_ends_nobody(make_pooler):
-    """Clients got the last one, and libdispatch ended the process once it had none for a file of /proc: it looks there once a second, if
-    tasks wait for its threads."""
+    """Clients got the last one, and libdispatch, on which tasks ran, ended the process once it had none for a file of /proc."""
     pooler = make_pooler(start=False, workers=2, client_login_timeout=600, admin_users="app")
     pooler.open_files = 100
     pooler.start()

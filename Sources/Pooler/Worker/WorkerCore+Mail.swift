@@ -1,0 +1,88 @@
+import EventLoop
+import PoolCore
+
+/// What others tell this worker. Read between two turns, as many messages as `mailPerTurn` at a time, so that a crowd of messages keeps
+/// no socket waiting.
+extension WorkerCore {
+    /// Messages that are handled before sockets are looked at again.
+    static let mailPerTurn = 128
+
+    /// Handles what is in the mailbox.
+    func readMail() {
+        if mail.isEmpty { return }
+        var left = Self.mailPerTurn
+        while left > 0, let message = mail.next() {
+            refreshClock()
+            handle(message)
+            left -= 1
+        }
+        if !mail.isEmpty { loop.wakeSoon() }
+    }
+
+    private func handle(_ message: consuming WorkerMessage) {
+        switch consume message {
+        case .meet(let workers):
+            self.workers = workers
+            peers = workers.map(\.mailbox)
+        case .listen(let descriptor, let address): listen(descriptor.release(), at: address)
+        case .warmUp: openMinimum()
+        case .probe(let probe): self.probe(probe)
+        case .apply(let update):
+            apply(update.configuration)
+            update.acknowledgement.arrive()
+        case .hold(let holds, let acknowledgement):
+            apply(holds)
+            acknowledgement.arrive()
+        case .replaceServers(let database, let acknowledgement):
+            replaceServers(of: database)
+            acknowledgement.arrive()
+        case .killConnections(let database, let acknowledgement):
+            killConnections(of: database)
+            acknowledgement.arrive()
+        case .beginShutdown(let mode): beginShutdown(mode)
+        case .endTLS(let acknowledgement):
+            endAllTLS()
+            acknowledgement.arrive()
+
+        case .adoptClient(let descriptor, let isUnix): adopt(client: descriptor.release(), isUnix: isUnix)
+        case .adoptServer(let server): adopt(server)
+        case .lend(let key, let borrower): lend(key, to: borrower)
+        case .nothingToLend(let key, let mayAskAgain): nothingToLend(key, mayAskAgain: mayAskAgain)
+        case .capacityChanged: serveDemand()
+        case .makeRoom(let key, let limits, let verdict): makeRoom(for: key, limits, verdict)
+        case .claimRoom(let key, let since): claimRoom(for: key, since: since)
+        case .greetingArrived(let key): greetingArrived(key)
+        case .loginFailed(let key): loginFailed(key)
+        case .cancel(let key, let slot, let requester): cancelClient(key, slot: slot, for: requester)
+        case .cancelIsOver(let slot, let id, let reason): cancelIsOver(slot, id: id, reason)
+        case .lookUp(let pending, let database, let authUser): lookUp(pending, database: database, authUser: authUser)
+        case .lookedUp(let slot, let id, let answer): lookedUp(slot, id, answer)
+
+        case .derived(let derivation, let salted): derived(derivation, salted)
+        case .gotPassword(let number, let outcome): gotPassword(number, outcome)
+        case .peerNamed(let name, let slot, let id, let map): peerNamed(name, slot, id, map: map)
+        case .checked(let slot, let id, let password, let failure): checked(slot, id, password, failure)
+        case .consoleDone(let slot, let id, let outcome): consoleDone(slot: slot, id: id, outcome)
+        case .explained(let key, let facts): explained(key, facts)
+        }
+    }
+
+    // MARK: Telling others
+
+    /// Tells the worker with this index.
+    func tell(_ worker: Int, _ message: consuming WorkerMessage) { peers[worker].post(message) }
+
+    /// Tells all other workers.
+    func tellOthers(_ message: () -> WorkerMessage) {
+        guard shared.parallel else { return }
+        for (number, peer) in peers.enumerated() where number != index { peer.post(message()) }
+    }
+
+    /// Tells all other workers that there may be room for a server.
+    func tellOthersOfRoom() {
+        guard shared.parallel else { return }
+        for (number, peer) in peers.enumerated() where number != index {
+            peer.post(.capacityChanged, unlessLast: WorkerMessage.isCapacityNews)
+        }
+    }
+}
