@@ -27,7 +27,7 @@ import Testing
             slot: slot, id: core.shared.nextID(), descriptor: mine, loop: core.loop,
             opening: Opening(shard: shard, generation: shard.generation, started: core.now),
             address: try #require(SocketAddress(numeric: "127.0.0.1", port: 1)), now: core.now,
-            settings: ServerParameters(empty: shard.shared.parameters.empty), phase: .freed)
+            settings: ServerParameters(empty: shard.shared.parameters.empty), phase: .idle)
         core.servers.set(slot, server)
         shard.servers += 1
         core.free(server)
