@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 version=$(sed -n 's/.*static let number = "\(.*\)"/\1/p' Sources/Configuration/Version.swift)
 architecture=$(dpkg --print-architecture)
-maintainer=${DEB_MAINTAINER:-The Sluice authors <sluice@packages.debian.org>}
+maintainer=${DEB_MAINTAINER:-The Sluice authors <sluice@example.org>}
 out=.build-deb
 tree=$out/tree
 package=$out/sluice_${version}_$architecture.deb

@@ -28,7 +28,7 @@ cleanup() {
 trap cleanup EXIT
 
 say "lintian"
-lintian --fail-on error "$package" || fail "lintian has errors"
+lintian --fail-on error,warning "$package" || fail "lintian has errors or warnings"
 
 release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 if [ ! -e "$base/etc/debian_version" ]; then
@@ -57,7 +57,7 @@ cp "$package" "$root/tmp/sluice.deb"
 # The same as an older version, to upgrade from.
 dpkg-deb -R "$package" "$out/work/old"
 sed -i 's/^Version: .*/Version: 0.0.1/' "$out/work/old/DEBIAN/control"
-dpkg-deb --root-owner-group --build "$out/work/old" "$root/tmp/old.deb" >/dev/null
+dpkg-deb -Znone --root-owner-group --build "$out/work/old" "$root/tmp/old.deb" >/dev/null
 
 # Everything that a purge has to leave as it was.
 snapshot() {
@@ -143,7 +143,7 @@ chmod 640 "$root"/etc/pgbouncer/*
 snapshot >"$out/work/before"
 install_package sluice.deb
 says "Imported /etc/pgbouncer/pgbouncer.ini into /etc/sluice/sluice.ini"
-says "systemctl disable --now pgbouncer; systemctl enable --now sluice"
+says "systemctl disable --now pgbouncer && systemctl enable --now sluice"
 (cd "$root/etc/pgbouncer" && md5sum --quiet -c "$OLDPWD/$out/work/pgbouncer") || fail "PgBouncer's own files have changed"
 grep -q '"shop" "secret"' "$root/etc/sluice/userlist.txt" || fail "the user list was not imported"
 grep -q '^user = host=127.0.0.1 dbname=shop' "$root/etc/sluice/sluice.ini" || fail "a database called user"
