@@ -137,3 +137,112 @@ def test_install_says_what_is_missing(tmp_path):
         done = subprocess.run([str(tmp_path / "tree/scripts/make-install.sh"), str(tmp_path / "root"), prefix], capture_output=True, text=True)
         assert done.returncode == 1 and said in done.stderr, done.stderr
     assert not (tmp_path / "root").exists()
+
+
+@pytest.fixture
+def built(kind, tmp_path):
+    """The tree after `make static`, as far as `make install` looks at it. Installing is what is tested, so no program is linked for it."""
+    tree = tmp_path / "tree"
+    for folder in ("scripts", "docs", "Config"):
+        shutil.copytree(f"{ROOT}/{folder}", tree / folder)
+    for page in ("README.md", "CHANGELOG.md"):
+        shutil.copy(f"{ROOT}/{page}", tree)
+    for folder, programs in ((".build-static", ("sluice", "sluicectl")), (".build-static-bench", ("sluicebench",))):
+        (tree / folder / "release").mkdir(parents=True)
+        for name in programs:
+            # the harness is built by itself, and not for this test
+            shutil.copy(f"{os.path.dirname(kind.path)}/{name.replace('bench', 'ctl')}", tree / folder / "release" / name)
+    return tree
+
+
+@pytest.mark.parametrize("destination, prefix", [("", "/opt/sluice"), ("/staging", "/usr/local")])
+def test_what_is_installed(built, tmp_path, destination, prefix):
+    root = tmp_path / "root"
+    # PREFIX below a folder of the test's: where nothing is staged, the prefix itself is there
+    destdir, prefix = (f"{root}{destination}", prefix) if destination else ("", f"{root}{prefix}")
+    done = subprocess.run([str(built / "scripts/make-install.sh"), destdir, prefix], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    top = destdir + prefix
+    found = {os.path.relpath(os.path.join(folder, name), top): os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names}
+    assert not any(path.startswith("..") for path in found), "something lies outside of the prefix"
+    for path in (
+        "bin/sluice", "bin/sluicectl", "bin/sluicebench", "share/man/man1/sluice.1", "share/man/man1/sluicectl.1", "share/man/man1/sluicebench.1",
+        "share/man/man5/sluice.ini.5", "share/bash-completion/completions/sluicectl", "share/zsh/vendor-completions/_sluicectl",
+        "share/fish/vendor_completions.d/sluicectl.fish", "lib/systemd/system/sluice.service", "lib/systemd/system/sluice@.service",
+        "share/doc/sluice/README.md", "share/doc/sluice/docs/operating.md", "share/doc/sluice/examples/sluice.ini", "share/sluice/import-pgbouncer",
+    ):
+        assert path in found, path
+        assert (os.stat(found[path]).st_mode & 0o777) == (0o755 if path.startswith("bin/") or path.endswith("import-pgbouncer") else 0o644), path
+    for unit in ("sluice.service", "sluice@.service"):
+        with open(found[f"lib/systemd/system/{unit}"]) as f:
+            assert f"\nExecStart={prefix}/bin/sluice " in f.read()
+    for name in ("sluice", "sluicectl"):
+        answer = subprocess.run([found[f"bin/{name}"], "--version"], capture_output=True, text=True)
+        assert answer.returncode == 0 and version() in answer.stdout
+    # pages that lie in the documentation's folder lead to each other
+    for path, place in found.items():
+        if path.startswith("share/doc/sluice/docs/using/"):
+            for target in re.findall(r"\]\(([^)#:\s]+\.md)[^)]*\)", read_from(place)):
+                assert os.path.exists(os.path.join(os.path.dirname(place), target)), f"{path}: {target}"
+
+
+def read_from(path):
+    with open(path) as f:
+        return f.read()
+
+
+def version():
+    return re.search(r'static let number = "([\d.]+)"', read("Sources/Configuration/Version.swift")).group(1)
+
+
+def test_the_version_stands_in_one_place(kind):
+    """Everything else takes it from there: programs, manual pages, the package."""
+    number = version()
+    assert subprocess.run([kind.path, "--version"], capture_output=True, text=True).stdout.splitlines()[-1].startswith(f"Sluice {number}")
+    headings = re.findall(r"(?m)^## \[(.*?)\]", read("CHANGELOG.md"))
+    assert headings[:2] == ["Unreleased", number] and re.search(rf"(?m)^\| in transaction mode \| Sluice {re.escape(number)} \|", read("README.md"))
+    for page in ("sluice.1", "sluicectl.1", "sluicebench.1", "sluice.ini.5"):
+        assert f'"Sluice {number}"' in read(f"docs/man/{page}")
+    told = subprocess.run(["git", "grep", "-l", "-F", f'"{number}"', "--", "Sources", "scripts", "Config", "Makefile", "Package.swift"], cwd=ROOT, capture_output=True, text=True)
+    if told.returncode in (0, 1):
+        assert set(told.stdout.split()) == {"Sources/Configuration/Version.swift", "Config/prometheus/sluice-rules.test.yml"}
+
+
+def test_the_changelog_keeps_its_form():
+    """Keep a Changelog: versions, newest first, with sections of known names."""
+    text = read("CHANGELOG.md")
+    versions = [tuple(map(int, name.split("."))) for name in re.findall(r"(?m)^## \[(\d+\.\d+\.\d+)\]", text)]
+    assert len(versions) >= 2 and versions == sorted(versions, reverse=True)
+    assert set(re.findall(r"(?m)^### (.*)", text)) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_the_licence_is_apache_s():
+    text = read("LICENSE")
+    for line in ("Apache License", "Version 2.0, January 2004", "http://www.apache.org/licenses/", "END OF TERMS AND CONDITIONS"):
+        assert line in text
+    assert re.search(r"Copyright 20\d\d The Sluice authors", text)
+    common = "/usr/share/common-licenses/Apache-2.0"
+    if os.path.exists(common):  # Debian's copy, up to the name of the owner
+
+        def words(text):
+            return text.split("END OF TERMS AND CONDITIONS")[0].split()
+
+        assert words(text) == words(read_from(common))
+    assert "Files: *\nCopyright: 2026 The Sluice authors\nLicense: Apache-2.0\n" in read("Config/debian/copyright")
+
+
+def test_make_test_lints():
+    assert re.search(r"(?m)^step \"lint\" make -s lint", read("scripts/test.sh"))
+    makefile = read("Makefile")
+    assert "swift format lint --strict" in makefile and "shellcheck $(SHELL_SCRIPTS)" in makefile
+    # every script is looked at: by its place in the list, or by a pattern of it
+    listed = subprocess.run(["make", "-s", "--eval", "scripts-that-are-linted: ; @echo $(SHELL_SCRIPTS)", "scripts-that-are-linted"], cwd=ROOT, capture_output=True, text=True)
+    tracked = subprocess.run(["git", "grep", "-lE", r"^#!/(bin/sh|usr/bin/env bash|bin/bash)"], cwd=ROOT, capture_output=True, text=True)
+    if tracked.returncode == 0:
+        scripts = {path for path in tracked.stdout.split() if not path.endswith((".py", ".md", ".swift"))}
+        assert scripts <= set(listed.stdout.split()), scripts - set(listed.stdout.split())
+
+
+def test_the_package_names_who_may_be_asked():
+    """The address is one of those that are reserved for examples, until somebody gives the package theirs."""
+    assert re.search(r"(?m)^maintainer=\$\{DEB_MAINTAINER:-The Sluice authors <\w+@example\.(org|com|net)>\}$", read("scripts/deb.sh"))
