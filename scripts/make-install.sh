@@ -40,8 +40,11 @@ put 0644 share/doc/sluice/examples Config/sluice.ini Config/grafana/sluice.json 
 put 0755 share/sluice Config/debian/import-pgbouncer
 put 0644 share/sluice Config/debian/sluice.ini Config/logrotate/sluice
 
+# zsh looks into the one folder for Debian's packages, into the other for what an administrator installs.
+zsh=site-functions
+[ "$prefix" != /usr ] || zsh=vendor-completions
 # The program writes them itself, so they never lag behind.
-for pair in bash:share/bash-completion/completions/sluicectl zsh:share/zsh/vendor-completions/_sluicectl \
+for pair in bash:share/bash-completion/completions/sluicectl "zsh:share/zsh/$zsh/_sluicectl" \
     fish:share/fish/vendor_completions.d/sluicectl.fish; do
     mkdir -p "$(dirname "$root/${pair#*:}")"
     .build-static/release/sluicectl --generate-completion-script "${pair%%:*}" >"$root/${pair#*:}"

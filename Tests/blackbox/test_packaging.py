@@ -155,8 +155,8 @@ def built(kind, tmp_path):
     return tree
 
 
-@pytest.mark.parametrize("destination, prefix", [("", "/opt/sluice"), ("/staging", "/usr/local")])
-def test_what_is_installed(built, tmp_path, destination, prefix):
+@pytest.mark.parametrize("destination, prefix, zsh", [("", "/opt/sluice", "site-functions"), ("/staging", "/usr/local", "site-functions"), ("/staging", "/usr", "vendor-completions")])
+def test_what_is_installed(built, tmp_path, destination, prefix, zsh):
     root = tmp_path / "root"
     # PREFIX below a folder of the test's: where nothing is staged, the prefix itself is there
     destdir, prefix = (f"{root}{destination}", prefix) if destination else ("", f"{root}{prefix}")
@@ -167,7 +167,7 @@ def test_what_is_installed(built, tmp_path, destination, prefix):
     assert not any(path.startswith("..") for path in found), "something lies outside of the prefix"
     for path in (
         "bin/sluice", "bin/sluicectl", "bin/sluicebench", "share/man/man1/sluice.1", "share/man/man1/sluicectl.1", "share/man/man1/sluicebench.1",
-        "share/man/man5/sluice.ini.5", "share/bash-completion/completions/sluicectl", "share/zsh/vendor-completions/_sluicectl",
+        "share/man/man5/sluice.ini.5", "share/bash-completion/completions/sluicectl", f"share/zsh/{zsh}/_sluicectl",
         "share/fish/vendor_completions.d/sluicectl.fish", "lib/systemd/system/sluice.service", "lib/systemd/system/sluice@.service",
         "share/doc/sluice/README.md", "share/doc/sluice/docs/operating.md", "share/doc/sluice/examples/sluice.ini", "share/sluice/import-pgbouncer",
     ):
