@@ -53,14 +53,6 @@ public struct LoginRandomness: Sendable {
     }
 }
 
-/// Why a login was refused: the text for the client, and what only the log may know.
-public struct LoginRejection: Sendable, Equatable {
-    /// The message of the ErrorResponse.
-    public let clientText: String
-    /// The particulars, without secrets.
-    public let logReason: String
-}
-
 /// One client's login by password, from the method's choice to the verdict.
 ///
 /// A value without input or output: ``start()`` says what to send first, ``receivedPassword(_:)`` takes the body of each PasswordMessage.
@@ -151,12 +143,12 @@ public struct ClientLogin: Sendable {
 
     /// Begins the login; to be called once.
     public mutating func start() -> Step {
-        guard case .notStarted = state else { return reject("login started twice") }
+        guard case .notStarted = state else { return reject(.outOfOrder(.start)) }
         switch method {
         case .any:
             return accept()
         case .trust:
-            return secret == nil ? reject("no such user") : accept()
+            return secret == nil ? reject(.noSuchUser) : accept()
         case .plain, .pam, .ldap:
             state = .awaitingCleartext
             return .send(.cleartextPassword)
@@ -178,7 +170,7 @@ public struct ClientLogin: Sendable {
     /// Takes the body of a PasswordMessage in place.
     public mutating func receivedPassword(_ body: Span<UInt8>) -> Step {
         switch state {
-        case .notStarted, .deriving, .verifying, .checking, .over: return reject("unexpected password message")
+        case .notStarted, .deriving, .verifying, .checking, .over: return reject(.unexpectedPassword)
         case .awaitingCleartext, .awaitingMD5: return receivedPasswordText(Array(copying: body))
         case .awaitingSASLInitialResponse: return receivedSASLInitialResponse(body)
         case .awaitingSASLResponse: return receivedSASLResponse(body)
@@ -186,27 +178,27 @@ public struct ClientLogin: Sendable {
     }
 
     private mutating func receivedPasswordText(_ body: [UInt8]) -> Step {
-        guard body.last == 0, body.firstIndex(of: 0) == body.count - 1 else { return reject("malformed password message") }
+        guard body.last == 0, body.firstIndex(of: 0) == body.count - 1 else { return reject(.malformedPassword) }
         let password = Array(body.dropLast())
-        guard !password.isEmpty else { return reject("empty password", clientText: "empty password returned by client") }
-        guard password.count <= Self.maximumPasswordSize else { return reject("password too long", clientText: "password too long") }
+        guard !password.isEmpty else { return reject(.emptyPassword) }
+        guard password.count <= Self.maximumPasswordSize else { return reject(.passwordTooLong) }
         if method == .pam || method == .ldap {
             state = .checking
             return .check(password: password)
         }
-        guard let secret else { return reject("no such user") }
+        guard let secret else { return reject(.noSuchUser) }
         if case .awaitingMD5 = state {
             let isRight = MD5Password.verify(answer: password, user: nameOfClient, secret: secret, salt: randomness.md5Salt)
-            return isRight ? accept() : reject(wrongPasswordReason)
+            return isRight ? accept() : reject(wrongPassword)
         }
         switch secret {
         case .none:
-            return reject(wrongPasswordReason)
+            return reject(wrongPassword)
         case .plain(let stored):
-            return constantTimeEqual(password, Array(stored.utf8)) ? accept() : reject(wrongPasswordReason)
+            return constantTimeEqual(password, Array(stored.utf8)) ? accept() : reject(wrongPassword)
         case .md5(let digest):
             let typed = MD5Password.secret(user: user, password: password)
-            return constantTimeEqual(Array(typed.utf8), Array(digest.utf8)) ? accept() : reject(wrongPasswordReason)
+            return constantTimeEqual(Array(typed.utf8), Array(digest.utf8)) ? accept() : reject(wrongPassword)
         case .scram(let stored):
             state = .verifying(stored)
             return .derive(KeyDerivation(password: password, salt: stored.salt, iterations: stored.iterations))
@@ -217,21 +209,21 @@ public struct ClientLogin: Sendable {
     public mutating func derived(_ salted: SaltedPassword) -> Step {
         switch state {
         case .verifying(let stored):
-            guard stored.isMade(of: salted) else { return reject(wrongPasswordReason) }
+            guard stored.isMade(of: salted) else { return reject(wrongPassword) }
             return accept(keys: salted.keys)
         case .deriving(let clientFirst, let channel):
             derivedSecret = salted.secret
             hasDerived = true
             return answer(clientFirst.span, channel)
         default:
-            return reject("a derivation that nobody asked for")
+            return reject(.outOfOrder(.derivation))
         }
     }
 
     /// Takes the verdict that ``Step/check(password:)`` asked for: nil when the password is right, else the particulars for the log.
     public mutating func checked(_ failure: String?) -> Step {
-        guard case .checking = state else { return reject("a verdict that nobody asked for") }
-        return failure.map { reject($0) } ?? accept()
+        guard case .checking = state else { return reject(.outOfOrder(.verdict)) }
+        return failure.map { reject(.judged($0)) } ?? accept()
     }
 
     /// Whether the derivation that is asked for serves nothing but the time it takes: it may be left out (``goOnWithoutDerivation()``)
@@ -242,7 +234,7 @@ public struct ClientLogin: Sendable {
 
     /// Goes on without a derivation that is only pretended.
     public mutating func goOnWithoutDerivation() -> Step {
-        guard case .deriving(let clientFirst, let channel) = state, isMock else { return reject("a derivation can't be left out") }
+        guard case .deriving(let clientFirst, let channel) = state, isMock else { return reject(.outOfOrder(.omission)) }
         return answer(clientFirst.span, channel)
     }
 
@@ -256,15 +248,15 @@ public struct ClientLogin: Sendable {
 
     /// SASLInitialResponse: mechanism, NUL, length as Int32, that many bytes.
     private mutating func receivedSASLInitialResponse(_ body: Span<UInt8>) -> Step {
-        guard let end = body.firstIndex(of: 0) else { return reject("malformed SASLInitialResponse") }
+        guard let end = body.firstIndex(of: 0) else { return reject(.malformedInitialResponse) }
         guard let channel = channel(chosenBy: body.extracting(..<end)) else {
-            return reject("unknown SASL mechanism", clientText: "client selected an invalid SASL authentication mechanism")
+            return reject(.unknownMechanism)
         }
         let start = end + 1 + 4
-        guard body.count >= start else { return reject("malformed SASLInitialResponse") }
+        guard body.count >= start else { return reject(.malformedInitialResponse) }
         var length = UInt32(0)
         for index in end + 1..<start { length = length << 8 | UInt32(body[index]) }
-        guard body.count - start == Int(length) else { return reject("malformed SASLInitialResponse") }
+        guard body.count - start == Int(length) else { return reject(.malformedInitialResponse) }
         let clientFirst = body.extracting(start...)
         if derivedSecret == nil, let password = passwordToDerive {
             state = .deriving(clientFirst: Array(copying: clientFirst), channel)
@@ -287,7 +279,7 @@ public struct ClientLogin: Sendable {
             state = .awaitingSASLResponse
             return .send(.saslContinue(answer))
         } catch {
-            return reject(error.reason)
+            return reject(.scram(error))
         }
     }
 
@@ -300,12 +292,12 @@ public struct ClientLogin: Sendable {
 
     private mutating func receivedSASLResponse(_ body: Span<UInt8>) -> Step {
         do throws(SCRAMError) {
-            guard let success = try exchange?.clientFinal(body) else { return reject("unexpected password message") }
+            guard let success = try exchange?.clientFinal(body) else { return reject(.unexpectedPassword) }
             // Keys of a derived secret open no server: its salt is this process's own.
             guard case .scram = secret else { return accept(saslFinal: success.serverFinal) }
             return accept(saslFinal: success.serverFinal, keys: success.keys)
         } catch {
-            return reject(error == .nothingToProve ? reasonAgainstSCRAM ?? error.reason : error.reason)
+            return reject(error == .nothingToProve ? reasonAgainstSCRAM ?? .scram(error) : .scram(error))
         }
     }
 
@@ -323,31 +315,19 @@ public struct ClientLogin: Sendable {
         return .accepted(saslFinal: saslFinal, keys: keys)
     }
 
-    private mutating func reject(_ logReason: String, clientText: String? = nil) -> Step {
+    private mutating func reject(_ reason: LoginRejection.Reason) -> Step {
         state = .over
-        return .rejected(LoginRejection(clientText: clientText ?? methodFailureText, logReason: logReason))
+        return .rejected(LoginRejection(method: method, reason: reason))
     }
 
-    private var methodFailureText: String {
-        switch method {
-        case .any, .trust: "\"trust\" authentication failed"
-        case .plain, .md5: "password authentication failed"
-        case .scramSHA256: "SASL authentication failed"
-        case .pam: "PAM authentication failed"
-        case .ldap: "LDAP authentication failed"
-        }
-    }
-
-    private var wrongPasswordReason: String {
-        secret == StoredSecret.none ? "user has no password" : "password does not match"
-    }
+    private var wrongPassword: LoginRejection.Reason { secret == StoredSecret.none ? .noPassword : .wrongPassword }
 
     /// Why no proof could have been right, where that is so.
-    private var reasonAgainstSCRAM: String? {
+    private var reasonAgainstSCRAM: LoginRejection.Reason? {
         switch secret {
-        case .md5: "the user has an MD5 secret, which SCRAM can't be checked against: expected a SCRAM secret or a plain password"
-        case .none?: "user has no password"
-        case nil: "no such user"
+        case .md5: .unsupportedSecret
+        case .none?: .noPassword
+        case nil: .noSuchUser
         case .plain, .scram: nil
         }
     }

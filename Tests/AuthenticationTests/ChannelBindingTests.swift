@@ -94,8 +94,7 @@ import Testing
     @Test func withoutTLSItIsNotOffered() {
         var login = Self.login(endPoint: nil)
         #expect(login.start() == .send(.sasl(mechanisms: ["SCRAM-SHA-256"])))
-        let rejection = LoginRejection(
-            clientText: "client selected an invalid SASL authentication mechanism", logReason: "unknown SASL mechanism")
+        let rejection = LoginRejection(method: .scramSHA256, reason: .unknownMechanism)
         var client = Self.client(.bound(Self.data))
         #expect(login.received(Self.response(&client)) == .rejected(rejection))
     }
