@@ -39,7 +39,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     ],
     targets: [
         // Line 0: libevent and OpenSSL in Swift clothes; libpq is for programs that are clients of PostgreSQL themselves.
@@ -60,6 +59,7 @@ let package = Package(
         .target(name: "Revision", dependencies: ["CRevision"], swiftSettings: strict),
         .target(name: "Bytes", swiftSettings: strict),
         .target(name: "Locking", swiftSettings: strict),
+        .target(name: "JSON", swiftSettings: strict),
         .target(
             name: "EventLoop",
             dependencies: ["CLibevent", "Locking", "Bytes", .product(name: "DequeModule", package: "swift-collections")], cSettings: gnu,
@@ -77,7 +77,8 @@ let package = Package(
         .target(
             name: "PoolCore",
             dependencies: [
-                "PostgresWire", "Configuration", "Bytes", "Locking", .product(name: "DequeModule", package: "swift-collections"),
+                "Authentication", "PostgresWire", "Configuration", "Statistics", "Bytes", "Locking",
+                .product(name: "DequeModule", package: "swift-collections"),
             ],
             swiftSettings: safe),
 
@@ -85,14 +86,13 @@ let package = Package(
 
         // Line 3: what operators see.
         .target(
-            name: "Telemetry", dependencies: ["EventLoop", "Locking", .product(name: "Logging", package: "swift-log")], cSettings: gnu,
-            swiftSettings: strict),
+            name: "Telemetry", dependencies: ["EventLoop", "JSON", "Locking", "PostgresWire"], cSettings: gnu, swiftSettings: strict),
 
         .target(
             name: "Console", dependencies: ["PoolCore", "PostgresWire", "Configuration", "Statistics", "EventLoop", "Bytes"],
             swiftSettings: safe),
         .target(
-            name: "Monitoring", dependencies: ["Statistics", "EventLoop", "Compression", "Bytes"],
+            name: "Monitoring", dependencies: ["Statistics", "EventLoop", "Compression", "Bytes", "JSON"],
             resources: [.embedInCode("Resources/page.html")], swiftSettings: strict),
 
         // Line 4: sockets meet decisions.
@@ -101,7 +101,6 @@ let package = Package(
             dependencies: [
                 "Console", "Monitoring", "Telemetry", "PoolCore", "PostgresWire", "Authentication", "Configuration", "Statistics",
                 "EventLoop", "Passwords", "TLS", "PAM", "LDAP", "Bytes", "Locking",
-                .product(name: "Logging", package: "swift-log"),
             ], cSettings: gnu, swiftSettings: strict + fast),
 
         // Line 5: programs.
@@ -131,6 +130,7 @@ let package = Package(
         .executableTarget(name: "model-postgres", dependencies: ["ModelPostgres"], path: "Tests/ModelServer", swiftSettings: strict),
 
         .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),
+        .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: strict),
         .testTarget(name: "CompressionTests", dependencies: ["Compression", "CZlib"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "TLSTests", dependencies: ["TLS"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "AuthenticationTests", dependencies: ["Authentication"], cSettings: gnu, swiftSettings: strict),

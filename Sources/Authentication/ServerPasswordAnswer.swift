@@ -6,15 +6,15 @@ public enum ServerPasswordAnswer: Sendable, Equatable {
     case password(String)
     /// A SCRAM exchange with this credential over this channel, started by a SASLInitialResponse.
     case scram(SCRAMCredential, SCRAMServerChannel)
-    /// No answer is possible; close the connection with this text.
+    /// No answer is possible; this is why.
     case failed(String)
 
     /// The secret's form and the server's request do not go together.
-    public static let wrongPasswordType = "server login failed: wrong password type"
+    public static let wrongPasswordType = "wrong password type"
     /// The server offers nothing but mechanisms the pooler does not speak.
-    public static let noSupportedMechanism = "server login failed: none of the server's SASL authentication mechanisms are supported"
+    public static let noSupportedMechanism = "none of the server's SASL authentication mechanisms are supported"
     /// A SASL message without an exchange.
-    public static let unexpectedSASLMessage = "server login failed: unexpected SASL message"
+    public static let unexpectedSASLMessage = "unexpected SASL message"
 
     /// Decides on the first request of a login.
     ///

@@ -23,33 +23,22 @@ extension ShowTopic {
     }
 
     /// What clients got from servers (kind `sqlstate`), why clients (`client`, and `login` before they had a pool) and servers
-    /// (`server`) were closed.
+    /// (`server`) were closed, or could not be opened.
     @Sendable static func errors(_ facts: ConsoleFacts) -> [[Cell]] {
-        func rows(_ database: String, _ user: String, _ kind: String, _ counts: BoundedCounts, isError: (String) -> Bool) -> [[Cell]] {
-            counts.counts.sorted { $0.key < $1.key }.map { reason, count in
-                [
-                    .text(database), .text(user), .text(kind), .text(reason), .integer(count), .integer(isError(reason) ? 1 : 0),
-                ]
-            }
+        func row(_ database: String, _ user: String, _ kind: String, _ reason: String, _ count: Int64, isError: Bool) -> [Cell] {
+            [.text(database), .text(user), .text(kind), .text(reason), .integer(count), .integer(isError ? 1 : 0)]
         }
-        return rows("", "", "login", facts.statistics.counters.disconnects) { !farewells.contains($0) }
+        func rows<Cause>(_ database: String, _ user: String, _ kind: String, _ counts: CauseCounts<Cause>) -> [[Cell]] {
+            counts.occurred.map { row(database, user, kind, $0.cause.name, $0.count, isError: $0.cause.isError) }
+        }
+        return rows("", "", "login", facts.statistics.counters.disconnects)
             + facts.statistics.pools.flatMap { pool in
-                rows(pool.database, pool.user, "sqlstate", pool.counters.errors) { _ in true }
-                    + rows(pool.database, pool.user, "client", pool.counters.clientDisconnects) { !farewells.contains($0) }
-                    + rows(pool.database, pool.user, "server", pool.counters.serverDisconnects) {
-                        $0 == "server conn crashed?" || $0 == "protocol violation"
-                    }
-                    + opened(pool)
+                let counters = pool.counters
+                return counters.errors.counts.sorted { $0.key < $1.key }.map {
+                    row(pool.database, pool.user, "sqlstate", $0.key, $0.value, isError: true)
+                }
+                    + rows(pool.database, pool.user, "client", counters.clientDisconnects)
+                    + rows(pool.database, pool.user, "server", counters.serverDisconnects + counters.openingFailures)
             }
     }
-
-    /// Servers that never came: these have no reason to be closed for.
-    private static func opened(_ pool: PoolStatistics) -> [[Cell]] {
-        let failed = pool.counters.serversFailed
-        guard failed > 0 else { return [] }
-        return [[.text(pool.database), .text(pool.user), .text("server"), .text("connect or login failed"), .integer(failed), .integer(1)]]
-    }
-
-    /// How clients leave by themselves, and how the connection of a cancel request ends.
-    private static let farewells: Set<String> = ["client close request", "client unexpected eof", "cancel request done"]
 }

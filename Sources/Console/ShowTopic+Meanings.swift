@@ -99,7 +99,7 @@ extension ShowTopic {
         "errors.database": "The database of the pool; empty before a client has one.",
         "errors.user": "The user of the pool; empty before a client has one.",
         "errors.kind": "`sqlstate` of an answer, or why a `client`, a `login` or a `server` ended.",
-        "reason": "The SQLSTATE, or the reason in the words of the log.",
+        "reason": "The SQLSTATE, or one of the [reasons](metrics.md#reasons) for which connections end.",
         "errors.count": "How many there were since the start.",
         "is_error": "1 if something went wrong; 0 for those who left by themselves and for servers that were closed as settings say.",
 

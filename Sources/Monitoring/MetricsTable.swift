@@ -61,7 +61,7 @@ public enum MetricsTable {
             "sluice_client_connections_total", "Client sockets that were accepted.", .process { Double($0.statistics.counters.accepted) }),
         counter(
             "sluice_login_failures_total", "Clients that were closed before they had a pool, by reason.",
-            .labelled("reason") { sorted($0.statistics.counters.disconnects) }),
+            .labelled("reason") { named($0.statistics.counters.disconnects) }),
         counter(
             "sluice_tls_handshakes_total", "TLS handshakes with clients, by outcome.",
             .labelled("outcome") {
@@ -133,16 +133,16 @@ public enum MetricsTable {
         counter("sluice_servers_opened_total", "Server connections that have logged in.", .pool { Double($0.counters.serversOpened) }),
         counter(
             "sluice_servers_failed_total", "Servers that could not be connected to, or refused the login.",
-            .pool { Double($0.counters.serversFailed) }),
+            .pool { Double($0.counters.openingFailures.total) }),
         counter(
             "sluice_errors_total", "Errors of servers that clients got, by SQLSTATE.",
             .poolLabelled("sqlstate") { sorted($0.counters.errors) }),
         counter(
             "sluice_client_disconnects_total", "Clients that left or were closed, by reason.",
-            .poolLabelled("reason") { sorted($0.counters.clientDisconnects) }),
+            .poolLabelled("reason") { named($0.counters.clientDisconnects) }),
         counter(
             "sluice_server_disconnects_total", "Server connections that were closed, by reason.",
-            .poolLabelled("reason") { sorted($0.counters.serverDisconnects) }),
+            .poolLabelled("reason") { named($0.counters.serverDisconnects) }),
     ]
 
     private static let limits: [Metric] = [
@@ -165,6 +165,10 @@ public enum MetricsTable {
             .user { Double($0.maximumClients) }),
     ]
 
+    private static func named<Cause>(_ counts: CauseCounts<Cause>) -> [(String, Double)] {
+        counts.occurred.map { ($0.cause.name, Double($0.count)) }
+    }
+
     private static func sorted(_ counts: BoundedCounts) -> [(String, Double)] {
         counts.counts.sorted { $0.key < $1.key }.map { ($0.key, Double($0.value)) }
     }
@@ -178,8 +182,8 @@ public enum MetricsTable {
 
             Metrics of a pool have the labels `database` and `user`. At most \(PoolSelection.limit) pools have series of their own; all
             others are counted together as `\(PoolSelection.other)`. Limits are told for as many databases and users, those of
-            these pools first. Of SQLSTATEs and reasons, too, only so many are told apart for each
-            pool, the rest is `\(BoundedCounts.other)`. Histograms have buckets at \(bounds.count) bounds, from 64 us to 67 s, each twice
+            these pools first. Of SQLSTATEs, too, only so many are told apart for each
+            pool, the rest is `\(BoundedCounts.other)`. [Reasons](#reasons) are a fixed set. Histograms have buckets at \(bounds.count) bounds, from 64 us to 67 s, each twice
             the one before.
 
             | metric | type | labels | meaning |
@@ -189,7 +193,7 @@ public enum MetricsTable {
         for metric in all {
             text += "| `\(metric.name)` | \(metric.type.rawValue) | \(metric.labels.joined(separator: ", ")) | \(metric.help) |\n"
         }
-        return text + ExporterMetrics.markdown()
+        return text + ReasonsTable.markdown() + ExporterMetrics.markdown()
     }
 
     /// Upper bounds of buckets, in microseconds: exact bounds of `Histogram`'s own buckets.

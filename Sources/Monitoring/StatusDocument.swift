@@ -1,3 +1,4 @@
+import JSON
 import Statistics
 
 /// `/status.json`, which the page reads. Times are seconds; counts are since the start, so that a reader makes rates of two of them.
@@ -22,6 +23,13 @@ enum StatusDocument {
             json.array { json in for bound in MetricsTable.bounds { json.value(Double(bound) / 1e6) } }
             json.key("login_failures")
             counts(snapshot.statistics.counters.disconnects, &json)
+            json.key("peaceful_reasons")
+            json.object { json in
+                json.key("client")
+                peaceful(ClientCloseCause.self, &json)
+                json.key("server")
+                peaceful(ServerCloseCause.self, &json)
+            }
             json.key("pools")
             json.array { json in
                 for pool in pools {
@@ -57,7 +65,7 @@ enum StatusDocument {
             json.member("sent", Int(totals.bytesSent))
             json.member("logins", Int(totals.logins))
             json.member("opened", Int(pool.counters.serversOpened))
-            json.member("failed", Int(pool.counters.serversFailed))
+            json.member("failed", Int(pool.counters.openingFailures.total))
             for (name, histogram) in [
                 ("waits", pool.counters.waits), ("query_times", pool.counters.queries), ("transaction_times", pool.counters.transactions),
             ] {
@@ -73,6 +81,8 @@ enum StatusDocument {
             counts(pool.counters.clientDisconnects, &json)
             json.key("server_disconnects")
             counts(pool.counters.serverDisconnects, &json)
+            json.key("opening_failures")
+            counts(pool.counters.openingFailures, &json)
         }
     }
 
@@ -81,74 +91,17 @@ enum StatusDocument {
             for (name, count) in counts.counts.sorted(by: { $0.key < $1.key }) { json.member(name, Int(count)) }
         }
     }
-}
 
-/// Writes JSON piece by piece; commas come by themselves.
-struct JSONWriter {
-    private(set) var bytes: [UInt8] = []
-    private var needsComma = false
-
-    mutating func object(_ body: (inout JSONWriter) -> Void) { nested("{", "}", body) }
-    mutating func array(_ body: (inout JSONWriter) -> Void) { nested("[", "]", body) }
-
-    private mutating func nested(_ open: Unicode.Scalar, _ close: Unicode.Scalar, _ body: (inout JSONWriter) -> Void) {
-        separate()
-        bytes.append(UInt8(ascii: open))
-        needsComma = false
-        body(&self)
-        bytes.append(UInt8(ascii: close))
-        needsComma = true
-    }
-
-    mutating func key(_ name: String) {
-        separate()
-        string(name)
-        bytes.append(UInt8(ascii: ":"))
-        needsComma = false
-    }
-
-    mutating func value(_ number: Int) { raw(String(number)) }
-    mutating func value(_ number: Double) { raw(number.isFinite ? "\(number)" : "null") }
-
-    mutating func member(_ name: String, _ number: Int) {
-        key(name)
-        value(number)
-    }
-    mutating func member(_ name: String, _ number: Double) {
-        key(name)
-        value(number)
-    }
-    mutating func member(_ name: String, _ flag: Bool) {
-        key(name)
-        raw(flag ? "true" : "false")
-    }
-    mutating func member(_ name: String, _ text: String) {
-        key(name)
-        string(text)
-        needsComma = true
-    }
-
-    private mutating func raw(_ text: String) {
-        separate()
-        bytes += text.utf8
-    }
-
-    private mutating func separate() {
-        if needsComma { bytes.append(UInt8(ascii: ",")) }
-        needsComma = true
-    }
-
-    private mutating func string(_ text: String) {
-        bytes.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"): bytes += [UInt8(ascii: "\\"), byte]
-            case 0..<32, 127:
-                let digits = String(byte, radix: 16)
-                bytes += "\\u00\(digits.utf8.count < 2 ? "0" : "")\(digits)".utf8
-            default: bytes.append(byte)
-            }
+    private static func counts<Cause>(_ counts: CauseCounts<Cause>, _ json: inout JSONWriter) {
+        json.object { json in
+            for (cause, count) in counts.occurred { json.member(cause.name, Int(count)) }
         }
-        bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// The reasons that are none to worry, for the page to sort by.
+    private static func peaceful<Cause: CloseCause>(_ causes: Cause.Type, _ json: inout JSONWriter) {
+        json.array { json in
+            for cause in causes.allCases where !cause.isError { json.value(cause.name) }
+        }
     }
 }

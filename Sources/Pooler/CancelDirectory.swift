@@ -19,7 +19,7 @@ final class CancelDirectory: Sendable {
         case here(Address, key: UInt64)
         /// To another process, with this key.
         case peer(Int, key: UInt64)
-        case nowhere(String)
+        case nowhere(CancelRefusal)
     }
 
     private let addresses = Locked<[UInt64: Address]>([:])
@@ -75,7 +75,7 @@ final class CancelDirectory: Sendable {
         guard wire.secret.count > 4 else { return find(key) }
         guard let address = addresses.withLock({ $0[key] }), address.isKeyLong,
             constantTimeEqual(Array(wire.secret.dropFirst(4)), rest(of: key))
-        else { return .nowhere("unknown key") }
+        else { return .nowhere(.unknownKey) }
         return .here(address, key: key)
     }
 
@@ -86,8 +86,8 @@ final class CancelDirectory: Sendable {
         for known in own > 0 && peer == own ? [key, PeerKey.original(key)] : [key] {
             if let address = addresses.withLock({ $0[known] }), !address.isKeyLong { return .here(address, key: known) }
         }
-        guard own > 0, peer > 0, peer != own else { return .nowhere("unknown key") }
-        guard let next = PeerKey.forwarded(key) else { return .nowhere("too many hops between peers") }
+        guard own > 0, peer > 0, peer != own else { return .nowhere(.unknownKey) }
+        guard let next = PeerKey.forwarded(key) else { return .nowhere(.tooManyHops) }
         return .peer(peer, key: next)
     }
 

@@ -3,6 +3,7 @@ import EventLoop
 import PoolCore
 import PostgresWire
 import TLS
+import Telemetry
 
 /// A client's socket and where it stands. Small, because thousands of them sit idle: no buffer while nothing is in flight.
 final class ClientConnection {
@@ -119,10 +120,10 @@ final class ClientConnection {
     /// It has said nothing: a balancer that looks whether somebody listens. There are many of these, and nothing to tell about them.
     var isProbe: Bool { preliminaries.isEmpty }
 
-    /// `C-0x…: db/user@addr:port`, the mark of log lines about this client.
-    var label: String {
-        let database = shard?.databaseName ?? console?.database ?? login?.template.databaseName ?? "(nodb)"
-        let name = user.isEmpty ? "(nouser)" : user
-        return "C-0x\(String(id, radix: 16)): \(database)/\(name)@\(SocketAddress.logName(ofPeerOf: socket.descriptor))"
+    /// Who it is, for the log.
+    var subject: LogSubject {
+        .client(
+            id: id, database: shard?.databaseName ?? console?.database ?? login?.template.databaseName, user: user.isEmpty ? nil : user,
+            address: SocketAddress.logName(ofPeerOf: socket.descriptor))
     }
 }

@@ -1,7 +1,6 @@
 import Configuration
 import Console
 import EventLoop
-import Logging
 import PoolCore
 import PostgresWire
 import Synchronization

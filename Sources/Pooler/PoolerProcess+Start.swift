@@ -1,6 +1,5 @@
 import Configuration
 import EventLoop
-import Logging
 
 /// The first minute: sockets and the pidfile.
 extension PoolerProcess {

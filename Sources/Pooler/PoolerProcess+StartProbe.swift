@@ -1,5 +1,4 @@
 import EventLoop
-import Logging
 
 /// What comes of the probe at the start.
 extension PoolerProcess {

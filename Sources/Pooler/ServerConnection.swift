@@ -3,6 +3,7 @@ import EventLoop
 import PoolCore
 import PostgresWire
 import TLS
+import Telemetry
 
 /// A connection to PostgreSQL and where it stands.
 ///
@@ -135,9 +136,11 @@ final class ServerConnection {
         }
     }
 
-    /// `S-0x…: db/user@addr:port`, the mark of log lines about this server.
-    var label: String {
-        let name = address.isUnix ? SocketAddress.logName(ofPeerOf: socket.descriptor) : address.description
-        return "S-0x\(String(id, radix: 16)): \(shard.databaseName)/\(shard.shared.key.user)@\(name)"
+    /// Which one it is, for the log.
+    var subject: LogSubject {
+        .server(
+            id: id, database: shard.databaseName, user: shard.shared.key.user,
+            address: address.isUnix ? SocketAddress.logName(ofPeerOf: socket.descriptor) : address.description,
+            process: cancelKey?.processID)
     }
 }

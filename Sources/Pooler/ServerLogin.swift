@@ -9,7 +9,7 @@ struct ServerLogin {
         case send([UInt8])
         case wait
         case done
-        case failed(ErrorFields)
+        case failed(OpeningFailure)
         /// Run this where it delays nobody else, put the outcome into the cache, and call `derived`.
         case derive(KeyDerivation)
     }
@@ -55,7 +55,7 @@ struct ServerLogin {
             // A server that never stops telling is not one.
             parameterBytes += name.count + value.count
             guard parameterBytes <= ParameterSet.mostBytes, parameters.count < ParameterSet.mostParameters else {
-                return .failed(Self.error("server login failed: the server reports too many parameters"))
+                return .failed(.login("the server reports too many parameters"))
             }
             parameters.append(Parameter(name: String(decoding: bytes, in: name), value: String(decoding: bytes, in: value)))
             return .wait
@@ -65,7 +65,7 @@ struct ServerLogin {
         case Backend.readyForQuery:
             return isAuthenticated ? .done : Self.broken
         case Backend.errorResponse:
-            return .failed(ErrorFields.read(bytes, body: body) ?? Self.error("server login failed"))
+            return .failed(ErrorFields.read(bytes, body: body).map { .refused($0) } ?? .login("unreadable error"))
         case Backend.negotiateProtocolVersion:
             return negotiated(NegotiateProtocolVersionMessage.read(bytes, body: body))
         case Backend.noticeResponse:
@@ -78,12 +78,12 @@ struct ServerLogin {
     /// The server speaks an older version than the one that was asked for. Options of the protocol were not asked for.
     private func negotiated(_ answer: (newestMinor: UInt16, unrecognized: [String])?) -> Step {
         guard let answer, answer.newestMinor <= minors.upperBound, answer.unrecognized.isEmpty, !isAuthenticated else {
-            return .failed(Self.error("server login failed: invalid negotiation of the protocol"))
+            return .failed(.login("invalid negotiation of the protocol"))
         }
         guard answer.newestMinor >= minors.lowerBound else {
             return .failed(
-                Self.error(
-                    "server login failed: the server speaks protocol 3.\(answer.newestMinor): "
+                .login(
+                    "the server speaks protocol 3.\(answer.newestMinor): "
                         + "expected 3.\(minors.lowerBound) (min_protocol_version)"))
         }
         return .wait
@@ -93,7 +93,7 @@ struct ServerLogin {
         switch message {
         case .ok:
             // A server that skips the end of SCRAM has not shown that it knows the password.
-            if scram != nil, !isVerified { return .failed(Self.error("server login failed: invalid server signature")) }
+            if scram != nil, !isVerified { return .failed(.login("invalid server signature")) }
             if requiresBinding, scram == nil { return Self.unbound("the server asked for no proof of the password") }
             isAuthenticated = true
             return .wait
@@ -103,17 +103,17 @@ struct ServerLogin {
         case .saslContinue(let range):
             return answer([UInt8](copying: bytes, in: range), &cache)
         case .saslFinal(let range):
-            guard var exchange = scram else { return .failed(Self.error(ServerPasswordAnswer.unexpectedSASLMessage)) }
+            guard var exchange = scram else { return .failed(.login(ServerPasswordAnswer.unexpectedSASLMessage)) }
             do {
                 try exchange.serverFinal([UInt8](copying: bytes, in: range))
                 scram = exchange
                 isVerified = true
                 return .wait
             } catch {
-                return .failed(Self.error("server login failed: invalid server signature"))
+                return .failed(.login("invalid server signature"))
             }
         default:
-            return .failed(Self.error("server login failed: unsupported authentication method"))
+            return .failed(.login("unsupported authentication method"))
         }
     }
 
@@ -133,7 +133,7 @@ struct ServerLogin {
     }
 
     private mutating func answer(_ challenge: [UInt8], _ cache: inout SaltedPasswordCache) -> Step {
-        guard var exchange = scram else { return .failed(Self.error(ServerPasswordAnswer.unexpectedSASLMessage)) }
+        guard var exchange = scram else { return .failed(.login(ServerPasswordAnswer.unexpectedSASLMessage)) }
         do {
             if let derivation = try exchange.derivation(for: challenge), cache.known(derivation) == nil {
                 self.challenge = challenge
@@ -145,7 +145,7 @@ struct ServerLogin {
             writer.saslResponse(final)
             return .send(writer.bytes)
         } catch {
-            return .failed(Self.error("server login failed: \(error.reason)"))
+            return .failed(.login("\(error.reason)"))
         }
     }
 
@@ -163,20 +163,16 @@ struct ServerLogin {
             var exchange = SCRAMClientExchange(credential: credential, nonce: SCRAMMechanism.randomNonce(), channel: channel)
             writer.saslInitialResponse(mechanism: exchange.mechanism, data: exchange.clientFirst())
             scram = exchange
-        case .failed(let text): return .failed(Self.error(text))
+        case .failed(let text): return .failed(.login(text))
         }
         return .send(writer.bytes)
     }
 
     private static func unbound(_ reason: String) -> Step {
-        .failed(error("server login failed: channel binding is required, but \(reason)"))
+        .failed(.login("channel binding is required, but \(reason)"))
     }
 
-    private static var broken: Step { .failed(error("server login failed: unexpected message")) }
-
-    static func error(_ text: String, detail: String? = nil) -> ErrorFields {
-        ErrorFields(severity: "FATAL", code: SQLState.protocolViolation, message: text, detail: detail)
-    }
+    private static var broken: Step { .failed(.login("unexpected message")) }
 }
 
 extension ServerPasswordAnswer {

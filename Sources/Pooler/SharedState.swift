@@ -3,7 +3,6 @@ import Bytes
 import Configuration
 import EventLoop
 import Locking
-import Logging
 import PoolCore
 import PostgresWire
 import Synchronization
@@ -28,7 +27,7 @@ final class SharedState: Sendable {
     /// What asks workers and waits for their answers. Started before the workers.
     let tasks = TaskThread(name: "tasks")
     let sink: LogSink
-    let log: Logger
+    let log: Log
     /// What makes mock SCRAM salts the same for each try of an unknown user. Settled before the first client (`drawProcessKey`).
     let processKey = Locked(SecureRandom.bytes(32))
     let credentials = CredentialStore()
@@ -60,7 +59,7 @@ final class SharedState: Sendable {
         self.sink = sink
         parallel = workers > 1
         clientsOfWorkers = (0..<workers).map { _ in Counter() }
-        log = Log.logger(sink)
+        log = Log(sink)
     }
 
     /// One counter names clients and servers alike.

@@ -1,5 +1,6 @@
 import Configuration
 import EventLoop
+import PoolCore
 import PostgresWire
 
 /// The one server connection that a start by URL opens before anybody asks, so that a wrong URL is told at once and not to the first
@@ -22,7 +23,7 @@ public struct StartProbe: Sendable, Equatable {
     enum Outcome: Sendable, Equatable {
         /// PostgreSQL of this version has let us in.
         case answered(version: String)
-        case failed(ErrorFields)
+        case failed(OpeningFailure)
         /// The server asks for a password, and there is none.
         case lacksPassword
         /// The address is one that this process listens on.
@@ -67,36 +68,40 @@ public struct StartProbe: Sendable, Equatable {
             return Report(
                 sentence: "the database URL leads to this pooler itself (\(place)): expected the address of PostgreSQL, or another port "
                     + "for the pooler (--listen-port)", kind: .isFinal)
-        case .failed(let fields):
-            return Report(sentence: failure(fields, place: place, settings: settings), kind: .mayPass)
+        case .failed(let failure):
+            return Report(sentence: sentence(failure, place: place, settings: settings), kind: .mayPass)
         }
     }
 
-    private func failure(_ fields: ErrorFields, place: String, settings: Settings) -> String {
-        let message = fields.message ?? "unknown error"
-        // Those of the pooler itself have PgBouncer's code.
-        if let code = fields.code, code != SQLState.protocolViolation { return refusal(code, message, place: place) }
-        let detail = fields.detail.map { ": \($0)" } ?? ""
-        switch message {
-        case _ where message.hasPrefix("server DNS lookup failed: "):
-            return "the host of the database URL is not known (\(message.dropFirst("server DNS lookup failed: ".count))): "
+    private func sentence(_ failure: OpeningFailure, place: String, settings: Settings) -> String {
+        let detail = failure.detail.map { ": \($0)" } ?? ""
+        switch failure {
+        case .refused(let fields) where fields.code != nil:
+            return refusal(fields.code ?? "", failure.message, place: place)
+        case .hostUnknown(let host, let words):
+            return "the host of the database URL is not known (\(host): \(words)): "
                 + "check how it is spelt, and whether this machine can look it up"
-        case "connect failed", "connect timeout":
-            let reason = message == "connect timeout" ? " within \(settings.serverConnectTimeout / 1_000_000) s" : ""
+        case .connectFailed, .connectTimeout:
+            let reason = failure == .connectTimeout ? " within \(settings.serverConnectTimeout / 1_000_000) s" : ""
             return "no PostgreSQL answers at \(place)\(reason)\(detail): check that it runs, that host and port are right, "
                 + "and that no firewall is in between"
-        case "server refused SSL":
+        case .tlsRefused:
             return "the server at \(place) speaks no TLS, and sslmode=\(settings.serverTlsSslmode.rawValue) insists on it: "
                 + "expected ssl = on in postgresql.conf, or sslmode=prefer where the network may be trusted"
-        case _ where message.hasPrefix("TLS"):
-            return "TLS with the server at \(place) failed with sslmode=\(settings.serverTlsSslmode.rawValue) (\(message)\(detail)): "
+        case .tlsSetupFailed, .tlsHandshakeFailed, .tlsFailed:
+            return
+                "TLS with the server at \(place) failed with sslmode=\(settings.serverTlsSslmode.rawValue) (\(failure.message)\(detail)): "
                 + "check sslmode and sslrootcert, and the server's certificate"
-        case _ where message.hasPrefix("server login failed: "):
-            return "the login at \(place) failed (\(message.dropFirst("server login failed: ".count))\(detail)): "
-                + "check that PostgreSQL listens there"
-        default:
-            return "what answers at \(place) does not speak like PostgreSQL (\(message)\(detail)): check host and port"
+        case .login(let words): return loginFailed(words, place: place)
+        case .passwordNotAvailable(let key, let words): return loginFailed("\(key): \(words)", place: place)
+        case .refused, .pathTooLong, .crashed, .connectionLost, .tlsNotAnswered, .unencryptedData, .directTLSRefused, .directTLSWithoutALPN,
+            .passwordRefused, .shuttingDown:
+            return "what answers at \(place) does not speak like PostgreSQL (\(failure.message)): check host and port"
         }
+    }
+
+    private func loginFailed(_ words: String, place: String) -> String {
+        "the login at \(place) failed (\(words)): check that PostgreSQL listens there"
     }
 
     /// PostgreSQL itself has refused.

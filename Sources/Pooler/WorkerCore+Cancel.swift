@@ -3,6 +3,7 @@ import PoolCore
 import PostgresWire
 import Synchronization
 import TLS
+import Telemetry
 
 /// The client socket that asked for a cancel, here or at another worker. Its slot may be somebody else's by the time of the answer, its id
 /// is not.
@@ -70,8 +71,8 @@ extension WorkerCore {
         client.login = nil
         let (key, address): (UInt64, CancelDirectory.Address)
         switch shared.cancels.find(wire) {
-        case .nowhere(let reason):
-            close(client, .quiet("cancel request: \(reason)"))
+        case .nowhere(let refusal):
+            close(client, .cancelRefused(refusal))
             return
         case .peer(let peer, let forwarded):
             counters.cancelRequests &+= 1
@@ -112,17 +113,17 @@ extension WorkerCore {
         }
     }
 
-    private func finish(_ requester: CancelRequester, _ reason: String = "cancel request done") {
+    private func finish(_ requester: CancelRequester, _ outcome: CancelOutcome = .done) {
         if requester.worker == index {
-            cancelIsOver(requester.slot, id: requester.id, reason)
+            cancelIsOver(requester.slot, id: requester.id, outcome)
         } else {
-            tell(requester.worker, .cancelIsOver(slot: requester.slot, id: requester.id, reason: reason))
+            tell(requester.worker, .cancelIsOver(slot: requester.slot, id: requester.id, outcome: outcome))
         }
     }
 
-    func cancelIsOver(_ slot: UInt32, id: UInt64, _ reason: String) {
+    func cancelIsOver(_ slot: UInt32, id: UInt64, _ outcome: CancelOutcome) {
         guard let client = clients[slot], client.id == id, case .canceling = client.phase else { return }
-        close(client, .quiet(reason))
+        close(client, .cancelOver(outcome))
     }
 
     // MARK: One after the other
@@ -167,14 +168,14 @@ extension WorkerCore {
     }
 
     /// What the next request is about is over, or it can't be sent.
-    func forgetNextCancel(_ server: ServerConnection, _ reason: String = "cancel request done") {
+    func forgetNextCancel(_ server: ServerConnection, _ outcome: CancelOutcome = .done) {
         guard let cancels = server.cancels, cancels.isNextWanted else { return }
         let requesters = cancels.requesters
         cancels.requesters = []
         cancels.isNextWanted = false
         cancels.isQueued = false
         if cancels.errand == nil { server.cancels = nil }
-        for requester in requesters { finish(requester, reason) }
+        for requester in requesters { finish(requester, outcome) }
     }
 
     /// Takes one of the places that the process has for cancel requests.
@@ -225,34 +226,36 @@ extension WorkerCore {
     func ready(_ errand: CancelErrand, _ readiness: Readiness) {
         if case .connecting = errand.progress {
             if errand.socket.connectError() != nil {
-                finish(errand, "connect failed")
+                finish(errand, .connectFailed)
                 return
             }
             guard readiness.contains(.writable), !errand.socket.isConnecting() else { return }
             guard begin(errand) else {
-                finish(errand, "cancel request can't be sent")
+                finish(errand, .notSent)
                 return
             }
         }
         if !errand.isSent, !advance(errand) {
-            finish(errand, "cancel request can't be sent")
+            finish(errand, .notSent)
             return
         }
         // PostgreSQL closes the connection once it has sent the signal: only then can't it hit a later query.
-        if errand.isSent, isOver(errand) { finish(errand, "cancel request done") }
+        if errand.isSent, isOver(errand) { finish(errand, .done) }
     }
 
-    private func finish(_ errand: CancelErrand, _ reason: String) {
+    private func finish(_ errand: CancelErrand, _ outcome: CancelOutcome) {
+        let reason = ServerCloseReason.cancelOver(outcome)
         if settings.logDisconnections {
             let pool = errand.server.shard.shared.key
-            let label = "S-0x\(String(errand.id, radix: 16)): \(pool.database)/\(pool.user)@\(errand.server.address.description)"
-            shared.log.info("\(label) closing because: \(reason) (age=\((now - errand.startTime) / 1_000_000)s)")
+            shared.log.info(
+                closing(reason, since: errand.startTime),
+                about: .server(id: errand.id, database: pool.database, user: pool.user, address: errand.server.address.description))
         }
-        errand.server.shard.counters.serverDisconnects.add(reason)
+        errand.server.shard.counters.serverDisconnects.add(reason.cause)
         errand.socket.close()
         errands.remove(errand.slot)
         shared.cancelsUnderWay.subtract(1, ordering: .relaxed)
-        for requester in errand.requesters { finish(requester, reason) }
+        for requester in errand.requesters { finish(requester, outcome) }
         let server = errand.server
         // A server that is closed for good has none.
         if let cancels = server.cancels, cancels.errand === errand {
@@ -290,12 +293,12 @@ extension WorkerCore {
         guard settings.cancelWaitTimeout > 0 else { return }
         for errand in errands.all where now - errand.startTime > settings.cancelWaitTimeout {
             if errand.isSent { errand.server.mayBeHit = true }
-            finish(errand, "cancel_wait_timeout")
+            finish(errand, .timedOut)
         }
         for server in servers.all {
             guard let cancels = server.cancels, cancels.isNextWanted, now - cancels.since > settings.cancelWaitTimeout else { continue }
             if cancels.errand == nil {
-                forgetNextCancel(server, "cancel_wait_timeout")
+                forgetNextCancel(server, .timedOut)
                 resume(server)
             }
         }

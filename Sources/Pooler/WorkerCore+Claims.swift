@@ -57,7 +57,7 @@ extension WorkerCore {
         guard shared.capacity.withLock({ $0.verdict(on: key, limits: server.shard.settings.limits) }) == .poolFull else { return false }
         yieldsTo = key
         defer { yieldsTo = nil }
-        close(server, .obsolete("its startup values are not those that are waited for"))
+        close(server, .otherStartupValues)
         return true
     }
 

@@ -6,6 +6,7 @@ import PoolCore
 import PostgresWire
 import Statistics
 import Synchronization
+import Telemetry
 
 /// What a client of the console has beyond a socket.
 final class ConsoleClient {
@@ -67,8 +68,7 @@ extension WorkerCore {
         client.console = ConsoleClient(database: database, applicationName: applicationName, rights: rights)
         consoleClients += 1
         if settings.logConnections {
-            shared.log.info(
-                "\(client.label) login attempt: db=\(database) user=\(client.user) tls=\(client.tls?.summary ?? "no") replication=no")
+            shared.log.info(loginEvent(client, database: database), about: client.subject)
         }
         var writer = answer
         for (name, value) in SessionParameters.greeting { writer.parameterStatus(name: name, value: value) }
@@ -207,7 +207,7 @@ extension WorkerCore {
     func consoleDone(slot: UInt32, id: UInt64, _ outcome: ConsoleOutcome) {
         guard let client = clients[slot], client.id == id, let console = client.console else { return }
         if case .failed(let error) = outcome, settings.logPoolerErrors {
-            shared.log.warning("\(client.label) pooler error: \(error.message)")
+            shared.log.warning(.poolerError(message: error.message, code: error.code), about: client.subject)
         }
         reply(console.session.finish(outcome), to: client)
         guard client.isOpen else { return }

@@ -38,7 +38,7 @@ extension WorkerCore {
         // Those who wait first: they must not get the servers of those who leave.
         for waiter in shard.queue.allWaiting { clients[waiter.client].map { fail($0, .databaseRemoved) } }
         for client in clients.all where client.shard === shard { fail(client, .databaseRemoved) }
-        for server in servers.all where server.shard === shard { close(server, .obsolete("database removed")) }
+        for server in servers.all where server.shard === shard { close(server, .databaseRemoved) }
         forget(shard)
     }
 
@@ -71,7 +71,7 @@ extension WorkerCore {
                 shard.deserted = since
                 if settings.poolIdleTimeout > 0, now - since > settings.poolIdleTimeout {
                     for server in servers.all where server.shard === shard && server.phase == .idle {
-                        close(server, .obsolete("pool idle timeout"))
+                        close(server, .poolIdleTimeout)
                     }
                     if shard.servers == 0 {
                         forget(shard)
@@ -155,7 +155,7 @@ extension WorkerCore {
         case .waitForServers:
             stopListening(tcpOnly: true)
             forgetPasswordWaiters()
-            for server in servers.all where server.phase == .idle { close(server, .obsolete("server shutting down")) }
+            for server in servers.all where server.phase == .idle { close(server, .shuttingDown) }
             tick()
         case .immediate, .none:
             stopListening(tcpOnly: false)

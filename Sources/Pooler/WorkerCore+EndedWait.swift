@@ -2,6 +2,7 @@ import Bytes
 import EventLoop
 import PoolCore
 import PostgresWire
+import Telemetry
 
 /// A cancel that comes while its statement waits for a server: the statement is answered as PostgreSQL would answer one that was cancelled
 /// at once, and no server hears of either.
@@ -93,10 +94,10 @@ extension WorkerCore {
         client.move(to: isSkipping ? .skipping : .idle)
         client.requestTime = now
         server.socket.resetWhenClosed()
-        let label = server.label
+        let subject = server.subject
         forgetNextCancel(server)
-        close(server, .failed("canceled in a query of the pooler's own"))
-        shared.log.debug("\(label) cancels what keeps a client waiting")
+        close(server, .canceledInOwnQuery)
+        shared.log.debug("cancels what keeps a client waiting", about: subject)
         cancelForGood(server)
         send(answer, to: client)
         carryOn(client)

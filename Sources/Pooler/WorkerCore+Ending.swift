@@ -1,61 +1,19 @@
 import EventLoop
-import Logging
 import PoolCore
 import PostgresWire
 import Synchronization
-
-/// Why a connection is closed: what the log says, and what the other side is told.
-enum CloseReason {
-    /// The client went away.
-    case clientEnded(String)
-    /// The client said good-bye.
-    case terminated
-    /// The pooler refuses the client; it is told so.
-    case error(PoolerError)
-    /// The client is told nothing (a cancel request, a shutdown).
-    case quiet(String)
-
-    var text: String {
-        switch self {
-        case .clientEnded(let text), .quiet(let text): text
-        case .terminated: "client close request"
-        case .error(let error): error.message
-        }
-    }
-}
-
-/// Why a server connection is closed.
-enum ServerCloseReason {
-    /// Not needed, too old, of another configuration: nobody is using it.
-    case obsolete(String)
-    /// It can't be used; a linked client is told what the reason says.
-    case failed(String)
-    /// The pooler ends it because of this, and tells the linked client.
-    case error(PoolerError)
-    /// It ended by itself.
-    case lost(String)
-    /// It sent what nobody asked for.
-    case violation(String)
-
-    var text: String {
-        switch self {
-        case .obsolete(let text), .failed(let text), .lost(let text): text
-        case .error(let error): error.message
-        case .violation(let what): "protocol violation: \(what)"
-        }
-    }
-
-    var clientError: PoolerError {
-        switch self {
-        case .error(let error): error
-        case .violation: .replyViolation
-        default: .serverLost
-        }
-    }
-}
+import Telemetry
 
 /// How connections end, and what becomes of those they were linked with.
 extension WorkerCore {
+    /// What the log tells of the end of a client, and of a server, that has been there since then.
+    func closing(_ reason: ClientCloseReason, since start: Int64) -> LogEvent {
+        .close(reason: reason.text, cause: reason.cause.name, age: Int((now - start) / 1_000_000))
+    }
+    func closing(_ reason: ServerCloseReason, since start: Int64) -> LogEvent {
+        .close(reason: reason.text, cause: reason.cause.name, age: Int((now - start) / 1_000_000))
+    }
+
     // MARK: Clients
 
     /// Tells the client why, and closes.
@@ -68,19 +26,18 @@ extension WorkerCore {
         }
     }
 
-    func close(_ client: ClientConnection, _ reason: CloseReason) {
+    func close(_ client: ClientConnection, _ reason: ClientCloseReason) {
         guard client.isOpen else { return }
         // Before the client hears of it: whoever has been told looks into the log.
-        if case .error(let error) = reason, settings.logPoolerErrors {
-            shared.log.warning("\(client.label) pooler error: \(error.message)")
+        if let error = reason.error, settings.logPoolerErrors {
+            shared.log.warning(.poolerError(message: error.message, code: error.fields.code ?? error.code), about: client.subject)
         }
         if settings.logDisconnections {
-            let age = (now - client.connectTime) / 1_000_000
-            let line: Logger.Message = "\(client.label) closing because: \(reason.text) (age=\(age)s)"
-            if client.isProbe, case .clientEnded = reason { shared.log.debug(line) } else { shared.log.info(line) }
+            let level: LogLevel = client.isProbe && reason.isDisappearance ? .debug : .info
+            shared.log.write(level, closing(reason, since: client.connectTime), about: client.subject)
         }
         // In the middle of a server's message there is no place for another one.
-        if case .error(let error) = reason, client.server?.isMidMessage != true {
+        if let error = reason.error, client.server?.isMidMessage != true {
             var writer = MessageWriter()
             writer.error(error.fields)
             send(writer.bytes, to: client)
@@ -125,11 +82,10 @@ extension WorkerCore {
     func close(_ server: ServerConnection, _ reason: ServerCloseReason) {
         guard server.isOpen else { return }
         if settings.logDisconnections {
-            let age = (now - server.connectTime) / 1_000_000
-            shared.log.info("\(server.label) closing because: \(reason.text) (age=\(age)s)")
+            shared.log.info(closing(reason, since: server.connectTime), about: server.subject)
         }
         let shard = server.shard
-        shard.counters.serverDisconnects.add(reason.label)
+        shard.counters.serverDisconnects.add(reason.cause)
         let wasOpening = (!server.isLoggedIn || server.phase == .settingUp) && !server.isDedicated
         if server.phase == .idle {
             shard.queue.remove(server.slot)
@@ -137,7 +93,7 @@ extension WorkerCore {
         }
         sendPosted(for: server)
         // A polite end, unless there is nobody to hear it.
-        if case .obsolete = reason, server.outgoing.isEmpty {
+        if reason.ending == .polite, server.outgoing.isEmpty {
             var writer = MessageWriter()
             writer.terminate()
             sendLast(writer.bytes.span, to: server)
@@ -166,7 +122,7 @@ extension WorkerCore {
         if let client {
             client.server = nil
             if isMidMessage || toldAlready {
-                close(client, .quiet(toldAlready ? (server.farewell?.message ?? reason.text) : reason.text))
+                close(client, .serverClosed(toldAlready ? server.farewell.map { .said($0) } ?? reason : reason))
             } else {
                 fail(client, server.farewell.map { .serverSaid($0) } ?? reason.clientError)
             }
@@ -176,12 +132,10 @@ extension WorkerCore {
     }
 
     /// The server closed the connection, or it broke.
-    func serverEnded(_ server: ServerConnection, _ reason: String) {
+    func serverEnded(_ server: ServerConnection, _ loss: ConnectionLoss) {
         switch server.phase {
-        case .connecting, .encrypting, .authenticating:
-            openingFailed(server, reason)
-        default:
-            close(server, .lost(server.farewell?.message ?? reason))
+        case .connecting, .encrypting, .authenticating: openingFailed(server, OpeningFailure(loss))
+        default: close(server, server.farewell.map { .said($0) } ?? ServerCloseReason(loss))
         }
     }
 
@@ -195,14 +149,14 @@ extension WorkerCore {
         toServer.clear()
         guard server.isOpen else { return }
         if server.isDedicated {
-            close(server, isMidMessage ? .failed("client disconnected") : .obsolete("client disconnected"))
+            close(server, .clientDisconnected(isMidMessage: isMidMessage))
             return
         }
         // Before a cancel that may follow.
         sendPosted(for: server)
         // Half a message is on its way: no word of ours can follow it.
         if isMidMessage || !server.outgoing.isEmpty {
-            close(server, .failed("client disconnected in the middle of a message"))
+            close(server, .clientLeftMidMessage)
             return
         }
         if server.phase == .trying {

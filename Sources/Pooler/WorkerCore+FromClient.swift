@@ -54,10 +54,10 @@ extension WorkerCore {
             case .wouldBlock:
                 return
             case .endOfStream:
-                leave(client, .clientEnded("client unexpected eof"))
+                leave(client, .endOfStream)
                 return
             case .failed(let error):
-                leave(client, .clientEnded("client \(error.reason.lowercased())"), isDeaf: true)
+                leave(client, .connectionLost(error.reason), isDeaf: true)
                 return
             }
         }

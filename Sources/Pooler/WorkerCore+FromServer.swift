@@ -40,13 +40,13 @@ extension WorkerCore {
                 guard server.isOpen else { return }
                 if count < input.capacity, !toEnd { return }
             case .wouldBlock:
-                if server.isBroken { serverEnded(server, "server conn crashed?") }
+                if server.isBroken { serverEnded(server, .endOfStream) }
                 return
             case .endOfStream:
-                serverEnded(server, "server conn crashed?")
+                serverEnded(server, .endOfStream)
                 return
             case .failed(let error):
-                serverEnded(server, server.phase == .connecting ? "connect failed" : error.reason)
+                serverEnded(server, server.phase == .connecting ? .neverConnected : .failed(error.reason))
                 return
             }
         }
@@ -57,13 +57,13 @@ extension WorkerCore {
         if server.held.isEmpty {
             let used = handle(server, bytes)
             if used < bytes.count, server.isOpen, !server.held.append(bytes.extracting(used...), from: chunks) {
-                close(server, .error(.outOfMemory))
+                close(server, .outOfMemory)
             }
         } else {
             var held = server.held.take()
             guard held.append(bytes, from: chunks) else {
                 held.clear(to: chunks)
-                close(server, .error(.outOfMemory))
+                close(server, .outOfMemory)
                 return
             }
             let used = handle(server, held.bytes)
@@ -133,7 +133,7 @@ extension WorkerCore {
             guard case .frame(let frame) = peekFrame(bytes, at: at) else {
                 if case .short = peekFrame(bytes, at: at) { break }
                 sendBurst(server, bytes, run..<at)
-                violate(server, "malformed message")
+                violate(server, .malformedMessage)
                 return false
             }
             let available = bytes.count - at
@@ -154,7 +154,7 @@ extension WorkerCore {
                 case .swallow: forwards = false
                 default:
                     sendBurst(server, bytes, run..<at)
-                    violate(server, "row that nobody asked for")
+                    violate(server, .unaskedRow)
                     return false
                 }
                 if take == length { take = Self.rows(bytes, from: at, of: frame.type, &length) }
@@ -178,7 +178,7 @@ extension WorkerCore {
                         break
                     }
                     sendBurst(server, bytes, run..<at)
-                    violate(server, "message '\(Character(Unicode.Scalar(frame.type)))' that nobody asked for")
+                    violate(server, .unasked(type: frame.type))
                     return false
                 }
                 inventFirst(server, bytes, run: &run, at)
@@ -239,7 +239,7 @@ extension WorkerCore {
                     }
                 case .violation:
                     sendBurst(server, bytes, run..<at)
-                    violate(server, "message '\(Character(Unicode.Scalar(frame.type)))' out of order")
+                    violate(server, .outOfOrder(type: frame.type))
                     return false
                 }
             }
@@ -255,7 +255,7 @@ extension WorkerCore {
             } else if frame.type == Backend.errorResponse, let farewell = server.farewell {
                 // The server will close the connection, or should have.
                 sendBurst(server, bytes, run..<at)
-                close(server, .lost(farewell.message ?? "server ended the connection without a reason"))
+                close(server, .said(farewell))
                 return false
             }
         }
@@ -429,8 +429,8 @@ extension WorkerCore {
         if severity == "FATAL" || severity == "PANIC" { server.farewell = fields }
     }
 
-    private func violate(_ server: ServerConnection, _ what: String) {
+    private func violate(_ server: ServerConnection, _ violation: ServerCloseReason.ProtocolViolation) {
         toClient.clear()
-        close(server, .violation(what))
+        close(server, .violation(violation))
     }
 }

@@ -21,7 +21,7 @@ extension WorkerCore {
         // Behind a server that is made for one client stands that client, as behind a linked one.
         for server in servers.all where server.shard === shard && !server.isDedicated {
             switch server.phase {
-            case .idle, .connecting, .encrypting, .authenticating, .settingUp: close(server, .obsolete("pause mode"))
+            case .idle, .connecting, .encrypting, .authenticating, .settingUp: close(server, .paused)
             default: break
             }
         }
@@ -38,7 +38,7 @@ extension WorkerCore {
             shard.generation = shard.shared.generation.load(ordering: .acquiring)
         }
         for server in servers.all where isMeant(server.shard, by: database) {
-            if server.phase == .idle, isObsolete(server) { close(server, .obsolete("database configuration changed")) }
+            if server.phase == .idle, isObsolete(server) { close(server, .configurationChanged) }
         }
     }
 
@@ -48,7 +48,7 @@ extension WorkerCore {
         for server in servers.all where isMeant(server.shard) {
             // PostgreSQL would run the query to its end.
             if server.session.ledger.isRunning { cancelForGood(server) }
-            close(server, .error(.adminDisconnect))
+            close(server, .adminDisconnect)
         }
         for client in clients.all where isMeant(client.shard) { fail(client, .adminDisconnect) }
     }

@@ -1,5 +1,4 @@
 import EventLoop
-import Logging
 import PoolCore
 import PostgresWire
 
@@ -149,14 +148,14 @@ extension WorkerCore {
     }
 
     private func lookUpFailed(_ opening: Opening, _ reason: String) -> Bool {
-        let text = "server DNS lookup failed: \(opening.host ?? ""): \(reason)"
+        let failure = OpeningFailure.hostUnknown(host: opening.host ?? "", reason)
         guard opening.isToGoOn else {
-            shared.log.warning("\(mark(opening.shard)) \(text)")
+            shared.log.warning("\(failure.message)", about: subject(opening.shard))
             leaveHost(opening)
-            openingFailed(opening, ServerLogin.error(text))
+            openingFailed(opening, failure)
             return false
         }
-        shared.log.warning("\(mark(opening.shard)) \(text), trying the next host")
+        shared.log.warning("\(failure.message), trying the next host", about: subject(opening.shard))
         return nextHost(opening)
     }
 
@@ -171,7 +170,7 @@ extension WorkerCore {
 
     private func connect(_ opening: Opening, unixDirectory: String, port: Int) -> Bool {
         guard let address = SocketAddress(unixPath: "\(unixDirectory)/.s.PGSQL.\(port)") else {
-            openingFailed(opening, ServerLogin.error("Unix socket path is too long: \(unixDirectory)"))
+            openingFailed(opening, .pathTooLong(unixDirectory))
             return false
         }
         var opening = opening
@@ -197,13 +196,13 @@ extension WorkerCore {
                 return true
             } catch {
                 shared.hosts.withLock { $0.couldNotReach(address.with(port: 0), now: now) }
-                shared.log.warning("\(mark(shard)) connect to \(address.description) failed: \(error.reason)")
+                shared.log.warning("connect to \(address.description) failed: \(error.reason)", about: subject(shard))
                 reason = error.reason
             }
         }
         if opening.isToGoOn { return nextHost(opening) }
         leaveHost(opening)
-        openingFailed(opening, ServerLogin.error("connect failed", detail: reason))
+        openingFailed(opening, .connectFailed(reason))
         return false
     }
 

@@ -107,7 +107,7 @@ extension WorkerCore {
         for server in servers.all {
             switch server.phase {
             case .connecting, .encrypting, .authenticating:
-                if isOverdue(server) { openingFailed(server, "connect timeout") }
+                if isOverdue(server) { openingFailed(server, .connectTimeout) }
             case .idle:
                 checkIdle(server)
             case .linked:
@@ -115,11 +115,11 @@ extension WorkerCore {
             case .testing, .resetting, .settingUp, .trying, .abandoned, .lookingUp:
                 probe(server)
                 if server.isOpen, isOverdue(server) {
-                    close(server, .failed("\(server.phase) took too long"))
+                    close(server, .tookTooLong(server.phase))
                 } else if server.phase == .lookingUp, case let limit = server.shard.settings.queryTimeout, limit > 0,
                     now - server.lastActivity > limit
                 {
-                    close(server, .error(.queryTimeout))
+                    close(server, .queryTimeout)
                 }
             case .beingCanceled:
                 probe(server)
@@ -140,7 +140,7 @@ extension WorkerCore {
         where client.server == nil && !client.isLeaving && (!client.held.isEmpty || client.tls?.isUnfinished == true)
             && client.socket.isDead()
         {
-            leave(client, .clientEnded("client unexpected eof"))
+            leave(client, .endOfStream)
         }
     }
 
@@ -149,40 +149,40 @@ extension WorkerCore {
         let age = now - server.connectTime
         let size = shard.settings.limits.pool
         if isObsolete(server) {
-            close(server, .obsolete("database configuration changed"))
+            close(server, .configurationChanged)
         } else if settings.serverIdleTimeout > 0, now - server.lastActivity > settings.serverIdleTimeout,
             totalServers(shard) > shard.settings.minPoolSize
         {
-            close(server, .obsolete("server idle timeout"))
+            close(server, .idleTimeout)
         } else if shard.settings.serverLifetime > 0, age > shard.settings.serverLifetime,
             shard.shared.mayCloseForAge(now: now, spacing: shard.settings.serverLifetime / Int64(max(1, size)))
         {
-            close(server, .obsolete("server lifetime over"))
+            close(server, .lifetimeOver)
         } else if size > 0, totalServers(shard) > size + shard.settings.limits.reserve {
-            close(server, .obsolete("too many servers in the pool"))
+            close(server, .tooManyServers)
         } else if shared.shutdown.load(ordering: .relaxed) == .waitForServers {
-            close(server, .obsolete("server shutting down"))
+            close(server, .shuttingDown)
         }
     }
 
     private func checkLinked(_ server: ServerConnection) {
         if server.isDedicated {
             // A stream is no query, however long it takes.
-            if isObsolete(server) { close(server, .error(.configurationChanged)) } else { probe(server) }
+            if isObsolete(server) { close(server, .configurationChangedInUse) } else { probe(server) }
             return
         }
         let limits = server.shard.settings
         let isRunning = server.session.ledger.isRunning
         if isRunning, limits.queryTimeout > 0, server.queryStart > 0, now - server.queryStart > limits.queryTimeout {
-            close(server, .error(.queryTimeout))
+            close(server, .queryTimeout)
         } else if limits.transactionTimeout > 0, let start = transactionStart(server), now - start > limits.transactionTimeout {
-            close(server, .error(.transactionTimeout))
+            close(server, .transactionTimeout)
         } else if !isRunning, !(server.session.isReusable && limits.policy.mayIdleOutsideTransactions), limits.idleTransactionTimeout > 0,
             let client = server.client, now - max(server.lastActivity, client.requestTime) > limits.idleTransactionTimeout
         {
-            close(server, .error(.idleTransactionTimeout))
+            close(server, .idleTransactionTimeout)
         } else if settings.serverFastClose, limits.policy.keepsObsoleteServers, isObsolete(server), server.session.isReusable {
-            close(server, .error(.configurationChanged))
+            close(server, .configurationChangedInUse)
         } else {
             probe(server)
         }
@@ -202,7 +202,7 @@ extension WorkerCore {
             return
         }
         if let client = server.client, !client.isLeaving, !client.hasUnread, client.socket.isDead() {
-            leave(client, .clientEnded("client unexpected eof"))
+            leave(client, .endOfStream)
         }
     }
 }

@@ -2,9 +2,9 @@ import Authentication
 import Bytes
 import Configuration
 import EventLoop
-import Logging
 import PoolCore
 import PostgresWire
+import Telemetry
 
 /// How a client is judged: by which rule, by what is known of the user, by whom.
 ///
@@ -23,8 +23,7 @@ extension WorkerCore {
         case .any:
             guard template.database?.forcedUser != nil || isConsole(template.databaseName) else {
                 guard template.database != nil else { return fail(client, .noSuchDatabase(template.databaseName)) }
-                let reason = "auth_type any needs a forced user: expected user= in the entry of database \"\(template.databaseName)\""
-                return refuse(client, "bouncer config error", reason)
+                return refuse(client, .noForcedUser(database: template.databaseName))
             }
             login.method = .any
             examine(client, login)
@@ -34,7 +33,7 @@ extension WorkerCore {
             login.ldapOptions = settings.authLdapOptions
             judgeByDirectory(client, login)
         case .pam:
-            guard Examiner.speaksPAM else { return refuse(client, "pam is not supported by this build", "built without the trait PAM") }
+            guard Examiner.speaksPAM else { return refuse(client, .notBuilt(.pam, trait: "PAM")) }
             login.method = .pam
             examine(client, login)
         case .trust: identify(client, login, .trust)
@@ -51,7 +50,7 @@ extension WorkerCore {
         if rule?.method != .ldap, configuration.hostRules.mayAdmitSomebody(request), isLookedUpFirst(client, login, .rules) { return }
         guard let rule else { return refuseWithoutRule(client) }
         switch rule.method {
-        case .reject: refuse(client, "login rejected", "the HBA file rejects it in line \(rule.line)")
+        case .reject: refuse(client, .rejectedByRule(line: rule.line))
         case .trust: identify(client, login, .trust)
         case .password: identify(client, login, .plain)
         case .md5: identify(client, login, .md5)
@@ -65,7 +64,7 @@ extension WorkerCore {
     }
 
     private func refuseWithoutRule(_ client: ClientConnection) {
-        refuse(client, "no authentication method is found", "no rule of the HBA file matches")
+        refuse(client, .noRule)
     }
 
     private func hostRequest(_ client: ClientConnection, _ login: ClientLoginState) -> HostRequest? {
@@ -100,20 +99,19 @@ extension WorkerCore {
     }
 
     private func peerNamed(_ name: String?, _ client: ClientConnection, _ login: ClientLoginState, map: String?) {
-        guard let name else { return refuse(client, "unix socket login rejected", "the other side is no user of this system") }
+        guard let name else { return refuse(client, .systemUserUnknown) }
         guard isAllowed(client, [name], as: login.user, map: map) else {
-            return refuse(client, "unix socket login rejected", "system user \"\(name)\" is not \"\(login.user)\"")
+            return refuse(client, .systemUserDiffers(systemUser: name, user: login.user))
         }
         identify(client, login, .trust)
     }
 
     private func judgeByCertificate(_ client: ClientConnection, _ login: ClientLoginState, map: String?) {
         guard let names = certificateNames(client) else {
-            return refuse(client, "certificate authentication failed", "the client has shown no certificate")
+            return refuse(client, .certificateMissing)
         }
         guard isAllowed(client, names, as: login.user, map: map) else {
-            let shown = names.map { "\"\($0)\"" }.joined(separator: ", ")
-            return refuse(client, "certificate authentication failed", "the certificate is for \(shown)")
+            return refuse(client, .certificateDiffers(names: names))
         }
         identify(client, login, .trust)
     }
@@ -124,17 +122,17 @@ extension WorkerCore {
         switch configuration.identMaps.verdict(map: map, systemNames: names, user: user) {
         case .allowed: return true
         case .noMatch:
-            shared.log.warning("\(client.label) ident map: \(map) does not have a match")
+            shared.log.warning("ident map: \(map) does not have a match", about: client.subject)
             return false
         case .noSuchMap:
-            shared.log.warning("\(client.label) ident map \(map) cannot be matched")
+            shared.log.warning("ident map \(map) cannot be matched", about: client.subject)
             return false
         }
     }
 
     private func judgeByDirectory(_ client: ClientConnection, _ login: ClientLoginState) {
-        guard Examiner.speaksLDAP else { return refuse(client, "ldap is not supported by this build", "built without the trait LDAP") }
-        guard login.ldapOptions?.isEmpty == false else { return refuse(client, "auth_ldap_options is null", "no LDAP options") }
+        guard Examiner.speaksLDAP else { return refuse(client, .notBuilt(.ldap, trait: "LDAP")) }
+        guard login.ldapOptions?.isEmpty == false else { return refuse(client, .noLDAPOptions) }
         login.method = .ldap
         examine(client, login)
     }
@@ -169,7 +167,7 @@ extension WorkerCore {
             login.credential = credential
             if found.secret != nil { shared.lookupsFindSCRAM.store(credential.isForSCRAM, ordering: .relaxed) }
         } else {
-            shared.log.info("\(client.label) auth_query knows no such user")
+            shared.log.info("auth_query knows no such user", about: client.subject)
         }
         switch login.afterLookup {
         case .rules: judgeByRules(client, login)
@@ -215,7 +213,7 @@ extension WorkerCore {
     func take(_ step: ClientLogin.Step, _ client: ClientConnection, _ login: ClientLoginState) {
         switch step {
         case .send(let request): send(request, to: client)
-        case .rejected(let rejection): refuse(client, rejection.clientText, rejection.logReason)
+        case .rejected(let rejection): refuse(client, .exchange(rejection))
         case .derive(let derivation):
             login.isSuspended = true
             let isPretended = login.exchange?.isDerivationPretended == true
@@ -250,9 +248,9 @@ extension WorkerCore {
     }
 
     /// Ends a login; the client is told less than the log.
-    func refuse(_ client: ClientConnection, _ text: String, _ reason: String) {
-        shared.log.info("\(client.label) login failed: \(reason)")
-        fail(client, .authenticationFailed(text))
+    func refuse(_ client: ClientConnection, _ failure: LoginFailure) {
+        shared.log.info(.loginFailed(reason: failure.logText, cause: failure.cause.name), about: client.subject)
+        fail(client, .authenticationFailed(failure))
     }
 
     /// The client whose login waits for somebody else, if it is still there.

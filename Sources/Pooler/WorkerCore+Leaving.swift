@@ -5,7 +5,7 @@ import PostgresWire
 /// A client that sends nothing more: it said good-bye, closed its side, or is gone.
 struct Leaving {
     /// Why its connection closes in the end.
-    var reason: CloseReason
+    var reason: ClientCloseReason
     let since: Int64
     /// It hears nothing any more, as far as is known.
     var isDeaf: Bool
@@ -28,13 +28,13 @@ extension WorkerCore {
     private static let lostLimit = 128 * 1024
 
     /// The client sends nothing more. It is closed when all that it has sent is done.
-    func leave(_ client: ClientConnection, _ reason: CloseReason, isDeaf: Bool = false) {
+    func leave(_ client: ClientConnection, _ reason: ClientCloseReason, isDeaf: Bool = false) {
         beginLeaving(client, reason, isDeaf: isDeaf)
         finishLeaving(client)
     }
 
     /// As `leave`, for who is not done with the client's bytes.
-    func beginLeaving(_ client: ClientConnection, _ reason: CloseReason, isDeaf: Bool = false) {
+    func beginLeaving(_ client: ClientConnection, _ reason: ClientCloseReason, isDeaf: Bool = false) {
         guard client.isOpen else { return }
         if let leaving = leaving[client.slot] {
             // It had closed its side before its last word was looked at.
@@ -84,8 +84,8 @@ extension WorkerCore {
         let interruption: ServerSession.CopyInterruption
         switch leaving.reason {
         case .terminated: interruption = .message(Frontend.terminate)
-        case .clientEnded: interruption = .endOfStream
-        case .error, .quiet: return false
+        case _ where leaving.reason.isDisappearance: interruption = .endOfStream
+        default: return false
         }
         send(server.session.interruptCopy(interruption).span, to: server)
         return server.isOpen && client.isOpen
@@ -150,13 +150,11 @@ extension WorkerCore {
     }
 
     /// Whether what a server runs for a client is cancelled when the client is closed.
-    func isToBeCanceled(_ server: ServerConnection, _ client: ClientConnection, _ reason: CloseReason) -> Bool {
+    func isToBeCanceled(_ server: ServerConnection, _ client: ClientConnection, _ reason: ClientCloseReason) -> Bool {
         guard server.session.ledger.isRunning else { return false }
         if settings.cancelOnDisconnect { return true }
-        switch reason {
         // An operator, or a limit, wants it gone.
-        case .error(let error) where !error.isAboutMessage: return true
-        default: return isLost(client, server)
-        }
+        if let error = reason.error, !error.isAboutMessage { return true }
+        return isLost(client, server)
     }
 }

@@ -3,6 +3,7 @@ import PoolCore
 import PostgresWire
 import Synchronization
 import TLS
+import Telemetry
 
 /// An idle server on its way from one worker to another. Of its session nothing is left between two transactions but what it is set to
 /// and which statements it holds.
@@ -66,8 +67,9 @@ extension WorkerCore {
         // What the server holds of statements has a meaning in the pool that it comes from only.
         guard let shard = shards[key] ?? shardOfPool(key), shard.shared === lent.pool else {
             if settings.logDisconnections {
-                let label = "S-0x\(String(lent.id, radix: 16)): \(key.database)/\(key.user)@\(lent.address.description)"
-                shared.log.info("\(label) closing because: database removed (age=\((now - lent.connectTime) / 1_000_000)s)")
+                shared.log.info(
+                    closing(.databaseRemoved as ServerCloseReason, since: lent.connectTime),
+                    about: .server(id: lent.id, database: key.database, user: key.user, address: lent.address.description))
             }
             Connector.discard(lent.descriptor.release())
             shared.capacity.withLock { $0.closeServer(key) }

@@ -53,7 +53,7 @@ extension WorkerCore {
         while let slot = shard.queue.takeIdle() {
             guard let server = servers[slot] else { continue }
             if !isObsolete(server) { return server }
-            close(server, .obsolete("obsolete connection"))
+            close(server, .obsolete)
         }
         return nil
     }
@@ -143,7 +143,7 @@ extension WorkerCore {
         }
         let startup = server.shard.shared.key.startup
         let sql = changes.map { $0.spelt(by: startup).sql }.joined(separator: ";")
-        shared.log.trace("\(server.label) varcache_apply: \(sql)")
+        shared.log.trace("varcache_apply: \(sql)", about: server.subject)
         // Values are bytes to PostgreSQL, as they were in the startup packet: they must not be taken for text in the last client's encoding.
         let isText = sql.utf8.allSatisfy { $0 < 0x80 }
         var writer = MessageWriter()
@@ -264,18 +264,19 @@ extension WorkerCore {
         }
         // Nothing that this client asked for, or something that another server has taken: it gets another one.
         part(client, server)
-        close(server, .failed("\(change.sql) failed: \(fields.message ?? "unknown error")"))
+        close(server, .settingFailed(sql: change.sql, fields.message ?? "unknown error"))
         requestServer(client)
         if client.isOpen, client.server != nil { carryOn(client) }
     }
 
     /// The server writes some values in a way of its own.
     private func noteSpelling(_ wanted: ParameterSet, _ server: ServerConnection) {
-        guard shared.log.logLevel == .trace else { return }
+        guard shared.log.level == .trace else { return }
         for parameter in wanted.reported {
             guard let value = server.session.settings.current[parameter.name], value != parameter.value else { continue }
             shared.log.trace(
-                "\(server.label) varcache_set_canonical: setting \(parameter.name) to its canonical version \(parameter.value) -> \(value)")
+                "varcache_set_canonical: setting \(parameter.name) to its canonical version \(parameter.value) -> \(value)",
+                about: server.subject)
         }
     }
 
@@ -285,7 +286,7 @@ extension WorkerCore {
         case .parameter(let change, let isTrial):
             if isTrial, case .set = change { server.session.settings.refused(change.name) }
             if isTrial, Self.isUnknownParameter(fields) {
-                shared.log.warning("\(server.label) ignoring startup parameter \"\(change.name)\": \(reason)")
+                shared.log.warning("ignoring startup parameter \"\(change.name)\": \(reason)", about: server.subject)
                 server.shard.shared.family.noteUnknown(change.name)
             } else if isTrial {
                 // The first one is why the others fail, if they do.
@@ -293,12 +294,12 @@ extension WorkerCore {
             } else {
                 // Accepted once and refused now: the server is not in the state that the query behind it expects.
                 if let client = server.client, !server.isMidMessage { fail(client, .invalidServerParameter(fields)) }
-                close(server, .failed("invalid server parameter"))
+                close(server, .parameterRefused)
             }
         case .connectQuery:
-            shared.log.warning("\(server.label) connect_query failed: \(reason)")
+            shared.log.warning("connect_query failed: \(reason)", about: server.subject)
         case .checkQuery, .resetQuery, .rollback:
-            close(server, .failed("\(errand) failed: \(reason)"))
+            close(server, .queryFailed(errand, reason))
         case .explain, .resynchronise:
             break
         }
@@ -541,7 +542,7 @@ extension WorkerCore {
             }
         }
         if let reason = reasonToClose(server) {
-            close(server, .obsolete(reason))
+            close(server, reason)
             return
         }
         if server.hasUnread {
@@ -565,14 +566,14 @@ extension WorkerCore {
     }
 
     /// Why a free server is not to be used again; nil if it is.
-    private func reasonToClose(_ server: ServerConnection) -> String? {
-        if server.mayBeHit { return "cancel_wait_timeout" }
-        if server.shard.isPaused { return "pause mode" }
-        if isObsolete(server) { return "database configuration changed" }
-        if server.reportsTooMuch { return "it reports too many parameters" }
-        if isOverAge(server) { return "server lifetime over" }
-        if server.session.statements.isDubious { return "prepared statements in doubt" }
-        if shared.shutdown.load(ordering: .relaxed) == .waitForServers { return "server shutting down" }
+    private func reasonToClose(_ server: ServerConnection) -> ServerCloseReason? {
+        if server.mayBeHit { return .mayBeHit }
+        if server.shard.isPaused { return .paused }
+        if isObsolete(server) { return .configurationChanged }
+        if server.reportsTooMuch { return .tooManyParameters }
+        if isOverAge(server) { return .lifetimeOver }
+        if server.session.statements.isDubious { return .statementsInDoubt }
+        if shared.shutdown.load(ordering: .relaxed) == .waitForServers { return .shuttingDown }
         return nil
     }
 

@@ -5,6 +5,7 @@ import EventLoop
 import PoolCore
 import PostgresWire
 import Synchronization
+import Telemetry
 
 /// From an accepted socket to a client that may ask something.
 extension WorkerCore {
@@ -27,9 +28,7 @@ extension WorkerCore {
         case .malformed:
             // A startup packet begins with its length, of which the first byte is 0: no message type.
             let isStartup = bytes[offset] == 0
-            fail(
-                client,
-                isStartup ? .unexpectedMessageDuringLogin("client re-sent startup pkt") : .badHeader(hexadecimal(bytes, from: offset)))
+            fail(client, isStartup ? .repeatedStartup : .badHeader(hexadecimal(bytes, from: offset)))
             return bytes.count
         case .frame(let frame):
             if frame.type == Frontend.terminate {
@@ -38,12 +37,12 @@ extension WorkerCore {
             }
             guard frame.type == Frontend.password, frame.length <= Self.passwordLimit else {
                 let isStartup = bytes[offset] == 0
-                fail(client, isStartup ? .unexpectedMessageDuringLogin("client re-sent startup pkt") : .unknownMessage)
+                fail(client, isStartup ? .repeatedStartup : .unknownMessage)
                 return bytes.count
             }
             guard bytes.count - offset >= frame.length else { return offset }
             if isOwnProbe(bytes.extracting(offset..<offset + frame.length)) {
-                close(client, .quiet("the probe at the start has come back"))
+                close(client, .probeReturned)
                 return bytes.count
             }
             guard let login = client.login, let step = login.exchange?.receivedPassword(bytes.extracting(frame.body(at: offset)))
@@ -63,10 +62,10 @@ extension WorkerCore {
             return offset
         case .malformed(let reason):
             let isPassword = bytes[offset] == Frontend.password
-            fail(client, .malformedStartup(isPassword ? "client password pkt before startup packet" : reason))
+            fail(client, isPassword ? .passwordBeforeStartup : .malformedStartup(reason))
             return bytes.count
         case .brokenCancel:
-            close(client, .quiet("cancel request: it has the wrong length"))
+            close(client, .cancelRefused(.wrongLength))
             return bytes.count
         case .complete(let request, let length):
             switch request {
@@ -75,14 +74,14 @@ extension WorkerCore {
             case .ssl:
                 // Whoever sends on without waiting for the answer may have had bytes put in by somebody in between.
                 guard offset + length == bytes.count else {
-                    fail(client, .unexpectedMessageDuringLogin("received unencrypted data after SSL request"))
+                    fail(client, .unencryptedData(after: .tls))
                     return bytes.count
                 }
                 tlsRequested(client)
                 guard client.isOpen else { return bytes.count }
             case .gssEncryption:
                 guard offset + length == bytes.count else {
-                    fail(client, .unexpectedMessageDuringLogin("received unencrypted data after GSSAPI encryption request"))
+                    fail(client, .unencryptedData(after: .gss))
                     return bytes.count
                 }
                 send([UInt8(ascii: "N")], to: client)
@@ -133,7 +132,7 @@ extension WorkerCore {
             return nil
         }
         guard user.utf8.count < 128 else {
-            fail(client, .nameTooLong("username"))
+            fail(client, .nameTooLong(.user))
             return nil
         }
         client.user = user
@@ -299,9 +298,7 @@ extension WorkerCore {
         client.shard = shard
         shard.clients += 1
         if settings.logConnections {
-            shared.log.info(
-                "\(client.label) login attempt: db=\(template.databaseName) user=\(client.user) tls=\(client.tls?.summary ?? "no") replication=\(client.replication?.rawValue ?? "no")"
-            )
+            shared.log.info(loginEvent(client, database: template.databaseName), about: client.subject)
         }
         if client.replication != nil {
             login.answer = answer.bytes
@@ -309,6 +306,10 @@ extension WorkerCore {
             return
         }
         greet(client, login, &answer)
+    }
+
+    func loginEvent(_ client: ClientConnection, database: String) -> LogEvent {
+        .login(database: database, user: client.user, tls: client.tls?.summary, replication: client.replication?.rawValue)
     }
 
     /// Lets a client in, as soon as its pool has got a server that says what it is.
@@ -373,7 +374,7 @@ extension WorkerCore {
             let unknown = shard.shared.key.startup.given.first(where: { message.contains("\"\($0.name)\"") })
         else { return false }
         shard.shared.family.noteUnknown(unknown.name)
-        shared.log.warning("\(mark(shard)) ignoring startup parameter \"\(unknown.name)\": \(message)")
+        shared.log.warning("ignoring startup parameter \"\(unknown.name)\": \(message)", about: subject(shard))
         for slot in shard.awaitingGreeting {
             if let client = clients[slot], client.shard === shard, let login = client.login { _ = goesHome(client, login) }
         }

@@ -2,10 +2,10 @@ import Authentication
 import Bytes
 import Configuration
 import EventLoop
-import Logging
 import PoolCore
 import PostgresWire
 import Synchronization
+import Telemetry
 
 /// New server connections: when, where to, and how they log in.
 extension WorkerCore {
@@ -100,7 +100,7 @@ extension WorkerCore {
         }
         switch verdict {
         case .granted: break
-        case .grantedFromReserve: shared.log.warning("\(mark(shard)) taking connection from reserve_pool")
+        case .grantedFromReserve: shared.log.warning("taking connection from reserve_pool", about: subject(shard))
         case .poolFull:
             shard.isFull = true
             if isWanted, shard.shared.family.isDivided { claimRoom(shard) }
@@ -121,16 +121,15 @@ extension WorkerCore {
         return start(opening)
     }
 
-    func mark(_ shard: PoolShard) -> String {
-        "C-0x0: \(shard.databaseName)/\(shard.shared.key.user)@pool"
-    }
+    /// The pool, for the log, where no connection is meant in particular.
+    func subject(_ shard: PoolShard) -> LogSubject { .pool(database: shard.databaseName, user: shard.shared.key.user) }
 
     // MARK: Login
 
     /// The socket is connected, or it is not.
     func connected(_ server: ServerConnection) {
         if let error = server.socket.connectError() {
-            openingFailed(server, "connect failed", detail: error.reason)
+            openingFailed(server, .connectFailed(error.reason))
             return
         }
         // An event may be that of a socket which had the slot before.
@@ -154,7 +153,7 @@ extension WorkerCore {
         server.move(to: .authenticating)
         if settings.logConnections {
             let local = SocketAddress.local(of: server.socket.descriptor)?.description ?? "?"
-            shared.log.info("\(server.label) new connection to server (from \(local))")
+            shared.log.info("new connection to server (from \(local))", about: server.subject)
         }
         var writer = MessageWriter()
         var parameters = [(name: "user", value: user), (name: "database", value: shard.database.serverName)]
@@ -191,7 +190,7 @@ extension WorkerCore {
             guard server.phase == .authenticating, server.login?.isDeriving != true else { return at }
             guard case .frame(let frame) = peekFrame(bytes, at: at), frame.length <= 1 << 20 else {
                 if case .short = peekFrame(bytes, at: at) { return at }
-                loginFailed(server, ServerLogin.error("server login failed: malformed message"))
+                loginFailed(server, .login("malformed message"))
                 return bytes.count
             }
             guard bytes.count - at >= frame.length, var login = server.login else { return at }
@@ -209,13 +208,13 @@ extension WorkerCore {
                 send(message.span, to: server)
             case .derive(let derivation):
                 if !derive(derivation, for: .server(slot: server.slot, id: server.id)) {
-                    loginFailed(server, ServerLogin.error("server login failed: too many passwords are being hashed"))
+                    loginFailed(server, .login("too many passwords are being hashed"))
                     return bytes.count
                 }
                 return at
             case .done: loggedIn(server)
-            case .failed(let fields):
-                loginFailed(server, fields)
+            case .failed(let failure):
+                loginFailed(server, failure)
                 return bytes.count
             }
         }
@@ -229,7 +228,7 @@ extension WorkerCore {
         server.login = login
         switch step {
         case .send(let message): send(message.span, to: server)
-        case .failed(let fields): loginFailed(server, fields)
+        case .failed(let failure): loginFailed(server, failure)
         case .wait, .done, .derive: break
         }
         if server.isOpen { postponeReading(server) }
@@ -285,40 +284,39 @@ extension WorkerCore {
 
     // MARK: Failure
 
-    private func loginFailed(_ server: ServerConnection, _ fields: ErrorFields) {
+    private func loginFailed(_ server: ServerConnection, _ failure: OpeningFailure) {
+        let fields = failure.fields
         if triesAnotherPassword(server, fields) { return }
         let message = fields.message ?? "unknown error"
-        shared.log.warning("\(server.label) server login failed: \(fields.severity ?? "FATAL") \(message)")
-        discard(server, "login failed")
-        openingFailed(server.opening, fields, isLogin: true)
+        shared.log.warning("server login failed: \(fields.severity ?? "FATAL") \(message)", about: server.subject)
+        discard(server, failure)
+        openingFailed(server.opening, failure)
     }
 
     /// The connection could not be made, or broke before the login was done. If the address can't be reached, the host may have another
     /// one, or the list another host.
-    ///
-    /// - Parameter isFinal: another try would come to the same end, so those who wait are told.
-    func openingFailed(_ server: ServerConnection, _ reason: String, detail: String? = nil, isFinal: Bool = false) {
+    func openingFailed(_ server: ServerConnection, _ failure: OpeningFailure) {
         let opening = server.opening
-        let text = detail.map { "\(reason): \($0)" } ?? reason
+        let text = failure.detail.map { "\(failure.message): \($0)" } ?? failure.message
         if server.phase == .connecting {
             shared.hosts.withLock { $0.couldNotReach(server.address.with(port: 0), now: now) }
             if opening.isToGoOn {
-                shared.log.warning("\(server.label) \(text), trying the next address")
-                discard(server, reason)
+                shared.log.warning("\(text), trying the next address", about: server.subject)
+                discard(server, failure)
                 _ = goOn(opening)
                 return
             }
         }
-        if detail != nil { shared.log.warning("\(server.label) \(text)") }
+        if failure.detail != nil { shared.log.warning("\(text)", about: server.subject) }
         leaveHost(opening)
-        discard(server, reason)
-        openingFailed(opening, ServerLogin.error(reason, detail: detail), isLogin: isFinal)
+        discard(server, failure)
+        openingFailed(opening, failure)
     }
 
     /// Takes a server out that never served; the counters are `openingFailed`'s.
-    func discard(_ server: ServerConnection, _ reason: String) {
+    func discard(_ server: ServerConnection, _ failure: OpeningFailure) {
         if settings.logDisconnections {
-            shared.log.info("\(server.label) closing because: \(reason) (age=\((now - server.connectTime) / 1_000_000)s)")
+            shared.log.info(closing(.notOpened(failure) as ServerCloseReason, since: server.connectTime), about: server.subject)
         }
         server.move(to: .closed)
         endTLS(server)
@@ -328,8 +326,10 @@ extension WorkerCore {
         server.shard.shared.countServer(server.generation, -1)
     }
 
-    func openingFailed(_ opening: Opening, _ fields: ErrorFields, isLogin: Bool = false) {
+    func openingFailed(_ opening: Opening, _ failure: OpeningFailure) {
         defer { tellThoseWhoAwaitCloses() }
+        let fields = failure.fields
+        opening.shard.counters.openingFailures.add(failure.cause)
         if let dedication = opening.dedication {
             dedicatedFailed(opening, dedication, fields)
             return
@@ -339,15 +339,14 @@ extension WorkerCore {
         shard.servers -= 1
         shared.capacity.withLock { $0.closeServer(shard.shared.key) }
         if opening.probe == nil {
-            shard.shared.openingFailed(fields, started: opening.started, now: now, isRefusal: isLogin)
+            shard.shared.openingFailed(fields, started: opening.started, now: now, isRefusal: failure.isFinal)
         } else {
             // The first client is worth another try at once: by then a server that starts together with the pooler may be there.
-            probed(opening, .failed(fields))
+            probed(opening, .failed(failure))
         }
-        shard.counters.serversFailed &+= 1
         shard.isFull = false
         // Where no server answers, those who wait go on waiting.
-        guard isLogin else { return }
+        guard failure.isFinal else { return }
         loginFailed(shard.shared.key)
         tellOthers { .loginFailed(shard.shared.key) }
     }
@@ -376,18 +375,18 @@ extension WorkerCore {
     /// there is demand: for other startup values.
     @discardableResult
     func evictIdle(for key: CapacityLedger.PoolKey, _ limit: CapacityLedger.ServerVerdict) -> Bool {
-        let name: String
+        let binding: ServerCloseReason.EvictingLimit
         let counts: (PoolShard) -> Bool
         switch limit {
         case .granted, .grantedFromReserve: return false
-        case .poolFull: (name, counts) = ("pool_size", { $0.shared.key.family == key.family })
+        case .poolFull: (binding, counts) = (.pool, { $0.shared.key.family == key.family })
         case .databaseFull:
-            (name, counts) = ("max_db_connections", { !$0.hasDemand && $0.shared.key.database.hasSameBytes(as: key.database) })
-        case .userFull: (name, counts) = ("max_user_connections", { !$0.hasDemand && $0.shared.key.user.hasSameBytes(as: key.user) })
+            (binding, counts) = (.database, { !$0.hasDemand && $0.shared.key.database.hasSameBytes(as: key.database) })
+        case .userFull: (binding, counts) = (.user, { !$0.hasDemand && $0.shared.key.user.hasSameBytes(as: key.user) })
         }
         let candidates = servers.all.filter { $0.phase == .idle && counts($0.shard) }
         guard let victim = candidates.min(by: { $0.lastActivity < $1.lastActivity }) else { return false }
-        close(victim, .obsolete("evicted for \(name)"))
+        close(victim, .evicted(binding))
         return true
     }
 }

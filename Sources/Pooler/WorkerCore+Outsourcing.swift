@@ -67,7 +67,7 @@ extension WorkerCore {
             do throws(InvalidValue) {
                 question = .ldap(try LDAPOptions(parsing: login.ldapOptions ?? ""))
             } catch {
-                return refuse(client, "LDAP authentication failed", error.message)
+                return refuse(client, .invalidLDAPOptions(error.message))
             }
         }
         let (mailbox, slot, id) = (mailbox, client.slot, client.id)

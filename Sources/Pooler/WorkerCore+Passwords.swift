@@ -1,6 +1,5 @@
 import Configuration
 import EventLoop
-import Logging
 import PoolCore
 import PostgresWire
 
@@ -66,8 +65,8 @@ extension WorkerCore {
             case .file(let path): text = "password_file \(path): \(reason)"
             case .command: text = "password_command: \(reason)"
             }
-            shared.log.warning("\(mark(opening.shard)) server login failed: \(text)")
-            openingFailed(opening, ServerLogin.error("server login failed: \(waiter.key.source.key): \(reason)"), isLogin: true)
+            shared.log.warning("server login failed: \(text)", about: subject(opening.shard))
+            openingFailed(opening, .passwordNotAvailable(key: waiter.key.source.key, reason))
         }
     }
 
@@ -75,7 +74,7 @@ extension WorkerCore {
     func forgetPasswordWaiters() {
         let waiters = passwordWaiters.values
         passwordWaiters = [:]
-        for waiter in waiters { openingFailed(waiter.opening, ServerLogin.error("server shutting down")) }
+        for waiter in waiters { openingFailed(waiter.opening, .shuttingDown) }
     }
 
     /// The server has refused a login because of its password. True: it comes again with another one, and nobody has to hear of it.
@@ -87,8 +86,8 @@ extension WorkerCore {
         opening.hasAskedAgain = true
         // The same address, and those after it if it can't be reached any more.
         opening.addresses.insert(server.address, at: 0)
-        shared.log.info("\(server.label) the password was refused: \(password.key.source.key) is asked again")
-        discard(server, "password refused")
+        shared.log.info("the password was refused: \(password.key.source.key) is asked again", about: server.subject)
+        discard(server, .passwordRefused)
         _ = withPassword(password.key, opening) { [unowned self] in connect($0) }
         return true
     }

@@ -1,9 +1,9 @@
 import Configuration
 import EventLoop
-import Logging
 import PoolCore
 import PostgresWire
 import Statistics
+import Telemetry
 
 /// A cancel request on its way to the process that has the client.
 final class PeerErrand {
@@ -45,7 +45,7 @@ extension WorkerCore {
     /// Passes a request on. The client's socket stays open until the peer has done what it can.
     func forward(_ client: ClientConnection, key: UInt64, to peer: Int) {
         guard configuration.peers[peer] != nil else {
-            close(client, .quiet("cancel request: peer \(peer) is not in [peers]"))
+            close(client, .cancelRefused(.unknownPeer(peer)))
             return
         }
         client.move(to: .canceling)
@@ -79,7 +79,7 @@ extension WorkerCore {
     private func serveErrand(_ slot: UInt32) -> Bool {
         guard let errand = peerErrands[slot], case .waiting = errand.stage else { return true }
         guard let peer = configuration.peers[errand.peer], let host = peer.host else {
-            end(slot, "peer removed")
+            end(slot, .peerRemoved)
             return true
         }
         let limit = peer.poolSize ?? settings.defaultPoolSize
@@ -114,8 +114,8 @@ extension WorkerCore {
             errand.socket = Socket(adopting: descriptor, on: loop, token: TokenKind.errand.token(slot | Self.peerBit))
             return
         }
-        shared.log.warning("\(label(errand)) connect failed, a cancel request is lost")
-        end(slot, "connect failed")
+        shared.log.warning("connect failed, a cancel request is lost", about: subject(errand))
+        end(slot, .connectFailed)
     }
 
     func readyPeer(_ slot: UInt32, _ readiness: Readiness) {
@@ -131,19 +131,19 @@ extension WorkerCore {
             var writer = MessageWriter()
             writer.cancelRequest(key: CancelDirectory.wire(errand.key))
             guard case .bytes(writer.bytes.count)? = errand.socket?.send(writer.bytes.span) else {
-                end(slot, "connect failed")
+                end(slot, .connectFailed)
                 return
             }
             errand.stage = .sent
         }
         // The peer closes when the request has reached PostgreSQL.
-        if errand.socket?.isDead() == true { end(slot, "cancel request done") }
+        if errand.socket?.isDead() == true { end(slot, .done) }
     }
 
-    private func end(_ slot: UInt32, _ reason: String) {
+    private func end(_ slot: UInt32, _ outcome: CancelOutcome) {
         guard let errand = peerErrands[slot] else { return }
         if settings.logDisconnections, errand.socket != nil {
-            shared.log.info("\(label(errand)) closing because: \(reason) (age=\((now - errand.startTime) / 1_000_000)s)")
+            shared.log.info(closing(.cancelOver(outcome) as ServerCloseReason, since: errand.startTime), about: subject(errand))
         }
         errand.socket?.close()
         peerErrands.remove(slot)
@@ -153,12 +153,12 @@ extension WorkerCore {
                 counts[errand.peer] = left > 0 ? left : nil
             }
         }
-        if let client = clients[errand.client.slot], client.id == errand.client.id { close(client, .quiet(reason)) }
+        if let client = clients[errand.client.slot], client.id == errand.client.id { close(client, .cancelOver(outcome)) }
         servePeers()
     }
 
-    private func label(_ errand: PeerErrand) -> String {
-        "S-0x\(String(errand.id, radix: 16)): peer-\(errand.peer)@\(configuration.peers[errand.peer]?.host ?? "?"):"
+    private func subject(_ errand: PeerErrand) -> LogSubject {
+        .peer(id: errand.id, number: errand.peer, host: configuration.peers[errand.peer]?.host)
     }
 
     /// Requests that take too long are given up, as those to PostgreSQL are.
@@ -168,7 +168,7 @@ extension WorkerCore {
             // Those who wait come last, or each that is given up would let the next one begin.
             isServingPeers = true
             for slot in peerErrands.slots {
-                if let errand = peerErrands[slot], now - errand.startTime > settings.cancelWaitTimeout { end(slot, "cancel_wait_timeout") }
+                if let errand = peerErrands[slot], now - errand.startTime > settings.cancelWaitTimeout { end(slot, .timedOut) }
             }
             isServingPeers = false
         }

@@ -1,5 +1,4 @@
 import EventLoop
-import Logging
 import PoolCore
 import PostgresWire
 
@@ -79,7 +78,7 @@ extension WorkerCore {
     func dedicatedIsReady(_ server: ServerConnection, _ dedication: Dedication, _ login: ServerLogin) {
         let shard = server.shard
         guard let client = clients[dedication.client], client.id == dedication.id, let clientLogin = client.login else {
-            close(server, .obsolete("client disconnected"))
+            close(server, .clientDisconnected(isMidMessage: false))
             return
         }
         client.session.parameters = server.session.settings.adjustedTo
@@ -106,7 +105,6 @@ extension WorkerCore {
         opening.shard.servers -= 1
         shared.capacity.withLock { $0.closeServer(opening.shard.shared.key) }
         opening.shard.isFull = false
-        opening.shard.counters.serversFailed &+= 1
         if let client = clients[dedication.client], client.id == dedication.id { fail(client, .serverLoginFailed(fields)) }
     }
 }

@@ -34,15 +34,15 @@ extension WorkerCore {
         case UInt8(ascii: "S") where bytes.count == 1:
             beginTLS(server, context)
         case UInt8(ascii: "S"):
-            openingFailed(server, "server sent unencrypted data after SSL request")
+            openingFailed(server, .unencryptedData)
         case UInt8(ascii: "N") where server.requiresTLS:
-            handshakeFailed(server, "server refused SSL")
+            handshakeFailed(server, .tlsRefused)
         case UInt8(ascii: "N") where bytes.count == 1:
             server.tlsContext = nil
             logIn(server)
         default:
             // An error message, or no PostgreSQL at all.
-            openingFailed(server, "server gave no answer to SSL request")
+            openingFailed(server, .tlsNotAnswered)
         }
         return bytes.count
     }
@@ -55,7 +55,7 @@ extension WorkerCore {
             if case .failed(let error) = timedHandshake({ session.start() }) { throw error }
             sendCiphertext(to: server)
         } catch {
-            openingFailed(server, "TLS setup failed", detail: error.reason)
+            openingFailed(server, .tlsSetupFailed(error.reason))
         }
     }
 
@@ -82,15 +82,15 @@ extension WorkerCore {
                 guard server.isOpen else { return }
                 if count < input.capacity, !toEnd { return }
             case .wouldBlock:
-                if server.isBroken { serverEnded(server, "server conn crashed?") }
+                if server.isBroken { serverEnded(server, .endOfStream) }
                 return
             case .endOfStream:
                 if isRefusingDirectTLS(server, session) { return refusedDirectTLS(server) }
-                serverEnded(server, "server conn crashed?")
+                serverEnded(server, .endOfStream)
                 return
             case .failed(let error):
                 if isRefusingDirectTLS(server, session) { return refusedDirectTLS(server) }
-                serverEnded(server, error.reason)
+                serverEnded(server, .failed(error.reason))
                 return
             }
         }
@@ -108,12 +108,12 @@ extension WorkerCore {
             if count > 0, server.isOpen { received(server, tlsBuffers.plaintext(count)) }
         case .closed(let count):
             if count > 0 { received(server, tlsBuffers.plaintext(count)) }
-            if server.isOpen { serverEnded(server, "server conn crashed?") }
+            if server.isOpen { serverEnded(server, .endOfStream) }
         case .failed(let error):
             if wasEstablished {
-                serverEnded(server, "TLS error: \(error.reason)")
+                serverEnded(server, .tlsFailed(error.reason))
             } else {
-                handshakeFailed(server, "TLS handshake failed: \(error.reason)")
+                handshakeFailed(server, .tlsHandshakeFailed(error.reason))
             }
         }
     }
@@ -121,9 +121,9 @@ extension WorkerCore {
     // MARK: Refusals
 
     /// The other side's certificate, or its TLS, will be no better next time: those who wait hear why, and not that their time is up.
-    private func handshakeFailed(_ server: ServerConnection, _ reason: String) {
-        shared.log.warning("\(server.label) \(reason)")
-        openingFailed(server, reason, isFinal: true)
+    private func handshakeFailed(_ server: ServerConnection, _ failure: OpeningFailure) {
+        shared.log.warning("\(failure.message)", about: server.subject)
+        openingFailed(server, failure)
     }
 
     /// A server before PostgreSQL 17 takes the beginning of a handshake for a packet of a senseless length, and hangs up.
@@ -132,17 +132,16 @@ extension WorkerCore {
     }
 
     private func refusedDirectTLS(_ server: ServerConnection) {
-        handshakeFailed(
-            server, "direct TLS: the server hung up in the handshake: expected PostgreSQL 17 or later (sslnegotiation = direct)")
+        handshakeFailed(server, .directTLSRefused)
     }
 
     private func established(_ server: ServerConnection, _ session: TLSSession) {
         if server.shard.database.sslNegotiation == .direct, !session.hasAgreedOnProtocol {
-            handshakeFailed(server, "direct TLS: the server did not agree on the protocol \"postgresql\"")
+            handshakeFailed(server, .directTLSWithoutALPN)
             return
         }
         if settings.logConnections {
-            shared.log.info("\(server.label) SSL established: \(session.summary)\(session.isResumed ? ", resumed" : "")")
+            shared.log.info("SSL established: \(session.summary)\(session.isResumed ? ", resumed" : "")", about: server.subject)
         }
         logIn(server)
     }

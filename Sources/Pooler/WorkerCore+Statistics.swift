@@ -1,6 +1,5 @@
 import Bytes
 import Console
-import Logging
 import PoolCore
 import Statistics
 
@@ -140,13 +139,13 @@ extension WorkerCore {
 
     // MARK: Reasons
 
-    func count(_ reason: CloseReason, of client: ClientConnection) {
+    func count(_ reason: ClientCloseReason, of client: ClientConnection) {
         if let shard = client.shard {
-            shard.counters.clientDisconnects.add(reason.label)
+            shard.counters.clientDisconnects.add(reason.cause)
         } else if client.console != nil {
-            consoleCounters.clientDisconnects.add(reason.label)
+            consoleCounters.clientDisconnects.add(reason.cause)
         } else {
-            counters.disconnects.add(reason.label)
+            counters.disconnects.add(reason.cause)
         }
     }
 }
@@ -186,37 +185,6 @@ extension PoolGauges {
         if hasClient {
             if isInIdleTransaction { clientsIdleInTransaction += 1 } else { clientsLinked += 1 }
             clientsIdle -= 1
-        }
-    }
-}
-
-extension CloseReason {
-    /// The reason as a name of which there are only so many.
-    var label: String {
-        switch self {
-        case .clientEnded(let text), .quiet(let text): Self.label(text)
-        case .terminated: Self.label(text)
-        case .error(let error): error.label
-        }
-    }
-
-    /// Texts may end in details behind a colon.
-    static func label(_ text: String) -> String {
-        let bytes = text.utf8.span
-        let isLabel = bytes.count <= 48 && !bytes.indices.contains { bytes[$0] == UInt8(ascii: ":") }
-        // Going through the characters costs as much as a query.
-        return isLabel ? text : String(text.prefix { $0 != ":" }.prefix(48))
-    }
-}
-
-extension ServerCloseReason {
-    /// The reason as a name of which there are only so many.
-    var label: String {
-        switch self {
-        case .obsolete(let text), .failed(let text): CloseReason.label(text)
-        case .lost: "server conn crashed?"
-        case .error(let error): error.label
-        case .violation: "protocol violation"
         }
     }
 }

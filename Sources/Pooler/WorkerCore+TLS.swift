@@ -44,7 +44,7 @@ extension WorkerCore {
         do throws(TLSError) {
             client.tls = try TLSSession(accepting: context, buffers: tlsBuffers)
         } catch {
-            close(client, .quiet("TLS setup failed: \(error.reason)"))
+            close(client, .tlsSetupFailed(error.reason))
         }
     }
 
@@ -88,10 +88,10 @@ extension WorkerCore {
             case .wouldBlock:
                 return
             case .endOfStream:
-                leave(client, .clientEnded("client unexpected eof"))
+                leave(client, .endOfStream)
                 return
             case .failed(let error):
-                leave(client, .clientEnded("client \(error.reason.lowercased())"), isDeaf: true)
+                leave(client, .connectionLost(error.reason), isDeaf: true)
                 return
             }
         }
@@ -108,11 +108,10 @@ extension WorkerCore {
             if count > 0, client.isOpen { received(client, tlsBuffers.plaintext(count)) }
         case .closed(let count):
             if count > 0 { received(client, tlsBuffers.plaintext(count)) }
-            if !client.isLeaving { leave(client, .clientEnded("client unexpected eof")) }
+            if !client.isLeaving { leave(client, .endOfStream) }
         case .failed(let error):
             if !wasEstablished { counters.tlsFailures &+= 1 }
-            let what = wasEstablished ? "TLS error" : "TLS handshake failed"
-            leave(client, .quiet("\(what): \(error.reason)"), isDeaf: true)
+            leave(client, wasEstablished ? .tlsFailed(error.reason) : .tlsHandshakeFailed(error.reason), isDeaf: true)
         }
     }
 
@@ -120,7 +119,7 @@ extension WorkerCore {
         counters.tlsHandshakes &+= 1
         // As PostgreSQL: without ALPN a browser could be talked into sending here what was meant for somebody else.
         if client.isDirectTLS, !session.hasAgreedOnProtocol {
-            close(client, .quiet("direct TLS without ALPN: expected the client to offer the protocol \"postgresql\""))
+            close(client, .directTLSWithoutALPN)
         }
     }
 

@@ -2,7 +2,6 @@ import Authentication
 import Bytes
 import Configuration
 import DequeModule
-import Logging
 import PoolCore
 import PostgresWire
 import Synchronization
@@ -23,6 +22,8 @@ struct PendingLookup: Sendable {
 /// How a lookup ended.
 enum LookupAnswer: Sendable {
     case outcome(UserLookup.Outcome)
+    /// The settings don't let anybody be asked.
+    case refused(LoginFailure)
     /// No server can be asked; this is what the client is told.
     case unavailable(PoolerError)
 }
@@ -57,14 +58,13 @@ extension WorkerCore {
 
     func lookUp(_ client: ClientConnection, _ plan: LookupPlan) {
         guard !isConsole(plan.database) else {
-            return refuse(client, "bouncer config error", "cannot use the reserved \"pgbouncer\" database as an auth_dbname")
+            return refuse(client, .reservedAuthDatabase)
         }
         guard configuration.database(named: plan.database) != nil else {
-            return refuse(client, "bouncer config error", "authentication database \"\(plan.database)\" is not configured")
+            return refuse(client, .unknownAuthDatabase(plan.database))
         }
         guard !holds.disabledDatabases.contains(plan.database) else {
-            let text = "authentication database \"\(plan.database)\" is disabled"
-            return refuse(client, text, text)
+            return refuse(client, .disabledAuthDatabase(plan.database))
         }
         let pending = PendingLookup(
             lookup: UserLookup(user: client.user), query: plan.query, worker: index, client: client.slot, clientID: client.id,
@@ -80,7 +80,7 @@ extension WorkerCore {
 
     func lookUp(_ pending: PendingLookup, database name: String, authUser: String) {
         guard let database = configuration.database(named: name) else {
-            answer(pending, .outcome(.failed("authentication database \"\(name)\" is not configured")))
+            answer(pending, .refused(.unknownAuthDatabase(name)))
             return
         }
         let shard = shard(of: database, user: authUser, isForLookups: true)
@@ -119,7 +119,7 @@ extension WorkerCore {
         while at < bytes.count, server.phase == .lookingUp, var pending = server.lookup {
             guard case .frame(let frame) = peekFrame(bytes, at: at), frame.length <= UserLookup.messageLimit else {
                 if case .short = peekFrame(bytes, at: at) { return at }
-                close(server, .failed("auth_query: malformed or oversized message"))
+                close(server, .authQueryMalformed)
                 return bytes.count
             }
             guard bytes.count - at >= frame.length else { return at }
@@ -129,10 +129,10 @@ extension WorkerCore {
             guard let outcome else { continue }
             server.lookup = nil
             if case .failed(let reason) = outcome {
-                shared.log.error("\(server.label) S: error in auth_query: \(reason)")
+                shared.log.error("S: error in auth_query: \(reason)", about: server.subject)
             }
             if pending.lookup.isBroken {
-                close(server, .failed("auth_query left the server in a transaction"))
+                close(server, .authQueryInTransaction)
             } else {
                 free(server)
             }
@@ -161,7 +161,7 @@ extension WorkerCore {
 
     /// The server that was asked is gone. An idle one that had died unnoticed is no reason to refuse anybody: another one is asked, once.
     func lookupLost(_ pending: PendingLookup, _ shard: PoolShard, _ reason: ServerCloseReason) {
-        guard case .lost = reason, !pending.isRepeated else { return answer(pending, .unavailable(reason.clientError)) }
+        guard reason.ending == .lost, !pending.isRepeated else { return answer(pending, .unavailable(reason.clientError)) }
         var again = pending
         again.lookup = UserLookup(user: pending.lookup.user)
         again.isRepeated = true
@@ -173,7 +173,8 @@ extension WorkerCore {
         resume(client, login) {
             switch answer {
             case .unavailable(let error): fail(client, error)
-            case .outcome(.failed(let reason)): refuse(client, "bouncer config error", reason)
+            case .refused(let failure): refuse(client, failure)
+            case .outcome(.failed(let reason)): refuse(client, .authQueryFailed(reason))
             case .outcome(.noSuchUser): lookedUp(client, login, nil)
             case .outcome(.found(let user, let secret)): lookedUp(client, login, (user, secret))
             }

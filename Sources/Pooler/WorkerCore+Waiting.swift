@@ -60,7 +60,7 @@ extension WorkerCore {
         let text = StatementExcerpt.text(of: server.lastStatement.bytes, statements: client.session.statements) ?? "(not kept)"
         func milliseconds(_ time: Int64) -> String { "\(time / 1000).\(String(time % 1000 + 1000).dropFirst()) ms" }
         shared.log.info(
-            "\(client.label) slow statement: \(milliseconds(server.waited + ran)) (waited \(milliseconds(server.waited)), ran \(milliseconds(ran))): \(text)"
-        )
+            "slow statement: \(milliseconds(server.waited + ran)) (waited \(milliseconds(server.waited)), ran \(milliseconds(ran))): \(text)",
+            about: client.subject)
     }
 }

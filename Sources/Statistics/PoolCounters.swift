@@ -12,13 +12,13 @@
     /// Errors of servers that clients got, by SQLSTATE.
     public var errors = BoundedCounts(limit: 100)
     /// Clients that left or were closed, by reason.
-    public var clientDisconnects = BoundedCounts(limit: 64)
+    public var clientDisconnects = CauseCounts<ClientCloseCause>()
     /// Servers that were closed, by reason.
-    public var serverDisconnects = BoundedCounts(limit: 64)
+    public var serverDisconnects = CauseCounts<ServerCloseCause>()
+    /// Servers that could not be connected to, or refused the login, by reason.
+    public var openingFailures = CauseCounts<ServerCloseCause>()
     /// Servers that have logged in.
     public var serversOpened: Int64 = 0
-    /// Servers that could not be connected to, or refused the login.
-    public var serversFailed: Int64 = 0
 
     /// All zero.
     public init() {}
@@ -57,7 +57,7 @@
         sum.clientDisconnects += other.clientDisconnects
         sum.serverDisconnects += other.serverDisconnects
         sum.serversOpened &+= other.serversOpened
-        sum.serversFailed &+= other.serversFailed
+        sum.openingFailures += other.openingFailures
     }
 }
 
@@ -72,7 +72,7 @@ public struct WorkerCounters: Sendable {
     /// TLS handshakes with clients that failed.
     public var tlsFailures: Int64 = 0
     /// Clients that were closed before they had a pool, by reason: refused logins among them.
-    public var disconnects = BoundedCounts(limit: 64)
+    public var disconnects = CauseCounts<ClientCloseCause>()
 
     /// All zero.
     public init() {}

@@ -1,51 +1,49 @@
-import Glibc
-import Logging
-import Synchronization
-
-/// The process's log, in PgBouncer's line format, which its users' scripts parse:
-/// `YYYY-MM-DD HH:MM:SS.mmm TZ [pid] LEVEL text`.
+/// The process's log, in PgBouncer's line format, which its users' scripts parse (`YYYY-MM-DD HH:MM:SS.mmm TZ [pid] LEVEL text`), or as
+/// objects of JSON.
 ///
-/// It is a back end of swift-log; `Log.label` marks lines about one socket (`C-0x…: db/user@addr:port `).
-public struct Log: LogHandler {
-    public var metadata: Logger.Metadata = [:]
-    public var logLevel: Logger.Level {
-        get { sink.level.load(ordering: .relaxed).level }
-        set { sink.level.store(LevelCode(newValue), ordering: .relaxed) }
-    }
-
+/// What is told, and whom it is about, is made only where it is written.
+public struct Log: Sendable {
     private let sink: LogSink
 
-    public init(sink: LogSink) { self.sink = sink }
+    /// A log that writes to `sink`.
+    public init(_ sink: LogSink) { self.sink = sink }
 
-    /// A logger that writes to `sink`.
-    public static func logger(_ sink: LogSink) -> Logger {
-        Logger(label: "sluice") { _ in Log(sink: sink) }
+    /// Messages of this level and above are written.
+    public var level: LogLevel { sink.level.load(ordering: .relaxed) }
+
+    /// Writes a message.
+    public func write(_ level: LogLevel, _ event: @autoclosure () -> LogEvent, about subject: @autoclosure () -> LogSubject? = nil) {
+        guard level >= self.level else { return }
+        sink.write(LogRecord(level: level, subject: subject(), event: event()))
     }
 
-    public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-        get { metadata[key] }
-        set { metadata[key] = newValue }
+    /// PgBouncer's NOISE, with `-v -v`.
+    public func trace(_ event: @autoclosure () -> LogEvent, about subject: @autoclosure () -> LogSubject? = nil) {
+        write(.trace, event(), about: subject())
     }
 
-    public func log(event: LogEvent) {
-        sink.write(level: event.level, text: event.message.description)
-    }
-}
-
-/// A log level as an atomic keeps it.
-struct LevelCode: AtomicRepresentable {
-    typealias AtomicRepresentation = UInt8.AtomicRepresentation
-    let code: UInt8
-
-    init(_ level: Logger.Level) { code = UInt8(Logger.Level.allCases.firstIndex(of: level) ?? 0) }
-    private init(code: UInt8) { self.code = code }
-    var level: Logger.Level { Logger.Level.allCases[Int(code)] }
-
-    static func encodeAtomicRepresentation(_ value: consuming LevelCode) -> AtomicRepresentation {
-        UInt8.encodeAtomicRepresentation(value.code)
+    /// DEBUG, with `-v`.
+    public func debug(_ event: @autoclosure () -> LogEvent, about subject: @autoclosure () -> LogSubject? = nil) {
+        write(.debug, event(), about: subject())
     }
 
-    static func decodeAtomicRepresentation(_ representation: consuming AtomicRepresentation) -> LevelCode {
-        LevelCode(code: UInt8.decodeAtomicRepresentation(representation))
+    /// LOG: what happens in peace.
+    public func info(_ event: @autoclosure () -> LogEvent, about subject: @autoclosure () -> LogSubject? = nil) {
+        write(.info, event(), about: subject())
+    }
+
+    /// WARNING: what somebody should look at.
+    public func warning(_ event: @autoclosure () -> LogEvent, about subject: @autoclosure () -> LogSubject? = nil) {
+        write(.warning, event(), about: subject())
+    }
+
+    /// ERROR: what was asked for could not be done.
+    public func error(_ event: @autoclosure () -> LogEvent, about subject: @autoclosure () -> LogSubject? = nil) {
+        write(.error, event(), about: subject())
+    }
+
+    /// FATAL: what ends the process. It is told on standard error all the same while there is no log file.
+    public func critical(_ event: @autoclosure () -> LogEvent, about subject: @autoclosure () -> LogSubject? = nil) {
+        write(.critical, event(), about: subject())
     }
 }

@@ -1,7 +1,6 @@
 import EventLoop
 import Glibc
 import Locking
-import Logging
 import Synchronization
 
 /// Where log lines go: standard error and, when configured, a file that is appended to without buffering, and the system's log.
@@ -22,10 +21,10 @@ public final class LogSink: Sendable {
     }
 
     private let output = Locked(Output())
-    let level: Atomic<LevelCode>
+    let level: Atomic<LogLevel>
 
-    public init(level: Logger.Level = .info) {
-        self.level = Atomic(LevelCode(level))
+    public init(level: LogLevel = .info) {
+        self.level = Atomic(level)
     }
 
     /// Opens (or reopens, after a rotation) the log file; an empty path means none. Returns what went wrong; then lines go where they went
@@ -55,8 +54,7 @@ public final class LogSink: Sendable {
     }
 
     public func setVerbosity(_ verbose: Int) {
-        let level: Logger.Level = verbose <= 0 ? .info : verbose == 1 ? .debug : .trace
-        self.level.store(LevelCode(level), ordering: .relaxed)
+        level.store(verbose <= 0 ? .info : verbose == 1 ? .debug : .trace, ordering: .relaxed)
     }
 
     /// Whether lines are kept off standard error. What ends the process is told there all the same while there is no log file.
@@ -78,39 +76,34 @@ public final class LogSink: Sendable {
         }
     }
 
-    func write(level: Logger.Level, text: String) {
+    func write(_ record: LogRecord) {
         let now = Self.now()
         output.withLock { output in
-            if now.tv_sec != output.second { Self.stamp(&output, now.tv_sec) }
-            let milliseconds = now.tv_nsec / 1_000_000
-            let digits = String(milliseconds + 1000).dropFirst()
-            let message = "\(Self.name(level)) \(LogText.harmless(text))\n"
-            let line =
-                output.isJSON
-                ? LogRecord(text: text).json(time: now, level: level, process: getpid())
-                : "\(output.prefix).\(digits) \(output.zone) [\(getpid())] \(message)"
-            if output.usesStandardError || (level == .critical && output.file < 0) {
-                Self.put(output.standardErrorIsJournal && !output.isJSON ? "<\(Severity.number(level))>\(message)" : line, to: 2)
+            let toStandardError = output.usesStandardError || (record.level == .critical && output.file < 0)
+            if output.isJSON {
+                let line = record.json(time: now, process: getpid())
+                if toStandardError { Self.put(line.span, to: 2) }
+                if output.file >= 0 { Self.put(line.span, to: output.file) }
+                output.systemLog?.write(priority: record.level.severity, LogText.oneLine(record.text))
+                return
             }
-            if output.file >= 0 { Self.put(line, to: output.file) }
-            output.systemLog?.write(priority: Severity.number(level), LogText.harmless(text))
+            let (word, text) = (record.level.word, record.text)
+            if (toStandardError && !output.standardErrorIsJournal) || output.file >= 0 {
+                if now.tv_sec != output.second { Self.stamp(&output, now.tv_sec) }
+                let digits = String(now.tv_nsec / 1_000_000 + 1000).dropFirst()
+                let line = "\(output.prefix).\(digits) \(output.zone) [\(getpid())] \(word) \(LogText.harmless(text))\n"
+                if toStandardError, !output.standardErrorIsJournal { Self.put(line.utf8.span, to: 2) }
+                if output.file >= 0 { Self.put(line.utf8.span, to: output.file) }
+            }
+            if toStandardError, output.standardErrorIsJournal {
+                Self.put("<\(record.level.severity)>\(word) \(LogText.oneLine(text))\n".utf8.span, to: 2)
+            }
+            output.systemLog?.write(priority: record.level.severity, LogText.oneLine(text))
         }
     }
 
-    private static func put(_ line: String, to file: Int32) {
-        var bytes = line
-        bytes.withUTF8 { _ = Glibc.write(file, $0.baseAddress, $0.count) }
-    }
-
-    private static func name(_ level: Logger.Level) -> String {
-        switch level {
-        case .critical: "FATAL"
-        case .error: "ERROR"
-        case .warning: "WARNING"
-        case .notice, .info: "LOG"
-        case .debug: "DEBUG"
-        case .trace: "NOISE"
-        }
+    private static func put(_ line: Span<UInt8>, to file: Int32) {
+        line.withUnsafeBufferPointer { _ = Glibc.write(file, $0.baseAddress, $0.count) }
     }
 
     private static func now() -> timespec {

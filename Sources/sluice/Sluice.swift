@@ -211,7 +211,7 @@ struct Sluice: ParsableCommand {
 
     private func serve() throws {
         let sink = LogSink()
-        let log = Log.logger(sink)
+        let log = Log(sink)
         do {
             let configuration = try load(file)
             var options = StartOptions()

@@ -127,7 +127,7 @@ import Testing
         // CopyInResponse: text, no columns.
         core.received(server, [UInt8(ascii: "G"), 0, 0, 0, 7, 0, 0, 0].span)
         stage.fill(server)
-        core.close(client, .quiet("test"))
+        core.close(client, .serverClosed(.crashed))
         try #require(server.phase == .abandoned && server.socket.hasPosted)
         // The COPY has failed before its end came.
         var writer = MessageWriter()
@@ -151,7 +151,7 @@ import Testing
         stage.core.received(client, Self.query("select 1").span)
         #expect(stage.arrived(server).isEmpty)
         server.client = nil
-        stage.core.close(server, .obsolete("test"))
+        stage.core.close(server, .obsolete)
         // Terminate.
         #expect(stage.arrived(server) == Self.query("select 1") + [UInt8(ascii: "X"), 0, 0, 0, 4])
         #expect(stage.core.loop.outbox.isEmpty)
@@ -163,7 +163,7 @@ import Testing
         let (server, client) = (try stage.server(), try stage.client())
         stage.core.link(client, server)
         stage.core.received(client, Self.query("select 1").span)
-        stage.core.close(client, .quiet("test"))
+        stage.core.close(client, .serverClosed(.crashed))
         #expect(server.phase == .abandoned && stage.arrived(server) == Self.query("select 1"))
     }
 
@@ -175,7 +175,7 @@ import Testing
             // Half a header.
             stage.core.received(server, [UInt8(ascii: "R"), 0, 0].span)
             try #require(server.held.count == 3)
-            stage.core.serverEnded(server, "test")
+            stage.core.serverEnded(server, .endOfStream)
             #expect(!server.isOpen)
         }
         #expect(stage.core.chunks.made == 1)

@@ -115,7 +115,7 @@ import Testing
 
     @Test func aWorkerWithNothingToLendSaysSo() throws {
         let stage = try Stage()
-        stage.giver.close(stage.server, .obsolete("test"))
+        stage.giver.close(stage.server, .obsolete)
         stage.giver.readMail()
         #expect(stage.shards[1].borrowing == 1)
         stage.taker.readMail()
@@ -145,7 +145,7 @@ import Testing
 
     @Test func aCrowdOfMessagesLeavesSocketsTheirTurn() throws {
         let core = try WorkerCore.staged()
-        for slot in 0..<UInt32(WorkerCore.mailPerTurn + 1) { core.mailbox.post(.cancelIsOver(slot: slot, id: 1, reason: "test")) }
+        for slot in 0..<UInt32(WorkerCore.mailPerTurn + 1) { core.mailbox.post(.cancelIsOver(slot: slot, id: 1, outcome: .done)) }
         core.readMail()
         let isDone = core.mail.isEmpty
         #expect(!isDone)

@@ -125,7 +125,7 @@ extension ServerSession {
         let rest: Int
         switch BindMessage.read(bytes, body: frame.body(at: offset)) {
         case .names(let first, let second, let end): (portal, name, rest) = (first, second, end)
-        case .needMore: return .refuse(.nameTooLong("name of a portal or statement"))
+        case .needMore: return .refuse(.nameTooLong(.portalOrStatement))
         case .malformed: return plain(.bind)
         }
         if let action = read(bytes.extracting(name), .bind, &client) { return action }

@@ -54,7 +54,7 @@ extension WorkerCore {
         case .greetingArrived(let key): greetingArrived(key)
         case .loginFailed(let key): loginFailed(key)
         case .cancel(let key, let slot, let requester): cancelClient(key, slot: slot, for: requester)
-        case .cancelIsOver(let slot, let id, let reason): cancelIsOver(slot, id: id, reason)
+        case .cancelIsOver(let slot, let id, let outcome): cancelIsOver(slot, id: id, outcome)
         case .lookUp(let pending, let database, let authUser): lookUp(pending, database: database, authUser: authUser)
         case .lookedUp(let slot, let id, let answer): lookedUp(slot, id, answer)
 

@@ -41,7 +41,7 @@ enum WorkerMessage: ~Copyable, Sendable {
     /// What the client with this key has asked for is to be canceled.
     case cancel(key: UInt64, slot: UInt32, CancelRequester)
     /// A client socket that asked for a cancel has nothing more to wait for.
-    case cancelIsOver(slot: UInt32, id: UInt64, reason: String)
+    case cancelIsOver(slot: UInt32, id: UInt64, outcome: CancelOutcome)
     case lookUp(PendingLookup, database: String, authUser: String)
     case lookedUp(slot: UInt32, id: UInt64, LookupAnswer)
 

@@ -1,4 +1,5 @@
 import PostgresWire
+import Statistics
 
 /// Every error that the pooler itself tells a client, with what a program can match on (SQLSTATE) and what the log says.
 public enum PoolerError: Error, Sendable, Equatable {
@@ -6,16 +7,20 @@ public enum PoolerError: Error, Sendable, Equatable {
     case unsupportedProtocol
     case unknownProtocol(major: UInt16, minor: UInt16)
     case malformedStartup(String)
+    case passwordBeforeStartup
+    case repeatedStartup
+    /// Bytes came between a request for encryption and the answer: somebody in between may have put them there.
+    case unencryptedData(after: EncryptionRequest)
     case invalidOptions(StartupOptions.Failure)
     case invalidReplication(String)
     /// A parameter that tells of the server, and that nobody can set.
     case fixedParameter(String)
     case foreignAuthorization(String)
     case missingUser
-    case nameTooLong(String)
+    case nameTooLong(BoundedName)
     case noSuchDatabase(String)
     case databaseDisabled(String)
-    case authenticationFailed(String)
+    case authenticationFailed(LoginFailure)
     case tooManyClients
     case tooManyDatabaseClients
     case tooManyUserClients
@@ -26,7 +31,6 @@ public enum PoolerError: Error, Sendable, Equatable {
     case loginTimeout(detail: String? = nil, hint: String? = nil)
     /// The same, where no server answered.
     case loginTimeoutServerDown(detail: String? = nil, hint: String? = nil)
-    case unexpectedMessageDuringLogin(String)
     case tlsRequired
 
     // Messages
@@ -72,6 +76,18 @@ public enum PoolerError: Error, Sendable, Equatable {
     /// There is no memory for what the client sent.
     case outOfMemory
 
+    /// A request for encryption, ahead of the startup packet.
+    public enum EncryptionRequest: String, Sendable, CaseIterable {
+        case tls = "SSL"
+        case gss = "GSSAPI encryption"
+    }
+
+    /// A name of which the length is bounded.
+    public enum BoundedName: String, Sendable, CaseIterable {
+        case user = "username"
+        case portalOrStatement = "name of a portal or statement"
+    }
+
     /// The client has sent what it may not send; what it sent before is none the worse for it.
     public var isAboutMessage: Bool {
         switch self {
@@ -105,16 +121,19 @@ public enum PoolerError: Error, Sendable, Equatable {
         case .unsupportedProtocol: "old V2 protocol not supported"
         case .unknownProtocol(let major, let minor):
             "unsupported frontend protocol \(major).\(minor): server supports 3.0 to 3.\(ProtocolVersion.newestMinor)"
-        case .malformedStartup(let text), .unexpectedMessageDuringLogin(let text): text
+        case .malformedStartup(let text): text
+        case .passwordBeforeStartup: "client password pkt before startup packet"
+        case .repeatedStartup: "client re-sent startup pkt"
+        case .unencryptedData(let request): "received unencrypted data after \(request.rawValue) request"
         case .invalidOptions(let failure): failure.message
         case .invalidReplication(let text): "invalid value for parameter \"replication\": \"\(text)\""
         case .fixedParameter(let name): "parameter \"\(name)\" cannot be changed"
         case .foreignAuthorization(let name): "permission denied to set session authorization \"\(name)\""
         case .missingUser: "no PostgreSQL user name specified in startup packet"
-        case .nameTooLong(let what): "\(what) too long"
+        case .nameTooLong(let name): "\(name.rawValue) too long"
         case .noSuchDatabase(let name): "no such database: \(name)"
         case .databaseDisabled(let name): "database \"\(name)\" is disabled"
-        case .authenticationFailed(let text): text
+        case .authenticationFailed(let failure): failure.clientText
         case .tooManyClients: "no more connections allowed (max_client_conn)"
         case .tooManyDatabaseClients: "client connections exceeded (max_db_client_connections)"
         case .tooManyUserClients: "client connections exceeded (max_user_client_connections)"
@@ -152,6 +171,64 @@ public enum PoolerError: Error, Sendable, Equatable {
         case .invalidServerParameter(let fields): fields.message ?? "invalid server parameter"
         case .replyViolation: "server sent a reply that nobody asked for"
         case .outOfMemory: "out of memory"
+        }
+    }
+
+    /// By what it is counted.
+    public var cause: ClientCloseCause {
+        switch self {
+        case .unsupportedProtocol: .unsupportedProtocol
+        case .unknownProtocol: .unknownProtocol
+        case .malformedStartup: .malformedStartup
+        case .passwordBeforeStartup: .passwordBeforeStartup
+        case .repeatedStartup: .repeatedStartup
+        case .unencryptedData: .unencryptedData
+        case .invalidOptions: .invalidOptions
+        case .invalidReplication: .invalidReplication
+        case .fixedParameter: .fixedParameter
+        case .foreignAuthorization: .foreignAuthorization
+        case .missingUser: .missingUser
+        case .nameTooLong(.user): .userTooLong
+        case .nameTooLong(.portalOrStatement): .nameTooLong
+        case .noSuchDatabase: .noSuchDatabase
+        case .databaseDisabled: .databaseDisabled
+        case .authenticationFailed(let failure): failure.cause
+        case .tooManyClients: .tooManyClients
+        case .tooManyDatabaseClients: .tooManyDatabaseClients
+        case .tooManyUserClients: .tooManyUserClients
+        case .tooManyLogins: .tooManyLogins
+        case .shuttingDown: .shuttingDown
+        case .loginTimeout: .loginTimeout
+        case .loginTimeoutServerDown: .loginTimeoutServerDown
+        case .tlsRequired: .tlsRequired
+        case .unknownMessage: .unknownMessage
+        case .badHeader: .badHeader
+        case .surplusBytes: .surplusBytes
+        case .lostSynchronization: .lostSynchronization
+        case .messageTooLarge: .messageTooLarge
+        case .stalledMessage: .stalledMessage
+        case .simpleQueryDisallowed: .simpleQueryDisallowed
+        case .transactionInStatementMode: .transactionInStatementMode
+        case .queryTimeoutWaiting: .queryTimeoutWaiting
+        case .queryWaitTimeout: .queryWaitTimeout
+        case .queryTimeout: .queryTimeout
+        case .idleTransactionTimeout: .idleTransactionTimeout
+        case .transactionTimeout: .transactionTimeout
+        case .clientIdleTimeout: .clientIdleTimeout
+        case .idleSessionTimeout: .idleSessionTimeout
+        case .serverShuttingDown: .serverShuttingDown
+        case .databaseRemoved: .databaseRemoved
+        case .configurationChanged: .configurationChanged
+        case .adminDisconnect: .adminDisconnect
+        case .consoleNotAllowed: .consoleNotAllowed
+        case .consoleRefused: .consoleRefused
+        case .serverLost: .serverLost
+        case .serverSaid: .serverSaid
+        case .serverLoginFailing: .serverLoginFailing
+        case .serverLoginFailed: .serverLoginFailed
+        case .invalidServerParameter: .invalidServerParameter
+        case .replyViolation: .replyViolation
+        case .outOfMemory: .outOfMemory
         }
     }
 
