@@ -305,9 +305,10 @@ extension WorkerCore {
         }
     }
 
-    /// PostgreSQL has no parameter of that name. (The field R of an error names the function which raised it.)
+    /// PostgreSQL has no parameter of that name. (The field R of an error names the function which raised it: the second one from version 16 on.)
     static func isUnknownParameter(_ fields: ErrorFields) -> Bool {
-        fields.code == SQLState.undefinedObject && fields[UInt8(ascii: "R")] == "find_option"
+        fields.code == SQLState.undefinedObject
+            && ["find_option", "assignable_custom_variable_name"].contains(fields[UInt8(ascii: "R")])
     }
 
     // MARK: A value that nobody has set

@@ -60,6 +60,7 @@ def test_a_value_counts_as_at_a_login(make_pooler, make_trusting, postgres, user
 
 def test_a_library_is_loaded_for_its_client_alone(make_trusting, postgres):
     # A library that one client asked for stayed on a server for all clients.
+    postgres.needs_library("auto_explain")
     sqls = ["select current_setting('auto_explain.log_format', true)", "show session_preload_libraries"]
     pooler = make_trusting(default_pool_size=2)
     brought = {"options": "-c session_preload_libraries=auto_explain"}
