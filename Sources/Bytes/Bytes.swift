@@ -67,9 +67,10 @@ extension Span<UInt8> {
 }
 
 /// A keyed 64-bit hash for tables whose keys come from clients. The seed is drawn at start, so that nobody can aim at collisions
-/// without being able to watch the timing of many lookups; tables compare the bytes all the same.
+/// without being able to watch the timing of many lookups; tables compare the bytes all the same. It is drawn with that of Swift's own
+/// tables: `SWIFT_DETERMINISTIC_HASHING=1`, which a simulation runs with, makes both the same each time.
 public enum BytesHash {
-    @usableFromInline static let seed: UInt64 = .random(in: .min ... .max) | 1
+    @usableFromInline static let seed = UInt64(bitPattern: Int64(Hasher().finalize())) | 1
 
     /// Folded multiplication over eight bytes at a time (the scheme of wyhash).
     @inlinable

@@ -5,18 +5,18 @@ import Glibc
 public enum Connector {
     /// Starts a connection. The descriptor becomes writable when it is established or has failed (`Socket.connectError`).
     public static func start(to address: SocketAddress, options: SocketOptions) throws(SystemError) -> Int32 {
-        let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        let descriptor = Kernel.socket(address.family)
         guard descriptor >= 0 else { throw SystemError(call: "socket", number: errno) }
         Descriptors.note(descriptor)
         guard descriptor < Descriptors.endForServers else {
-            close(descriptor)
+            Kernel.close(descriptor)
             throw SystemError(call: "socket", number: EMFILE)
         }
         if !address.isUnix { options.apply(to: descriptor) }
-        let result = address.withSockaddr { connect(descriptor, $0, $1) }
+        let result = Kernel.connect(descriptor, to: address)
         if result != 0, errno != EINPROGRESS {
             let number = errno
-            close(descriptor)
+            Kernel.close(descriptor)
             throw SystemError(call: "connect", number: number)
         }
         return descriptor
@@ -31,7 +31,7 @@ public enum Connector {
     }
 
     /// Closes a descriptor that belongs to no `Socket`.
-    public static func discard(_ descriptor: Int32) { close(descriptor) }
+    public static func discard(_ descriptor: Int32) { Kernel.close(descriptor) }
 }
 
 extension Socket {

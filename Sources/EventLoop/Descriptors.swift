@@ -5,15 +5,21 @@ import Synchronization
 /// Who may have which descriptors. The kernel gives the lowest number that is free, so the number of a new one tells how many are left.
 enum Descriptors {
     /// Asked once, after the limit was raised.
-    private static let limit = Int32(clamping: ProcessFigures.maximumDescriptors)
+    private static let systemLimit = Int32(clamping: ProcessFigures.maximumDescriptors)
+    private static var limit: Int32 {
+        #if DEBUG
+            if let simulated = Kernel.simulated { return simulated.descriptorLimit }
+        #endif
+        return systemLimit
+    }
     static var total: Int { Int(limit) }
 
     /// From here on clients get none: what is left serves those who are there. Connections to servers, cancel requests, look-ups,
     /// scrapes and files need some.
-    static let endForClients = limit - min(32, limit / 4)
+    static var endForClients: Int32 { limit - min(32, limit / 4) }
 
     /// From here on servers get none, either: what is left is for files that are opened later, such as a new log, certificates, passwords.
-    static let endForServers = limit - min(8, limit / 16)
+    static var endForServers: Int32 { limit - min(8, limit / 16) }
 
     /// Whether somebody got a number that is not for clients, or none, since it was last asked how many are left.
     private static let areScarce = Atomic(false)

@@ -25,6 +25,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     private var ownerHasWork = false
     private var ticker: UnsafeMutablePointer<event>
     private let tickDescriptor: Int32
+    private let tick: Int64
     private var wakeEvent: UnsafeMutablePointer<event>
     private let wakeDescriptor: Int32
     private var alarmEvent: UnsafeMutablePointer<event>
@@ -37,6 +38,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     public init(tick: Int64) throws(SystemError) {
         guard let base = event_base_new() else { throw SystemError(call: "event_base_new", number: errno) }
         self.base = base
+        self.tick = tick
         events = .allocate(capacity: eventCapacity)
         wakeDescriptor = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
         guard wakeDescriptor >= 0 else { throw SystemError(call: "eventfd", number: errno) }
@@ -95,20 +97,49 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     /// Runs turns until `stop()`: waits for events, hands them to `turn` (with true when a tick is due), then runs the jobs that
     /// were enqueued for actors on this loop. A turn without events is one that was asked for: by `wakeSoon`, by an
     /// alarm, by what is in a mailbox.
-    public func run(_ turn: (_ events: Span<ReadyEvent>, _ tick: Bool) -> Void) {
+    public func run(_ turn: @escaping (_ events: Span<ReadyEvent>, _ tick: Bool) -> Void) {
         bindToThread()
+        #if DEBUG
+            if let simulated = Kernel.simulated {
+                simulatedOwner = turn
+                simulated.adopt(self, tick: tick)
+                return
+            }
+        #endif
         var jobs: [UnownedJob] = []
         while !isStopping.load(ordering: .acquiring) {
             event_base_loop(base, Int32(ownerHasWork ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE))
-            ownerHasWork = false
-            let tick = tickDue
-            tickDue = false
-            turn(Span(_unsafeStart: events, count: eventCount), tick)
-            eventCount = 0
+            takeTurn(turn)
             runJobs(&jobs)
         }
         runJobs(&jobs)
     }
+
+    /// Hands over what there is.
+    private func takeTurn(_ turn: (_ events: Span<ReadyEvent>, _ tick: Bool) -> Void) {
+        ownerHasWork = false
+        let tick = tickDue
+        tickDue = false
+        turn(Span(_unsafeStart: events, count: eventCount), tick)
+        eventCount = 0
+    }
+
+    #if DEBUG
+        /// What `run` was given while a simulation runs.
+        private var simulatedOwner: ((_ events: Span<ReadyEvent>, _ tick: Bool) -> Void)?
+
+        /// A turn, as `run` takes it once libevent has told of events (`note`). Returns whether the owner has work left.
+        func simulatedTurn(tick: Bool) -> Bool {
+            tickDue = tick
+            if let simulatedOwner { takeTurn(simulatedOwner) }
+            var jobs: [UnownedJob] = []
+            runJobs(&jobs)
+            return ownerHasWork
+        }
+
+        /// The simulation is over: what the owner's closure holds is let go.
+        func simulatedEnd() { simulatedOwner = nil }
+    #endif
 
     /// From a callback of libevent: the owner hears of it in this turn.
     @inline(__always)
@@ -143,6 +174,9 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
 
     /// Makes a turn come after so many microseconds, with or without an event; the latest call counts.
     public func wake(after time: Int64) {
+        #if DEBUG
+            if let simulated = Kernel.simulated { return simulated.wake(self, after: time) }
+        #endif
         // 0 would be no alarm.
         let time = max(time, 1)
         var schedule = itimerspec(
@@ -152,6 +186,9 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
 
     /// Makes a turn come, from any thread: there is something in a mailbox.
     func wake() {
+        #if DEBUG
+            if let simulated = Kernel.simulated { return simulated.wake(self) }
+        #endif
         var one: UInt64 = 1
         _ = write(wakeDescriptor, &one, 8)
     }

@@ -18,14 +18,14 @@ public struct Listener: ~Copyable {
                 let record = context!.assumingMemoryBound(to: SocketRecord.self).pointee
                 record.loop._withUnsafeGuaranteedRef { $0.note(what, of: record.token) }
             }, record)
-        event_add(event, nil)
+        Kernel.watch(event, record)
     }
 
     deinit {
         let descriptor = record.pointee.event.ev_fd
-        event_del(UnsafeMutableRawPointer(record).assumingMemoryBound(to: CLibevent.event.self))
+        Kernel.unwatch(UnsafeMutableRawPointer(record).assumingMemoryBound(to: CLibevent.event.self))
         record.deallocate()
-        close(descriptor)
+        Kernel.close(descriptor)
     }
 
     /// What an `accept` brought.
@@ -39,8 +39,7 @@ public struct Listener: ~Copyable {
     }
 
     public borrowing func accept() -> Accepted {
-        let descriptor = accept4(
-            record.pointee.event.ev_fd, __SOCKADDR_ARG(__sockaddr__: nil), nil, Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
+        let descriptor = Kernel.accept(record.pointee.event.ev_fd)
         if descriptor >= Descriptors.endForClients {
             Descriptors.note(descriptor)
             return .lastConnection(descriptor, SystemError(call: "accept", number: EMFILE))
@@ -57,15 +56,14 @@ public struct Listener: ~Copyable {
 
     /// Whether there is a descriptor for one more client.
     public borrowing func hasRoom() -> Bool {
-        let next = fcntl(record.pointee.event.ev_fd, F_DUPFD_CLOEXEC, 0)
-        if next >= 0 { close(next) }
+        let next = Kernel.nextDescriptor(after: record.pointee.event.ev_fd)
         return next >= 0 && next < Descriptors.endForClients
     }
 
     /// Stops or resumes asking for connections, while descriptors are short.
     public borrowing func setListening(_ listening: Bool) {
         let event = UnsafeMutableRawPointer(record).assumingMemoryBound(to: CLibevent.event.self)
-        if listening { event_add(event, nil) } else { event_del(event) }
+        if listening { Kernel.watch(event, record) } else { Kernel.unwatch(event) }
     }
 
     /// Changes what is set on the socket, and on those that it will accept.
@@ -81,9 +79,9 @@ public struct Listener: ~Copyable {
         _ address: SocketAddress, backlog: Int, sharesPort: Bool, deferAccept: Int, options: SocketOptions
     ) throws(SystemError) -> Int32 {
         let descriptor = try bound(address, sharesPort: sharesPort, deferAccept: deferAccept, options: options)
-        guard listen(descriptor, Int32(clamping: backlog)) == 0 else {
+        guard Kernel.listen(descriptor, backlog: Int32(clamping: backlog)) == 0 else {
             let number = errno
-            close(descriptor)
+            Kernel.close(descriptor)
             throw SystemError(call: "listen \(address.description)", number: number)
         }
         return descriptor
@@ -92,13 +90,13 @@ public struct Listener: ~Copyable {
     /// Throws when somebody else has the address, even one who shares its port. Nothing listens meanwhile: whoever connects to a socket
     /// that goes again is reset.
     public static func checkIsFree(_ address: SocketAddress) throws(SystemError) {
-        close(try bound(address, sharesPort: false, deferAccept: 0, options: SocketOptions()))
+        Kernel.close(try bound(address, sharesPort: false, deferAccept: 0, options: SocketOptions()))
     }
 
     private static func bound(
         _ address: SocketAddress, sharesPort: Bool, deferAccept: Int, options: SocketOptions
     ) throws(SystemError) -> Int32 {
-        let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        let descriptor = Kernel.socket(address.family)
         guard descriptor >= 0 else { throw SystemError(call: "socket", number: errno) }
         if !address.isUnix {
             set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
@@ -107,9 +105,9 @@ public struct Listener: ~Copyable {
             if deferAccept > 0 { set(descriptor, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, deferAccept) }
             options.apply(to: descriptor)
         }
-        guard address.withSockaddr({ bind(descriptor, $0, $1) }) == 0 else {
+        guard Kernel.bind(descriptor, to: address) == 0 else {
             let number = errno
-            close(descriptor)
+            Kernel.close(descriptor)
             throw SystemError(call: "bind \(address.description)", number: number)
         }
         return descriptor

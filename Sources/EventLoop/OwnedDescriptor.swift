@@ -1,5 +1,3 @@
-import Glibc
-
 /// A descriptor on its way from one owner to another: closed if it does not arrive.
 public struct OwnedDescriptor: ~Copyable, Sendable {
     private let number: Int32
@@ -7,7 +5,7 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
     /// Takes over a descriptor.
     public init(_ number: Int32) { self.number = number }
 
-    deinit { close(number) }
+    deinit { Kernel.close(number) }
 
     /// Gives the descriptor to the caller, who owns it from here on.
     public consuming func release() -> Int32 {

@@ -7,6 +7,10 @@ public struct PeerIdentity: Sendable, Equatable {
 
     /// Nil when the descriptor is no connected Unix socket.
     public init?(of descriptor: Int32) {
+        #if DEBUG
+            // The network of a simulation has no Unix sockets.
+            if Kernel.simulated != nil { return nil }
+        #endif
         var credentials = ucred()
         var size = socklen_t(MemoryLayout<ucred>.size)
         guard getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0, credentials.pid > 0 else { return nil }

@@ -36,9 +36,7 @@ public enum ProcessFigures {
 
     /// Seconds since 1970.
     public static var wallClock: Double {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+        Double(WallClock.now()) / 1e6
     }
 }
 

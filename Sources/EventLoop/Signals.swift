@@ -45,5 +45,10 @@ public enum Signals {
     }
 
     /// Sends a signal to this process, for another of its threads to take from `wait`.
-    public static func raise(_ name: Name) { kill(getpid(), name.rawValue) }
+    public static func raise(_ name: Name) {
+        #if DEBUG
+            if let simulated = Kernel.simulated { return simulated.raise(name) }
+        #endif
+        kill(getpid(), name.rawValue)
+    }
 }

@@ -65,7 +65,7 @@ public struct Socket: ~Copyable {
                 let token = record.pointee.token
                 record.pointee.loop._withUnsafeGuaranteedRef { $0.note(what, of: token) }
             }, record)
-        event_add(event, nil)
+        Kernel.watch(event, record)
     }
 
     /// A `send` has come up short: from now on an event tells when the socket takes more. If it does so already, one comes at once.
@@ -87,7 +87,7 @@ public struct Socket: ~Copyable {
     deinit { if let record { Self.close(record) } }
 
     private static func close(_ record: UnsafeMutablePointer<SocketRecord>) {
-        Glibc.close(leave(record))
+        Kernel.close(leave(record))
     }
 
     /// Takes the descriptor out of its loop.
@@ -95,10 +95,10 @@ public struct Socket: ~Copyable {
         let descriptor = record.pointee.event.ev_fd
         if record.pointee.hasPosted { record.pointee.loop._withUnsafeGuaranteedRef { $0.outbox.forget(record) } }
         if let writing = record.pointee.writing {
-            event_del(writing)
+            Kernel.unwatch(writing)
             writing.deallocate()
         }
-        event_del(event(record))
+        Kernel.unwatch(event(record))
         record.deallocate()
         return descriptor
     }
@@ -120,7 +120,7 @@ public struct Socket: ~Copyable {
     @inline(__always)
     public borrowing func receive(into buffer: ReceiveBuffer) -> Received {
         while true {
-            let count = plain_recv(descriptor, buffer.start, buffer.capacity)
+            let count = Kernel.receive(descriptor, buffer.start, buffer.capacity)
             if count > 0 { return .bytes(count) }
             if count == 0 { return .endOfStream }
             let number = errno
@@ -143,7 +143,7 @@ public struct Socket: ~Copyable {
     @inline(__always)
     static func send(_ record: UnsafeMutablePointer<SocketRecord>, _ start: UnsafeRawPointer, _ count: Int) -> Sent {
         while true {
-            let sent = plain_send(record.pointee.event.ev_fd, start, count)
+            let sent = Kernel.send(record.pointee.event.ev_fd, start, count)
             if sent == count { return .bytes(count) }
             if sent >= 0 {
                 awaitWritable(record)
@@ -172,23 +172,17 @@ public struct Socket: ~Copyable {
     public var hasPosted: Bool { record?.pointee.hasPosted ?? false }
 
     /// When it is closed, the other side's next `send` fails.
-    public borrowing func resetWhenClosed() {
-        var setting = linger(l_onoff: 1, l_linger: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &setting, socklen_t(MemoryLayout<linger>.size))
-    }
+    public borrowing func resetWhenClosed() { Kernel.resetWhenClosed(descriptor) }
 
     /// Looks at a socket that has been silent: an edge that was merged with the one before it shows only here.
     public borrowing func isDead() -> Bool {
-        var byte: UInt8 = 0
-        let count = recv(descriptor, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT))
+        let count = Kernel.peek(descriptor)
         return count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)
     }
 
     /// The pending error of a connect in progress; nil when it succeeded.
     public borrowing func connectError() -> SystemError? {
-        var number: Int32 = 0
-        var size = socklen_t(MemoryLayout<Int32>.size)
-        getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &number, &size)
+        let number = Kernel.takeError(descriptor)
         return number == 0 ? nil : SystemError(call: "connect", number: number)
     }
 }

@@ -134,9 +134,19 @@ public struct SocketAddress: Sendable, Hashable {
     }
 
     /// The other end of a connected descriptor.
-    public static func peer(of descriptor: Int32) -> SocketAddress? { name(descriptor, getpeername) }
+    public static func peer(of descriptor: Int32) -> SocketAddress? {
+        #if DEBUG
+            if let simulated = Kernel.simulated { return simulated.address(of: descriptor, isPeer: true) }
+        #endif
+        return name(descriptor, getpeername)
+    }
     /// This end of a descriptor.
-    public static func local(of descriptor: Int32) -> SocketAddress? { name(descriptor, getsockname) }
+    public static func local(of descriptor: Int32) -> SocketAddress? {
+        #if DEBUG
+            if let simulated = Kernel.simulated { return simulated.address(of: descriptor, isPeer: false) }
+        #endif
+        return name(descriptor, getsockname)
+    }
 
     private static func name(
         _ descriptor: Int32, _ call: (Int32, __SOCKADDR_ARG, UnsafeMutablePointer<socklen_t>?) -> Int32

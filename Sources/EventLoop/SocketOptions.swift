@@ -26,8 +26,8 @@ public struct SocketOptions: Sendable, Equatable {
     /// On a socket that has had others: what is left to the system gets what a new socket has. The sizes of the buffers stay, for the
     /// kernel can't be told to choose them again.
     func reapply(to descriptor: Int32) {
-        let fresh = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        defer { if fresh >= 0 { close(fresh) } }
+        let fresh = Kernel.socket(AF_INET)
+        defer { if fresh >= 0 { Kernel.close(fresh) } }
         set(descriptor, SOL_SOCKET, SO_KEEPALIVE, keepAlive ? 1 : 0)
         for (name, value) in numbers {
             if let number = value > 0 ? value : systemValue(of: name, on: fresh) { set(descriptor, Int32(IPPROTO_TCP), name, number) }
@@ -40,9 +40,7 @@ public struct SocketOptions: Sendable, Equatable {
     }
 
     private func systemValue(of name: Int32, on descriptor: Int32) -> Int? {
-        var number: Int32 = 0
-        var size = socklen_t(MemoryLayout<Int32>.size)
-        return getsockopt(descriptor, Int32(IPPROTO_TCP), name, &number, &size) == 0 ? Int(number) : nil
+        Kernel.option(descriptor, Int32(IPPROTO_TCP), name).map { Int($0) }
     }
 
     private func setBuffers(_ descriptor: Int32) {
@@ -54,6 +52,5 @@ public struct SocketOptions: Sendable, Equatable {
 }
 
 func set(_ descriptor: Int32, _ level: Int32, _ name: Int32, _ value: Int) {
-    var value = Int32(clamping: value)
-    setsockopt(descriptor, level, name, &value, socklen_t(MemoryLayout<Int32>.size))
+    Kernel.setOption(descriptor, level, name, Int32(clamping: value))
 }

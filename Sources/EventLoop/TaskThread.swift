@@ -31,10 +31,18 @@ public final class TaskThread: TaskExecutor, @unchecked Sendable {
     }
 
     /// Starts the thread, which lives as long as the process. Returns the error when the system refuses.
-    public func start() -> SystemError? { Threads.start(name: name) { self.run() } }
+    public func start() -> SystemError? {
+        #if DEBUG
+            if Kernel.simulated != nil { return nil }
+        #endif
+        return Threads.start(name: name) { self.run() }
+    }
 
     public func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
+        #if DEBUG
+            if let simulated = Kernel.simulated { return simulated.run(job, on: asUnownedTaskExecutor()) }
+        #endif
         pthread_mutex_lock(mutex)
         jobs.append(job)
         pthread_cond_signal(condition)

@@ -45,6 +45,13 @@ public final class ThreadGroup: @unchecked Sendable {
         defer { pthread_mutex_unlock(mutex) }
         let waiting = jobs.count - taken
         guard waiting < capacity, waiting <= limit else { return false }
+        #if DEBUG
+            if let simulated = Kernel.simulated {
+                jobs.append(job)
+                simulated.start(thread: name) { self.workOnce() }
+                return true
+            }
+        #endif
         // Under the lock, for it happens a few times in a process: so a job that finds no thread is never somebody else's.
         if idle <= waiting, started < threads, Threads.start(name: name, { self.work() }) == nil { started += 1 }
         guard started > 0 else { return false }
@@ -61,18 +68,34 @@ public final class ThreadGroup: @unchecked Sendable {
                 pthread_cond_wait(condition, mutex)
                 idle -= 1
             }
-            let job = jobs[taken]
-            taken += 1
-            if taken == jobs.count {
-                jobs.removeAll(keepingCapacity: true)
-                taken = 0
-            } else if taken > 256 {
-                jobs.removeFirst(taken)
-                taken = 0
-            }
+            let job = take()
             pthread_mutex_unlock(mutex)
             job()
             pthread_mutex_lock(mutex)
         }
     }
+
+    /// The next job of some that there are.
+    private func take() -> @Sendable () -> Void {
+        let job = jobs[taken]
+        taken += 1
+        if taken == jobs.count {
+            jobs.removeAll(keepingCapacity: true)
+            taken = 0
+        } else if taken > 256 {
+            jobs.removeFirst(taken)
+            taken = 0
+        }
+        return job
+    }
+
+    #if DEBUG
+        /// A simulation has a thread for each job.
+        private func workOnce() {
+            pthread_mutex_lock(mutex)
+            let job = take()
+            pthread_mutex_unlock(mutex)
+            job()
+        }
+    #endif
 }

@@ -10,6 +10,12 @@ public enum Threads {
     /// Starts a detached thread. Returns the error when the system refuses.
     @discardableResult
     public static func start(name: String, _ body: @escaping @Sendable () -> Void) -> SystemError? {
+        #if DEBUG
+            if let simulated = Kernel.simulated {
+                simulated.start(thread: name, body)
+                return nil
+            }
+        #endif
         var thread = pthread_t()
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)

@@ -4,6 +4,9 @@ import Glibc
 public enum WallClock {
     /// Microseconds since 1970.
     public static func now() -> Int64 {
+        #if DEBUG
+            if let simulated = Kernel.simulated { return simulated.wallClock() }
+        #endif
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000

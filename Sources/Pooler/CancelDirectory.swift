@@ -61,6 +61,9 @@ final class CancelDirectory: Sendable {
         }
     }
 
+    /// How many clients have keys.
+    var count: Int { addresses.withLock { $0.count } }
+
     func remove(_ key: UInt64) { addresses.withLock { _ = $0.removeValue(forKey: key) } }
 
     /// What a long key has behind its first eight bytes.

@@ -109,7 +109,7 @@ public final class PoolerProcess {
     }
 
     /// As the settings in force say; at the start and at each reload. Returns what went wrong.
-    private func openLogs() -> String? {
+    func openLogs() -> String? {
         let settings = configuration.settings
         let problem = shared.sink.open(path: settings.logfile)
         shared.sink.setVerbosity(settings.verbose + options.verbosity)
@@ -166,7 +166,7 @@ public final class PoolerProcess {
 
     // MARK: Workers
 
-    private func startWorkers() throws(StartError) {
+    func startWorkers() throws(StartError) {
         shared.cancels.setPeerID(configuration.settings.peerId)
         if let error = shared.tasks.start() { throw StartError(description: error.description) }
         for index in 0..<configuration.settings.workers {
@@ -192,7 +192,7 @@ public final class PoolerProcess {
         if let problem = carryOut(change) { throw StartError(description: "metrics_listen: \(problem)") }
     }
 
-    private func distribute(_ listening: [Listening]) {
+    func distribute(_ listening: [Listening]) {
         for worker in workers { worker.mailbox.post(.meet(workers)) }
         for place in listening { workers[place.worker].mailbox.post(.listen(OwnedDescriptor(place.descriptor), at: place.address)) }
         workers[0].mailbox.post(.warmUp)
@@ -207,7 +207,7 @@ public final class PoolerProcess {
 
     // MARK: Signals
 
-    private func handle(_ signal: Signals.Name) {
+    func handle(_ signal: Signals.Name) {
         let mode = shared.shutdown.load(ordering: .acquiring)
         switch signal {
         case .hangup:

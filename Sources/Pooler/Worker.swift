@@ -14,7 +14,7 @@ actor Worker {
     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
     /// What the worker is told.
     nonisolated let mailbox: Mailbox<WorkerMessage>
-    private var core: WorkerCore!
+    private(set) var core: WorkerCore!
 
     init(index: Int, loop: EventLoop, shared: SharedState, configuration: Configuration) {
         self.loop = loop

@@ -15,6 +15,9 @@ public enum SecureRandom {
 
         mutating func fill(_ target: UnsafeMutableRawBufferPointer) {
             guard let start = target.baseAddress else { return }
+            #if DEBUG
+                if let simulated = SecureRandom.simulated { return simulated(target) }
+            #endif
             bytes.withUnsafeMutableBytes { block in
                 if target.count > block.count {
                     SecureRandom.draw(target)
@@ -33,6 +36,11 @@ public enum SecureRandom {
     }
 
     private static let block = Locked(Block())
+
+    #if DEBUG
+        /// Fills in place of the generator while a simulation runs (room `Simulation`): what happens depends on its seed alone.
+        nonisolated(unsafe) static var simulated: ((UnsafeMutableRawBufferPointer) -> Void)?
+    #endif
 
     private static func draw(_ target: UnsafeMutableRawBufferPointer) {
         let filled = RAND_bytes(target.baseAddress?.assumingMemoryBound(to: UInt8.self), Int32(target.count))

@@ -107,9 +107,8 @@ public final class LogSink: Sendable {
     }
 
     private static func now() -> timespec {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return time
+        let time = Int(WallClock.now())
+        return timespec(tv_sec: time / 1_000_000, tv_nsec: time % 1_000_000 * 1000)
     }
 
     /// Date and zone change once a second at most.

@@ -53,7 +53,7 @@ private actor Counter {
     }
 
     /// Runs turns in this thread until `body` says that it has seen enough.
-    private func turns(_ loop: EventLoop, _ body: ([ReadyEvent]) -> Bool) {
+    private func turns(_ loop: EventLoop, _ body: @escaping ([ReadyEvent]) -> Bool) {
         var left = 500
         loop.run { events, _ in
             left -= 1
