@@ -7,6 +7,7 @@ import PostgresWire
 /// the transaction commits), `fail x`, `syntax x`, `begin`, `commit`, `rollback`, `savepoint x`, `release x`, `prepare x`, `deallocate x`,
 /// `deallocate all`, `discard all`, and nothing at all. COPY from the client: `copy in x`, `copy view x` (refused after CopyInResponse, before
 /// any data is read), `copy unique x` (rows fail at CopyDone), `copy deferred x` (rows fail when the transaction commits). `copy out x`.
+/// Parameters of the session (`ModelSettings`): `set x='y'`, `reset x`, `reset all`, `show x`, and set_config in the words of the pooler.
 public struct ModelPostgres {
     public struct Failure: Error {
         let code: String
@@ -44,6 +45,8 @@ public struct ModelPostgres {
     public private(set) var isClosed = false
     /// What was committed.
     public private(set) var committed: [String] = []
+    /// Run-time parameters.
+    public private(set) var settings: ModelSettings
     private var pending: [String] = []
     private var portals: [String: Portal] = [:]
     private var savepoints: [String] = []
@@ -59,10 +62,40 @@ public struct ModelPostgres {
     /// becomes a column, and nobody is warned.
     public let isExact: Bool
 
-    public init(isExact: Bool = false) { self.isExact = isExact }
+    public init(isExact: Bool = false, settings: ModelSettings = ModelSettings()) {
+        self.isExact = isExact
+        self.settings = settings
+    }
 
     public var isAtRest: Bool { status == .idle && !isSkipping && !hasOpenBatch && copy == nil && pending.isEmpty }
     public var isCopyingIn: Bool { copy != nil }
+
+    /// A cancel request comes while this message runs: it does nothing but fail.
+    public mutating func cancel(_ message: [UInt8]) -> [[UInt8]] {
+        frames = []
+        let canceled = Failure(SQLState.queryCanceled)
+        if copy != nil { return interrupt() }
+        switch message[0] {
+        case _ where isClosed || isSkipping: return receive(message)
+        case Frontend.query:
+            unnamed = nil
+            failSimple(canceled)
+        case Frontend.functionCall: failSimple(canceled)
+        case Frontend.execute: failExtended(canceled)
+        default: return receive(message)
+        }
+        return frames
+    }
+
+    /// A cancel request comes while a COPY waits for data.
+    public mutating func interrupt() -> [[UInt8]] {
+        frames = []
+        guard let copy else { return [] }
+        self.copy = nil
+        let canceled = Failure(SQLState.queryCanceled)
+        if copy.rest == nil { failExtended(canceled) } else { failSimple(canceled) }
+        return frames
+    }
 
     /// Handles one message and returns what it answers, a message each.
     public mutating func receive(_ message: [UInt8]) -> [[UInt8]] {
@@ -95,7 +128,7 @@ public struct ModelPostgres {
     /// What a statement may begin with; anything else is a syntax error.
     private static let verbs: Set<String> = [
         "select", "rows", "insert", "fail", "begin", "commit", "rollback", "savepoint", "release", "prepare", "deallocate", "discard",
-        "copy",
+        "copy", "set", "reset", "show",
     ]
 
     private mutating func reply(_ write: (inout MessageWriter) -> Void) {
@@ -105,6 +138,7 @@ public struct ModelPostgres {
     }
 
     private mutating func ready() {
+        for (name, value) in settings.takeNews() { reply { $0.parameterStatus(name: name, value: value) } }
         let status = status
         reply { $0.readyForQuery(status) }
     }
@@ -114,11 +148,12 @@ public struct ModelPostgres {
         switch type {
         case Frontend.query:
             do throws(Failure) {
-                let written = try reader.text()
+                let written = Self.withoutComment(try reader.text())
                 try reader.end()
                 unnamed = nil
-                // Quoted names keep their case; whoever quotes here writes the rest in capitals too.
-                let texts = (written.contains("\"") ? written : written.lowercased()).split(separator: ";").map(String.init)
+                // What is quoted keeps its case; whoever quotes here writes the rest in capitals too.
+                let isQuoted = written.contains("\"") || written.contains("'")
+                let texts = (isQuoted ? written : written.lowercased()).split(separator: ";").map(String.init)
                 for text in texts {
                     if text.hasPrefix("syntax") { throw Failure(SQLState.syntaxError) }
                     scan(text)
@@ -188,11 +223,16 @@ public struct ModelPostgres {
     private mutating func commit() throws(Failure) {
         savepoints = []
         defer { pending = [] }
-        if pending.contains("insert deferred") { throw Failure("23503") }
+        if pending.contains("insert deferred") {
+            settings.endTransaction(commits: false)
+            throw Failure("23503")
+        }
+        settings.endTransaction(commits: true)
         committed += pending
     }
 
     private mutating func fail(_ failure: Failure) {
+        settings.endTransaction(commits: false)
         switch status {
         case .idle: portals = [:]
         case .inTransaction:
@@ -227,6 +267,8 @@ public struct ModelPostgres {
     private enum Outcome {
         case empty
         case rows([[String]])
+        /// The value of a parameter.
+        case value(String, tag: String)
         case done(String)
         case copyIn
         case copyView
@@ -235,7 +277,9 @@ public struct ModelPostgres {
 
     private static func endsTransaction(_ text: String) -> Bool { text == "commit" || text == "rollback" }
 
-    private static func returnsRows(_ text: String) -> Bool { text.hasPrefix("select") || text.hasPrefix("rows") }
+    private static func returnsRows(_ text: String) -> Bool {
+        text.hasPrefix("select") || text.hasPrefix("rows") || text.hasPrefix("show") || text.hasPrefix("SELECT")
+    }
 
     /// NAMEDATALEN
     private static func cut(_ name: String) -> String {
@@ -247,7 +291,29 @@ public struct ModelPostgres {
         guard let verb = words.first else { return .empty }
         if status == .failed, !Self.endsTransaction(text) { throw Failure(SQLState.failedTransaction) }
         switch verb.lowercased() {
-        case "select": return .rows([[text] + values])
+        case "select":
+            if let (name, value) = Self.setConfig(text) {
+                settings.set(name, to: value)
+                return .value(value, tag: "SELECT 1")
+            }
+            return .rows([[text] + values])
+        case "set":
+            guard let (name, value) = Self.assignment(text) else { throw Failure(SQLState.syntaxError) }
+            try checkKnown(name)
+            settings.set(name, to: value)
+            return .done("SET")
+        case "reset":
+            let name = words[1].filter { $0 != "\"" }
+            if name.lowercased() == "all" {
+                settings.resetAll()
+            } else {
+                try checkKnown(name)
+                settings.reset(name)
+            }
+            return .done("RESET")
+        case "show":
+            try checkKnown(words[1])
+            return .value(settings[words[1]] ?? "", tag: "SHOW")
         case "rows": return .rows((1...3).map { [text, String($0)] + values })
         case "insert":
             pending.append(text)
@@ -273,6 +339,7 @@ public struct ModelPostgres {
             portals = [:]
             savepoints = []
             pending = []
+            settings.endTransaction(commits: false)
             return .done("ROLLBACK")
         case "savepoint":
             if status == .idle { throw Failure(SQLState.noActiveTransaction) }
@@ -299,6 +366,8 @@ public struct ModelPostgres {
             if status != .idle || isInImplicitBlock || isPipelining { throw Failure(SQLState.activeTransaction) }
             named = [:]
             portals = [:]
+            settings.resetAll()
+            settings.endTransaction(commits: true)
             return .done("DISCARD ALL")
         case "copy":
             switch words[1] {
@@ -308,6 +377,37 @@ public struct ModelPostgres {
             }
         default: throw Failure("22012")
         }
+    }
+
+    private func checkKnown(_ name: String) throws(Failure) {
+        guard ModelSettings.isKnown(name) else { throw Failure(SQLState.undefinedObject) }
+    }
+
+    /// The pooler leaves a mark behind the first word.
+    private static func withoutComment(_ text: String) -> String {
+        guard let start = text.firstRange(of: "/*"), let end = text[start.upperBound...].firstRange(of: "*/") else { return text }
+        return String(text[..<start.lowerBound] + text[end.upperBound...])
+    }
+
+    /// `set NAME='VALUE'`, `SET NAME TO 'VALUE'`
+    private static func assignment(_ text: String) -> (name: String, value: String)? {
+        guard let sign = text.firstRange(of: "=") ?? text.firstRange(of: " TO ") else { return nil }
+        let name = text[..<sign.lowerBound].split(separator: " ")
+        guard name.count == 2 else { return nil }
+        return (String(name[1]), unquoted(text[sign.upperBound...]))
+    }
+
+    /// `SELECT pg_catalog.set_config('NAME','VALUE',false)`
+    private static func setConfig(_ text: String) -> (name: String, value: String)? {
+        guard let open = text.firstIndex(of: "("), text[..<open].hasSuffix("set_config") else { return nil }
+        let parts = text[text.index(after: open)...].split(separator: ",")
+        guard parts.count == 3 else { return nil }
+        return (unquoted(parts[0]), unquoted(parts[1]))
+    }
+
+    private static func unquoted(_ text: Substring) -> String {
+        let inner = text.filter { $0 != " " }.drop { $0 == "E" }
+        return String(inner.hasPrefix("'") ? inner.dropFirst().dropLast() : inner)
     }
 
     private mutating func simple(_ texts: [String]) throws(Failure) {
@@ -324,6 +424,10 @@ public struct ModelPostgres {
                 reply { $0.rowDescription([.text(text)]) }
                 for row in rows { reply { $0.dataRow(row) } }
                 try endSimple("SELECT \(rows.count)", text, isLast: rest.isEmpty)
+            case .value(let value, let tag):
+                reply { $0.rowDescription([.text(text)]) }
+                reply { $0.dataRow([value]) }
+                try endSimple(tag, text, isLast: rest.isEmpty)
             case .done(let tag):
                 try endSimple(tag, text, isLast: rest.isEmpty)
             case .copyIn:
@@ -455,7 +559,7 @@ public struct ModelPostgres {
 
     private mutating func parse(_ reader: inout MessageReader) throws(Failure) {
         let name = Self.cut(try reader.text())
-        let text = try reader.text()
+        let text = Self.withoutComment(try reader.text())
         for _ in 0..<(try reader.integer(bytes: 2)) { _ = try reader.integer(bytes: 4) }
         try reader.end()
         hasOpenBatch = true
@@ -538,18 +642,8 @@ public struct ModelPostgres {
             // DISCARD ALL is committed at once, too (`XACT_FLAGS_NEEDIMMEDIATECOMMIT`).
             isPipelining = !Self.endsTransaction(portal.text) && tag != "DISCARD ALL"
             reply { $0.commandComplete(tag) }
-        case .rows(let rows):
-            let due = rows.dropFirst(portal.sent)
-            let part = limit > 0 ? due.prefix(limit) : due
-            for row in part { reply { $0.dataRow(row) } }
-            portal.sent += part.count
-            portals[name] = portal
-            isPipelining = true
-            if limit > 0, part.count == limit {
-                reply { $0.portalSuspended() }
-            } else {
-                reply { $0.commandComplete("SELECT \(part.count)") }
-            }
+        case .rows(let rows): fetch(rows, nil, &portal, name, limit)
+        case .value(let value, let tag): fetch([[value]], tag, &portal, name, limit)
         case .copyIn:
             beginCopy(Copy(text: portal.text, rest: nil, portal: name))
         case .copyView:
@@ -559,6 +653,21 @@ public struct ModelPostgres {
             copyOut(portal.text)
             isPipelining = true
             reply { $0.commandComplete("COPY 1") }
+        }
+    }
+
+    /// Sends rows of a portal; `tag` where it does not count them.
+    private mutating func fetch(_ rows: [[String]], _ tag: String?, _ portal: inout Portal, _ name: String, _ limit: Int) {
+        let due = rows.dropFirst(portal.sent)
+        let part = limit > 0 ? due.prefix(limit) : due
+        for row in part { reply { $0.dataRow(row) } }
+        portal.sent += part.count
+        portals[name] = portal
+        isPipelining = true
+        if limit > 0, part.count == limit {
+            reply { $0.portalSuspended() }
+        } else {
+            reply { $0.commandComplete(tag ?? "SELECT \(part.count)") }
         }
     }
 

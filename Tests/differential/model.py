@@ -138,6 +138,10 @@ class Walk(Dice):
                 (2, self.deallocate()),
                 (1, "deallocate all"),
                 (1, "discard all"),
+                (1.5, f"set {self.setting()}"),
+                (0.7, f"reset {self.pick(['application_name', 'extra_float_digits', 'all'])}"),
+                (1.5, f"show {self.pick(['application_name', 'extra_float_digits'])}"),
+                (0.3, "set nix='1'"),
                 (1, f"copy in {token}"),
                 (1, f"copy view {token}"),
                 (1, f"copy unique {token}"),
@@ -146,6 +150,9 @@ class Walk(Dice):
                 (0.5, ""),
             ]
         )
+
+    def setting(self):
+        return self.pick([f"application_name='a{self.token()}'", f"extra_float_digits='{self.random.randint(0, 3)}'"])
 
     def deallocate(self):
         return f"deallocate {self.pick(['pa', 'pb', 'a', 'b', LONG, LONG + 'x'])}"
@@ -259,7 +266,7 @@ def comparable(frame):
     """What of a message is the same for both; None for what the model leaves out."""
     kind, body = chr(frame[0]), frame[5:]
     if kind == "S":
-        return None
+        return f"S {body.decode()}" if body.startswith(b"application_name\0") else None
     if kind in "EN":
         fields = {part[:1]: part[1:] for part in body.split(b"\0") if part}
         if kind == "N" and fields[b"C"] == b"01000":
@@ -292,7 +299,7 @@ class ModelComparison:
         if self.peer:
             self.peer.close()
 
-    EPILOGUE = [copy_fail("over"), sync(), query("rollback"), query("deallocate all")]
+    EPILOGUE = [copy_fail("over"), sync(), query("rollback"), query("deallocate all"), query("reset all")]
 
     def play_real(self, messages):
         if self.peer is None:
