@@ -129,6 +129,15 @@ let package = Package(
         .target(name: "ModelPostgres", dependencies: ["PostgresWire"], path: "Tests/ModelPostgres", swiftSettings: strict),
         .executableTarget(name: "model-postgres", dependencies: ["ModelPostgres"], path: "Tests/ModelServer", swiftSettings: strict),
 
+        // The daemon in a world that can be replayed (debug builds; empty in release builds).
+        .target(
+            name: "Simulation",
+            dependencies: [
+                "Pooler", "PoolCore", "PostgresWire", "Authentication", "Configuration", "Statistics", "EventLoop", "TLS", "Telemetry",
+                "Bytes", "CLibevent", "ModelPostgres",
+            ], cSettings: gnu, swiftSettings: strict),
+        .executableTarget(name: "simulate", dependencies: ["Simulation"], cSettings: gnu, swiftSettings: strict),
+
         .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),
         .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: strict),
         .testTarget(name: "CompressionTests", dependencies: ["Compression", "CZlib"], cSettings: gnu, swiftSettings: strict),
@@ -144,6 +153,7 @@ let package = Package(
         .testTarget(
             name: "PoolerTests", dependencies: ["Pooler", "PoolCore", "Configuration", "EventLoop", "Telemetry"], cSettings: gnu,
             swiftSettings: strict),
+        .testTarget(name: "SimulationTests", dependencies: ["Simulation", "simulate"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "Locking"], cSettings: gnu, swiftSettings: strict),
         .testTarget(
             name: "sluicectlTests", dependencies: ["sluicectl", "Terminal", "PostgresClient"], cSettings: gnu, swiftSettings: strict),

@@ -3,6 +3,7 @@
 # after a failure where it can, so that one run tells all. The exit status is 1 when anything failed.
 #
 #   FUZZ_SECONDS=60           how long the fuzzers run
+#   SIMULATE_SECONDS=60       how long the daemon is played in a world that can be replayed
 #   DIFFERENTIAL_SECONDS=60   how long random pipelines are compared with PostgreSQL's answers
 #   PYTEST_FLAGS=             more for the black-box tests, e.g. PYTEST_FLAGS='-x -k cancel'
 set -euo pipefail
@@ -88,8 +89,11 @@ step "PAM left out" swiftc -typecheck -swift-version 6 -module-name PAM Sources/
 step "LDAP left out" swiftc -typecheck -swift-version 6 -module-name LDAP Sources/LDAP/*.swift || true
 step "unit tests" swift test --skip-build || true
 join
+# From a random seed, which it prints (docs/simulator.md).
+beside "simulator" .build/debug/simulate --seconds "${SIMULATE_SECONDS:-60}"
 step "differential test: itself" .venv-tests/bin/pytest Tests/differential -q || true
 step "differential test" Tests/differential/run.py --seconds "${DIFFERENTIAL_SECONDS:-60}" --own 4 || true
+join
 # Most of their time is spent on waiting for servers that start and windows that end.
 beside "sluicebench: comparisons" .venv-tests/bin/pytest Tests/bench/test_compare.py -q
 step "sluicebench: runs" .venv-tests/bin/pytest Tests/bench/test_run.py -q || true

@@ -1,0 +1,11 @@
+import Testing
+
+/// A seed that has shown a fault of the pooler's, and what that was.
+struct FoundSeed: Sendable, CustomTestStringConvertible {
+    let seed: UInt64
+    let story: String
+
+    var testDescription: String { "\(seed): \(story)" }
+
+    static let all: [FoundSeed] = []
+}
