@@ -46,6 +46,25 @@ import Testing
         }
     }
 
+    @Test("where statements are not mapped, a RESET reaches the server as it is", arguments: [true, false])
+    func resetUnmapped(_ maps: Bool) throws {
+        let parameters = ParameterTable()
+        var session = ServerSession(settings: ServerParameters(empty: parameters.empty))
+        session.begin(isShared: true)
+        var client = ClientSession()
+        client.startup = parameters.intern(
+            reported: [Parameter(name: "application_name", value: "a")], unreported: [], byServer: false)
+        let reset = query("reset application_name")
+        guard case .frame(let frame) = peekFrame(reset.span, at: 0) else { return }
+        let rules = ServerSession.Rules(mapsStatements: maps, statementLimit: 100)
+        let action = session.judge(frame, reset.span, at: 0, client: &client, rules: rules, table: StatementTable())
+        switch action {
+        case .send(let messages): #expect(maps && String(decoding: messages, as: UTF8.self).contains("TO 'a'"))
+        case .forward: #expect(!maps)
+        default: Issue.record("\(action)")
+        }
+    }
+
     @Test("a failed Parse leaves the name free")
     func failedParse() throws {
         a.send(parse("s", "syntax error"), sync)
