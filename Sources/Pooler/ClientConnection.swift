@@ -109,9 +109,9 @@ final class ClientConnection {
         requestTime = now
     }
 
-    /// The next stage. One that may not follow is a fault of the pooler, and no state to go on from.
+    /// The next stage. One that may not follow is a fault of the pooler.
     func move(to next: Phase) {
-        precondition(phase.stage.mayBecome(next.stage), "a client that is \(phase.stage) may not become \(next.stage)")
+        if !phase.stage.mayBecome(next.stage) { Faults.note("a client that is \(phase.stage) may not become \(next.stage)") }
         phase = next
     }
 

@@ -246,6 +246,7 @@ public final class PoolerProcess {
     func end(status: Int32 = 0) -> Never {
         removeFiles()
         endTLS()
+        shared.logFaults()
         Subprocess.endAll()
         ProcessControl.exit(status)
     }

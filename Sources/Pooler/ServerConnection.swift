@@ -114,9 +114,9 @@ final class ServerConnection {
     var host: String? { opening.host }
     var isOpen: Bool { phase != .closed }
 
-    /// The next stage. One that may not follow is a fault of the pooler, and no state to go on from.
+    /// The next stage. One that may not follow is a fault of the pooler.
     func move(to next: ServerStage) {
-        precondition(phase.mayBecome(next), "a server that is \(phase) may not become \(next)")
+        if !phase.mayBecome(next) { Faults.note("a server that is \(phase) may not become \(next)") }
         phase = next
     }
 

@@ -122,6 +122,11 @@ final class SharedState: Sendable {
     func isAutoDatabase(_ name: String) -> Bool { autoDatabases.withLock { $0.contains(name) } }
     var autoDatabaseNames: NameSet { autoDatabases.withLock { $0 } }
 
+    /// Tells what must never happen, and has.
+    func logFaults() {
+        for fault in Faults.take() { log.critical("fault of the pooler: \(fault); please report it") }
+    }
+
     /// The pools of a database, or all of them.
     func pools(of database: String?) -> [SharedPool] {
         pools.withLock { pools in pools.values.filter { database.map($0.key.database.hasSameBytes(as:)) ?? true } }

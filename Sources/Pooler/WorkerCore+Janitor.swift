@@ -30,6 +30,7 @@ extension WorkerCore {
         }
         if isShortOfDescriptors { resumeListening() }
         if index == 0 {
+            shared.logFaults()
             checkShutdown()
             sweepStatements()
             if ticks % (3 * max(1, settings.statsPeriod)) == 0 { notifyStatus() }

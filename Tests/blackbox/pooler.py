@@ -9,7 +9,7 @@ from postgres import USERS, password_of
 from processes import DEADLINE, anonymous_memory, free_port, give, listening, listening_at, start, wait_until
 
 # texts that no run may leave in the log, whatever a test was about
-DISASTERS = re.compile(r"ThreadSanitizer|AddressSanitizer|UndefinedBehaviorSanitizer|Fatal error|Simultaneous access|@@@ bug|BUG:|assert\w* .*failed|Program crashed")
+DISASTERS = re.compile(r"ThreadSanitizer|AddressSanitizer|UndefinedBehaviorSanitizer|Fatal error|Simultaneous access|@@@ bug|BUG:|assert\w* .*failed|Program crashed|fault of the pooler")
 
 
 class Kind:

@@ -25,9 +25,9 @@ public enum ClientStage: UInt8, CaseIterable, Sendable {
         // A startup packet that no further question follows ends the login at once.
         case .startup: [.authenticating, .awaitingGreeting, .idle, .waiting, .linked, .console, .canceling, .closed]
         case .authenticating: [.awaitingGreeting, .idle, .waiting, .linked, .console, .closed]
-        // To try the values of its startup packet a client has a server before its login ends.
-        case .awaitingGreeting: [.idle, .waiting, .linked, .closed]
-        case .idle: [.waiting, .linked, .awaitingGreeting, .closed]
+        // What is known of its startup packet may lead it to another pool. To try the values of its startup packet a client has a server before its login ends.
+        case .awaitingGreeting: [.awaitingGreeting, .idle, .waiting, .linked, .closed]
+        case .idle: [.waiting, .skipping, .linked, .awaitingGreeting, .closed]
         case .waiting: [.idle, .linked, .skipping, .awaitingGreeting, .closed]
         case .skipping: [.idle, .closed]
         case .canceling: [.closed]
