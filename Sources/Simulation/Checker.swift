@@ -338,7 +338,7 @@
 
         /// Nothing of a client is left on a server.
         private func checkSessions() {
-            for process in world.server.all where process.isLoggedIn {
+            for process in world.servers.flatMap(\.all) where process.isLoggedIn {
                 if !process.session.isAtRest { fail("all clients have left, and session \(process.key.processID) is not at rest") }
             }
         }

@@ -165,6 +165,11 @@
             case 47..<62 where inBlocks: ask(client, client.own.status == .idle ? "begin" : client.dice.chance(70) ? "commit" : "rollback")
             case 62..<66: parameters(client)
             case 66..<68: ask(client, "select sleep\(token)")
+            case 68: ask(client, "select \(token)\(padding(client))")
+            case 69:
+                let long = padding(client)
+                client.send(parse("", "select \(token) $1"), bind("", long), execute())
+                end(client, sync)
             default:
                 // A batch of its own.
                 client.send(parse("", "select \(token) $1"), bind("", "v\(token)"), describePortal(""), execute())
@@ -172,6 +177,11 @@
                 end(client, sync)
             }
             if client.dice.chance(60) { mustWait = true }
+        }
+
+        /// Messages of this length are passed on in pieces.
+        private func padding(_ client: ModelClient) -> String {
+            String(repeating: "x", count: client.dice.between(1, client.dice.chance(20) ? 150_000 : 20_000))
         }
 
         private func parameters(_ client: ModelClient) {
@@ -191,7 +201,8 @@
             case 0..<10: ask(client, "select \(token(client))")
             case 10..<15: ask(client, "begin")
             case 15..<24: ask(client, client.dice.chance(70) ? "commit" : "rollback")
-            case 24..<26: ask(client, "fail \(token(client))")
+            case 24: ask(client, "fail \(token(client))")
+            case 25: ask(client, "select \(token(client))\(padding(client))")
             case 26..<28: ask(client, "insert \(token(client));select \(token(client))")
             case 28: ask(client, "")
             case 29: ask(client, "savepoint x")
@@ -259,7 +270,7 @@
         }
 
         private func finishCopy(_ client: ModelClient, isExtended: Bool) {
-            client.send(copyData("data"))
+            client.send(copyData(client.dice.chance(15) ? padding(client) : "data"))
             if client.dice.chance(20) { client.send(copyData("bad data")) }
             client.send(client.dice.chance(80) ? copyDone : copyFail)
             if isExtended { end(client, sync) }

@@ -32,10 +32,12 @@
             isOver = true
             isCut = false
             lostClients = []
-            world.server.state = .up
-            world.server.refusesLogins = 0
+            for server in world.servers {
+                server.state = .up
+                server.refusesLogins = 0
+                server.mostConnections = 100_000
+            }
             world.network.mostDescriptors = 100_000
-            world.server.mostConnections = 100_000
         }
 
         private func again(_ time: Int64, _ action: @escaping () -> Void) {
@@ -58,14 +60,15 @@
 
         private func restart() {
             world.disturb()
-            world.server.stop(says: dice.chance(60))
+            let server = dice.pick(world.servers)
+            server.stop(says: dice.chance(60))
             let starting = dice.chance(50) ? dice.below(500_000 as Int64) : 0
             let state: VirtualNetwork.HostState = dice.chance(80) ? .down : .unreachable
-            world.server.state = state
-            world.after(1 + dice.below(1_500_000 as Int64)) { [self] in world.server.start(startingFor: starting) }
+            server.state = state
+            world.after(1 + dice.below(1_500_000 as Int64)) { server.start(startingFor: starting) }
         }
 
-        private func hang() { world.server.hang(for: 1 + dice.below(2_000_000 as Int64)) }
+        private func hang() { dice.pick(world.servers).hang(for: 1 + dice.below(2_000_000 as Int64)) }
 
         /// Packets get lost for a while, between the pooler and the server, or the pooler and some clients.
         private func part() {

@@ -47,7 +47,11 @@
     func readable(_ message: Message) -> String {
         guard message.count >= 5 else { return "\(message)" }
         let text = message[5...].prefix(80).map { 32..<127 ~= $0 ? String(Character(Unicode.Scalar($0))) : "." }.joined()
-        return "\(Character(Unicode.Scalar(message[0]))) \(text)"
+        let head = "\(Character(Unicode.Scalar(message[0]))) \(text)"
+        guard message.count > 85 else { return head }
+        // The rest counts, too.
+        let rest = message[85...].reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01b3 }
+        return "\(head)... \(message.count) bytes, \(String(rest, radix: 16))"
     }
 
     /// What of an answer can be compared: whole messages, but of errors only the SQLSTATE.

@@ -44,7 +44,7 @@
         var users = ["u0", "u1", "u2"]
 
         static let listenAddress = "10.5.0.1"
-        static let serverAddress = "10.0.0.1"
+        static let serverAddresses = ["10.0.0.1", "10.0.0.2"]
         static let `operator` = "admin"
 
         static func password(of user: String) -> String { "secret of \(user)" }
@@ -103,6 +103,10 @@
             settings.serverFastClose = dice.chance(20)
             settings.queryWaitNotify = dice.pick([0, 1, 5])
             settings.statsPeriod = dice.pick([1, 60])
+            if dice.chance(10) { settings.logMinDuration = 5_000 }
+            if dice.chance(10) { settings.applicationNameAddHost = false }
+            if dice.chance(15) { settings.statementMaxAge = 1_000_000 }
+            if dice.chance(10) { settings.maxStatementMemory = 2_000 }
             if troubles.contains(.timeouts) {
                 if dice.chance(40) { settings.queryTimeout = Int64(dice.between(50_000, 2_000_000)) }
                 if dice.chance(40) { settings.queryWaitTimeout = Int64(dice.between(100_000, 3_000_000)) }
@@ -129,7 +133,10 @@
         private mutating func databases(_ dice: inout Dice) {
             for index in 0..<dice.between(1, 3) {
                 var database = Database(name: "d\(index)")
-                database.hosts = [Self.serverAddress]
+                // The second one is another server, with the same data.
+                database.hosts = dice.chance(30) ? Self.serverAddresses : [dice.pick(Self.serverAddresses)]
+                database.loadBalanceHosts = dice.pick([.roundRobin, .disable])
+                if dice.chance(10) { database.connectQuery = "select connected" }
                 if dice.chance(25) {
                     database.forcedUser = dice.pick(users)
                     database.password = Self.password(of: database.forcedUser ?? "")

@@ -61,8 +61,8 @@
                     isDone = true
                     return bytes + bytes
                 }
-            case .lie: server.lies = true
-            case .remember: server.remembers = true
+            case .lie: for server in servers { server.lies = true }
+            case .remember: for server in servers { server.remembers = true }
             case .leak: network.leaks = true
             case .count:
                 again {

@@ -18,7 +18,8 @@
         let trace: Trace
         let network: VirtualNetwork
         let kernel: VirtualKernel
-        let server: PostgresHost
+        /// PostgreSQL, on each host.
+        let servers: [PostgresHost]
         let process: PoolerProcess
         private(set) var clients: [ModelClient] = []
         private var checker: Checker!
@@ -53,12 +54,17 @@
             kernel.dispatch = (Int64(dice.between(5, 300)), Int64(dice.between(1_000, 30_000)), dice.pick([0, 1, 5]))
             var passwords: [String: String] = [:]
             for user in plan.users { passwords[user] = Plan.password(of: user) }
-            guard let address = SocketAddress(numeric: Plan.serverAddress, port: 5432) else { fatalError("an address") }
-            server = PostgresHost(
-                address: address, scheduler: scheduler, network: network, trace: trace, dice: dice.fork(), passwords: passwords,
-                method: plan.serverMethod)
-            if plan.troubles.contains(.crowdedServer) { server.mostConnections = dice.between(1, 4) }
-            if plan.troubles.contains(.refusedLogins) { server.refusesLogins = 20 }
+            var servers: [PostgresHost] = []
+            for text in Plan.serverAddresses {
+                guard let address = SocketAddress(numeric: text, port: 5432) else { throw SimulationError("\(text) is no address") }
+                let server = PostgresHost(
+                    address: address, scheduler: scheduler, network: network, trace: trace, dice: dice.fork(), passwords: passwords,
+                    method: plan.serverMethod)
+                if plan.troubles.contains(.crowdedServer) { server.mostConnections = dice.between(1, 4) }
+                if plan.troubles.contains(.refusedLogins) { server.refusesLogins = 20 }
+                servers.append(server)
+            }
+            self.servers = servers
 
             // From here on the pooler's calls come here.
             Kernel.simulated = kernel
@@ -109,8 +115,8 @@
         var now: Int64 { scheduler.now }
         func after(_ delay: Int64, _ action: @escaping () -> Void) { scheduler.after(delay, action) }
 
-        func note(_ what: StaticString, _ client: ModelClient, _ text: String = "") {
-            trace.note(now, what, client.socketNumber, 0, "\(client.name) \(text)")
+        func note(_ what: StaticString, _ client: ModelClient, _ text: @autoclosure () -> String = "") {
+            trace.note(now, what, client.socketNumber, 0, "\(client.name) \(text())")
         }
 
         /// Something is wrong; the first thing counts.
