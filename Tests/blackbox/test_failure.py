@@ -6,7 +6,7 @@ import threading
 import pytest
 
 import wire
-from processes import free_port, wait_until
+from processes import free_port, listening_at, wait_until
 from wire import ask, bind, copy_data, execute, flush, parse, query, sync
 
 MB = 1 << 20
@@ -543,6 +543,7 @@ def test_a_second_sigterm_ends_at_once(make_pooler):
 @pytest.mark.since("1.23")
 def test_new_logins_on_the_unix_socket_are_turned_away_while_waiting_for_clients(make_pooler):
     pooler = make_pooler()
+    wait_until(lambda: listening_at(pooler.socket_path), "the socket to be listened on")
     c = pooler.connect(address=pooler.socket_path)
     pooler.signal(signal.SIGTERM)
     wait_until(lambda: refuses(pooler), "the TCP listener to close")

@@ -235,7 +235,7 @@ def test_a_long_answer_for_nobody_is_cut_short(make_pooler, table, end):
     # PostgreSQL ends a query when its client's socket takes nothing more; the pooler's always takes it
     pooler = make_pooler(default_pool_size=1)
     c = pooler.connect()
-    c.send(query("select repeat('x', 1000), pg_sleep(0.0001) from generate_series(1, 100000000)"))
+    c.send(query("select repeat('x', 1000), pg_sleep(0.0001), generate_series(1, 100000000)"))
     c.read_until("D")
     ENDS[end](c)
     settled(pooler)

@@ -13,7 +13,7 @@ import pytest
 
 import processes
 import wire
-from processes import DEADLINE, UNPRIVILEGED, give, is_root, listening, wait_until
+from processes import DEADLINE, UNPRIVILEGED, give, is_root, listening, listening_at, wait_until
 
 pytestmark = [pytest.mark.poolers_only]
 
@@ -242,6 +242,7 @@ def test_an_old_socket_file_is_replaced(make_pooler):
     pooler.wait()
     assert os.path.exists(pooler.socket_path)
     pooler.start()
+    wait_until(lambda: listening_at(pooler.socket_path), "the socket to be listened on")
     assert pooler.connect(address=pooler.socket_path).rows("select 1") == [("1",)]
 
 
