@@ -31,6 +31,7 @@ NOT_RUN = {
     r"make (bench|bench-all|bench-micro)\b": "takes minutes; Tests/bench runs what it is made of",
     r"make (test-blackbox|test-versions|test-drivers|test-tsan|fuzz|differential|test-deb)\b": "tests of their own, which take minutes",
     r"make lint$": "a step of `make test`",
+    r"make simulate\b": "takes minutes; a step of `make test` plays for one",
     r"make deb && sudo apt install": "needs root and installs; `make test-deb` does it in a Debian of its own",
     r"swift (build|test)\b": "builds; a step of `make test`",
     r"scripts/(venv\.sh|pictures\.py)": "makes environments and pictures; venv.sh is a step of `make test`",
@@ -43,6 +44,7 @@ NOT_RUN = {
 # Blocks of other languages: what takes them, or why nothing does.
 OTHER = {
     ("README.md", ""): "the user list of the file above, with which `sluice sluice.ini` is run here",
+    ("docs/simulator.md", "text"): "what a fault looks like that it has found",
     ("docs/operating/passwords.md", "hcl"): "for Vault's agent, which is not here; what it writes is what password_file reads",
     ("docs/using/django.md", "python"): "Tests/drivers/django_orm.py",
     ("docs/using/rails.md", "yaml"): "Tests/drivers/activerecord.rb",

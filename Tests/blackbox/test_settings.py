@@ -370,6 +370,7 @@ TO_DEFAULT = [
     ["begin", "set local app.tenant to 'other'", "set local app.tenant to default", "show app.tenant", "commit"],
     ["begin", "set client_encoding to latin1", "set names default", "show client_encoding", "set names latin1", "set names", "show client_encoding", "commit"],
     ["set datestyle to 'SQL, DMY'", "begin", "savepoint a", "reset datestyle", "show datestyle", "rollback to a", "show datestyle", "rollback", "reset datestyle"],
+    ["begin", "set local search_path to 'public'", "reset statement_timeout", "show search_path", "reset search_path", "show search_path", "commit"],
     ["reset nonsense", "select 1"],
     ["select 'ä'", "set datestyle to default", "reset timezone", "select nonsense", "select 1"],
     ["begin", "reset datestyle", "select 1/0", "reset datestyle", "rollback", "show datestyle"],
@@ -399,6 +400,17 @@ def test_what_leads_to_the_default_leads_to_what_the_client_brought_at_once(make
             c.rows("rollback")
             played.append((c.rows(SHOW), {name: value for name, value in c.parameters.items() if not name.startswith("pgbouncer.")}))
         seen.append(played)
+    assert seen[1] == seen[0]
+
+
+@pytest.mark.parametrize("path", ["", '"$user"', "One,  two", '"O""ne", two', "nowhere"])
+def test_a_search_path_that_set_writes_otherwise_leads_to_the_same_tables(make_pooler, postgres, path):
+    # An empty one could not be written by SET: the transaction found the tables of the server's own.
+    pooler = make_pooler(default_pool_size=1)
+    steps = ["begin", "set local search_path to public", "set local search_path to default", "select current_schemas(false)", "commit", "show search_path"]
+    seen = []
+    for c in (postgres.connect("lab", user="app", parameters={"search_path": path}), pooler.connect(parameters={"search_path": path})):
+        seen.append([(r.rows, r.tags, [e.code for e in r.errors]) for r in map(c.query, steps)])
     assert seen[1] == seen[0]
 
 

@@ -129,7 +129,7 @@ extension ServerSession {
         self.status = status
         if isTouched { endTransaction(table) }
         dropping = .nothing
-        if !queryShifts.isEmpty, ledger.isEmpty { queryShifts = [] }
+        if hasOwnDefaults, ledger.isEmpty { (hasOwnDefaults, queryShifts) = (false, []) }
         if !drops.isEmpty, ledger.isEmpty { drops = [] }
         if client.reset != nil, ledger.isEmpty { client.reset = nil }
         if status == .idle { hasSet = false }
@@ -561,7 +561,11 @@ extension ServerSession {
             hasSet = true
             if isShared, owed.disposition == .forward { mayChangeContext = true }
         case "SET":
-            if let reset = client.reset { client.noteReset(reset, owed) } else { client.noteSet(owed) }
+            if let reset = client.reset {
+                client.noteReset(reset, owed)
+            } else if !hasOwnDefaults {
+                client.noteSet(owed)
+            }
             hasSet = true
             // What is known of it is taken note of with its effects.
             if isShared, owed.disposition == .forward { mayChangeContext = true }

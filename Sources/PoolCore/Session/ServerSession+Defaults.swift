@@ -14,6 +14,7 @@ extension ServerSession {
             frame.type == Frontend.query
             ? judgeQuery(frame, own.span, at: 0, client: &client, rules: rules)
             : judgeParse(frame, own.span, at: 0, client: &client, rules: rules, table: table)
+        hasOwnDefaults = true
         switch action {
         case .forward:
             // Nothing else is outstanding: it may change what comes behind it.
@@ -91,29 +92,39 @@ extension ParameterSet {
     /// SET puts each of their values into quotes where it has to.
     private static let lists: Set<String> = ["search_path", "temp_tablespaces"]
 
-    /// Plain names with commas between them, as SET would write them.
+    /// The names of a list, each by itself, as PostgreSQL reads them (`SplitIdentifierString`). SET may write the list in another way: an
+    /// empty one becomes `""`, which names no schema either. Nil: it is none.
     private static func names(in list: String) -> String? {
+        var rest = Substring(list).utf8[...]
         var names: [String] = []
-        for part in list.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
-            var name = part
-            if !names.isEmpty {
-                guard name.first == UInt8(ascii: " ") else { return nil }
-                name = name.dropFirst()
+        func skipBlanks() { rest = rest.drop { $0 == 0x20 } }
+        skipBlanks()
+        if rest.isEmpty { return "''" }
+        while true {
+            var name: [UInt8] = []
+            if rest.first == UInt8(ascii: "\"") {
+                rest = rest.dropFirst()
+                while let byte = rest.popFirst() {
+                    if byte == UInt8(ascii: "\"") {
+                        guard rest.first == byte else { break }
+                        rest = rest.dropFirst()
+                    } else if rest.isEmpty {
+                        return nil
+                    }
+                    name.append(byte)
+                }
+            } else {
+                while let byte = rest.first, byte != UInt8(ascii: ","), byte != 0x20 {
+                    name.append((0x41...0x5A).contains(byte) ? byte | 0x20 : byte)
+                    rest = rest.dropFirst()
+                }
+                if name.isEmpty { return nil }
             }
-            if name.count > 2, name.first == UInt8(ascii: "\""), name.last == UInt8(ascii: "\"") {
-                name = name.dropFirst().dropLast()
-                // Not in need of them, or with quotes of its own.
-                if isPlain(name) || name.contains(UInt8(ascii: "\"")) { return nil }
-            } else if !isPlain(name) {
-                return nil
-            }
-            names.append(ParameterChange.quoted(String(Substring(name))))
+            names.append(ParameterChange.quoted(String(decoding: name, as: UTF8.self)))
+            skipBlanks()
+            guard let comma = rest.popFirst() else { return names.joined(separator: ", ") }
+            guard comma == UInt8(ascii: ",") else { return nil }
+            skipBlanks()
         }
-        return names.joined(separator: ", ")
-    }
-
-    private static func isPlain(_ name: Substring.UTF8View) -> Bool {
-        guard let first = name.first, !(0x30...0x39).contains(first) else { return false }
-        return name.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F }
     }
 }

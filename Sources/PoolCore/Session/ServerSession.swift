@@ -214,6 +214,8 @@ public struct ServerSession: ~Copyable, Sendable {
     var interruption: CopyInterruption?
     /// The client has left, and the server has been asked for what it has answered so far.
     private var hasFlushed = false
+    /// A statement under way has the client's value in place of a default (`OwnDefaults`): it is a SET, whatever its client has written.
+    var hasOwnDefaults = false
     /// How the text of the simple query at the head differs from what its client has sent.
     var queryShifts: [OwnDefaults.Shift] = []
     /// What the client's names meant before they were all dropped, for errors that are still to come.
