@@ -19,26 +19,33 @@ public enum ClientStage: UInt8, CaseIterable, Sendable {
     case console
     case closed
 
-    /// The stages that may follow this one. Each may end with the connection, and then there is nothing more.
-    public var next: Set<ClientStage> {
+    /// The stages that may follow this one, as bits: they are asked for on the query path. Each may end with the connection, and then there is
+    /// nothing more.
+    private var followers: UInt16 {
         switch self {
         // A startup packet that no further question follows ends the login at once.
-        case .startup: [.authenticating, .awaitingGreeting, .idle, .waiting, .linked, .console, .canceling, .closed]
-        case .authenticating: [.awaitingGreeting, .idle, .waiting, .linked, .console, .closed]
+        case .startup:
+            Self.authenticating.bit | Self.awaitingGreeting.bit | Self.idle.bit | Self.waiting.bit | Self.linked.bit | Self.console.bit
+                | Self.canceling.bit | Self.closed.bit
+        case .authenticating:
+            Self.awaitingGreeting.bit | Self.idle.bit | Self.waiting.bit | Self.linked.bit | Self.console.bit | Self.closed.bit
         // What is known of its startup packet may lead it to another pool. To try the values of its startup packet a client has a server before its login ends.
-        case .awaitingGreeting: [.awaitingGreeting, .idle, .waiting, .linked, .closed]
-        case .idle: [.waiting, .skipping, .linked, .awaitingGreeting, .closed]
-        case .waiting: [.idle, .linked, .skipping, .awaitingGreeting, .closed]
-        case .skipping: [.idle, .closed]
-        case .canceling: [.closed]
-        case .linked: [.idle, .skipping, .awaitingGreeting, .closed]
-        case .console: [.closed]
-        case .closed: []
+        case .awaitingGreeting: Self.awaitingGreeting.bit | Self.idle.bit | Self.waiting.bit | Self.linked.bit | Self.closed.bit
+        case .idle: Self.waiting.bit | Self.skipping.bit | Self.linked.bit | Self.awaitingGreeting.bit | Self.closed.bit
+        case .waiting: Self.idle.bit | Self.linked.bit | Self.skipping.bit | Self.awaitingGreeting.bit | Self.closed.bit
+        case .skipping: Self.idle.bit | Self.closed.bit
+        case .canceling: Self.closed.bit
+        case .linked: Self.idle.bit | Self.skipping.bit | Self.awaitingGreeting.bit | Self.closed.bit
+        case .console: Self.closed.bit
+        case .closed: 0
         }
     }
 
-    private static let masks: [UInt16] = allCases.map { $0.next.reduce(0) { $0 | 1 << UInt16($1.rawValue) } }
+    private var bit: UInt16 { 1 &<< UInt16(rawValue) }
+
+    /// The stages that may follow this one.
+    public var next: Set<ClientStage> { Set(Self.allCases.filter(mayBecome)) }
 
     /// Whether this stage may be followed by another one.
-    public func mayBecome(_ other: ClientStage) -> Bool { Self.masks[Int(rawValue)] & 1 << UInt16(other.rawValue) != 0 }
+    public func mayBecome(_ other: ClientStage) -> Bool { followers & other.bit != 0 }
 }

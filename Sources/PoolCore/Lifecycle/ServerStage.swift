@@ -27,30 +27,33 @@ public enum ServerStage: UInt8, CaseIterable, Sendable {
     case beingCanceled
     case closed
 
-    /// The stages that may follow this one. Each may end with the connection, and then there is nothing more.
-    public var next: Set<ServerStage> {
+    /// The stages that may follow this one, as bits: they are asked for on the query path. Each may end with the connection, and then there is
+    /// nothing more.
+    private var followers: UInt16 {
         switch self {
-        case .connecting: [.encrypting, .authenticating, .closed]
-        case .encrypting: [.authenticating, .closed]
-        case .authenticating: [.settingUp, .freed, .closed]
-        case .settingUp: [.freed, .closed]
+        case .connecting: Self.encrypting.bit | Self.authenticating.bit | Self.closed.bit
+        case .encrypting: Self.authenticating.bit | Self.closed.bit
+        case .authenticating: Self.settingUp.bit | Self.freed.bit | Self.closed.bit
+        case .settingUp: Self.freed.bit | Self.closed.bit
         // A server of a replication client is that client's from its login on, and is never idle.
-        case .freed: [.idle, .linked, .beingCanceled, .closed]
-        case .idle: [.freed, .linked, .lookingUp, .testing, .closed]
-        case .linked: [.trying, .freed, .resetting, .beingCanceled, .abandoned, .closed]
-        case .trying: [.trying, .linked, .freed, .abandoned, .closed]
-        case .lookingUp: [.freed, .closed]
-        case .testing: [.freed, .closed]
-        case .resetting: [.freed, .closed]
-        case .abandoned: [.resetting, .freed, .beingCanceled, .closed]
-        case .beingCanceled: [.freed, .resetting, .closed]
-        case .closed: []
+        case .freed: Self.idle.bit | Self.linked.bit | Self.beingCanceled.bit | Self.closed.bit
+        case .idle: Self.freed.bit | Self.linked.bit | Self.lookingUp.bit | Self.testing.bit | Self.closed.bit
+        case .linked: Self.trying.bit | Self.freed.bit | Self.resetting.bit | Self.beingCanceled.bit | Self.abandoned.bit | Self.closed.bit
+        case .trying: Self.trying.bit | Self.linked.bit | Self.freed.bit | Self.abandoned.bit | Self.closed.bit
+        case .lookingUp: Self.freed.bit | Self.closed.bit
+        case .testing: Self.freed.bit | Self.closed.bit
+        case .resetting: Self.freed.bit | Self.closed.bit
+        case .abandoned: Self.resetting.bit | Self.freed.bit | Self.beingCanceled.bit | Self.closed.bit
+        case .beingCanceled: Self.freed.bit | Self.resetting.bit | Self.closed.bit
+        case .closed: 0
         }
     }
 
-    /// `next` of each stage as bits, for the query path.
-    private static let masks: [UInt16] = allCases.map { $0.next.reduce(0) { $0 | 1 << UInt16($1.rawValue) } }
+    private var bit: UInt16 { 1 &<< UInt16(rawValue) }
+
+    /// The stages that may follow this one.
+    public var next: Set<ServerStage> { Set(Self.allCases.filter(mayBecome)) }
 
     /// Whether this stage may be followed by another one.
-    public func mayBecome(_ other: ServerStage) -> Bool { Self.masks[Int(rawValue)] & 1 << UInt16(other.rawValue) != 0 }
+    public func mayBecome(_ other: ServerStage) -> Bool { followers & other.bit != 0 }
 }
