@@ -89,8 +89,8 @@ step "PAM left out" swiftc -typecheck -swift-version 6 -module-name PAM Sources/
 step "LDAP left out" swiftc -typecheck -swift-version 6 -module-name LDAP Sources/LDAP/*.swift || true
 step "unit tests" swift test --skip-build || true
 join
-# From a random seed, which it prints (docs/simulator.md).
-beside "simulator" .build/debug/simulate --seconds "${SIMULATE_SECONDS:-60}"
+# The same worlds each time; `make simulate` plays others (docs/simulator.md).
+beside "simulator" .build/debug/simulate --seconds "${SIMULATE_SECONDS:-60}" --seed "${SIMULATE_SEED:-1}" --count 1000000
 step "differential test: itself" .venv-tests/bin/pytest Tests/differential -q || true
 step "differential test" Tests/differential/run.py --seconds "${DIFFERENTIAL_SECONDS:-60}" --own 4 || true
 join
