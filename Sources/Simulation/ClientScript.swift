@@ -148,7 +148,11 @@
             mustWait = true
             switch client.dice.below(10) {
             case 0..<4: ask(client, "select sleep\(token)")
-            case 4..<6: ask(client, "select \(token)")
+            case 4: ask(client, "select \(token)")
+            case 5:
+                changed[""] = part
+                client.send(parse("", "select sleep\(token)"), bind(""), execute(), sync)
+                part += 1
             case 6..<8 where inBlocks: ask(client, client.own.status == .idle ? "begin" : client.dice.chance(70) ? "commit" : "rollback")
             default: ask(client, "fail \(token)")
             }
@@ -210,7 +214,8 @@
                 guard isKnown(name) else { return }
                 changed[name] = part
                 let odd = [
-                    "syntax error", "fail \(token(client))", "begin", "commit", "rollback", "rows r", "insert deferred", "insert x", "",
+                    "select \(token(client))\(padding(client))", "syntax error", "fail \(token(client))", "begin", "commit", "rollback",
+                    "rows r", "insert deferred", "insert x", "",
                 ]
                 client.send(parse(name, client.dice.chance(75) ? shared : client.dice.pick(odd)))
             case 44..<64:

@@ -50,7 +50,11 @@
         var mayBeCanceled = false
         private(set) var startedWaiting: Int64 = 0
         /// The last message, with the state before it: what it does is known once it is answered, for it may be cancelled.
-        private var unsettled: (message: Message, own: ModelPostgres, due: Int)?
+        private var unsettled: (messages: [Message], own: ModelPostgres, due: Int)?
+        /// A value of its startup packet is one that PostgreSQL refuses.
+        var bringsNonsense = false
+        /// It has ended a COPY by sending nothing more: what comes of that is no answer to a message.
+        private var hasBrokenOff = false
 
         init(
             name: String, world: World, database: String, user: String, startup: [(name: String, value: String)], dice: Dice
@@ -186,11 +190,11 @@
 
         /// Sends messages; its own PostgreSQL tells what is due for them.
         func send(_ messages: Message...) {
+            if mayBeCanceled { unsettled = (messages, own, expected.count) }
             for one in messages {
                 if one[0] == Frontend.query || one[0] == Frontend.parse { noteValues(one) }
                 startedWaiting = world.now
                 world.note("client sends", self, readable(one))
-                if mayBeCanceled { unsettled = (one, own, expected.count) }
                 expected += own.receive(one).filter { $0[0] != Backend.parameterStatus }.map(comparable)
                 put(one)
             }
@@ -230,6 +234,7 @@
 
         private func takeAnswer(_ frame: Message) {
             if frame[0] == Backend.noticeResponse { return }
+            if hasBrokenOff, gotten == expected.count { return }
             let text = comparable(frame)
             world.note("client gets", self, text)
             let due = gotten < expected.count ? expected[gotten] : nil
@@ -238,17 +243,18 @@
             } else if text == "E 25P02", due?.hasPrefix("E") == true {
                 // In a failed transaction the pooler can't always find out which of several errors is due.
                 gotten += 1
-            } else if text == "E \(SQLState.queryCanceled)", let (message, before, start) = unsettled, gotten == start {
-                // It was cancelled, as somebody has asked for.
+            } else if text == "E \(SQLState.queryCanceled)", let (messages, before, start) = unsettled, gotten >= start {
+                // It was cancelled, as somebody has asked for: while it ran, or before any of it did.
                 own = before
                 unsettled = nil
-                expected.removeSubrange(start...)
-                expected += own.cancel(message).filter { $0[0] != Backend.parameterStatus }.map(comparable)
-                if expected.count > gotten, expected[gotten] == text {
-                    gotten += 1
-                } else {
-                    world.fail("client \(name) got \(text) for \(readable(message))")
+                let replies = messages.flatMap { own.cancel($0) }.filter { $0[0] != Backend.parameterStatus }.map(comparable)
+                guard let index = replies.firstIndex(of: text) else {
+                    world.fail("client \(name) got \(text) for \(messages.map(readable))")
+                    return
                 }
+                expected.removeSubrange(start...)
+                expected += replies[index...]
+                gotten = start + 1
             } else if frame[0] == Backend.errorResponse, let fields = errorFields(frame) {
                 takeError(fields, due: due)
                 return
@@ -336,6 +342,7 @@
         func finish() {
             guard !isGone, let socket, outbox.isEmpty else { return }
             phase = .leaving
+            hasBrokenOff = own.isCopyingIn
             world.network.finish(socket)
         }
 

@@ -168,6 +168,10 @@
                 var values: [String: String] = [:]
                 for (name, value) in startup.parameters where ModelSettings.isKnown(name) { values[name] = value }
                 session = ModelPostgres(settings: ModelSettings(startup: values))
+                if let (name, value) = startup.parameters.first(where: { !ModelSettings.takes($0.value, for: $0.name) }) {
+                    endBy(code: SQLState.invalidParameterValue, "\(value) is outside the valid range for parameter \"\(name)\"")
+                    return
+                }
                 judge()
             default: close()
             }

@@ -141,6 +141,7 @@
         func mayBeTold(_ fields: ErrorFields, _ client: ModelClient) -> Bool {
             let text = fields.message ?? ""
             if text == PoolerError.replyViolation.message { return false }
+            if client.bringsNonsense, fields.code == SQLState.invalidParameterValue { return true }
             if fields.code == SQLState.queryCanceled { return client.mayBeCanceled }
             if text.hasPrefix("no more connections allowed") { return plan.configuration.settings.maxClientConn < 1000 }
             if text.hasPrefix("client connections exceeded") {
@@ -191,6 +192,8 @@
             var startup: [(name: String, value: String)] = []
             if dice.chance(70) { startup.append(("application_name", "\(label)app")) }
             if dice.chance(20) { startup.append(("extra_float_digits", String(dice.below(4)))) }
+            let bringsNonsense = dice.chance(3)
+            if bringsNonsense { startup.append(("extra_float_digits", "99")) }
             let client = ModelClient(name: label, world: self, database: name, user: user, startup: startup, dice: dice.fork())
             let poolMode = mode(database, database.forcedUser ?? user)
             let isToBeCanceled = plan.hasCancels && dice.chance(40)
@@ -208,6 +211,7 @@
             client.script = script
             client.readsSlowly = dice.chance(8)
             client.mayBeCanceled = isToBeCanceled
+            client.bringsNonsense = bringsNonsense
             clients.append(client)
             client.connect(from: address(born), to: listenAddress)
             after(dice.delay(usually: 2 * plan.duration / Int64(plan.clients), rarely: plan.duration, percent: 1)) { [self] in

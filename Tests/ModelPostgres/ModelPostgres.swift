@@ -300,6 +300,7 @@ public struct ModelPostgres {
         case "set":
             guard let (name, value) = Self.assignment(text) else { throw Failure(SQLState.syntaxError) }
             try checkKnown(name)
+            guard ModelSettings.takes(value, for: name) else { throw Failure(SQLState.invalidParameterValue) }
             settings.set(name, to: value)
             return .done("SET")
         case "reset":

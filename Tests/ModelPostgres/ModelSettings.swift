@@ -31,6 +31,12 @@ public struct ModelSettings {
     /// Whether there is a parameter of that name.
     public static func isKnown(_ name: String) -> Bool { ofServer[name.lowercased()] != nil }
 
+    /// Whether a parameter may have that value; looked at for one of them.
+    public static func takes(_ value: String, for name: String) -> Bool {
+        guard name.lowercased() == "extra_float_digits" else { return true }
+        return Int(value).map { (-15...3).contains($0) } ?? false
+    }
+
     public subscript(name: String) -> String? { values[name.lowercased()] }
 
     mutating func set(_ name: String, to value: String) {

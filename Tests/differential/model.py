@@ -142,6 +142,7 @@ class Walk(Dice):
                 (0.7, f"reset {self.pick(['application_name', 'extra_float_digits', 'all'])}"),
                 (1.5, f"show {self.pick(['application_name', 'extra_float_digits'])}"),
                 (0.3, "set nix='1'"),
+                (0.3, "set extra_float_digits='99'"),
                 (1, f"copy in {token}"),
                 (1, f"copy view {token}"),
                 (1, f"copy unique {token}"),
