@@ -17,7 +17,7 @@ extension WorkerCore {
             guard let shard = client.shard else { return false }
             shard.queue.withdraw(ticket)
             shard.publish()
-            client.move(to: .idle)
+            client.move(to: Self.beginsBatch(client.held.bytes) ? .skipping : .idle)
             client.wasNotified = false
             endStatement(client)
             return true
@@ -53,13 +53,17 @@ extension WorkerCore {
             if case .linked = client.phase {
                 writer.readyForQuery(.idle)
                 if let end = Self.endOfBatch(client.held.bytes) { client.held.removeFirst(end, chunks) }
-            } else {
-                client.move(to: .skipping)
             }
         }
         client.requestTime = now
         send(writer.bytes, to: client)
         carryOn(client)
+    }
+
+    /// Whether the first message belongs to a batch, of which all is thrown away up to its Sync.
+    private static func beginsBatch(_ bytes: Span<UInt8>) -> Bool {
+        guard case .frame(let frame) = peekFrame(bytes, at: 0) else { return false }
+        return ![Frontend.query, Frontend.functionCall, Frontend.sync].contains(frame.type)
     }
 
     /// Whether the first statement can be taken away at once: all of it is here, up to the Sync if it is a batch.
