@@ -141,7 +141,9 @@
 
         private func prepare(_ command: String) {
             if command == "RELOAD" { world.next.configuration = world.plan.changed(world.next.configuration, &dice) }
-            if command.hasPrefix("KILL") || command.hasPrefix("DISABLE") { world.disturb() }
+            // server_fast_close ends clients of session pools that have a server of the time before.
+            let endsSessions = command.hasPrefix("RECONNECT") && world.plan.configuration.settings.serverFastClose
+            if command.hasPrefix("KILL") || command.hasPrefix("DISABLE") || endsSessions { world.disturb() }
         }
 
         /// What was held back goes on.
