@@ -275,17 +275,18 @@
 
         // MARK: Totals
 
-        private var poolsBefore: Set<CapacityLedger.PoolKey> = []
+        private var poolsBefore: [CapacityLedger.PoolKey: SharedPool] = [:]
 
         /// Counters never go back while their pool is there.
         private func checkTotals() {
             var totals = PoolTotals()
-            var pools: Set<CapacityLedger.PoolKey> = []
+            var pools: [CapacityLedger.PoolKey: SharedPool] = [:]
             world.lookAtAll { core in
                 for pool in core.statistics().pools { totals += pool.counters.totals }
-                pools.formUnion(core.shards.keys)
+                for (key, shard) in core.shards { pools[key] = shard.shared }
             }
-            if poolsBefore.isSubset(of: pools) {
+            // One that was forgotten and made anew begins at 0.
+            if poolsBefore.allSatisfy({ pools[$0.key] === $0.value }) {
                 for (name, path) in [
                     ("assignments", \PoolTotals.assignments), ("transactions", \.transactions), ("queries", \.queries),
                     ("bytes received", \.bytesReceived), ("bytes sent", \.bytesSent), ("transaction time", \.transactionTime),
@@ -310,8 +311,6 @@
                 empty(core.consoleClients, "clients of the console")
                 empty(core.leaving.count, "leaving clients")
                 empty(core.slowMessages.count, "unfinished messages")
-                empty(core.derivations.count, "derivations")
-                empty(core.passwordWaiters.count, "waiters for passwords")
                 empty(core.cancelQueue.count, "cancel requests in a queue")
                 empty(core.errands.count, "cancel requests")
                 for shard in core.shards.values {
@@ -347,6 +346,9 @@
         func atEnd() {
             world.lookAtAll { core in
                 if core.servers.count > 0 { fail("the pooler has ended, and worker \(core.index) has \(core.servers.count) servers") }
+                // A server that is opened because a pool keeps some may still have logged in when the last client had left.
+                let logins = core.derivations.count + core.passwordWaiters.count
+                if logins > 0 { fail("the pooler has ended, and worker \(core.index) has \(logins) logins that wait") }
             }
             for (id, server) in servers where server.object != nil { fail("server \(id) is closed, and still in memory") }
             let left = world.process.shared.capacity.withLock { $0.servers }
