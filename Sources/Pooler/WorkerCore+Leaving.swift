@@ -71,7 +71,8 @@ extension WorkerCore {
             }
         default: break
         }
-        // The answers go first. Where nobody takes them, the socket says so.
+        // The answers go first, and what was posted may find the socket full. Where nobody takes them, the socket says so.
+        sendPosted(for: client)
         guard client.outgoing.isEmpty else { return }
         close(client, leaving.reason)
     }

@@ -115,6 +115,24 @@ import Testing
         #expect(stage.core.loop.outbox.isEmpty)
     }
 
+    @Test func whoSendsNothingMoreGetsAllOfWhatWasPosted() throws {
+        let stage = try Stage()
+        stage.client.move(to: .idle)
+        let filling = [UInt8](repeating: 0, count: 4096)
+        var filled = 0
+        while case let count = Glibc.send(stage.client.socket.descriptor, filling, filling.count, Int32(MSG_DONTWAIT)), count > 0 {
+            filled += count
+        }
+        let answer = [UInt8](repeating: 7, count: 2000)
+        stage.core.send(answer, to: stage.client)
+        stage.core.leave(stage.client, .endOfStream)
+        #expect(stage.client.isOpen)
+        #expect(stage.arrived().bytes.count == filled)
+        stage.ready(.writable)
+        let rest = stage.arrived()
+        #expect(rest.bytes == answer && rest.isEnd && !stage.client.isOpen)
+    }
+
     @Test func aFullSocketKeepsTheOrder() throws {
         let stage = try Stage()
         let filling = [UInt8](repeating: 0, count: 1 << 20)

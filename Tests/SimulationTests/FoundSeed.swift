@@ -8,6 +8,7 @@ struct FoundSeed: Sendable, CustomTestStringConvertible {
     var testDescription: String { "\(seed): \(story)" }
 
     static let all: [FoundSeed] = [
-        FoundSeed(seed: 9101, story: "a batch that was cancelled while it waited went by a stage that may not lead there")
+        FoundSeed(seed: 9101, story: "a batch that was cancelled while it waited went by a stage that may not lead there"),
+        FoundSeed(seed: 10047, story: "who had closed its side lost the end of an answer that was posted, where its socket was full"),
     ]
 }
