@@ -30,6 +30,11 @@ public enum Files {
         guard write(descriptor, bytes, bytes.count) == bytes.count else { throw SystemError(call: "write \(path)", number: errno) }
     }
 
+    /// Writes a line to a file that is open for appending, by one call: lines of several processes stay whole. Nobody could be told of an error.
+    public static func append(_ line: Span<UInt8>, to descriptor: Int32) {
+        line.withUnsafeBufferPointer { _ = write(descriptor, $0.baseAddress, $0.count) }
+    }
+
     public static func remove(_ path: String) { unlink(path) }
 
     public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }

@@ -12,13 +12,13 @@ public enum WallClock {
         return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000
     }
 
-    /// A moment as `YYYY-MM-DD HH:MM:SS TZ` in the system's time zone.
-    public static func text(_ microseconds: Int64) -> String {
+    /// A moment in the system's time zone, as strftime(3) writes it; empty where that takes more than 63 bytes.
+    public static func text(_ microseconds: Int64, as pattern: String = "%Y-%m-%d %H:%M:%S %Z") -> String {
         var time = time_t(microseconds / 1_000_000)
         var parts = tm()
         localtime_r(&time, &parts)
         return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { text in
-            strftime(text.baseAddress!, 64, "%Y-%m-%d %H:%M:%S %Z", &parts) > 0 ? String(cString: text.baseAddress!) : ""
+            strftime(text.baseAddress!, 64, pattern, &parts) > 0 ? String(cString: text.baseAddress!) : ""
         }
     }
 }

@@ -82,8 +82,8 @@ public final class LogSink: Sendable {
             let toStandardError = output.usesStandardError || (record.level == .critical && output.file < 0)
             if output.isJSON {
                 let line = record.json(time: now, process: getpid())
-                if toStandardError { Self.put(line.span, to: 2) }
-                if output.file >= 0 { Self.put(line.span, to: output.file) }
+                if toStandardError { Files.append(line.span, to: 2) }
+                if output.file >= 0 { Files.append(line.span, to: output.file) }
                 output.systemLog?.write(priority: record.level.severity, LogText.oneLine(record.text))
                 return
             }
@@ -92,18 +92,14 @@ public final class LogSink: Sendable {
                 if now.tv_sec != output.second { Self.stamp(&output, now.tv_sec) }
                 let digits = String(now.tv_nsec / 1_000_000 + 1000).dropFirst()
                 let line = "\(output.prefix).\(digits) \(output.zone) [\(getpid())] \(word) \(LogText.harmless(text))\n"
-                if toStandardError, !output.standardErrorIsJournal { Self.put(line.utf8.span, to: 2) }
-                if output.file >= 0 { Self.put(line.utf8.span, to: output.file) }
+                if toStandardError, !output.standardErrorIsJournal { Files.append(line.utf8.span, to: 2) }
+                if output.file >= 0 { Files.append(line.utf8.span, to: output.file) }
             }
             if toStandardError, output.standardErrorIsJournal {
-                Self.put("<\(record.level.severity)>\(word) \(LogText.oneLine(text))\n".utf8.span, to: 2)
+                Files.append("<\(record.level.severity)>\(word) \(LogText.oneLine(text))\n".utf8.span, to: 2)
             }
             output.systemLog?.write(priority: record.level.severity, LogText.oneLine(text))
         }
-    }
-
-    private static func put(_ line: Span<UInt8>, to file: Int32) {
-        line.withUnsafeBufferPointer { _ = Glibc.write(file, $0.baseAddress, $0.count) }
     }
 
     private static func now() -> timespec {
@@ -113,17 +109,8 @@ public final class LogSink: Sendable {
 
     /// Date and zone change once a second at most.
     private static func stamp(_ output: inout Output, _ second: Int) {
-        var time = time_t(second)
-        var parts = tm()
-        localtime_r(&time, &parts)
         output.second = second
-        output.prefix = format("%Y-%m-%d %H:%M:%S", &parts)
-        output.zone = format("%Z", &parts)
-    }
-
-    private static func format(_ pattern: String, _ parts: inout tm) -> String {
-        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { text in
-            strftime(text.baseAddress!, 64, pattern, &parts) > 0 ? String(cString: text.baseAddress!) : ""
-        }
+        output.prefix = WallClock.text(Int64(second) * 1_000_000, as: "%Y-%m-%d %H:%M:%S")
+        output.zone = WallClock.text(Int64(second) * 1_000_000, as: "%Z")
     }
 }
