@@ -1,5 +1,5 @@
 /// Where a client's connection stands, from the first byte to the end, and which stage may follow which.
-public enum ClientStage: UInt8, CaseIterable, Sendable {
+public enum ClientStage: UInt8, Stage {
     /// Nothing but a startup packet is expected.
     case startup
     case authenticating
@@ -19,9 +19,8 @@ public enum ClientStage: UInt8, CaseIterable, Sendable {
     case console
     case closed
 
-    /// The stages that may follow this one, as bits: they are asked for on the query path. Each may end with the connection, and then there is
-    /// nothing more.
-    private var followers: UInt16 {
+    /// Each may end with the connection, and then there is nothing more.
+    public var followers: UInt16 {
         switch self {
         // A startup packet that no further question follows ends the login at once.
         case .startup:
@@ -29,9 +28,10 @@ public enum ClientStage: UInt8, CaseIterable, Sendable {
                 | Self.canceling.bit | Self.closed.bit
         case .authenticating:
             Self.awaitingGreeting.bit | Self.idle.bit | Self.waiting.bit | Self.linked.bit | Self.console.bit | Self.closed.bit
-        // What is known of its startup packet may lead it to another pool. To try the values of its startup packet a client has a server before its login ends.
+        // What is known of its startup packet may lead it to another pool, where it waits anew. To try the values of its startup packet it has
+        // a server before its login ends.
         case .awaitingGreeting: Self.awaitingGreeting.bit | Self.idle.bit | Self.waiting.bit | Self.linked.bit | Self.closed.bit
-        case .idle: Self.waiting.bit | Self.skipping.bit | Self.linked.bit | Self.awaitingGreeting.bit | Self.closed.bit
+        case .idle: Self.waiting.bit | Self.linked.bit | Self.awaitingGreeting.bit | Self.closed.bit
         case .waiting: Self.idle.bit | Self.linked.bit | Self.skipping.bit | Self.awaitingGreeting.bit | Self.closed.bit
         case .skipping: Self.idle.bit | Self.closed.bit
         case .canceling: Self.closed.bit
@@ -40,12 +40,4 @@ public enum ClientStage: UInt8, CaseIterable, Sendable {
         case .closed: 0
         }
     }
-
-    private var bit: UInt16 { 1 &<< UInt16(rawValue) }
-
-    /// The stages that may follow this one.
-    public var next: Set<ClientStage> { Set(Self.allCases.filter(mayBecome)) }
-
-    /// Whether this stage may be followed by another one.
-    public func mayBecome(_ other: ClientStage) -> Bool { followers & other.bit != 0 }
 }

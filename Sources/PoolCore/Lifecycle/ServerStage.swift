@@ -1,5 +1,5 @@
 /// Where a server connection stands, from the connect to the end, and which stage may follow which.
-public enum ServerStage: UInt8, CaseIterable, Sendable {
+public enum ServerStage: UInt8, Stage {
     /// The socket is being connected.
     case connecting
     /// TLS is asked for, or its handshake goes on.
@@ -27,9 +27,8 @@ public enum ServerStage: UInt8, CaseIterable, Sendable {
     case beingCanceled
     case closed
 
-    /// The stages that may follow this one, as bits: they are asked for on the query path. Each may end with the connection, and then there is
-    /// nothing more.
-    private var followers: UInt16 {
+    /// Each may end with the connection, and then there is nothing more.
+    public var followers: UInt16 {
         switch self {
         case .connecting: Self.encrypting.bit | Self.authenticating.bit | Self.closed.bit
         case .encrypting: Self.authenticating.bit | Self.closed.bit
@@ -48,12 +47,4 @@ public enum ServerStage: UInt8, CaseIterable, Sendable {
         case .closed: 0
         }
     }
-
-    private var bit: UInt16 { 1 &<< UInt16(rawValue) }
-
-    /// The stages that may follow this one.
-    public var next: Set<ServerStage> { Set(Self.allCases.filter(mayBecome)) }
-
-    /// Whether this stage may be followed by another one.
-    public func mayBecome(_ other: ServerStage) -> Bool { followers & other.bit != 0 }
 }

@@ -10,7 +10,7 @@ extension ServerSession {
     ) -> FrontendAction {
         // What can't be read is PostgreSQL's to refuse: it reads all of a Parse before it does anything.
         guard let (name, tail) = ParseMessage.read(bytes, body: frame.body(at: offset)) else { return plain(.parse) }
-        if let action = read(bytes.extracting(name), .parse, &client) { return action }
+        if let action = readName(bytes.extracting(name), .parse, &client) { return action }
         if name.isEmpty { return parseUnnamed(bytes.extracting(tail), client: &client, rules: rules, table: table) }
         if let action = waitForNames() { return action }
         let label = ClientStatements.key(bytes.extracting(name))
@@ -128,7 +128,7 @@ extension ServerSession {
         case .needMore: return .refuse(.nameTooLong(.portalOrStatement))
         case .malformed: return plain(.bind)
         }
-        if let action = read(bytes.extracting(name), .bind, &client) { return action }
+        if let action = readName(bytes.extracting(name), .bind, &client) { return action }
         if let action = name.isEmpty ? waitForConfirmation() : waitForNames() { return action }
         guard let meaning = client.statements.meaning(of: bytes.extracting(name)) else {
             ledger.owe(.bind, .forward, note: note(Self.absence(Self.shown(bytes, name))))
@@ -213,7 +213,7 @@ extension ServerSession {
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession, rules: Rules, table: StatementTable
     ) -> FrontendAction {
         guard let (kind, name) = TargetMessage.read(bytes, body: frame.body(at: offset)) else { return plain(.describe) }
-        if let action = read(bytes.extracting(name), .describe, &client) { return action }
+        if let action = readName(bytes.extracting(name), .describe, &client) { return action }
         if kind == .portal {
             ledger.owe(.describe, .forward, note: noteDescribe(portal: bytes.extracting(name), client: &client))
             return .forward
@@ -253,7 +253,7 @@ extension ServerSession {
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, client: inout ClientSession
     ) -> FrontendAction {
         guard let (kind, name) = TargetMessage.read(bytes, body: frame.body(at: offset)) else { return plain(.close) }
-        if let action = read(bytes.extracting(name), .close, &client) { return action }
+        if let action = readName(bytes.extracting(name), .close, &client) { return action }
         if kind == .portal { return closePortal(bytes.extracting(name), client: &client) }
         if name.isEmpty {
             if mustWaitToReplaceUnnamed { return hold(.untilSettled) }
@@ -316,7 +316,7 @@ extension ServerSession {
     }
 
     /// Reads a name in the client's encoding. What is none in it is PostgreSQL's to refuse (22021), before it does anything.
-    private mutating func read(
+    private mutating func readName(
         _ name: Span<UInt8>, _ request: ReplyLedger.Request, _ client: inout ClientSession
     ) -> FrontendAction? {
         guard NameEncoding.isWide(name) else { return nil }
