@@ -247,7 +247,7 @@
                 for name in Self.names { changed[name] = part }
                 ask(client, client.dice.chance(50) ? "deallocate all" : "discard all")
             case 95..<99: startCopy(client)
-            case 99: end(client, message { $0.bytes += [Frontend.functionCall, 0, 0, 0, 14, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0] })
+            case 99: end(client, compose { $0.bytes += [Frontend.functionCall, 0, 0, 0, 14, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0] })
             case 100..<102:
                 if client.isQuiet { parameters(client) }
             default: mustWait = true
@@ -282,20 +282,5 @@
             mustWait = true
         }
     }
-
-    func query(_ text: String) -> Message { message { $0.query(text) } }
-    func parse(_ name: String, _ text: String) -> Message { message { $0.parse(name: name, query: text) } }
-    func bind(_ statement: String, portal: String = "", _ values: String...) -> Message {
-        message { $0.bind(portal: portal, statement: statement, parameters: values) }
-    }
-    func describe(_ statement: String) -> Message { message { $0.describe(statement: statement) } }
-    func describePortal(_ portal: String) -> Message { message { $0.describe(portal: portal) } }
-    func closeStatement(_ statement: String) -> Message { message { $0.close(statement: statement) } }
-    func execute(_ portal: String = "", rows: UInt32 = 0) -> Message { message { $0.execute(portal: portal, maximumRows: rows) } }
-    let sync: Message = message { $0.sync() }
-    let flush: Message = message { $0.flush() }
-    let copyDone: Message = message { $0.copyDone() }
-    let copyFail: Message = message { $0.copyFail(message: "no more") }
-    func copyData(_ text: String) -> Message { message { $0.copyData(Array(text.utf8)) } }
 
 #endif

@@ -1,14 +1,6 @@
 #if DEBUG
+    import ModelPostgres
     import PostgresWire
-
-    /// A message of either side, as one array.
-    typealias Message = [UInt8]
-
-    func message(_ write: (inout MessageWriter) -> Void) -> Message {
-        var writer = MessageWriter()
-        write(&writer)
-        return writer.bytes
-    }
 
     /// Takes a stream apart.
     struct MessageStream {

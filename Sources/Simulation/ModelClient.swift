@@ -102,7 +102,7 @@
                 startedWaiting = world.now
                 var parameters = [(name: "user", value: user), (name: "database", value: database)]
                 parameters += startup
-                put(message { $0.startup(parameters: parameters) })
+                put(compose { $0.startup(parameters: parameters) })
             }
         }
 
@@ -309,18 +309,18 @@
             let data = frame.dropFirst(9)
             switch AuthenticationMessage.read(frame.span, body: 5..<frame.count) {
             case .ok: break
-            case .cleartextPassword: put(message { $0.password(password) })
+            case .cleartextPassword: put(compose { $0.password(password) })
             case .md5Password(let salt):
-                put(message { $0.password(MD5Password.response(secret: MD5Password.secret(user: user, password: password), salt: salt)) })
+                put(compose { $0.password(MD5Password.response(secret: MD5Password.secret(user: user, password: password), salt: salt)) })
             case .sasl:
                 var exchange = SCRAMClientExchange(credential: .password(Array(password.utf8)), nonce: SCRAMMechanism.randomNonce())
                 let first = exchange.clientFirst()
                 scram = exchange
-                put(message { $0.saslInitialResponse(mechanism: SCRAMMechanism.name, data: first) })
+                put(compose { $0.saslInitialResponse(mechanism: SCRAMMechanism.name, data: first) })
             case .saslContinue:
                 do {
                     let answer = try scram?.serverFirst(Array(data)) ?? []
-                    put(message { $0.saslResponse(answer) })
+                    put(compose { $0.saslResponse(answer) })
                 } catch { world.fail("client \(name): SCRAM: \(error)") }
             case .saslFinal:
                 do { try scram?.serverFinal(Array(data)) } catch { world.fail("client \(name): SCRAM: \(error)") }
@@ -334,7 +334,7 @@
         func terminate() {
             guard !isGone else { return }
             phase = .leaving
-            put(message { $0.terminate() })
+            put(compose { $0.terminate() })
             world.after(1 + dice.below(50_000 as Int64)) { [self] in
                 if let socket, !isGone, outbox.isEmpty {
                     world.network.close(socket)

@@ -1,4 +1,5 @@
 #if DEBUG
+    import ModelPostgres
     import Authentication
     import PostgresWire
 
@@ -25,7 +26,7 @@
             connection.onBytes = { [unowned self] in read() }
             connection.onEnd = { [unowned self] in isGone = true }
             connection.connect(from: address)
-            connection.send(message { $0.startup(parameters: [("user", Plan.operator), ("database", "pgbouncer")]) })
+            connection.send(compose { $0.startup(parameters: [("user", Plan.operator), ("database", "pgbouncer")]) })
         }
 
         private func read() {
@@ -49,17 +50,17 @@
             let password = Plan.password(of: Plan.operator)
             let data = Array(frame.dropFirst(9))
             switch AuthenticationMessage.read(frame.span, body: 5..<frame.count) {
-            case .cleartextPassword: connection.send(message { $0.password(password) })
+            case .cleartextPassword: connection.send(compose { $0.password(password) })
             case .md5Password(let salt):
                 let secret = MD5Password.secret(user: Plan.operator, password: password)
-                connection.send(message { $0.password(MD5Password.response(secret: secret, salt: salt)) })
+                connection.send(compose { $0.password(MD5Password.response(secret: secret, salt: salt)) })
             case .sasl:
                 var exchange = SCRAMClientExchange(credential: .password(Array(password.utf8)), nonce: SCRAMMechanism.randomNonce())
                 let first = exchange.clientFirst()
                 scram = exchange
-                connection.send(message { $0.saslInitialResponse(mechanism: SCRAMMechanism.name, data: first) })
+                connection.send(compose { $0.saslInitialResponse(mechanism: SCRAMMechanism.name, data: first) })
             case .saslContinue:
-                if let answer = try? scram?.serverFirst(data) { connection.send(message { $0.saslResponse(answer) }) }
+                if let answer = try? scram?.serverFirst(data) { connection.send(compose { $0.saslResponse(answer) }) }
             default: break
             }
         }
@@ -67,7 +68,7 @@
         private func go() {
             guard !isGone else { return }
             guard !commands.isEmpty else {
-                if dice.chance(70) { connection.send(message { $0.terminate() }) } else { connection.close(resets: dice.chance(30)) }
+                if dice.chance(70) { connection.send(compose { $0.terminate() }) } else { connection.close(resets: dice.chance(30)) }
                 return
             }
             let command = commands.removeFirst()

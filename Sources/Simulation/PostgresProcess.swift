@@ -145,7 +145,7 @@
         func endBy(code: String, _ text: String) {
             guard isOpen else { return }
             endsNext = true
-            send([message { $0.error(ErrorFields(severity: "FATAL", code: code, message: text)) }])
+            send([compose { $0.error(ErrorFields(severity: "FATAL", code: code, message: text)) }])
         }
 
         // MARK: Login
@@ -190,17 +190,17 @@
             switch host.method {
             case .trust: welcome()
             case .cleartext:
-                send([message { $0.authentication(.cleartextPassword) }])
+                send([compose { $0.authentication(.cleartextPassword) }])
                 phase = .password { $0.dropFirst(5).dropLast().elementsEqual(password.utf8) }
             case .md5:
                 let salt: [UInt8] = (0..<4).map { _ in UInt8(host.dice.below(256)) }
-                send([message { $0.authentication(.md5Password(salt: salt.reduce(0) { $0 << 8 | UInt32($1) })) }])
+                send([compose { $0.authentication(.md5Password(salt: salt.reduce(0) { $0 << 8 | UInt32($1) })) }])
                 let expected = MD5Password.response(secret: MD5Password.secret(user: user, password: password), salt: salt)
                 phase = .password { $0.dropFirst(5).dropLast().elementsEqual(expected.utf8) }
             case .scram:
                 let salt: [UInt8] = (0..<16).map { _ in UInt8(host.dice.below(256)) }
                 let secret = SCRAMSecret.derive(password: password, salt: salt, iterations: 16)
-                send([message { $0.authentication(.sasl(mechanisms: [SCRAMMechanism.name])) }])
+                send([compose { $0.authentication(.sasl(mechanisms: [SCRAMMechanism.name])) }])
                 phase = .sasl(SCRAMServerExchange(secret: secret, isMock: false, nonce: SCRAMMechanism.randomNonce()), isFirst: true)
             }
         }
@@ -215,7 +215,7 @@
             host.loggedIn()
             let (session, key) = (session, key)
             send([
-                message { writer in
+                compose { writer in
                     writer.authentication(.ok)
                     for name in ModelSettings.reported { writer.parameterStatus(name: name, value: session.settings[name] ?? "") }
                     for (name, value) in [
@@ -251,10 +251,10 @@
                         let name = next[5...].firstIndex(of: 0) ?? 5
                         let first = try exchange.clientFirst(Array(next[(name + 5)...]))
                         phase = .sasl(exchange, isFirst: false)
-                        send([message { $0.authentication(.saslContinue(first)) }])
+                        send([compose { $0.authentication(.saslContinue(first)) }])
                     } else {
                         let success = try exchange.clientFinal(Array(next[5...]))
-                        send([message { $0.authentication(.saslFinal(success.serverFinal)) }])
+                        send([compose { $0.authentication(.saslFinal(success.serverFinal)) }])
                         welcome()
                     }
                 } catch { refuse() }
@@ -262,13 +262,13 @@
                 host.trace.note(host.scheduler.now, "works", Int(key.processID), isCanceled ? 1 : 0, readable(next))
                 var answers: [Message]
                 if host.remembers, String(decoding: next[5...], as: UTF8.self).hasPrefix("DISCARD ALL") {
-                    answers = [message { $0.commandComplete("DISCARD ALL") }, message { $0.readyForQuery(.idle) }]
+                    answers = [compose { $0.commandComplete("DISCARD ALL") }, compose { $0.readyForQuery(.idle) }]
                 } else {
                     answers = isCanceled ? session.cancel(next) : session.receive(next)
                 }
                 if host.lies, let row = answers.firstIndex(where: { $0[0] == Backend.dataRow }) {
                     host.lies = false
-                    answers[row] = message { $0.dataRow(["a lie"]) }
+                    answers[row] = compose { $0.dataRow(["a lie"]) }
                 }
                 isCanceled = false
                 for answer in answers { buffered += answer }

@@ -1,4 +1,5 @@
 #if DEBUG
+    import ModelPostgres
     import Glibc
 
     @testable import EventLoop

@@ -1,4 +1,5 @@
 #if DEBUG
+    import ModelPostgres
     import PostgresWire
 
     @testable import EventLoop
@@ -50,7 +51,7 @@
             guard let key else { return }
             let connection = connection()
             connection.onBytes = { [unowned self] in world.fail("a cancel request was answered: \(connection.stream.start)") }
-            connection.send(message { $0.cancelRequest(key: key) })
+            connection.send(compose { $0.cancelRequest(key: key) })
             switch dice.below(10) {
             case 0: world.after(dice.below(2_000 as Int64)) { connection.close() }
             case 1: connection.finish()
@@ -63,20 +64,20 @@
         private func offend() {
             let connection = connection()
             let user = dice.pick(world.plan.users)
-            let startup = message {
+            let startup = compose {
                 $0.startup(parameters: [("user", user), ("database", dice.pick(world.plan.configuration.databases.map(\.key).sorted()))])
             }
             switch dice.below(12) {
             case 0: break  // Says nothing.
             case 1: connection.send((0..<(1 + dice.below(40))).map { _ in UInt8(dice.below(256)) })
             case 2: connection.send(Array(startup.prefix(dice.below(startup.count))))
-            case 3: connection.send(message { $0.sslRequest() } + startup)
-            case 4: connection.send(message { $0.gssEncryptionRequest() })
+            case 3: connection.send(compose { $0.sslRequest() } + startup)
+            case 4: connection.send(compose { $0.gssEncryptionRequest() })
             case 5: connection.send(startup + startup)
             case 6: connection.send(startup + [Frontend.query, 255, 255, 255, 255])
             case 7: connection.send(startup + [UInt8(dice.below(256)), 0, 0, 0, 4])
             case 8: connection.send(startup + [Frontend.query, 0, 1, 0, 0] + Array("select half".utf8))
-            case 9: connection.send(startup + query("select stranger") + message { $0.terminate() })
+            case 9: connection.send(startup + query("select stranger") + compose { $0.terminate() })
             case 10: connection.send([0, 0, 0, 8, 4, 210, 22, 46, 1, 2, 3])
             default: connection.send(startup + bind("nix") + [Frontend.parse, 0, 0, 0, 6, 0, 0])
             }

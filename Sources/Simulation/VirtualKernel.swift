@@ -1,4 +1,5 @@
 #if DEBUG
+    import ModelPostgres
     import CLibevent
     import Glibc
 

@@ -130,18 +130,22 @@
                 trace.note(scheduler.now, "refused", socket.number)
                 signal(socket, EV_READ | EV_WRITE)
             case .up:
-                let far = make()
-                far.state = .connected
-                far.local = address
-                far.remote = socket.local
-                far.peer = socket
-                socket.peer = far
-                socket.state = .connected
+                let far = makeFarEnd(of: socket, at: address)
                 trace.note(scheduler.now, "connected", socket.number, far.number)
                 signal(socket, EV_WRITE)
                 let accept = hosts[address]?.accept
                 scheduler.after(transit(far)) { if far.state == .connected { accept?(far) } }
             }
+        }
+
+        /// The other end of a connection that has come about.
+        private func makeFarEnd(of near: VirtualSocket, at address: SocketAddress) -> VirtualSocket {
+            let far = make()
+            far.local = address
+            far.remote = near.local
+            (far.peer, near.peer) = (near, far)
+            (far.state, near.state) = (.connected, .connected)
+            return far
         }
 
         /// A client connects to the pooler. `done` hears whether it was let in.
@@ -164,13 +168,7 @@
                 scheduler.after(1_000_000 << Int64(min(tries, 3))) { [self] in knock(near, address, tries: tries + 1, done) }
                 return
             }
-            let far = make()
-            far.state = .connected
-            far.local = address
-            far.remote = near.local
-            far.peer = near
-            near.peer = far
-            near.state = .connected
+            let far = makeFarEnd(of: near, at: address)
             listener.backlog.append(far)
             trace.note(scheduler.now, "knocks", near.number, far.number)
             signal(listener, EV_READ)

@@ -158,3 +158,14 @@ def process_status(pid, field):
 def anonymous_memory(pid):
     """Bytes of the process's own memory (RssAnon)."""
     return int(process_status(pid, "RssAnon")) * 1024
+
+
+def descriptors_of(pid):
+    """The open descriptors of a process, and what they are."""
+    found = {}
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found[int(number)] = os.readlink(f"/proc/{pid}/fd/{number}")
+        except FileNotFoundError:
+            pass  # closed meanwhile
+    return found

@@ -8,7 +8,7 @@ import pytest
 import wire
 from nameserver import NameServer
 from postgres import password_of
-from processes import free_port, start, wait_until
+from processes import descriptors_of, free_port, start, wait_until
 
 pytestmark = [pytest.mark.poolers_only, pytest.mark.sluice_only("PgBouncer cannot be told of a name server with a port, which these tests bring; and it does not pass dead hosts over")]
 
@@ -265,26 +265,17 @@ def test_a_first_look_up_without_descriptors(make_pooler, names):
     pooler.write_ini()
     pooler.start()
 
-    def descriptors():
-        found = {}
-        for number in os.listdir(f"/proc/{pooler.pid}/fd"):
-            try:
-                found[int(number)] = os.readlink(f"/proc/{pooler.pid}/fd/{number}")
-            except FileNotFoundError:
-                pass  # closed meanwhile
-        return found
-
     def limit(number):
         # a program, because the owner of the process may do this, and root not everywhere
         assert start(["prlimit", f"--pid={pooler.pid}", f"--nofile={number}:"]).wait(wire.HANG) == 0
 
     # Those of the loop: for its ticks and for its alarms.
-    wait_until(lambda: list(descriptors().values()).count("anon_inode:[timerfd]") == 2, lambda: f"all that is opened at the start: {descriptors()}")
-    before = len(descriptors())
+    wait_until(lambda: list(descriptors_of(pooler.pid).values()).count("anon_inode:[timerfd]") == 2, lambda: f"all that is opened at the start: {descriptors_of(pooler.pid)}")
+    before = len(descriptors_of(pooler.pid))
     first = pooler.raw()
     first.user, first.password = "app", password_of("app")
-    wait_until(lambda: len(descriptors()) > before, "it to be accepted")
-    limit(min(set(range(pooler.open_files)) - set(descriptors())))
+    wait_until(lambda: len(descriptors_of(pooler.pid)) > before, "it to be accepted")
+    limit(min(set(range(pooler.open_files)) - set(descriptors_of(pooler.pid))))
     first.send(wire.startup_packet([("user", "app"), ("database", "lab")]))
     pooler.wait_log("server DNS lookup failed: db.test: ")
     assert names.asked("db.test") == 0

@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 
 import wire
-from processes import free_port, start, wait_until
+from processes import descriptors_of, free_port, start, wait_until
 
 pytestmark = [pytest.mark.poolers_only, pytest.mark.sluice_only("PgBouncer has one thread")]
 
@@ -21,16 +21,6 @@ def threads_of(pooler):
         except FileNotFoundError:
             pass  # ended meanwhile
     return sorted(names)
-
-
-def descriptors_of(pooler):
-    found = {}
-    for number in os.listdir(f"/proc/{pooler.pid}/fd"):
-        try:
-            found[int(number)] = os.readlink(f"/proc/{pooler.pid}/fd/{number}")
-        except FileNotFoundError:
-            pass  # closed meanwhile
-    return found
 
 
 def at_once(work, count, seconds):
@@ -71,7 +61,7 @@ def test_nothing_runs_on_libdispatch(make_pooler):
     operators[0].run(wire.query("RELOAD") + wire.query("PAUSE") + wire.query("RESUME"), ready=3).check()
     loops = ["http", "worker-0", "worker-1", "worker-2"]
     assert [name for name in threads_of(pooler) if name != "hashing"] == sorted(loops + ["sluice", "tasks"])
-    kinds = list(descriptors_of(pooler).values())
+    kinds = list(descriptors_of(pooler.pid).values())
     assert kinds.count("anon_inode:[eventpoll]") == len(loops)
     # One for the ticks of a loop, one for its alarms.
     assert kinds.count("anon_inode:[timerfd]") == 2 * len(loops)
@@ -90,7 +80,7 @@ def test_workers_need_no_new_descriptor_to_talk(make_pooler):
         # a program, because the owner of the process may do this, and root not everywhere
         assert start(["prlimit", f"--pid={pooler.pid}", f"--nofile={number}:"]).wait(wire.HANG) == 0
 
-    limit(min(set(range(pooler.open_files)) - set(descriptors_of(pooler))))
+    limit(min(set(range(pooler.open_files)) - set(descriptors_of(pooler.pid))))
 
     def work(number):
         if number < 4:

@@ -48,19 +48,19 @@ import Testing
         case 55..<70: return execute(random.chance(90) ? "" : "p", rows: random.chance(20) ? 1 : 0)
         case 70..<74: return describe(name)
         case 74..<79: return [Frontend.describe, 0, 0, 0, 6, Target.portal.rawValue, 0]
-        case 79..<82: return close(name)
+        case 79..<82: return closeStatement(name)
         case 82..<93: return sync
         case 93: return flush
         case 94: return query(["copy in x", "copy view x", "copy out x"][random.below(3)])
         case 95: return [copyData("data"), copyData("bad data"), copyDone, copyFail][random.below(4)]
         case 96: return parse("", "copy in x")
-        default: return message { $0.bytes += [Frontend.functionCall, 0, 0, 0, 14, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0] }
+        default: return compose { $0.bytes += [Frontend.functionCall, 0, 0, 0, 14, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0] }
         }
     }
 
     /// Cut short, with a length that is true again, or with a byte changed.
     private static func broken(_ random: inout SeededGenerator) -> Message {
-        let whole = [bind("a", "v"), bind("", "v"), describe("a"), parse("a", "select 1"), execute(), close("a"), query("x")]
+        let whole = [bind("a", "v"), bind("", "v"), describe("a"), parse("a", "select 1"), execute(), closeStatement("a"), query("x")]
         var broken = whole[random.below(whole.count)]
         if random.chance(50) {
             broken.removeLast(1 + random.below(broken.count - 5))

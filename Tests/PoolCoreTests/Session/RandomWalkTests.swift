@@ -1,3 +1,4 @@
+import ModelPostgres
 import PostgresWire
 import Testing
 
@@ -98,7 +99,7 @@ private final class Scripter {
         case 69..<73:
             guard isKnown(name) else { return }
             changed[name] = part
-            client.send(close(name))
+            client.send(closeStatement(name))
         case 73..<90: end(sync)
         case 90: client.send(flush)
         case 91..<94:
@@ -112,7 +113,7 @@ private final class Scripter {
             for name in Self.names { changed[name] = part }
             sendQuery(random.chance(50) ? "deallocate all" : "discard all")
         case 95..<99: startCopy(&random)
-        default: end(message { $0.bytes += [Frontend.functionCall, 0, 0, 0, 14, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0] })
+        default: end(compose { $0.bytes += [Frontend.functionCall, 0, 0, 0, 14, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0] })
         }
     }
 

@@ -5,29 +5,6 @@ import Testing
 
 @testable import PoolCore
 
-/// A message of a client, or an answer of a server, as one array.
-typealias Message = [UInt8]
-
-func message(_ write: (inout MessageWriter) -> Void) -> Message {
-    var writer = MessageWriter()
-    write(&writer)
-    return writer.bytes
-}
-
-func query(_ text: String) -> Message { message { $0.query(text) } }
-func parse(_ name: String, _ text: String) -> Message { message { $0.parse(name: name, query: text) } }
-func bind(_ statement: String, portal: String = "", _ values: String...) -> Message {
-    message { $0.bind(portal: portal, statement: statement, parameters: values) }
-}
-func describe(_ statement: String) -> Message { message { $0.describe(statement: statement) } }
-func close(_ statement: String) -> Message { message { $0.close(statement: statement) } }
-func execute(_ portal: String = "", rows: UInt32 = 0) -> Message { message { $0.execute(portal: portal, maximumRows: rows) } }
-let sync: Message = message { $0.sync() }
-let flush: Message = message { $0.flush() }
-let copyDone: Message = message { $0.copyDone() }
-let copyFail: Message = message { $0.copyFail(message: "no more") }
-func copyData(_ text: String) -> Message { message { $0.copyData(Array(text.utf8)) } }
-
 /// What can be compared: whole messages, but of errors only the SQLSTATE.
 func comparable(_ frame: Message) -> String {
     let type = Character(Unicode.Scalar(frame[0]))
@@ -175,13 +152,13 @@ final class Relay {
             try client.take(split(bytes))
         case .resolved(let readies):
             guard let client else { break }
-            for _ in 0..<readies { try client.take([PoolCoreTests.message { $0.readyForQuery(server.session.status) }]) }
+            for _ in 0..<readies { try client.take([compose { $0.readyForQuery(server.session.status) }]) }
         case .again(let bytes):
             guard let client else { throw Divergence("messages of a client that left are judged again") }
             client.outbox.insert(contentsOf: split(bytes), at: 0)
         case .endClient(let bytes, let error):
             guard let client else { throw Divergence("an error forwarded after the client left") }
-            try client.take(split(bytes) + [PoolCoreTests.message { $0.error(error.fields) }])
+            try client.take(split(bytes) + [compose { $0.error(error.fields) }])
             client.isClosed = true
             client.outbox = []
             disappear(client)
@@ -314,18 +291,19 @@ extension FrontendAction {
         case .drop: return []
         case .wait(let bytes), .send(let bytes): return split(bytes)
         case .bind(let serverName, let portal, let rest):
-            let bind = PoolCoreTests.message {
+            let bind = compose {
                 $0.bindHeader(message.span, portal: portal, statement: serverName, restLength: message.count - rest)
                 $0.bytes += message[rest...]
             }
             return [bind]
         case .describe(let serverName):
-            return [PoolCoreTests.describe(String(decoding: serverName, as: UTF8.self))]
+            return [compose { $0.describe(statement: String(decoding: serverName, as: UTF8.self)) }]
         case .parse(let serverName, let tail, let more):
-            return [PoolCoreTests.message { $0.parse(name: serverName, tail: Array(message[tail...])) }] + split(more)
+            return [compose { $0.parse(name: serverName, tail: Array(message[tail...])) }] + split(more)
         case .ahead(let closed, let statement, let name, let describes):
-            return closed.map { close(String(decoding: $0, as: UTF8.self)) } + (statement.map { [Self.parse($0, name: name)] } ?? [])
-                + (describes ? [PoolCoreTests.describe(String(decoding: name, as: UTF8.self))] : [])
+            return closed.map { closeStatement(String(decoding: $0, as: UTF8.self)) }
+                + (statement.map { [Self.parse($0, name: name)] } ?? [])
+                + (describes ? [compose { $0.describe(statement: String(decoding: name, as: UTF8.self)) }] : [])
         case .within(let before, let statement, let name, let after):
             return split(before) + [Self.parse(statement, name: name)] + split(after)
         case .terminate, .refuse:
@@ -334,7 +312,7 @@ extension FrontendAction {
     }
 
     private static func parse(_ statement: Statement, name: [UInt8]) -> Message {
-        PoolCoreTests.message { $0.parse(name: name, tail: statement.definition) }
+        compose { $0.parse(name: name, tail: statement.definition) }
     }
 }
 

@@ -1,3 +1,4 @@
+import ModelPostgres
 import PostgresWire
 import Testing
 
