@@ -12,7 +12,8 @@ import Synchronization
 public final class Mailbox<Message: ~Copyable & Sendable>: Sendable {
     private let posted = Locked(UniqueDeque<Message>())
     /// Something is in `posted`: whoever reads an empty mailbox takes no lock.
-    fileprivate let hasPosted = Atomic<Bool>(false)
+    @usableFromInline
+    let hasPosted = Atomic<Bool>(false)
     private let loop: EventLoop
 
     /// Makes the mailbox of the owner of `loop`.
@@ -45,9 +46,11 @@ public final class Mailbox<Message: ~Copyable & Sendable>: Sendable {
 
 /// The reading end of a mailbox. Belongs to the loop's owner, and to its thread.
 public struct MailReader<Message: ~Copyable & Sendable>: ~Copyable {
-    private let mailbox: Mailbox<Message>
+    @usableFromInline
+    let mailbox: Mailbox<Message>
     /// Taken out of the mailbox, and not handled yet.
-    private var taken = UniqueDeque<Message>()
+    @usableFromInline
+    var taken = UniqueDeque<Message>()
 
     /// Makes the one reader of a mailbox.
     public init(_ mailbox: Mailbox<Message>) { self.mailbox = mailbox }
@@ -63,5 +66,6 @@ public struct MailReader<Message: ~Copyable & Sendable>: ~Copyable {
 
     /// There is nothing to read. Who stops reading although there is must have the loop make another turn (`EventLoop.wakeSoon`): for
     /// these messages nobody will wake it.
+    @inlinable
     public var isEmpty: Bool { taken.isEmpty && !mailbox.hasPosted.load(ordering: .acquiring) }
 }

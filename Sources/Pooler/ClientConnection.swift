@@ -27,6 +27,7 @@ final class ClientConnection {
         case console
         case closed
 
+        @inline(__always)
         var stage: ClientStage {
             switch self {
             case .startup: .startup
@@ -110,10 +111,14 @@ final class ClientConnection {
     }
 
     /// The next stage. One that may not follow is a fault of the pooler.
+    @inline(__always)
     func move(to next: Phase) {
-        if !phase.stage.mayBecome(next.stage) { Faults.note("a client that is \(phase.stage) may not become \(next.stage)") }
+        if !phase.stage.mayBecome(next.stage) { noteFault(next) }
         phase = next
     }
+
+    @inline(never)
+    private func noteFault(_ next: Phase) { Faults.note("a client that is \(phase.stage) may not become \(next.stage)") }
 
     var isOpen: Bool { if case .closed = phase { false } else { true } }
     var isLoggedIn: Bool { cancelKey != 0 }

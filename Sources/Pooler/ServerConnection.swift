@@ -115,12 +115,17 @@ final class ServerConnection {
     var isOpen: Bool { phase != .closed }
 
     /// The next stage. One that may not follow is a fault of the pooler.
+    @inline(__always)
     func move(to next: ServerStage) {
-        if !phase.mayBecome(next) { Faults.note("a server that is \(phase) may not become \(next)") }
+        if !phase.mayBecome(next) { noteFault(next) }
         phase = next
     }
 
+    @inline(never)
+    private func noteFault(_ next: ServerStage) { Faults.note("a server that is \(phase) may not become \(next)") }
+
     /// What the mode of its pool means for it. A server of one replication client is that client's.
+    @inline(__always)
     var policy: PoolPolicy { isDedicated ? PoolPolicy(.session) : shard.settings.policy }
 
     /// Nothing of its client is left on it, in either direction: it may change hands.

@@ -20,6 +20,7 @@ public enum ClientStage: UInt8, Stage {
     case closed
 
     /// Each may end with the connection, and then there is nothing more.
+    @inlinable
     public var followers: UInt16 {
         switch self {
         // A startup packet that no further question follows ends the login at once.

@@ -28,6 +28,7 @@ public enum ServerStage: UInt8, Stage {
     case closed
 
     /// Each may end with the connection, and then there is nothing more.
+    @inlinable
     public var followers: UInt16 {
         switch self {
         case .connecting: Self.encrypting.bit | Self.authenticating.bit | Self.closed.bit

@@ -5,8 +5,10 @@ public protocol Stage: RawRepresentable<UInt8>, CaseIterable, Sendable {
 }
 
 extension Stage {
-    var bit: UInt16 { 1 &<< UInt16(rawValue) }
+    @inlinable @inline(__always)
+    public var bit: UInt16 { 1 &<< UInt16(rawValue) }
 
     /// Whether this stage may be followed by another one.
+    @inlinable @inline(__always)
     public func mayBecome(_ other: Self) -> Bool { followers & other.bit != 0 }
 }

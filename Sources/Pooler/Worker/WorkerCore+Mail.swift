@@ -8,8 +8,13 @@ extension WorkerCore {
     static let mailPerTurn = 128
 
     /// Handles what is in the mailbox.
+    @inline(__always)
     func readMail() {
-        if mail.isEmpty { return }
+        if !mail.isEmpty { handleMail() }
+    }
+
+    @inline(never)
+    private func handleMail() {
         var left = Self.mailPerTurn
         while left > 0, let message = mail.next() {
             refreshClock()
