@@ -114,8 +114,8 @@ public struct Workload: Sendable {
             } else if let waiter = queue.dequeue() {
                 sum &+= Int(waiter.client)
             }
-            queue.park(UInt32(turn & 15))
-            sum &+= Int(queue.takeIdle() ?? 0)
+            queue.park(PoolQueue.IdleServer(slot: UInt32(turn & 15), generation: 0, since: Int64(turn)))
+            sum &+= Int(queue.takeIdle()?.slot ?? 0)
         }
         return sum
     }

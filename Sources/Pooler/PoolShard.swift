@@ -1,6 +1,5 @@
 import Bytes
 import Configuration
-import DequeModule
 import PoolCore
 import PostgresWire
 import Statistics
@@ -17,43 +16,27 @@ final class PoolShard {
             if user != oldValue.forcedUser.map({ Name($0) }) { isOrphaned = user != Name(shared.key.user) }
         }
     }
-    var settings: PoolSettings
-    var queue = PoolQueue()
-    /// Servers of this worker that are not ready for use yet.
-    var opening = 0
-    /// All servers of this worker.
-    var servers = 0
-    /// Servers that went from here to other workers, less those that came; see `PoolGauges.serversLent`.
-    var serversLent = 0
-    /// Clients that have logged in and wait for the pool's first server.
-    var awaitingGreeting: [UInt32] = []
-    /// Replication clients that have logged in and wait for room for a server of their own.
-    var awaitingDedicated: [UInt32] = []
+    /// What this worker decides about the pool, and what it knows of it for that. The other workers see at once how things stand here.
+    var machine: PoolStateMachine {
+        @inline(__always) _read { yield state }
+        @inline(__always) _modify {
+            yield &state
+            publish()
+        }
+    }
+    /// Never changed but through `machine`.
+    private var state: PoolStateMachine
+    /// What was published last.
+    private var shown = Shown()
     var clients = 0 {
         didSet { shared.clients.add(clients - oldValue) }
     }
-    /// Since when neither client nor server has been here.
-    var unusedSince: Int64?
-    /// Since when no worker has had a client of this pool.
-    var deserted: Int64?
     /// The database has another user by now: some clients of this pool belong to another one. They go there with their next request.
     private(set) var isOrphaned = false
     /// It is in no table any more: who comes now needs a new one.
     var isForgotten = false
-    /// Idle servers that are being checked; they come back by themselves.
-    var testing = 0
-    /// The pool had no room for another server; void as soon as one is closed.
-    var isFull = false
     /// What servers that are opened now belong to; see `SharedPool.generation`.
     var generation: UInt32
-    /// Another worker has been asked for an idle server.
-    var borrowing = 0
-    /// When a server left for another worker although clients waited here.
-    var lastLending: Int64 = 0
-    /// The last server that went to each other worker unasked: since when the client waits for whom it is, and when it left.
-    var gifts: [Int: (since: Int64, time: Int64)] = [:]
-    /// PAUSE or KILL: no client gets a server.
-    var isPaused = false
     /// Why clients wait here, as all workers together found lately; and when they were asked.
     var explanation: WaitExplanation?
     var explanationAsked: Int64?
@@ -63,28 +46,40 @@ final class PoolShard {
     var countedBefore = PoolTotals()
     var period = PeriodTotals()
 
-    init(shared: SharedPool, worker: Int, database: Database, settings: PoolSettings) {
+    /// `serversLent`: what the worker has lent of the pool when it had a shard of it before.
+    init(
+        shared: SharedPool, worker: Int, database: Database, settings: PoolSettings, isPaused: Bool = false, serversLent: Int = 0
+    ) {
         self.shared = shared
         self.worker = worker
         self.database = database
-        self.settings = settings
+        state = PoolStateMachine(worker: worker, settings: settings, isPaused: isPaused, serversLent: serversLent)
         generation = shared.generation.load(ordering: .acquiring)
-        queue.isRoundRobin = settings.isRoundRobin
     }
 
     var databaseName: String { shared.key.database }
     var statements: StatementTable { shared.statements }
-    /// Questions of `auth_query` that wait for a server; only pools for lookups have any.
-    var lookups: Deque<PendingLookup> = []
-    var hasDemand: Bool { queue.waiting > 0 || !awaitingGreeting.isEmpty || !awaitingDedicated.isEmpty || !lookups.isEmpty }
+    /// Without a copy: they are looked at on the query path.
+    var settings: PoolSettings { @inline(__always) _read { yield state.settings } }
+
+    /// What other workers see of this one's part of the pool.
+    private struct Shown {
+        var idle = 0
+        var oldestWaiter = Int64.max
+    }
 
     /// Shows the other workers how things stand here; skipped where there are none.
     @inline(__always)
-    func publish() {
-        guard shared.cells.count > 1 else { return }
-        let cell = shared.cells[worker]
-        cell.idle.store(queue.idleCount, ordering: .sequentiallyConsistent)
-        cell.oldestWaiter.store(queue.head?.since ?? .max, ordering: .sequentiallyConsistent)
+    private func publish() {
+        if shared.workers > 1 { show() }
+    }
+
+    private func show() {
+        let gauge = shared.gauges[worker]
+        let now = Shown(idle: state.queue.idleCount, oldestWaiter: state.queue.head?.since ?? .max)
+        if now.idle != shown.idle { gauge.idle.store(now.idle, ordering: .sequentiallyConsistent) }
+        if now.oldestWaiter != shown.oldestWaiter { gauge.oldestWaiter.store(now.oldestWaiter, ordering: .sequentiallyConsistent) }
+        shown = now
     }
 }
 
@@ -96,46 +91,14 @@ struct ForgottenShard {
     init(_ shard: PoolShard) {
         shared = shard.shared
         var gauges = PoolGauges()
-        gauges.serversLent = shard.serversLent
+        gauges.serversLent = shard.machine.serversLent
         let limits = shard.settings.limits
         statistics = PoolStatistics(
             database: shard.databaseName, user: shard.shared.key.user, counters: shard.counters, period: PeriodTotals(), gauges: gauges,
-            poolSize: limits.pool, reserveSize: limits.reserve, poolMode: shard.settings.policy.mode.rawValue, isPaused: shard.isPaused)
+            poolSize: limits.pool, reserveSize: limits.reserve, poolMode: shard.settings.policy.mode.rawValue,
+            isPaused: shard.machine.isPaused)
     }
 
     /// Some worker has a shard of the pool: without one the pool, with all that it has counted, is gone.
     var isNeeded: Bool { shared.shards.load() > 0 }
-}
-
-/// The settings that apply to one pool, looked up once: user beats database beats global.
-struct PoolSettings: Sendable {
-    var policy: PoolPolicy
-    var rules: ServerSession.Rules
-    var limits: CapacityLedger.ServerLimits
-    var minPoolSize: Int
-    var isRoundRobin: Bool
-    var serverLifetime: Int64
-    var queryTimeout: Int64
-    var queryWaitTimeout: Int64
-    var idleTransactionTimeout: Int64
-    var transactionTimeout: Int64
-
-    init(_ configuration: Configuration, database: Database, user: String) {
-        let settings = configuration.settings
-        policy = PoolPolicy(configuration.poolMode(database: database, user: user))
-        rules = ServerSession.Rules(
-            mapsStatements: policy.mapsStatements && settings.maxPreparedStatements > 0, statementLimit: settings.maxPreparedStatements,
-            refusesSimpleQuery: settings.disablePqexec, sharesStatements: settings.statementSharing == .auto)
-        limits = CapacityLedger.ServerLimits(
-            pool: configuration.poolSize(database: database, user: user),
-            reserve: configuration.reservePoolSize(database: database, user: user),
-            database: configuration.maxDatabaseConnections(database: database), user: configuration.maxUserConnections(user: user))
-        minPoolSize = configuration.minPoolSize(database: database)
-        isRoundRobin = settings.serverRoundRobin
-        serverLifetime = configuration.serverLifetime(database: database)
-        queryTimeout = configuration.queryTimeout(user: user)
-        queryWaitTimeout = configuration.queryWaitTimeout(database: database, user: user)
-        idleTransactionTimeout = configuration.idleTransactionTimeout(user: user)
-        transactionTimeout = configuration.transactionTimeout(user: user)
-    }
 }

@@ -70,7 +70,7 @@ final class ServerConnection {
     var mayBeHit = false
     /// How messages of its client are treated; the settings of the moment when it was linked.
     var rules: ServerSession.Rules
-    var generation: UInt32
+    let generation: UInt32
     let connectTime: Int64
     /// Last release, or last message from the server while linked.
     var lastActivity: Int64
@@ -123,6 +123,17 @@ final class ServerConnection {
 
     @inline(never)
     private func noteFault(_ next: ServerStage) { Faults.note("a server that is \(phase) may not become \(next)") }
+
+    /// What decides whether it may be used again when nobody has it.
+    @inline(__always)
+    var condition: ServerCondition {
+        var doubts: ServerCondition.Doubts = []
+        if mayBeHit { doubts.insert(.mayBeHit) }
+        if reportsTooMuch { doubts.insert(.reportsTooMuch) }
+        if session.statements.isDubious { doubts.insert(.statements) }
+        return ServerCondition(
+            generation: generation, connectTime: connectTime, lastActivity: lastActivity, wasUsed: uses > 0, doubts: doubts)
+    }
 
     /// What the mode of its pool means for it. A server of one replication client is that client's.
     @inline(__always)

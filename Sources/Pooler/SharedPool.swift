@@ -19,26 +19,8 @@ final class SharedPool: Sendable {
         }
     }
 
-    /// The last try to get a server failed.
-    struct Failure: Sendable {
-        let fields: ErrorFields
-        let time: Int64
-        /// When that try began. It says nothing to those who came later.
-        let started: Int64
-        /// A server was reached, and the login failed. Else there was none to ask.
-        let isRefusal: Bool
-        /// How many tries in a row were refused.
-        let refusals: Int
-
-        /// The server will take logins by itself before long: it starts, or recovers from a crash.
-        var isTemporary: Bool { isRefusal && fields.code == SQLState.cannotConnectNow }
-
-        /// What went wrong, for operators.
-        var text: String { (fields.message ?? "connect failed") + (fields.detail.map { ": \($0)" } ?? "") }
-    }
-
     /// What one worker shows the others.
-    final class Cell: Sendable {
+    final class WorkerGauge: Sendable {
         let idle = Atomic<Int>(0)
         /// Since when its longest waiting client waits; `Int64.max`: nobody waits.
         let oldestWaiter = Atomic<Int64>(.max)
@@ -49,7 +31,7 @@ final class SharedPool: Sendable {
     let parameters = ParameterTable()
     /// Shared by the pools of a database.
     let statements: StatementTable
-    let cells: [Cell]
+    let gauges: [WorkerGauge]
     /// Servers of an older generation are closed instead of being used again (RECONNECT, changed configuration).
     let generation = Atomic<UInt32>(0)
     /// Clients, in all workers.
@@ -62,7 +44,7 @@ final class SharedPool: Sendable {
 
     private struct Content {
         var greeting: Greeting?
-        var failure: Failure?
+        var failure: PoolFailure?
         var nextHost = 0
         var lastLifetimeClose: Int64 = 0
         /// The entry that the servers of the present generation were made for, once it has changed.
@@ -80,7 +62,7 @@ final class SharedPool: Sendable {
         self.key = key
         self.family = family
         self.statements = statements
-        cells = (0..<workers).map { _ in Cell() }
+        gauges = (0..<workers).map { _ in WorkerGauge() }
     }
 
     var greeting: Greeting? { content.withLock { $0.greeting } }
@@ -130,13 +112,13 @@ final class SharedPool: Sendable {
 
     func learn(_ credential: Credential) { content.withLock { $0.credential = credential } }
 
-    var failure: Failure? { content.withLock { $0.failure } }
+    var failure: PoolFailure? { content.withLock { $0.failure } }
 
     /// A server could not be reached, or (`isRefusal`) did not let us in.
     func openingFailed(_ fields: ErrorFields, started: Int64, now: Int64, isRefusal: Bool) {
         content.withLock { content in
             let refusals = isRefusal ? (content.failure?.refusals ?? 0) + 1 : 0
-            content.failure = Failure(fields: fields, time: now, started: started, isRefusal: isRefusal, refusals: refusals)
+            content.failure = PoolFailure(fields: fields, time: now, started: started, isRefusal: isRefusal, refusals: refusals)
         }
     }
 
@@ -197,7 +179,7 @@ final class SharedPool: Sendable {
         content.withLock { if $0.nextHost % count == index { $0.nextHost = (index + 1) % count } }
     }
 
-    /// Servers that are too old go one at a time, spread over their lifetime, so that a pool is not renewed all at once.
+    /// Servers that are too old go one at a time.
     func mayCloseForAge(now: Int64, spacing: Int64) -> Bool {
         content.withLock { content in
             guard now - content.lastLifetimeClose >= spacing else { return false }
@@ -205,4 +187,15 @@ final class SharedPool: Sendable {
             return true
         }
     }
+}
+
+/// What a worker's part of the pool has to know of the others.
+extension SharedPool: WholePool {
+    var presentGeneration: UInt32 { @inline(__always) get { generation.load(ordering: .relaxed) } }
+    var isDivided: Bool { family.isDivided }
+    var workers: Int { gauges.count }
+
+    func idleServers(of worker: Int) -> Int { gauges[worker].idle.load(ordering: .sequentiallyConsistent) }
+
+    func oldestWaiter(of worker: Int) -> Int64 { gauges[worker].oldestWaiter.load(ordering: .sequentiallyConsistent) }
 }

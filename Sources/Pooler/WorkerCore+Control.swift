@@ -23,8 +23,7 @@ extension WorkerCore {
             if database.serverIdentityDiffers(from: shard.database) { shard.shared.forgetServersOnce(for: database) }
             shard.database = database
             shard.generation = shard.shared.generation.load(ordering: .acquiring)
-            shard.settings = PoolSettings(configuration, database: database, user: shard.shared.key.user)
-            shard.queue.isRoundRobin = shard.settings.isRoundRobin
+            shard.machine.settings = PoolSettings(configuration, database: database, user: shard.shared.key.user)
         }
         for shard in shards.values where shard.isOrphaned { rehomeWaiting(shard) }
         openMinimum()
@@ -36,7 +35,7 @@ extension WorkerCore {
         shard.shared.forgetServersOnce(for: shard.database, isRemoved: true)
         failLookups(shard) { _ in .databaseRemoved }
         // Those who wait first: they must not get the servers of those who leave.
-        for waiter in shard.queue.allWaiting { clients[waiter.client].map { fail($0, .databaseRemoved) } }
+        for waiter in shard.machine.queue.allWaiting { clients[waiter.client].map { fail($0, .databaseRemoved) } }
         for client in clients.all where client.shard === shard { fail(client, .databaseRemoved) }
         for server in servers.all where server.shard === shard { close(server, .databaseRemoved) }
         forget(shard)
@@ -50,49 +49,28 @@ extension WorkerCore {
         shared.forgetShard(of: shard.shared)
     }
 
-    /// Pools for startup values of a few clients' own are made again in no time (microseconds).
-    private static let specialPoolLife: Int64 = 5_000_000
-
-    /// Pools that nobody uses go after a while: those for special startup values; those that a `*` entry made, for their names come from
-    /// clients; all of them with `pool_idle_timeout`.
+    /// Pools that nobody uses go after a while.
     func forgetUnusedPools() {
         if !forgotten.isEmpty { forgotten = forgotten.filter { $0.value.isNeeded } }
         for shard in shards.values {
-            guard shard.clients == 0, !shard.hasDemand else {
-                (shard.unusedSince, shard.deserted) = (nil, nil)
-                continue
-            }
-            // A pool that is to be warm before anybody comes is not idle.
-            let isKeptWarm = shard.settings.minPoolSize > 0 && shard.database.forcedUser?.hasSameBytes(as: shard.shared.key.user) == true
-            if shard.shared.clients.load() > 0 || isKeptWarm {
-                shard.deserted = nil
-            } else {
-                let since = shard.deserted ?? now
-                shard.deserted = since
-                if settings.poolIdleTimeout > 0, now - since > settings.poolIdleTimeout {
-                    for server in servers.all where server.shard === shard && server.phase == .idle {
-                        close(server, .poolIdleTimeout)
-                    }
-                    if shard.servers == 0 {
-                        forget(shard)
-                        continue
-                    }
+            while true {
+                switch retirement(of: shard) {
+                case .stay: break
+                case .closeIdle:
+                    for server in servers.all where server.shard === shard && server.phase == .idle { close(server, .poolIdleTimeout) }
+                    continue
+                case .forget: forget(shard)
                 }
-            }
-            guard shard.servers == 0 else {
-                shard.unusedSince = nil
-                continue
-            }
-            let since = shard.unusedSince ?? now
-            shard.unusedSince = since
-            let isAuto = configuration.databases[shard.databaseName] == nil && settings.autodbIdleTimeout > 0
-            let isSpecial = !shard.shared.key.startup.isEmpty
-            if shard.isOrphaned || (isSpecial && now - since > Self.specialPoolLife)
-                || (isAuto && now - since > settings.autodbIdleTimeout)
-            {
-                forget(shard)
+                break
             }
         }
+    }
+
+    private func retirement(of shard: PoolShard) -> PoolStateMachine.Retirement {
+        let isKeptWarm = shard.settings.minPoolSize > 0 && shard.database.forcedUser?.hasSameBytes(as: shard.shared.key.user) == true
+        return shard.machine.retirement(
+            clients: shard.clients, clientsOfAll: shard.shared.clients.load(), isKeptWarm: isKeptWarm,
+            isSpecial: !shard.shared.key.startup.isEmpty, isOrphaned: shard.isOrphaned, now: now)
     }
 
     // MARK: Another user
@@ -121,29 +99,24 @@ extension WorkerCore {
 
     /// Those who wait would wait for servers that nobody opens any more.
     private func rehomeWaiting(_ shard: PoolShard) {
-        for waiter in shard.queue.allWaiting {
+        for waiter in shard.machine.queue.allWaiting {
             guard let client = clients[waiter.client], case .waiting(let ticket) = client.phase else { continue }
-            shard.queue.withdraw(ticket)
+            shard.machine.clientLeaves(ticket)
             client.move(to: .idle)
             requestServer(client)
             carryOn(client)
         }
-        shard.publish()
-        let slots = shard.awaitingGreeting
-        shard.awaitingGreeting = []
-        for slot in slots {
-            guard let client = clients[slot], let login = client.login else { continue }
+        for waiter in shard.machine.takeAwaitingGreeting() {
+            guard let client = clients[waiter.client], let login = client.login else { continue }
             rehome(client)
             guard let new = client.shard else { continue }
-            new.awaitingGreeting.append(slot)
+            new.machine.awaitGreeting(waiter.client, since: waiter.since)
             if let greeting = new.shared.greeting { admit(client, login, greeting) } else { serve(new) }
         }
-        let dedicated = shard.awaitingDedicated
-        shard.awaitingDedicated = []
-        for slot in dedicated {
-            guard let client = clients[slot] else { continue }
+        for waiter in shard.machine.takeAwaitingDedicated() {
+            guard let client = clients[waiter.client] else { continue }
             rehome(client)
-            client.shard?.awaitingDedicated.append(slot)
+            client.shard?.machine.awaitDedicated(waiter.client, since: waiter.since)
             client.shard.map(serveDedicated)
         }
     }

@@ -15,8 +15,7 @@ extension WorkerCore {
         switch client.phase {
         case .waiting(let ticket):
             guard let shard = client.shard else { return false }
-            shard.queue.withdraw(ticket)
-            shard.publish()
+            shard.machine.clientLeaves(ticket)
             client.move(to: Self.beginsBatch(client.held.bytes) ? .skipping : .idle)
             client.wasNotified = false
             endStatement(client)

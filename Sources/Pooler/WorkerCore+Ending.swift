@@ -53,12 +53,9 @@ extension WorkerCore {
         }
         let wasMidMessage = client.passThrough > 0 && !client.dropsPassThrough
         if let shard = client.shard {
-            if case .waiting(let ticket) = client.phase {
-                shard.queue.withdraw(ticket)
-                shard.publish()
-            }
-            shard.awaitingGreeting.removeAll { $0 == client.slot }
-            if client.replication != nil { shard.awaitingDedicated.removeAll { $0 == client.slot } }
+            if case .waiting(let ticket) = client.phase { shard.machine.clientLeaves(ticket) }
+            if !shard.machine.awaitingGreeting.isEmpty { shard.machine.greetingIsOver(for: client.slot) }
+            if client.replication != nil { shard.machine.dedicatedIsOver(for: client.slot) }
             shard.clients -= 1
             shared.capacity.withLock { $0.dismissClient(database: shard.databaseName, user: client.user) }
         }
@@ -86,11 +83,9 @@ extension WorkerCore {
         }
         let shard = server.shard
         shard.counters.serverDisconnects.add(reason.cause)
-        let wasOpening = (!server.isLoggedIn || server.phase == .settingUp) && !server.isDedicated
-        if server.phase == .idle {
-            shard.queue.remove(server.slot)
-            shard.publish()
-        }
+        let stage = server.phase
+        // No longer to be found by what the end of the connection leads to.
+        if stage == .idle { shard.machine.leavesIdle(server.slot) }
         sendPosted(for: server)
         // A polite end, unless there is nobody to hear it.
         if reason.ending == .polite, server.outgoing.isEmpty {
@@ -107,14 +102,12 @@ extension WorkerCore {
         let wasLoggedIn = server.isLoggedIn
         let toldAlready = server.farewellWasForwarded
         let isMidMessage = server.isMidMessage
-        if server.phase == .testing { shard.testing -= 1 }
         server.move(to: .closed)
         server.client = nil
         server.socket.close()
         server.held.clear(to: chunks)
         servers.remove(server.slot)
-        shard.servers -= 1
-        if wasOpening { shard.opening -= 1 }
+        shard.machine.serverLost(at: stage, isDedicated: server.isDedicated)
         if wasLoggedIn { shard.shared.countLogin(server.generation, -1, isDedicated: server.isDedicated) }
         shared.capacity.withLock { $0.closeServer(shard.shared.key) }
         shard.shared.countServer(server.generation, -1)
@@ -128,7 +121,7 @@ extension WorkerCore {
             }
         }
         if let lookup { lookupLost(lookup, shard, reason) }
-        capacityFreed(shard)
+        capacityFreed()
     }
 
     /// The server closed the connection, or it broke.

@@ -64,7 +64,9 @@ extension WorkerCore {
             }
         }
         peerErrands.visit { all.append(facts($0)) }
-        let lent = shards.values.reduce(0) { $0 + $1.serversLent } + forgotten.values.reduce(0) { $0 + $1.statistics.gauges.serversLent }
+        let lent =
+            shards.values.reduce(0) { $0 + $1.machine.serversLent }
+            + forgotten.values.reduce(0) { $0 + $1.statistics.gauges.serversLent }
         return (all, lent)
     }
 
@@ -139,15 +141,13 @@ extension WorkerCore {
     private func facts(of shard: PoolShard) -> WaitFacts {
         let key = shard.shared.key.family
         var facts = WaitFacts(pool: key, limits: shard.settings.limits)
-        let oldest = shard.queue.head?.since ?? now
-        facts.usesReserve =
-            shard.settings.limits.reserve > 0 && settings.reservePoolTimeout > 0 && now - oldest >= settings.reservePoolTimeout
+        facts.usesReserve = shard.machine.mayUseReserve(now: now)
         (facts.servers, facts.databaseServers, facts.userServers) = shared.capacity.withLock {
             ($0.servers(of: key), $0.servers(ofDatabase: key.database), $0.servers(ofUser: key.user))
         }
         facts.connected = shard.shared.connected
         facts.policy = shard.settings.policy
-        facts.isPaused = shard.isPaused
+        facts.isPaused = shard.machine.isPaused
         facts.isWholePaused = holds.isPaused
         facts.isDatabasePaused = holds.pausedDatabases.contains(key.database)
         facts.isShuttingDown = shared.shutdown.load(ordering: .relaxed) == .waitForServers
@@ -156,9 +156,7 @@ extension WorkerCore {
             facts.failureCode = failure.fields.code
         }
         facts.awaitsPassword = passwordWaiters.values.contains { $0.opening.shard === shard }
-        facts.waiting = shard.queue.allWaiting.map(\.since)
-        facts.waiting += (shard.awaitingGreeting + shard.awaitingDedicated).compactMap { clients[$0]?.requestTime }
-        facts.waiting.sort()
+        facts.waiting = shard.machine.waitingSince
         servers.visit { server in
             guard server.shard === shard else { return }
             if server.phase == .idle { facts.idle += 1 } else if let holder = holder(server) { facts.holders.append(holder) }

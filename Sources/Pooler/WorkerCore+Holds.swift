@@ -10,20 +10,15 @@ extension WorkerCore {
         self.holds = holds
         for shard in shards.values {
             let isPaused = holds.pauses(shard.databaseName)
-            guard isPaused != shard.isPaused else { continue }
-            shard.isPaused = isPaused
-            if isPaused { emptyPool(shard) } else if shard.hasDemand { serve(shard) }
+            guard shard.machine.adminChanged(isPaused: isPaused) else { continue }
+            if isPaused { emptyPool(shard) } else if shard.machine.hasDemand { serve(shard) }
         }
     }
 
     /// Closes the servers that nobody uses; the others follow when they are free (`place`).
     private func emptyPool(_ shard: PoolShard) {
-        // Behind a server that is made for one client stands that client, as behind a linked one.
-        for server in servers.all where server.shard === shard && !server.isDedicated {
-            switch server.phase {
-            case .idle, .connecting, .encrypting, .authenticating, .settingUp: close(server, .paused)
-            default: break
-            }
+        for server in servers.all where server.shard === shard {
+            if PoolStateMachine.isClosedByPause(server.phase, isDedicated: server.isDedicated) { close(server, .paused) }
         }
     }
 

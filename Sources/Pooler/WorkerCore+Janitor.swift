@@ -16,9 +16,9 @@ extension WorkerCore {
         for shard in shards.values {
             advanceStatements(shard)
             keepMinimum(shard)
-            shard.isFull = false
+            shard.machine.roomChanged()
             takeMoreIdle(shard)
-            if shard.hasDemand { serve(shard) }
+            if shard.machine.hasDemand { serve(shard) }
         }
         rollPeriod()
         logStatistics()
@@ -117,9 +117,7 @@ extension WorkerCore {
                 probe(server)
                 if server.isOpen, isOverdue(server) {
                     close(server, .tookTooLong(server.phase))
-                } else if server.phase == .lookingUp, case let limit = server.shard.settings.queryTimeout, limit > 0,
-                    now - server.lastActivity > limit
-                {
+                } else if server.phase == .lookingUp, server.shard.machine.isLookupOverdue(since: server.lastActivity, now: now) {
                     close(server, .queryTimeout)
                 }
             case .beingCanceled:
@@ -130,9 +128,8 @@ extension WorkerCore {
         }
     }
 
-    /// The limit on a login also bounds every other exchange in which the server alone is awaited.
     private func isOverdue(_ server: ServerConnection) -> Bool {
-        settings.serverConnectTimeout > 0 && now - server.lastActivity > settings.serverConnectTimeout
+        server.shard.machine.isOverdue(since: server.lastActivity, now: now)
     }
 
     /// A client that sent half a message and then a reset looks like one that is still writing: no event tells the two apart.
@@ -147,23 +144,10 @@ extension WorkerCore {
 
     private func checkIdle(_ server: ServerConnection) {
         let shard = server.shard
-        let age = now - server.connectTime
-        let size = shard.settings.limits.pool
-        if isObsolete(server) {
-            close(server, .configurationChanged)
-        } else if settings.serverIdleTimeout > 0, now - server.lastActivity > settings.serverIdleTimeout,
-            totalServers(shard) > shard.settings.minPoolSize
-        {
-            close(server, .idleTimeout)
-        } else if shard.settings.serverLifetime > 0, age > shard.settings.serverLifetime,
-            shard.shared.mayCloseForAge(now: now, spacing: shard.settings.serverLifetime / Int64(max(1, size)))
-        {
-            close(server, .lifetimeOver)
-        } else if size > 0, totalServers(shard) > size + shard.settings.limits.reserve {
-            close(server, .tooManyServers)
-        } else if shared.shutdown.load(ordering: .relaxed) == .waitForServers {
-            close(server, .shuttingDown)
-        }
+        let isStopping = shared.shutdown.load(ordering: .relaxed) == .waitForServers
+        let unfitness = shard.machine.unfitness(
+            ofIdle: server.condition, total: totalServers(shard), now: now, isStopping: isStopping, shard.shared)
+        if let unfitness { close(server, unfitness.closeReason) }
     }
 
     private func checkLinked(_ server: ServerConnection) {
@@ -172,27 +156,15 @@ extension WorkerCore {
             if isObsolete(server) { close(server, .configurationChangedInUse) } else { probe(server) }
             return
         }
-        let limits = server.shard.settings
-        let isRunning = server.session.ledger.isRunning
-        if isRunning, limits.queryTimeout > 0, server.queryStart > 0, now - server.queryStart > limits.queryTimeout {
-            close(server, .queryTimeout)
-        } else if limits.transactionTimeout > 0, let start = transactionStart(server), now - start > limits.transactionTimeout {
-            close(server, .transactionTimeout)
-        } else if !isRunning, !(server.session.isReusable && limits.policy.mayIdleOutsideTransactions), limits.idleTransactionTimeout > 0,
-            let client = server.client, now - max(server.lastActivity, client.requestTime) > limits.idleTransactionTimeout
-        {
-            close(server, .idleTransactionTimeout)
-        } else if settings.serverFastClose, limits.policy.keepsObsoleteServers, isObsolete(server), server.session.isReusable {
-            close(server, .configurationChangedInUse)
+        let use = PoolStateMachine.Use(
+            isRunning: server.session.ledger.isRunning, isReusable: server.session.isReusable, queryStart: server.queryStart,
+            transactionStart: server.transactionStart, lastActivity: max(server.lastActivity, server.client?.requestTime ?? 0))
+        let shard = server.shard
+        if let reason = shard.machine.timeout(of: use, generation: server.generation, now: now, shard.shared) {
+            close(server, reason)
         } else {
             probe(server)
         }
-    }
-
-    /// Before its first ReadyForQuery a transaction is no more than a query.
-    private func transactionStart(_ server: ServerConnection) -> Int64? {
-        if server.transactionStart > 0 { return server.transactionStart }
-        return server.queryStart > 0 && server.session.ledger.isRunning ? server.queryStart : nil
     }
 
     /// Looks at sockets that have been silent: an end of stream that was merged with the data before it makes no event.

@@ -23,13 +23,13 @@ extension WorkerCore {
             link(client, server)
             return
         }
-        if let failing = cachedFailure(shard) {
-            fail(client, failing)
-            return
+        switch shard.machine.clientAsks(client.slot, now: now, shard.shared) {
+        case .refuse(let error):
+            fail(client, error)
+        case .wait(let ticket):
+            client.move(to: .waiting(ticket))
+            serve(shard)
         }
-        client.move(to: .waiting(shard.queue.enqueue(client.slot, now: now)))
-        shard.publish()
-        serve(shard)
     }
 
     /// Servers of the pool in all workers.
@@ -37,38 +37,35 @@ extension WorkerCore {
         shared.capacity.withLock { $0.servers(of: shard.shared.key) }
     }
 
-    /// The next idle server that is fit for use. Those that rested long are tested first; those that are not to be used any more are
-    /// closed.
-    func takeIdle(_ shard: PoolShard) -> ServerConnection? {
-        guard let server = takeRested(shard) else { return nil }
-        guard needsCheck(server) else { return server }
-        // Those below it have rested longer still; whoever asks waits for this one, and more are opened if it hangs.
-        test(server)
-        return nil
-    }
-
-    /// The next idle server, however long it has rested.
-    func takeRested(_ shard: PoolShard) -> ServerConnection? {
-        defer { shard.publish() }
-        while let slot = shard.queue.takeIdle() {
-            guard let server = servers[slot] else { continue }
-            if !isObsolete(server) { return server }
-            close(server, .obsolete)
+    /// The next idle server that is fit for use. `isTested`: one that has rested for long is tested instead, and more are opened if it hangs.
+    /// Those that are not to be used any more are closed.
+    func takeIdle(_ shard: PoolShard, isTested: Bool = true) -> ServerConnection? {
+        while true {
+            switch shard.machine.takeIdle(now: now, generation: shard.shared.presentGeneration, isTested: isTested) {
+            case .take(let slot):
+                if let server = idleServer(slot) { return server }
+            case .close(let slot):
+                if let server = idleServer(slot) { close(server, .obsolete) }
+            case .test(let slot):
+                if let server = idleServer(slot) { test(server) }
+                return nil
+            case .none:
+                return nil
+            }
         }
+    }
+
+    private func idleServer(_ slot: UInt32) -> ServerConnection? {
+        if let server = servers[slot], server.phase == .idle { return server }
+        Faults.note("slot \(slot) is on the idle list and has no idle server")
         return nil
     }
 
-    func isObsolete(_ server: ServerConnection) -> Bool {
-        server.generation != server.shard.shared.generation.load(ordering: .relaxed)
-    }
+    func isObsolete(_ server: ServerConnection) -> Bool { server.generation != server.shard.shared.presentGeneration }
 
-    func needsCheck(_ server: ServerConnection) -> Bool {
-        now - server.lastActivity >= settings.serverCheckDelay && !settings.serverCheckQuery.isEmpty
-    }
-
+    /// Tests a server; its pool's state machine knows of it.
     func test(_ server: ServerConnection) {
         server.move(to: .testing)
-        server.shard.testing += 1
         let query = settings.serverCheckQuery == "<empty>" ? "" : settings.serverCheckQuery
         run(.checkQuery, query, on: server)
     }
@@ -416,7 +413,7 @@ extension WorkerCore {
             if server.trialsLeft == 0 { finishTrial(server) }
         case .testing:
             if server.session.isReusable {
-                server.shard.testing -= 1
+                server.shard.machine.testPassed()
                 free(server)
             }
         case .resetting:
@@ -542,8 +539,9 @@ extension WorkerCore {
                 return
             }
         }
-        if let reason = reasonToClose(server) {
-            close(server, reason)
+        let isStopping = shared.shutdown.load(ordering: .relaxed) == .waitForServers
+        if let unfitness = shard.machine.unfitness(of: server.condition, now: now, isStopping: isStopping, shard.shared) {
+            close(server, unfitness.closeReason)
             return
         }
         if server.hasUnread {
@@ -551,38 +549,33 @@ extension WorkerCore {
             postponeReading(server)
         }
         server.move(to: .idle)
-        if runNextLookup(on: server) { return }
-        if yields(server) { return }
-        if shared.parallel, lendToOldest(server) { return }
-        while let waiter = shard.queue.dequeue() {
-            guard let client = clients[waiter.client] else { continue }
-            shard.publish()
-            link(client, server, waited: now - waiter.since)
+        if !rooms.isEmpty, yields(server) { return }
+        assign(server, mayMigrate: shared.parallel)
+    }
+
+    /// Gives a server that is fit for use to whoever is to have it.
+    private func assign(_ server: ServerConnection, mayMigrate: Bool) {
+        let shard = server.shard
+        switch shard.machine.serverFreed(
+            server.slot, generation: server.generation, now: now, mayMigrate: mayMigrate, shard.shared)
+        {
+        case .lookUp:
+            if let lookup = shard.machine.nextLookup() { run(lookup, on: server) }
+        case .migrate(let borrower):
+            if isPortable(server) {
+                migrate(server, to: borrower, isIdle: false)
+            } else if server.isOpen {
+                assign(server, mayMigrate: false)
+            }
+        case .link(let slot, let since):
+            guard let client = clients[slot] else {
+                Faults.note("slot \(slot) waits for a server and has no client")
+                return assign(server, mayMigrate: mayMigrate)
+            }
+            link(client, server, waited: now - since)
             carryOn(client)
-            return
+        case .parked:
+            if shared.parallel { offerIdleSoon(shard) }
         }
-        shard.queue.park(server.slot)
-        shard.publish()
-        if shared.parallel { offerIdleSoon(shard) }
-    }
-
-    /// Why a free server is not to be used again; nil if it is.
-    private func reasonToClose(_ server: ServerConnection) -> ServerCloseReason? {
-        if server.mayBeHit { return .mayBeHit }
-        if server.shard.isPaused { return .paused }
-        if isObsolete(server) { return .configurationChanged }
-        if server.reportsTooMuch { return .tooManyParameters }
-        if isOverAge(server) { return .lifetimeOver }
-        if server.session.statements.isDubious { return .statementsInDoubt }
-        if shared.shutdown.load(ordering: .relaxed) == .waitForServers { return .shuttingDown }
-        return nil
-    }
-
-    private func isOverAge(_ server: ServerConnection) -> Bool {
-        let lifetime = server.shard.settings.serverLifetime
-        guard now - server.connectTime >= lifetime else { return false }
-        let size = max(1, server.shard.settings.limits.pool)
-        if lifetime == 0 { return server.uses > 0 }
-        return server.shard.shared.mayCloseForAge(now: now, spacing: lifetime / Int64(size))
     }
 }

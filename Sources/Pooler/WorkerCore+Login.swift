@@ -323,8 +323,8 @@ extension WorkerCore {
         client.move(to: .awaitingGreeting)
         client.requestTime = now
         login.answer = answer.bytes
-        shard.awaitingGreeting.append(client.slot)
-        if let failing = cachedFailure(shard) {
+        shard.machine.awaitGreeting(client.slot, since: now)
+        if let failing = shard.machine.refusal(now: now, shard.shared) {
             fail(client, failing)
             return
         }
@@ -354,7 +354,7 @@ extension WorkerCore {
         guard let shard = client.shard else { return false }
         let home = self.shard(of: shard.database, user: shard.shared.key.user, login.template)
         guard home !== shard else { return false }
-        shard.awaitingGreeting.removeAll { $0 == client.slot }
+        shard.machine.greetingIsOver(for: client.slot)
         shard.clients -= 1
         home.clients += 1
         client.shard = home
@@ -375,8 +375,8 @@ extension WorkerCore {
         else { return false }
         shard.shared.family.noteUnknown(unknown.name)
         shared.log.warning("ignoring startup parameter \"\(unknown.name)\": \(message)", about: subject(shard))
-        for slot in shard.awaitingGreeting {
-            if let client = clients[slot], client.shard === shard, let login = client.login { _ = goesHome(client, login) }
+        for waiter in shard.machine.awaitingGreeting {
+            if let client = clients[waiter.client], client.shard === shard, let login = client.login { _ = goesHome(client, login) }
         }
         return true
     }
@@ -386,17 +386,18 @@ extension WorkerCore {
         let key = CapacityLedger.PoolKey(database: database.name, user: user, isForLookups: isForLookups, startup: startup)
         if let shard = shards[key] { return shard }
         let settings = PoolSettings(configuration, database: database, user: user)
+        let pool = shared.pool(key, workers: shared.clientsOfWorkers.count)
+        let before = forgotten.removeValue(forKey: key).flatMap { $0.shared === pool ? $0.statistics : nil }
         let shard = PoolShard(
-            shared: shared.pool(key, workers: shared.clientsOfWorkers.count), worker: index, database: database, settings: settings)
+            shared: pool, worker: index, database: database, settings: settings, isPaused: holds.pauses(database.name),
+            serversLent: before?.gauges.serversLent ?? 0)
         // After the pool has been made: the name goes with the database's last pool.
         if configuration.databases[database.name] == nil, shared.isNewAutoDatabase(database.name) {
             shared.log.info("registered new auto-database: db=\(database.name)")
         }
-        shard.isPaused = holds.pauses(database.name)
-        if let before = forgotten.removeValue(forKey: key), before.shared === shard.shared {
-            shard.counters = before.statistics.counters
-            shard.countedBefore = before.statistics.counters.totals
-            shard.serversLent = before.statistics.gauges.serversLent
+        if let before {
+            shard.counters = before.counters
+            shard.countedBefore = before.counters.totals
         }
         advanceStatements(shard)
         shards[key] = shard
@@ -487,13 +488,11 @@ extension WorkerCore {
     /// A server of the pool has logged in somewhere: the clients that waited for it are let in.
     func greetingArrived(_ key: CapacityLedger.PoolKey) {
         guard let shard = shards[key], let greeting = shard.shared.greeting else { return }
-        let waiting = shard.awaitingGreeting
-        shard.awaitingGreeting = []
-        for slot in waiting {
+        for waiter in shard.machine.takeAwaitingGreeting() {
             // Nobody may be let in for having the slot of somebody who has shown who he is.
-            guard let client = clients[slot], case .awaitingGreeting = client.phase, client.shard === shard, let login = client.login else {
-                continue
-            }
+            guard let client = clients[waiter.client], case .awaitingGreeting = client.phase, client.shard === shard,
+                let login = client.login
+            else { continue }
             admit(client, login, greeting)
         }
     }
@@ -506,7 +505,7 @@ extension WorkerCore {
             // RECONNECT: the server belongs to the time before, and what the next one says is not known yet.
             if let server = client.server { part(client, server) }
             client.move(to: .awaitingGreeting)
-            shard.awaitingGreeting.append(client.slot)
+            shard.machine.awaitGreeting(client.slot, since: client.requestTime)
             return
         }
         var writer = MessageWriter()
@@ -517,7 +516,7 @@ extension WorkerCore {
 
     /// Lets a client in that has waited for the pool's greeting.
     func admit(_ client: ClientConnection, _ login: ClientLoginState, _ greeting: SharedPool.Greeting) {
-        client.shard?.awaitingGreeting.removeAll { $0 == client.slot }
+        client.shard?.machine.greetingIsOver(for: client.slot)
         var writer = MessageWriter()
         writer.bytes = login.answer
         welcome(client, login, greeting, &writer)

@@ -11,32 +11,21 @@ import Telemetry
 extension WorkerCore {
     // MARK: When
 
-    /// A client that waits longer than this does not wait for the test of a server any more (microseconds).
-    private static let testPatience: Int64 = 100_000
-
-    private func isLate(_ shard: PoolShard) -> Bool { shard.queue.head.map { now - $0.since > Self.testPatience } ?? false }
-
     /// Gets servers for those who wait: idle ones of other workers, if `borrows`, and new ones as far as limits allow.
     func serve(_ shard: PoolShard, borrows: Bool = true) {
-        if !shard.awaitingDedicated.isEmpty { serveDedicated(shard) }
-        if shard.isFull, shard.settings.limits.reserve == 0, !shared.parallel { return }
-        let testing = shard.testing > 0 && !isLate(shard) ? shard.testing : 0
-        // One that is being opened may take long: it is no reason to let an idle one rest.
-        if shared.parallel, borrows {
-            while shard.queue.waiting > shard.borrowing + testing, borrow(shard) {}
-        }
-        // One connection answers for all that wait for the greeting.
-        while shard.queue.waiting + shard.lookups.count + (shard.awaitingGreeting.isEmpty ? 0 : 1) > shard.opening + shard.borrowing
-            + testing
-        {
-            guard openServer(shard, isWanted: true) else { return }
+        if !shard.machine.awaitingDedicated.isEmpty { serveDedicated(shard) }
+        while true {
+            switch shard.machine.provide(now: now, borrows: borrows, shard.shared) {
+            case .borrow(let lender): tell(lender, .lend(shard.shared.key, to: index))
+            case .open: guard openServer(shard, isWanted: true) else { return }
+            case .nothing: return
+            }
         }
     }
 
-    /// Of several idle servers one is tested for each client that asks. If the test fails or hangs, the next ones are taken. Not while
-    /// bytes of a client are handled: it serves others.
+    /// Tests more idle servers for those who wait. Not while bytes of a client are handled: it serves others.
     func takeMoreIdle(_ shard: PoolShard) {
-        while shard.queue.idleCount > 0, shard.queue.waiting + shard.lookups.count > (isLate(shard) ? 0 : shard.testing) {
+        while shard.machine.wantsMoreIdle(now: now) {
             if let server = takeIdle(shard) { free(server) }
         }
     }
@@ -45,27 +34,26 @@ extension WorkerCore {
     func serveDemand() {
         var wanting: [PoolShard] = []
         for shard in shards.values {
-            shard.isFull = false
-            if shard.hasDemand { wanting.append(shard) }
+            shard.machine.roomChanged()
+            if shard.machine.hasDemand { wanting.append(shard) }
         }
-        if wanting.count > 1 { wanting.sort { ($0.queue.head?.since ?? 0) < ($1.queue.head?.since ?? 0) } }
+        if wanting.count > 1 { wanting.sort { ($0.machine.queue.head?.since ?? 0) < ($1.machine.queue.head?.since ?? 0) } }
         for shard in wanting { serve(shard) }
     }
 
     /// A server connection was closed: somebody may be waiting for the room, in whichever pool and worker.
-    func capacityFreed(_ shard: PoolShard) {
-        shard.isFull = false
+    func capacityFreed() {
         serveDemand()
         tellOthersOfRoom()
     }
 
     /// Keeps min_pool_size servers open, as long as somebody uses the pool or its user is forced.
     func keepMinimum(_ shard: PoolShard) {
-        guard shard.settings.minPoolSize > 0, shard.opening == 0, !shard.isOrphaned, !shard.shared.key.isForLookups,
-            shard.shared.key.startup.isEmpty
-        else { return }
+        guard shard.settings.minPoolSize > 0, !shard.isOrphaned, !shard.shared.key.isForLookups, shard.shared.key.startup.isEmpty else {
+            return
+        }
         guard shard.clients > 0 || shard.database.forcedUser != nil else { return }
-        if totalServers(shard) < shard.settings.minPoolSize { openServer(shard, isWanted: false) }
+        if shard.machine.lacksMinimum(total: totalServers(shard)) { openServer(shard, isWanted: false) }
     }
 
     /// Pools that are to be warm before anybody comes.
@@ -80,42 +68,38 @@ extension WorkerCore {
     /// `isWanted`: somebody waits for it. No server is closed, and no login that was refused tried again, where nobody does.
     @discardableResult
     func openServer(_ shard: PoolShard, isWanted: Bool, probe: StartProbe? = nil) -> Bool {
-        guard shared.shutdown.load(ordering: .relaxed) != .waitForServers, !shard.isPaused, !isYielding(shard) else { return false }
-        let mayUseReserve =
-            shard.settings.limits.reserve > 0 && settings.reservePoolTimeout > 0
-            && now - (shard.queue.head?.since ?? now) >= settings.reservePoolTimeout
-        if shard.isFull, !mayUseReserve { return false }
-        let failure = shard.shared.failure
-        let pause = failure.map { self.pause(after: $0, shard, isWanted: isWanted) } ?? 0
-        if let failure {
-            // One try at a time, and a pause after each.
-            guard shard.opening == 0 else { return false }
-            guard now >= failure.time + pause else {
-                if failure.isRefusal, isWanted { wakeForLogins(at: failure.time + pause) }
-                return false
-            }
+        if rooms.isYielding(shard.shared.key) { return false }
+        let isStopping = shared.shutdown.load(ordering: .relaxed) == .waitForServers
+        let mayUseReserve: Bool
+        let retryAfter: Int64?
+        switch shard.machine.mayOpen(isWanted: isWanted, now: now, isStopping: isStopping, shard.shared) {
+        case .no: return false
+        case .later(let moment):
+            wakeForLogins(at: moment)
+            return false
+        case .ask(let reserve, let pause): (mayUseReserve, retryAfter) = (reserve, pause)
         }
         let verdict = shared.capacity.withLock {
             $0.openServer(shard.shared.key, limits: shard.settings.limits, mayUseReserve: mayUseReserve)
         }
-        switch verdict {
-        case .granted: break
-        case .grantedFromReserve: shared.log.warning("taking connection from reserve_pool", about: subject(shard))
-        case .poolFull:
-            shard.isFull = true
-            if isWanted, shard.shared.family.isDivided { claimRoom(shard) }
+        switch shard.machine.granted(verdict, isWanted: isWanted, shard.shared) {
+        case .open: break
+        case .openFromReserve: shared.log.warning("taking connection from reserve_pool", about: subject(shard))
+        case .claimRoom:
+            claimRoom(shard)
             return false
-        case .databaseFull, .userFull:
-            if isWanted { makeRoom(for: shard, verdict) }
+        case .makeRoom:
+            makeRoom(for: shard, verdict)
+            return false
+        case .giveUp:
             return false
         }
-        if failure?.isRefusal == true, !takeTry(shard, after: pause) {
+        if let retryAfter, !takeTry(shard, after: retryAfter) {
             shared.capacity.withLock { $0.closeServer(shard.shared.key) }
-            if isWanted { wakeForLogins(at: now + Self.refusalPause) }
+            if isWanted { wakeForLogins(at: now + PoolFailure.refusalPause) }
             return false
         }
-        shard.opening += 1
-        shard.servers += 1
+        shard.machine.openingBegan()
         var opening = Opening(shard: shard, generation: shard.generation, started: now)
         opening.probe = probe
         return start(opening)
@@ -266,14 +250,14 @@ extension WorkerCore {
         } else {
             opened(server)
         }
-        if isFirst || !shard.awaitingGreeting.isEmpty { announceGreeting(shard) }
+        if isFirst || !shard.machine.awaitingGreeting.isEmpty { announceGreeting(shard) }
         // One login was tried for all.
-        if wasFailing { capacityFreed(shard) }
+        if wasFailing { capacityFreed() }
     }
 
     /// A new server is fit for use.
     func opened(_ server: ServerConnection) {
-        server.shard.opening -= 1
+        server.shard.machine.serverOpened()
         free(server)
     }
 
@@ -335,8 +319,7 @@ extension WorkerCore {
             return
         }
         let shard = opening.shard
-        shard.opening -= 1
-        shard.servers -= 1
+        shard.machine.openingFailed()
         shared.capacity.withLock { $0.closeServer(shard.shared.key) }
         if opening.probe == nil {
             shard.shared.openingFailed(fields, started: opening.started, now: now, isRefusal: failure.isFinal)
@@ -344,7 +327,6 @@ extension WorkerCore {
             // The first client is worth another try at once: by then a server that starts together with the pooler may be there.
             probed(opening, .failed(failure))
         }
-        shard.isFull = false
         // Where no server answers, those who wait go on waiting.
         guard failure.isFinal else { return }
         loginFailed(shard.shared.key)
@@ -371,22 +353,16 @@ extension WorkerCore {
         if shared.capacity.withLock({ $0.verdict(on: key, limits: limits) }) != .granted { evictIdle(for: key, limit) }
     }
 
-    /// Closes the server that has been idle longest of those that count against this limit. Servers of the same family make room though
-    /// there is demand: for other startup values.
+    /// Closes the server that has been idle longest of those that count against this limit. False: there is none.
     @discardableResult
-    func evictIdle(for key: CapacityLedger.PoolKey, _ limit: CapacityLedger.ServerVerdict) -> Bool {
-        let binding: ServerCloseReason.EvictingLimit
-        let counts: (PoolShard) -> Bool
-        switch limit {
-        case .granted, .grantedFromReserve: return false
-        case .poolFull: (binding, counts) = (.pool, { $0.shared.key.family == key.family })
-        case .databaseFull:
-            (binding, counts) = (.database, { !$0.hasDemand && $0.shared.key.database.hasSameBytes(as: key.database) })
-        case .userFull: (binding, counts) = (.user, { !$0.hasDemand && $0.shared.key.user.hasSameBytes(as: key.user) })
+    func evictIdle(for key: CapacityLedger.PoolKey, _ verdict: CapacityLedger.ServerVerdict) -> Bool {
+        guard let limit = verdict.evictingLimit else { return false }
+        let candidates = shards.values.compactMap { shard in
+            Eviction.counts(shard.shared.key, hasDemand: shard.machine.hasDemand, against: limit, of: key)
+                ? shard.machine.queue.longestIdle : nil
         }
-        let candidates = servers.all.filter { $0.phase == .idle && counts($0.shard) }
-        guard let victim = candidates.min(by: { $0.lastActivity < $1.lastActivity }) else { return false }
-        close(victim, .evicted(binding))
+        guard let victim = candidates.min(by: { $0.since < $1.since }), let server = servers[victim.slot] else { return false }
+        close(server, .evicted(limit))
         return true
     }
 }

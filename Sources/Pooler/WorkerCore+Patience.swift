@@ -4,41 +4,11 @@ import Synchronization
 
 /// How long clients wait for a server: with a query, for the greeting at the end of a login, or for the answer of `auth_query`.
 extension WorkerCore {
-    /// What ends the waiting for servers of one pool.
-    private struct Patience {
-        let isStopping: Bool
-        /// The server's own words, where it lets nobody in.
-        let refusal: StandingRefusal?
-        let queryTimeout: Int64
-        let queryWaitTimeout: Int64
-
-        /// Who has waited for less has nothing to fear.
-        var soonest: Int64 {
-            isStopping ? -1 : min(refusal?.patience ?? .max, limit(queryTimeout), limit(queryWaitTimeout))
-        }
-
-        private func limit(_ time: Int64) -> Int64 { time > 0 ? time : .max }
-
-        /// What ends the waiting of somebody who began to wait then; nil if nothing does.
-        func end(since: Int64, now: Int64) -> PoolerError? {
-            if isStopping { return .serverShuttingDown }
-            let waited = now - since
-            guard waited > soonest else { return nil }
-            if let words = words(since: since) { return words }
-            if waited > limit(queryTimeout) { return .queryTimeoutWaiting }
-            return waited > limit(queryWaitTimeout) ? .queryWaitTimeout() : nil
-        }
-
-        func words(since: Int64) -> PoolerError? {
-            refusal.flatMap { $0.started >= since ? $0.error : nil }
-        }
+    private func patience(_ shard: PoolShard) -> WaitPatience {
+        shard.machine.patience(isStopping: isStopping, shard.shared)
     }
 
-    private func patience(_ shard: PoolShard) -> Patience {
-        Patience(
-            isStopping: shared.shutdown.load(ordering: .relaxed) == .waitForServers, refusal: standingRefusal(shard),
-            queryTimeout: shard.settings.queryTimeout, queryWaitTimeout: shard.settings.queryWaitTimeout)
-    }
+    private var isStopping: Bool { shared.shutdown.load(ordering: .relaxed) == .waitForServers }
 
     /// The error with the reason of the waiting, for a client that has shown who it is; nil when other workers have been asked first.
     private func withReason(_ error: PoolerError, _ shard: PoolShard, since: Int64) -> PoolerError? {
@@ -60,22 +30,17 @@ extension WorkerCore {
     // MARK: With a query
 
     func checkWaiting() {
-        for shard in shards.values where shard.queue.waiting > 0 { checkWaiting(shard) }
+        for shard in shards.values where shard.machine.queue.waiting > 0 { checkWaiting(shard) }
     }
 
     func checkWaiting(_ shard: PoolShard) {
-        let patience = patience(shard)
         let notifyAfter = settings.queryWaitNotify > 0 ? Int64(settings.queryWaitNotify) * 1_000_000 : .max
-        let soonest = min(patience.soonest, notifyAfter)
-        for waiter in shard.queue.allWaiting {
-            let waited = now - waiter.since
-            // Those behind have waited less still.
-            if waited <= soonest { break }
+        for waiter in shard.machine.overdue(now: now, notifyAfter: notifyAfter, isStopping: isStopping, shard.shared) {
             guard let client = clients[waiter.client] else { continue }
-            if let end = patience.end(since: waiter.since, now: now) {
+            if let end = waiter.end {
                 guard let error = withReason(end, shard, since: waiter.since) else { return }
                 fail(client, error)
-            } else if waited > notifyAfter, !client.wasNotified, client.login == nil {
+            } else if !client.wasNotified, client.login == nil {
                 guard let words = words(on: shard, since: waiter.since) else { return }
                 notifyOfWaiting(client, words.detail, words.hint)
             }
@@ -119,7 +84,7 @@ extension WorkerCore {
 
     /// Questions of `auth_query` that wait for a server. Nobody has shown yet who he is, so nothing is explained.
     private func checkLookups() {
-        for shard in shards.values where !shard.lookups.isEmpty {
+        for shard in shards.values where !shard.machine.lookups.isEmpty {
             let patience = patience(shard)
             failLookups(shard) { patience.end(since: $0.since, now: now) }
         }

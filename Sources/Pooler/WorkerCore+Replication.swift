@@ -31,20 +31,21 @@ extension WorkerCore {
     func requestDedicated(_ client: ClientConnection) {
         client.move(to: .awaitingGreeting)
         client.requestTime = now
-        client.shard?.awaitingDedicated.append(client.slot)
+        client.shard?.machine.awaitDedicated(client.slot, since: now)
         client.shard.map(serveDedicated)
     }
 
     /// Opens servers for those who wait for one of their own.
     func serveDedicated(_ shard: PoolShard) {
-        while let slot = shard.awaitingDedicated.first {
+        let isStopping = shared.shutdown.load(ordering: .relaxed) == .waitForServers
+        while let slot = shard.machine.nextDedicated(isStopping: isStopping) {
             guard let client = clients[slot], let login = client.login else {
-                shard.awaitingDedicated.removeFirst()
+                shard.machine.dedicatedIsOver(for: slot)
                 continue
             }
-            guard shared.shutdown.load(ordering: .relaxed) != .waitForServers, !shard.isPaused, grantDedicated(shard) else { return }
-            shard.awaitingDedicated.removeFirst()
-            shard.servers += 1
+            guard grantDedicated(shard) else { return }
+            shard.machine.dedicatedIsOver(for: slot)
+            shard.machine.openingBegan(isDedicated: true)
             var opening = Opening(shard: shard, generation: shard.generation, started: now)
             opening.dedication = Dedication(client: slot, id: client.id, startup: startup(of: client, login))
             _ = start(opening)
@@ -102,9 +103,8 @@ extension WorkerCore {
 
     /// Nobody else waits for this server: its client hears what went wrong, and comes again if it wants to.
     func dedicatedFailed(_ opening: Opening, _ dedication: Dedication, _ fields: ErrorFields) {
-        opening.shard.servers -= 1
+        opening.shard.machine.openingFailed(isDedicated: true)
         shared.capacity.withLock { $0.closeServer(opening.shard.shared.key) }
-        opening.shard.isFull = false
         if let client = clients[dedication.client], client.id == dedication.id { fail(client, .serverLoginFailed(fields)) }
     }
 }

@@ -13,7 +13,7 @@ extension WorkerCore {
                 database: shard.databaseName, user: shard.shared.key.user, counters: shard.counters, period: shard.period,
                 recent: recent(shard.counters.totals, last: shard.period, countedBefore: shard.countedBefore),
                 gauges: gauges[ObjectIdentifier(shard)] ?? PoolGauges(), poolSize: limits.pool, reserveSize: limits.reserve,
-                poolMode: shard.settings.policy.mode.rawValue, isPaused: shard.isPaused)
+                poolMode: shard.settings.policy.mode.rawValue, isPaused: shard.machine.isPaused)
         }
         var statistics = WorkerStatistics(
             pools: pools + forgotten.values.filter(\.isNeeded).map(statistics), counters: counters, clientsLoggingIn: loggingIn,
@@ -68,10 +68,10 @@ extension WorkerCore {
         var result: [ObjectIdentifier: PoolGauges] = [:]
         for shard in shards.values {
             var gauges = PoolGauges()
-            gauges.clientsWaiting = shard.queue.waiting + shard.awaitingGreeting.count + shard.awaitingDedicated.count
+            gauges.clientsWaiting = shard.machine.clientsWaiting
             gauges.longestWait = longestWait(shard)
             gauges.clientsIdle = shard.clients - gauges.clientsWaiting
-            gauges.serversLent = shard.serversLent
+            gauges.serversLent = shard.machine.serversLent
             result[ObjectIdentifier(shard)] = gauges
         }
         servers.visit { server in
@@ -91,8 +91,10 @@ extension WorkerCore {
 
     /// How long the longest waiting client of a pool has waited here.
     private func longestWait(_ shard: PoolShard) -> Int64 {
-        var since = shard.queue.head?.since ?? .max
-        for slot in shard.awaitingGreeting + shard.awaitingDedicated { since = min(since, clients[slot]?.connectTime ?? .max) }
+        var since = shard.machine.queue.head?.since ?? .max
+        for waiter in shard.machine.awaitingGreeting + shard.machine.awaitingDedicated {
+            since = min(since, clients[waiter.client]?.connectTime ?? .max)
+        }
         return since == .max ? 0 : max(0, now - since)
     }
 

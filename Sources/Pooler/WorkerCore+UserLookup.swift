@@ -1,23 +1,9 @@
 import Authentication
 import Bytes
 import Configuration
-import DequeModule
 import PoolCore
 import PostgresWire
 import Synchronization
-
-/// A question of `auth_query` and who waits for the answer.
-struct PendingLookup: Sendable {
-    var lookup: UserLookup
-    let query: String
-    let worker: Int
-    let client: UInt32
-    let clientID: UInt64
-    /// Since when the client waits for it.
-    let since: Int64
-    /// The first server died before it answered.
-    var isRepeated = false
-}
 
 /// How a lookup ended.
 enum LookupAnswer: Sendable {
@@ -67,8 +53,7 @@ extension WorkerCore {
             return refuse(client, .disabledAuthDatabase(plan.database))
         }
         let pending = PendingLookup(
-            lookup: UserLookup(user: client.user), query: plan.query, worker: index, client: client.slot, clientID: client.id,
-            since: now)
+            user: client.user, query: plan.query, worker: index, client: client.slot, clientID: client.id, since: now)
         let name = Array(plan.database.utf8)
         let home = Int(BytesHash.of(name.span) % UInt64(peers.count))
         if home == index {
@@ -88,11 +73,11 @@ extension WorkerCore {
             run(pending, on: server)
             return
         }
-        if let failing = cachedFailure(shard) {
+        if let failing = shard.machine.refusal(now: now, shard.shared) {
             answer(pending, .unavailable(failing))
             return
         }
-        shard.lookups.append(pending)
+        shard.machine.awaitLookup(pending)
         serve(shard)
     }
 
@@ -102,13 +87,6 @@ extension WorkerCore {
         server.lookup = pending
         server.lastActivity = now
         send(pending.lookup.request(query: pending.query).span, to: server)
-    }
-
-    /// A free server of such a pool takes the next question. False: there is none.
-    func runNextLookup(on server: ServerConnection) -> Bool {
-        guard let next = server.shard.lookups.popFirst() else { return false }
-        run(next, on: server)
-        return true
     }
 
     // MARK: Answers
@@ -152,20 +130,13 @@ extension WorkerCore {
 
     /// Those who wait for a server hear of an error, if there is one for them.
     func failLookups(_ shard: PoolShard, _ error: (PendingLookup) -> PoolerError?) {
-        let waiting = shard.lookups
-        shard.lookups = []
-        for pending in waiting {
-            if let error = error(pending) { answer(pending, .unavailable(error)) } else { shard.lookups.append(pending) }
-        }
+        for (pending, error) in shard.machine.endLookups(error) { answer(pending, .unavailable(error)) }
     }
 
     /// The server that was asked is gone. An idle one that had died unnoticed is no reason to refuse anybody: another one is asked, once.
     func lookupLost(_ pending: PendingLookup, _ shard: PoolShard, _ reason: ServerCloseReason) {
-        guard reason.ending == .lost, !pending.isRepeated else { return answer(pending, .unavailable(reason.clientError)) }
-        var again = pending
-        again.lookup = UserLookup(user: pending.lookup.user)
-        again.isRepeated = true
-        shard.lookups.append(again)
+        guard reason.ending == .lost, let again = pending.repeated else { return answer(pending, .unavailable(reason.clientError)) }
+        shard.machine.awaitLookup(again)
     }
 
     func lookedUp(_ slot: UInt32, _ id: UInt64, _ answer: LookupAnswer) {

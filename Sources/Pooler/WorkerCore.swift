@@ -59,9 +59,8 @@ final class WorkerCore {
     var configurationNumber = 0
     /// When another worker was last asked to evict an idle server, and which one is next.
     var lastPlea: Int64 = 0
-    /// Pools, of all workers, that have no room though others of their family have servers; and the one that room is made for just now.
-    var claims: [CapacityLedger.PoolKey: Claim] = [:]
-    var yieldsTo: CapacityLedger.PoolKey?
+    /// Pools, of all workers, that have no room though others of their family have servers.
+    var rooms = RoomClaims()
     /// When `tryLogins` is due; `Int64.max`: nobody waits for it.
     var loginsDue = Int64.max
     var nextPlea = 0

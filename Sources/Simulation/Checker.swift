@@ -114,11 +114,11 @@
                         fail("pool \(key.database)/\(key.user) of worker \(core.index): \(what) is \(counted), and there are \(`is`)")
                     }
                 }
-                compare("servers", count.all, shard.servers)
-                compare("opening", count.opening, shard.opening)
-                compare("idle", count.idle, shard.queue.idleCount)
-                compare("testing", count.testing, shard.testing)
-                compare("waiting", count.waiting, shard.queue.waiting)
+                compare("servers", count.all, shard.machine.servers)
+                compare("opening", count.opening, shard.machine.opening)
+                compare("idle", count.idle, shard.machine.queue.idleCount)
+                compare("testing", count.testing, shard.machine.testing)
+                compare("waiting", count.waiting, shard.machine.queue.waiting)
                 compare("clients", count.clients, shard.clients)
             }
             if !counts.isEmpty { fail("worker \(core.index) has connections of a pool that it has forgotten") }
@@ -130,7 +130,7 @@
             for (pool, shard) in core.shards {
                 let key = QueueKey(worker: core.index, pool: pool)
                 seen.insert(key)
-                let now = shard.queue.allWaiting
+                let now = shard.machine.queue.allWaiting
                 let before = queues.updateValue(now, forKey: key) ?? []
                 guard !before.isEmpty else { continue }
                 let left = Set(now.map(\.ticket))
@@ -174,7 +174,7 @@
                     let limit = shard.settings.limits
                     let known = families[family]
                     families[family] = (
-                        (known?.servers ?? 0) + shard.servers + shard.serversLent,
+                        (known?.servers ?? 0) + shard.machine.servers + shard.machine.serversLent,
                         highest(known?.limit, limit.pool == 0 ? 0 : limit.pool + limit.reserve)
                     )
                     limits.database[key.database] = highest(limits.database[key.database], limit.database)
@@ -237,12 +237,12 @@
             world.lookAtAll { core in
                 for (key, shard) in core.shards {
                     var pool = pools[key] ?? Pool()
-                    pool.waiting += shard.queue.waiting
-                    pool.idle += shard.queue.idleCount
-                    pool.testing += shard.testing
-                    pool.opening += shard.opening
-                    if shard.isPaused { pool.isHeld = true }
-                    if shard.queue.waiting > 0 { pool.limits = shard.settings.limits }
+                    pool.waiting += shard.machine.queue.waiting
+                    pool.idle += shard.machine.queue.idleCount
+                    pool.testing += shard.machine.testing
+                    pool.opening += shard.machine.opening
+                    if shard.machine.isPaused { pool.isHeld = true }
+                    if shard.machine.queue.waiting > 0 { pool.limits = shard.settings.limits }
                     if shard.shared.failure != nil { pool.hasFailed = true }
                     pools[key] = pool
                 }
@@ -314,8 +314,8 @@
                 empty(core.cancelQueue.count, "cancel requests in a queue")
                 empty(core.errands.count, "cancel requests")
                 for shard in core.shards.values {
-                    empty(shard.queue.waiting, "waiting clients")
-                    empty(shard.awaitingGreeting.count, "clients that wait for a greeting")
+                    empty(shard.machine.queue.waiting, "waiting clients")
+                    empty(shard.machine.awaitingGreeting.count, "clients that wait for a greeting")
                     empty(shard.clients, "clients in a pool")
                 }
                 core.servers.visit { server in

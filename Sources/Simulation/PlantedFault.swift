@@ -74,10 +74,14 @@
             case .overtake:
                 again { [unowned self] in
                     lookAtAll { core in
-                        for shard in core.shards.values where shard.queue.waiting > 1 && !isDone {
-                            guard let first = shard.queue.dequeue(), let client = core.clients[first.client] else { continue }
+                        for shard in core.shards.values where shard.machine.queue.waiting > 1 && !isDone {
+                            guard let first = shard.machine.queue.head, let client = core.clients[first.client] else { continue }
+                            shard.machine.clientLeaves(first.ticket)
                             client.move(to: .idle)
-                            client.move(to: .waiting(shard.queue.enqueue(first.client, now: first.since)))
+                            guard case .wait(let ticket) = shard.machine.clientAsks(first.client, now: first.since, shard.shared) else {
+                                continue
+                            }
+                            client.move(to: .waiting(ticket))
                             isDone = true
                         }
                     }
@@ -86,8 +90,8 @@
             case .forget:
                 again { [unowned self] in
                     lookAtAll { core in
-                        for shard in core.shards.values where shard.queue.waiting > 0 && !isDone {
-                            _ = shard.queue.dequeue()
+                        for shard in core.shards.values where shard.machine.queue.waiting > 0 && !isDone {
+                            shard.machine.queue.head.map { shard.machine.clientLeaves($0.ticket) }
                             isDone = true
                         }
                     }

@@ -19,7 +19,7 @@ import Testing
         init() throws {
             core = try .staged()
             shard = core.shard(of: Database(name: "lab"), user: "app")
-            shard.settings.policy = PoolPolicy(.transaction)
+            shard.machine.settings.policy = PoolPolicy(.transaction)
             core.postsLater = true
         }
 
@@ -48,7 +48,8 @@ import Testing
                 address: try #require(SocketAddress(numeric: "127.0.0.1", port: 1)), now: core.now,
                 settings: ServerParameters(empty: shard.shared.parameters.empty), phase: phase)
             core.servers.set(slot, server)
-            shard.servers += 1
+            shard.machine.openingBegan()
+            if server.isLoggedIn { shard.machine.serverOpened() }
             peers[slot] = peer
             return server
         }
@@ -171,7 +172,6 @@ import Testing
         let stage = try Stage()
         for _ in 0..<3 {
             let server = try stage.server(.authenticating)
-            stage.shard.opening += 1
             // Half a header.
             stage.core.received(server, [UInt8(ascii: "R"), 0, 0].span)
             try #require(server.held.count == 3)

@@ -29,7 +29,8 @@ import Testing
             address: try #require(SocketAddress(numeric: "127.0.0.1", port: 1)), now: core.now,
             settings: ServerParameters(empty: shard.shared.parameters.empty), phase: .idle)
         core.servers.set(slot, server)
-        shard.servers += 1
+        shard.machine.openingBegan()
+        shard.machine.serverOpened()
         core.free(server)
         return (server, theirs)
     }
@@ -60,7 +61,10 @@ import Testing
             shards = cores.map { $0.shard(of: database, user: "app") }
             (server, peer) = try WorkerMailTests.server(of: giver, shards[0])
             try #require(server.phase == .idle)
-            shards[1].borrowing = 1
+            // By a client that has left meanwhile.
+            let asked = shards[1].machine.clientAsks(0, now: taker.now, shards[1].shared)
+            try #require(shards[1].machine.provide(now: taker.now, borrows: true, shards[1].shared) == .borrow(from: 0))
+            if case .wait(let ticket) = asked { shards[1].machine.clientLeaves(ticket) }
             giver.mailbox.post(.lend(shards[0].shared.key, to: 1))
         }
 
@@ -72,10 +76,10 @@ import Testing
     @Test func aServerMovesToTheWorkerThatAskedForIt() throws {
         let stage = try Stage()
         stage.giver.readMail()
-        #expect(!stage.server.isOpen && stage.giver.servers.count == 0 && stage.shards[0].serversLent == 1)
+        #expect(!stage.server.isOpen && stage.giver.servers.count == 0 && stage.shards[0].machine.serversLent == 1)
         stage.taker.readMail()
         let moved = try #require(stage.taker.servers.any)
-        #expect(moved.phase == .idle && stage.shards[1].borrowing == 0 && stage.shards[1].serversLent == -1)
+        #expect(moved.phase == .idle && stage.shards[1].machine.borrowing == 0 && stage.shards[1].machine.serversLent == -1)
         #expect(stage.serversLeft == 1)
         #expect(Self.arrived(stage.peer) == ([], false))
     }
@@ -117,9 +121,9 @@ import Testing
         let stage = try Stage()
         stage.giver.close(stage.server, .obsolete)
         stage.giver.readMail()
-        #expect(stage.shards[1].borrowing == 1)
+        #expect(stage.shards[1].machine.borrowing == 1)
         stage.taker.readMail()
-        #expect(stage.shards[1].borrowing == 0 && stage.taker.servers.count == 0)
+        #expect(stage.shards[1].machine.borrowing == 0 && stage.taker.servers.count == 0)
     }
 
     /// The first worker has so many clients that the next one goes to the second one.

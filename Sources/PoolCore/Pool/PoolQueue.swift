@@ -14,10 +14,26 @@ public struct PoolQueue: Sendable {
         public let since: Int64
     }
 
+    /// A server that has nothing to do.
+    public struct IdleServer: Sendable, Equatable {
+        public let slot: Slot
+        /// See `WholePool.presentGeneration`.
+        public let generation: UInt32
+        /// Since when it rests, in microseconds of the monotonic clock.
+        public let since: Int64
+
+        /// An idle server.
+        public init(slot: Slot, generation: UInt32, since: Int64) {
+            self.slot = slot
+            self.generation = generation
+            self.since = since
+        }
+    }
+
     /// With holes where somebody gave up, but never at the front.
     private var waiters: Deque<Waiter?> = []
     private var firstTicket: Ticket = 0
-    private var idle: Deque<Slot> = []
+    private var idle: Deque<IdleServer> = []
 
     /// Clients that wait, without those that gave up.
     public private(set) var waiting = 0
@@ -73,16 +89,22 @@ public struct PoolQueue: Sendable {
     // MARK: Servers
 
     /// A server has nothing to do.
-    public mutating func park(_ server: Slot) { idle.append(server) }
+    public mutating func park(_ server: IdleServer) { idle.append(server) }
 
     /// Puts a server where it is taken last.
-    public mutating func parkLast(_ server: Slot) { idle.prepend(server) }
+    public mutating func parkLast(_ server: IdleServer) { if isRoundRobin { idle.append(server) } else { idle.prepend(server) } }
 
     /// The server to use next.
-    public mutating func takeIdle() -> Slot? { isRoundRobin ? idle.popFirst() : idle.popLast() }
+    public mutating func takeIdle() -> IdleServer? { isRoundRobin ? idle.popFirst() : idle.popLast() }
 
-    /// A server is not idle any more, for another reason than being taken.
-    public mutating func remove(_ server: Slot) {
-        if let index = idle.firstIndex(of: server) { idle.remove(at: index) }
+    /// A server is not idle any more, for another reason than being taken. False: it was not idle.
+    @discardableResult
+    public mutating func remove(_ server: Slot) -> Bool {
+        guard let index = idle.firstIndex(where: { $0.slot == server }) else { return false }
+        idle.remove(at: index)
+        return true
     }
+
+    /// The server that has rested longest.
+    public var longestIdle: IdleServer? { idle.min { $0.since < $1.since } }
 }

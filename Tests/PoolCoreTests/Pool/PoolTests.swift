@@ -46,20 +46,32 @@ import Testing
         }
     }
 
+    private static func idle(_ slot: UInt32) -> PoolQueue.IdleServer { PoolQueue.IdleServer(slot: slot, generation: 0, since: Int64(slot)) }
+
     @Test("servers are taken last in first out, or in turn")
     func idleOrder() {
         var queue = PoolQueue()
-        for server in UInt32(1)...4 { queue.park(server) }
-        #expect(queue.takeIdle() == 4)
-        queue.parkLast(4)
-        #expect(queue.idleCount == 4)
+        for server in UInt32(1)...4 { queue.park(Self.idle(server)) }
+        #expect(queue.takeIdle()?.slot == 4)
+        queue.parkLast(Self.idle(4))
+        #expect(queue.idleCount == 4 && queue.longestIdle?.slot == 1)
         queue.isRoundRobin = true
-        #expect(queue.takeIdle() == 4)
-        #expect(queue.takeIdle() == 1)
-        queue.remove(3)
-        queue.remove(3)
-        let taken = [queue.takeIdle(), queue.takeIdle(), queue.takeIdle()]
+        #expect(queue.takeIdle()?.slot == 4)
+        #expect(queue.takeIdle()?.slot == 1)
+        #expect(queue.remove(3) && !queue.remove(3))
+        let taken = [queue.takeIdle(), queue.takeIdle(), queue.takeIdle()].map { $0?.slot }
         #expect(taken == [2, nil, nil])
+    }
+
+    /// With `server_round_robin` it went to the front, and was the next one to be taken.
+    @Test(arguments: [false, true])
+    func aServerThatIsToBeTakenLastIsTakenLast(isRoundRobin: Bool) {
+        var queue = PoolQueue()
+        queue.isRoundRobin = isRoundRobin
+        for server in UInt32(1)...3 { queue.park(Self.idle(server)) }
+        queue.parkLast(Self.idle(9))
+        let taken = (0..<4).map { _ in queue.takeIdle()?.slot }
+        #expect(taken.last == 9)
     }
 }
 
