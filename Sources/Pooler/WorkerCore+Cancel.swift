@@ -76,7 +76,7 @@ extension WorkerCore {
             return
         case .peer(let peer, let forwarded):
             counters.cancelRequests &+= 1
-            forward(client, key: forwarded, to: peer)
+            peerCancels.forward(client, key: forwarded, to: peer)
             return
         case .here(let found, let original): (key, address) = (original, found)
         }
@@ -285,7 +285,7 @@ extension WorkerCore {
 
     /// A request that the server does not take in time is given up; its target may be hit late, so it is not used again.
     func expireCancels() {
-        expirePeerErrands()
+        peerCancels.expire()
         serveCancelQueue()
         for server in servers.all where server.phase == .linked && server.session.isOnErrand {
             if let cancels = server.cancels, cancels.isNextWanted, now - cancels.since > Self.patience { giveUpErrand(server) }

@@ -10,10 +10,10 @@ extension WorkerCore {
         configurationNumber &+= 1
         self.configuration = configuration
         loginTemplates.removeAll()
-        renewResolver()
-        retuneListeners()
+        hosts.apply(configuration.settings)
+        listeners.retune()
         shared.cancels.setPeerID(configuration.settings.peerId)
-        servePeers()
+        peerCancels.serve()
         for shard in shards.values {
             let name = shard.shared.key.database
             guard let database = configuration.database(named: name) else {
@@ -124,14 +124,14 @@ extension WorkerCore {
     func beginShutdown(_ mode: ShutdownMode) {
         switch mode {
         case .waitForClients:
-            stopListening(tcpOnly: true)
+            listeners.stop(tcpOnly: true)
         case .waitForServers:
-            stopListening(tcpOnly: true)
+            listeners.stop(tcpOnly: true)
             forgetPasswordWaiters()
             for server in servers.all where server.phase == .idle { close(server, .shuttingDown) }
             tick()
         case .immediate, .none:
-            stopListening(tcpOnly: false)
+            listeners.stop(tcpOnly: false)
         }
     }
 }

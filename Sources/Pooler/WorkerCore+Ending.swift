@@ -71,7 +71,7 @@ extension WorkerCore {
         slowMessages.remove(client.slot)
         clients.remove(client.slot)
         if let server { abandon(server, isMidMessage: wasMidMessage, cancels: cancels) }
-        if isShortOfDescriptors { resumeListening() }
+        if listeners.isShort { listeners.resume() }
     }
 
     // MARK: Servers

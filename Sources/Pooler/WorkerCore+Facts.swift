@@ -63,7 +63,7 @@ extension WorkerCore {
                 all.append(facts)
             }
         }
-        peerErrands.visit { all.append(facts($0)) }
+        peerCancels.visit { all.append(facts($0)) }
         let lent =
             shards.values.reduce(0) { $0 + $1.machine.serversLent }
             + forgotten.values.reduce(0) { $0 + $1.statistics.gauges.serversLent }
@@ -105,12 +105,12 @@ extension WorkerCore {
         return facts
     }
 
-    private func facts(_ errand: PeerErrand) -> ConnectionFacts {
+    private func facts(_ request: PeerCancel) -> ConnectionFacts {
         var facts = ConnectionFacts(
-            isServer: true, id: errand.id, state: errand.isUnderWay ? .activeCancel : .waitingCancelRequest, connectTime: errand.startTime,
-            requestTime: errand.startTime)
-        facts.request = .init(worker: index, slot: errand.client.slot)
-        if let descriptor = errand.socket?.descriptor {
+            isServer: true, id: request.id, state: request.isUnderWay ? .activeCancel : .waitingCancelRequest,
+            connectTime: request.startTime, requestTime: request.startTime)
+        facts.request = .init(worker: index, slot: request.client.slot)
+        if let descriptor = request.socket?.descriptor {
             facts.peer = SocketAddress.peer(of: descriptor)
             facts.local = SocketAddress.local(of: descriptor)
         }

@@ -69,7 +69,7 @@ extension WorkerCore {
         if host.hasPrefix("/") || host.hasPrefix("@") { return connect(opening, unixDirectory: host, port: port) }
         var isImmediate = true
         var didStart = true
-        find(host, port: UInt16(clamping: port)) { [unowned self] finding in
+        hosts.find(host, port: UInt16(clamping: port), now: now) { [unowned self] finding in
             var opening = opening
             let succeeded: Bool
             switch finding {
@@ -93,60 +93,6 @@ extension WorkerCore {
         opening.shard.shared.leaveHost(index, of: opening.hosts.count)
     }
 
-    // MARK: Names
-
-    /// Finds the addresses of a host, those first whose turn it is. `done` is called at once when they are known.
-    func find(_ host: String, port: UInt16, _ done: @escaping (HostCache<SocketAddress>.Finding) -> Void) {
-        if let address = SocketAddress(numeric: host, port: port) { return done(.addresses([address])) }
-        func answer(_ finding: HostCache<SocketAddress>.Finding) {
-            if case .addresses(let addresses) = finding { done(.addresses(addresses.map { $0.with(port: port) })) } else { done(finding) }
-        }
-        let known = shared.hosts.withLock { $0.find(host, now: now) }
-        if known != .unknown { return answer(known) }
-        let listed = HostsFile.addresses(of: host)
-        if !listed.isEmpty {
-            keep(.addresses(listed), of: host, for: settings.dnsMaxTtl)
-            return answer(next(of: host, orElse: .addresses(listed)))
-        }
-        lookups[host, default: []].append(answer)
-        guard lookups[host]?.count == 1 else { return }
-        do throws(SystemError) {
-            if resolver == nil { resolver = try NameResolver(on: loop, resolvConf: settings.resolvConf) }
-            // Unowned: the resolver is this worker's, and ends before it.
-            resolver?.ask(host) { [unowned self] answer in
-                refreshClock()
-                lookedUp(host, answer)
-            }
-        } catch {
-            lookedUp(host, .failed(error.description))
-        }
-    }
-
-    private func keep(_ finding: HostCache<SocketAddress>.Finding, of host: String, for time: Int64) {
-        shared.hosts.withLock { $0.keep(finding, of: host, timeToLive: time, now: now) }
-    }
-
-    /// What has just been kept, with the next address first; what was found itself if it may not be kept (time to live 0).
-    private func next(
-        of host: String, orElse finding: HostCache<SocketAddress>.Finding
-    ) -> HostCache<SocketAddress>.Finding {
-        let known = shared.hosts.withLock { $0.find(host, now: now) }
-        return known == .unknown ? finding : known
-    }
-
-    private func lookedUp(_ host: String, _ answer: NameResolver.Answer) {
-        let finding: HostCache<SocketAddress>.Finding
-        switch answer {
-        case .found(let addresses, let seconds):
-            finding = .addresses(addresses)
-            keep(finding, of: host, for: min(Int64(seconds) * 1_000_000, settings.dnsMaxTtl))
-        case .failed(let reason):
-            finding = .failure(reason)
-            keep(finding, of: host, for: settings.dnsNxdomainTtl)
-        }
-        for done in lookups.removeValue(forKey: host) ?? [] { done(next(of: host, orElse: finding)) }
-    }
-
     private func lookUpFailed(_ opening: Opening, _ reason: String) -> Bool {
         let failure = OpeningFailure.hostUnknown(host: opening.host ?? "", reason)
         guard opening.isToGoOn else {
@@ -157,13 +103,6 @@ extension WorkerCore {
         }
         shared.log.warning("\(failure.message), trying the next host", about: subject(opening.shard))
         return nextHost(opening)
-    }
-
-    /// Name servers are read from the file anew.
-    func renewResolver() {
-        // Who has been asked already may still answer.
-        if let old = resolver, old.pending > 0 { formerResolvers.append(old) }
-        resolver = nil
     }
 
     // MARK: Connecting

@@ -26,9 +26,9 @@ extension WorkerCore {
         if ticks % 3 == 0 {
             checkUnfinished()
             forgetUnusedPools()
-            formerResolvers.removeAll { $0.pending == 0 }
+            hosts.sweep()
         }
-        if isShortOfDescriptors { resumeListening() }
+        if listeners.isShort { listeners.resume() }
         if index == 0 {
             shared.logFaults()
             checkShutdown()

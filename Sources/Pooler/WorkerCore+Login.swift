@@ -9,6 +9,17 @@ import Telemetry
 
 /// From an accepted socket to a client that may ask something.
 extension WorkerCore {
+    /// Serves a client that this worker or another one has accepted.
+    func adopt(client descriptor: Int32, isUnix: Bool) {
+        let slot = clients.reserve()
+        let client = ClientConnection(slot: slot, id: shared.nextID(), descriptor: descriptor, loop: loop, now: now)
+        clients.set(slot, client)
+        loggingIn += 1
+        counters.accepted &+= 1
+        // With TCP_DEFER_ACCEPT the startup packet is here already: no event is needed to tell.
+        if settings.tcpDeferAccept > 0, !isUnix { read(client, toEnd: false) }
+    }
+
     /// PostgreSQL's own limit on a startup packet is 10,000 bytes.
     private static let startupLimit = 10_004
     /// A password message holds at most 65,535 bytes of password.

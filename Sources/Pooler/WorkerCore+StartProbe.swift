@@ -18,8 +18,7 @@ extension WorkerCore {
         // Who connects to an address of the own machine does so from that address.
         let isOwnAddress =
             remote.isLoopback || SocketAddress.local(of: server.socket.descriptor)?.addressBytes == remote.addressBytes
-        return listeners.values.contains { box in
-            let address = box.listener.address
+        return listeners.addresses.contains { address in
             if address == remote { return true }
             return !remote.isUnix && address.port == remote.port && address.isAny && isOwnAddress
         }

@@ -19,8 +19,8 @@ extension WorkerCore {
             pools: pools + forgotten.values.filter(\.isNeeded).map(statistics), counters: counters, clientsLoggingIn: loggingIn,
             clients: clients.count, servers: servers.count)
         statistics.objects = objects()
-        statistics.peerRequests = peerRequests()
-        statistics.lookups = lookups.count
+        statistics.peerRequests = peerCancels.counts()
+        statistics.lookups = hosts.pending
         return statistics
     }
 

@@ -49,12 +49,10 @@ final class WorkerCore {
     var isPlacing = false
     /// The pools of servers that have become idle in this turn, once for each, while there are other workers.
     var offered: [PoolShard] = []
-    /// Who waits for a host name to be looked up.
-    var lookups: [String: [(HostCache<SocketAddress>.Finding) -> Void]] = [:]
-    /// Made when the first name is looked up.
-    var resolver: NameResolver?
-    /// Those of earlier configurations that still wait for answers.
-    var formerResolvers: [NameResolver] = []
+    private(set) lazy var hosts = HostResolver(loop: loop, shared: shared, settings: settings) { [unowned self] in
+        refreshClock()
+        return now
+    }
     /// Goes up with each configuration.
     var configurationNumber = 0
     /// When another worker was last asked to evict an idle server, and which one is next.
@@ -78,15 +76,11 @@ final class WorkerCore {
     var errands = SlotTable<CancelErrand>()
     /// Servers about which there are cancel requests that wait for room in the process.
     var cancelQueue: [ServerConnection] = []
-    var peerErrands = SlotTable<PeerErrand>()
-    /// `servePeers` is at work, and whether there is something for another round.
-    var isServingPeers = false
-    var hasRoomForPeers = false
+    private(set) lazy var peerCancels = PeerCancels(of: self)
     var shards: [CapacityLedger.PoolKey: PoolShard] = [:]
     /// What was counted for pools that other workers still have.
     var forgotten: [CapacityLedger.PoolKey: ForgottenShard] = [:]
-    var listeners: [UInt32: ListenerBox] = [:]
-    var lastListener: UInt32 = 0
+    private(set) lazy var listeners = Listeners(of: self)
     /// Sockets with bytes in the kernel that no event will announce again.
     var unread: [UInt32] = []
     /// Clients in the middle of a message of which the rest has to come soon.
@@ -95,9 +89,6 @@ final class WorkerCore {
     var hasIdleSessionTimeouts = false
     /// Clients that send nothing more, and wait for what they have sent to be done.
     var leaving: [UInt32: Leaving] = [:]
-    var isShortOfDescriptors = false
-    /// When that was last told.
-    var shortageLogged: Int64?
     var ticks = 0
     /// Not before this is it looked again which texts of statements nobody uses.
     var nextStatementSweep: Int64 = 0
@@ -177,11 +168,11 @@ final class WorkerCore {
             case .server:
                 if let server = servers[event.token >> 2] { ready(server, event.readiness) }
             case .listener:
-                accept(event.token >> 2)
+                listeners.accept(event.token >> 2)
             case .errand:
                 let slot = event.token >> 2
-                if slot & Self.peerBit != 0 {
-                    readyPeer(slot & ~Self.peerBit, event.readiness)
+                if slot & PeerCancels.tokenBit != 0 {
+                    peerCancels.ready(slot & ~PeerCancels.tokenBit, event.readiness)
                 } else if let errand = errands[slot] {
                     ready(errand, event.readiness)
                 }

@@ -16,7 +16,7 @@ import Testing
         init() throws {
             core = try .staged()
             let (mine, theirs) = try socketPair()
-            core.accepted(mine, isUnix: true)
+            core.listeners.accepted(mine, isUnix: true)
             client = try #require(core.clients.any)
             peer = theirs
             core.postsLater = true
@@ -83,7 +83,7 @@ import Testing
         let stage = try Stage()
         let (mine, theirs) = try socketPair()
         defer { Glibc.close(theirs) }
-        stage.core.accepted(mine, isUnix: true)
+        stage.core.listeners.accepted(mine, isUnix: true)
         let other = try #require(stage.core.clients.all.first { $0 !== stage.client })
         stage.core.send([1], to: stage.client)
         stage.core.send([UInt8](repeating: 2, count: 40_000), to: other)
@@ -99,7 +99,7 @@ import Testing
             let (mine, theirs) = try socketPair()
             peers.append(theirs)
             #expect(stage.arrived().bytes.isEmpty)
-            stage.core.accepted(mine, isUnix: true)
+            stage.core.listeners.accepted(mine, isUnix: true)
             let newest = try #require(stage.core.clients.all.max { $0.slot < $1.slot })
             stage.core.send([2], to: newest)
         }

@@ -61,16 +61,14 @@ import Testing
         (peer.host, peer.port) = ("127.0.0.1", port.port)
         configuration.peers[2] = peer
         let core = try WorkerCore.staged(configuration)
-        let slot = core.peerErrands.reserve()
-        let errand = PeerErrand(peer: 2, id: 1, key: 0x0102_0304_0506_0708, client: (0, 0), now: core.now)
-        core.peerErrands.set(slot, errand)
-        core.servePeers()
-        #expect(errand.stage == .connecting)
-        Self.turn(core, .errand, slot | WorkerCore.peerBit)
-        try #require(core.peerErrands[slot] === errand && errand.stage == .connecting)
+        let request = PeerCancel(peer: 2, id: 1, key: 0x0102_0304_0506_0708, client: (0, 0), now: core.now)
+        let slot = core.peerCancels.send(request)
+        #expect(request.stage == .connecting)
+        Self.turn(core, .errand, slot | PeerCancels.tokenBit)
+        try #require(core.peerCancels[slot] === request && request.stage == .connecting)
         port.open()
-        Self.turn(core, .errand, slot | WorkerCore.peerBit)
-        #expect(errand.stage == .sent)
+        Self.turn(core, .errand, slot | PeerCancels.tokenBit)
+        #expect(request.stage == .sent)
         #expect(port.received().suffix(8) == [1, 2, 3, 4, 5, 6, 7, 8])
     }
 

@@ -132,7 +132,7 @@ import Testing
         let (mine, theirs) = try socketPair()
         defer { Glibc.close(theirs) }
         cores[0].shared.clientsOfWorkers[0].add(20)
-        cores[0].accepted(mine, isUnix: true)
+        cores[0].listeners.accepted(mine, isUnix: true)
         #expect(cores[0].clients.count == 0 && cores[1].clients.count == 0)
         #expect(cores[0].shared.capacity.withLock { $0.clients } == 1)
         cores[1].mailbox.post(.beginShutdown(.waitForClients))

@@ -29,7 +29,7 @@ extension WorkerCore {
         case .meet(let workers):
             self.workers = workers
             peers = workers.map(\.mailbox)
-        case .listen(let descriptor, let address): listen(descriptor.release(), at: address)
+        case .listen(let descriptor, let address): listeners.listen(descriptor.release(), at: address)
         case .warmUp: openMinimum()
         case .probe(let probe): self.probe(probe)
         case .apply(let update):
