@@ -42,9 +42,7 @@ final class PoolShard {
     var explanationAsked: Int64?
     /// What has happened here.
     var counters = PoolCounters()
-    /// The counts at the last end of a `stats_period`, and what the period before that end brought.
-    var countedBefore = PoolTotals()
-    var period = PeriodTotals()
+    var tally = PeriodTally()
 
     /// `serversLent`: what the worker has lent of the pool when it had a shard of it before.
     init(

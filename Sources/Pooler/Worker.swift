@@ -46,7 +46,7 @@ actor Worker {
 
     // Asked for SHOW, WHY, metrics and KILL_CLIENT; see ConsoleReport and ProcessMonitor.
     func statistics() -> WorkerStatistics { now().statistics() }
-    func consoleStatistics() -> PoolStatistics { now().consoleStatistics() }
+    func consoleStatistics() -> PoolStatistics { now().console.statistics() }
     func heldBack() -> Holds { core.holds }
     func serverFacts() -> (facts: [ConnectionFacts], lent: Int) { now().serverFacts() }
     func clientFacts(from slot: Int) -> (facts: [ConnectionFacts], next: Int?) { now().clientFacts(from: slot) }

@@ -59,7 +59,7 @@ extension WorkerCore {
             shard.clients -= 1
             shared.capacity.withLock { $0.dismissClient(database: shard.databaseName, user: client.user) }
         }
-        if client.console != nil { consoleClosed(client) }
+        if client.console != nil { console.left(client) }
         if client.isLoggedIn { shared.cancels.remove(client.cancelKey) } else { loggingIn -= 1 }
         shared.capacity.withLock { $0.leave() }
         shared.clientsOfWorkers[index].add(-1)

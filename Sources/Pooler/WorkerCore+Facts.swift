@@ -161,7 +161,7 @@ extension WorkerCore {
             guard server.shard === shard else { return }
             if server.phase == .idle { facts.idle += 1 } else if let holder = holder(server) { facts.holders.append(holder) }
         }
-        let totals = shard.period.totals.transactions >= 10 ? shard.period.totals : shard.counters.totals
+        let totals = shard.tally.last.totals.transactions >= 10 ? shard.tally.last.totals : shard.counters.totals
         (facts.transactions, facts.transactionTime) = (totals.transactions, totals.transactionTime)
         return facts
     }

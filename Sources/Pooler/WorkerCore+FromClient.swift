@@ -120,7 +120,7 @@ extension WorkerCore {
                 at = login(client, bytes, from: at)
                 if at == before { return at }
             case .console:
-                at = console(client, bytes, from: at)
+                at = console.receive(client, bytes, from: at)
                 if at == before { return at }
             case .skipping:
                 at = skip(client, bytes, from: at)

@@ -21,7 +21,7 @@ extension WorkerCore {
         switch settings.authType {
         case .hba: judgeByRules(client, login)
         case .any:
-            guard template.database?.forcedUser != nil || isConsole(template.databaseName) else {
+            guard template.database?.forcedUser != nil || console.isConsole(template.databaseName) else {
                 guard template.database != nil else { return fail(client, .noSuchDatabase(template.databaseName)) }
                 return refuse(client, .noForcedUser(database: template.databaseName))
             }

@@ -4,6 +4,7 @@ import Configuration
 import EventLoop
 import PoolCore
 import PostgresWire
+import Statistics
 import Synchronization
 import Telemetry
 
@@ -182,12 +183,12 @@ extension WorkerCore {
     private func begin(_ client: ClientConnection, _ template: LoginTemplate) {
         client.user = template.user
         client.takesLongKeys = template.takesLongKeys
-        let isConsole = isConsole(template.databaseName)
-        if isConsole, isOwnOperator(client) {
+        let isConsole = console.isConsole(template.databaseName)
+        if isConsole, console.isOwnOperator(client) {
             var writer = MessageWriter()
             writer.bytes = template.negotiation
             writer.authentication(.ok)
-            enterConsole(client, database: template.databaseName, applicationName: template.applicationName, writer, isOwnOperator: true)
+            console.enter(client, database: template.databaseName, applicationName: template.applicationName, writer, isOwnOperator: true)
             return
         }
         // Whatever is said next, PostgreSQL says this before.
@@ -275,8 +276,8 @@ extension WorkerCore {
     /// The password was right; now the rest may be told.
     func accepted(_ client: ClientConnection, _ login: ClientLoginState, _ answer: inout MessageWriter) {
         let template = login.template
-        if isConsole(template.databaseName) {
-            enterConsole(client, database: template.databaseName, applicationName: template.applicationName, answer)
+        if console.isConsole(template.databaseName) {
+            console.enter(client, database: template.databaseName, applicationName: template.applicationName, answer)
             return
         }
         if holds.disabledDatabases.contains(template.databaseName) {
@@ -408,7 +409,7 @@ extension WorkerCore {
         }
         if let before {
             shard.counters = before.counters
-            shard.countedBefore = before.counters.totals
+            shard.tally = PeriodTally(countedBefore: before.counters.totals)
         }
         advanceStatements(shard)
         shards[key] = shard

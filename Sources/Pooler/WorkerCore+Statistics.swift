@@ -10,8 +10,8 @@ extension WorkerCore {
         let pools = shards.values.map { shard in
             let limits = shard.settings.limits
             return PoolStatistics(
-                database: shard.databaseName, user: shard.shared.key.user, counters: shard.counters, period: shard.period,
-                recent: recent(shard.counters.totals, last: shard.period, countedBefore: shard.countedBefore),
+                database: shard.databaseName, user: shard.shared.key.user, counters: shard.counters, period: shard.tally.last,
+                recent: shard.tally.recent(shard.counters.totals, duration: period.recent(at: now)),
                 gauges: gauges[ObjectIdentifier(shard)] ?? PoolGauges(), poolSize: limits.pool, reserveSize: limits.reserve,
                 poolMode: shard.settings.policy.mode.rawValue, isPaused: shard.machine.isPaused)
         }
@@ -103,26 +103,11 @@ extension WorkerCore {
 
     // MARK: Periods
 
-    /// What was counted in the last whole period and since.
-    func recent(_ totals: PoolTotals, last: PeriodTotals, countedBefore: PoolTotals) -> PeriodTotals {
-        var sum = totals - countedBefore
-        sum += last.totals
-        return PeriodTotals(totals: sum, duration: periodStart == 0 ? 0 : lastPeriodLength + now - periodStart)
-    }
-
     /// Ends a `stats_period` when it is over.
     func rollPeriod() {
-        if periodStart == 0 { periodStart = now }
-        let length = now - periodStart
-        guard length >= Int64(settings.statsPeriod) * 1_000_000 else { return }
-        periodStart = now
-        lastPeriodLength = length
-        for shard in shards.values {
-            shard.period = PeriodTotals(totals: shard.counters.totals - shard.countedBefore, duration: length)
-            shard.countedBefore = shard.counters.totals
-        }
-        consolePeriod = PeriodTotals(totals: consoleCounters.totals - consoleCountedBefore, duration: length)
-        consoleCountedBefore = consoleCounters.totals
+        guard let length = period.advance(to: now, period: Int64(settings.statsPeriod) * 1_000_000) else { return }
+        for shard in shards.values { shard.tally.end(shard.counters.totals, length: length) }
+        console.endPeriod(length: length)
         // The other workers end their period at a tick of their own.
         if index == 0 { statisticsDue = ticks + 2 }
     }
@@ -145,7 +130,7 @@ extension WorkerCore {
         if let shard = client.shard {
             shard.counters.clientDisconnects.add(reason.cause)
         } else if client.console != nil {
-            consoleCounters.clientDisconnects.add(reason.cause)
+            console.count(reason)
         } else {
             counters.disconnects.add(reason.cause)
         }

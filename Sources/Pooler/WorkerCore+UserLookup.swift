@@ -30,7 +30,7 @@ extension WorkerCore {
     /// Nil when unknown users are not looked up, or the database is not known either.
     func lookupPlan(_ template: LoginTemplate) -> LookupPlan? {
         // The console has no entry, even if `*` would make one.
-        let isConsole = isConsole(template.databaseName)
+        let isConsole = console.isConsole(template.databaseName)
         let database = isConsole ? nil : template.database
         guard isConsole || database != nil else { return nil }
         guard let user = Self.nonEmpty(database?.authUser) ?? Self.nonEmpty(settings.authUser) else { return nil }
@@ -43,7 +43,7 @@ extension WorkerCore {
     // MARK: Asking
 
     func lookUp(_ client: ClientConnection, _ plan: LookupPlan) {
-        guard !isConsole(plan.database) else {
+        guard !console.isConsole(plan.database) else {
             return refuse(client, .reservedAuthDatabase)
         }
         guard configuration.database(named: plan.database) != nil else {

@@ -104,18 +104,13 @@ final class WorkerCore {
     var counters = WorkerCounters()
     /// What operators hold back.
     var holds = Holds()
-    /// The console's clients here, and what they did.
-    var consoleClients = 0
-    var consoleCounters = PoolCounters()
-    var consolePeriod = PeriodTotals()
-    var consoleCountedBefore = PoolTotals()
+    private(set) lazy var console = ConsoleClients(of: self)
     /// The tick in which the statistics of the last period are logged.
     var statisticsDue: Int?
     /// Statements that took longer, with their waiting, are logged.
     private(set) var slowLimit: Int64
-    /// When the present `stats_period` began, and how long the one before was; 0 for the first.
-    var periodStart: Int64 = 0
-    var lastPeriodLength: Int64 = 0
+    /// The present `stats_period`.
+    var period = PeriodClock()
 
     /// One `recv`. Larger than what the kernel usually has, so that a short read means drained.
     static let receiveSize = 128 * 1024

@@ -308,7 +308,7 @@
                 }
                 empty(core.clients.count, "clients")
                 empty(core.loggingIn, "logins")
-                empty(core.consoleClients, "clients of the console")
+                empty(core.console.count, "clients of the console")
                 empty(core.leaving.count, "leaving clients")
                 empty(core.slowMessages.count, "unfinished messages")
                 empty(core.cancelQueue.count, "cancel requests in a queue")

@@ -67,7 +67,7 @@ extension WorkerCore {
         case .gotPassword(let number, let outcome): gotPassword(number, outcome)
         case .peerNamed(let name, let slot, let id, let map): peerNamed(name, slot, id, map: map)
         case .checked(let slot, let id, let password, let failure): checked(slot, id, password, failure)
-        case .consoleDone(let slot, let id, let outcome): consoleDone(slot: slot, id: id, outcome)
+        case .consoleDone(let slot, let id, let outcome): console.done(slot: slot, id: id, outcome)
         case .explained(let key, let facts): explained(key, facts)
         }
     }

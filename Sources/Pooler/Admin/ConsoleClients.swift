@@ -25,13 +25,26 @@ final class ConsoleClient {
     }
 }
 
-/// The console: clients that talk to the pooler itself.
-extension WorkerCore {
+/// The console: clients of one worker that talk to the pooler itself.
+final class ConsoleClients {
+    private unowned let worker: WorkerCore
+    /// How many there are.
+    private(set) var count = 0
+    /// What they did.
+    private var counters = PoolCounters()
+    private var tally = PeriodTally()
+
+    init(of worker: WorkerCore) { self.worker = worker }
+
+    private var shared: SharedState { worker.shared }
+    private var settings: Settings { _read { yield worker.configuration.settings } }
+    private var now: Int64 { worker.now }
+
     // MARK: Login
 
     /// Whether a database name means the console. A database of the file that is called `sluice` is a database.
     func isConsole(_ database: String) -> Bool {
-        database == ShowTopic.consoleDatabase || (database == "sluice" && configuration.databases[database] == nil)
+        database == ShowTopic.consoleDatabase || (database == "sluice" && worker.configuration.databases[database] == nil)
     }
 
     /// User pgbouncer on the Unix socket, from a process of the same system user: nobody else could be asked for a password.
@@ -40,7 +53,7 @@ extension WorkerCore {
     }
 
     /// The client is who it says. Whether it may use the console, and how, is decided here.
-    func enterConsole(
+    func enter(
         _ client: ClientConnection, database: String, applicationName: String?, _ answer: MessageWriter, isOwnOperator: Bool = false
     ) {
         let rights: Rights
@@ -49,7 +62,7 @@ extension WorkerCore {
         } else if settings.statsUsers.containsName(client.user) || settings.authType == .any {
             rights = .stats
         } else {
-            fail(client, .consoleNotAllowed)
+            worker.fail(client, .consoleNotAllowed)
             return
         }
         // Whoever has to repair things must not be kept out by the limits.
@@ -57,33 +70,33 @@ extension WorkerCore {
             rights == .admin
             ? CapacityLedger.ClientLimits()
             : CapacityLedger.ClientLimits(
-                database: settings.maxDbClientConnections, user: configuration.maxUserClientConnections(user: client.user))
+                database: settings.maxDbClientConnections, user: worker.configuration.maxUserClientConnections(user: client.user))
         let refusal = shared.capacity.withLock {
             $0.admitClient(database: ShowTopic.consoleDatabase, user: client.user, limits: limits)
         }
         if let refusal {
-            fail(client, refusal)
+            worker.fail(client, refusal)
             return
         }
         client.console = ConsoleClient(database: database, applicationName: applicationName, rights: rights)
-        consoleClients += 1
+        count += 1
         if settings.logConnections {
-            shared.log.info(loginEvent(client, database: database), about: client.subject)
+            shared.log.info(worker.loginEvent(client, database: database), about: client.subject)
         }
         var writer = answer
         for (name, value) in SessionParameters.greeting { writer.parameterStatus(name: name, value: value) }
-        giveCancelKey(to: client, &writer)
+        worker.giveCancelKey(to: client, &writer)
         writer.readyForQuery(.idle)
         client.login = nil
-        loggingIn -= 1
-        consoleCounters.totals.logins &+= 1
+        worker.loggingIn -= 1
+        counters.totals.logins &+= 1
         client.move(to: .console)
         client.requestTime = now
-        send(writer.bytes, to: client)
+        worker.send(writer.bytes, to: client)
     }
 
-    func consoleClosed(_ client: ClientConnection) {
-        consoleClients -= 1
+    func left(_ client: ClientConnection) {
+        count -= 1
         shared.capacity.withLock { $0.dismissClient(database: ShowTopic.consoleDatabase, user: client.user) }
         if client.console?.session.isBusy == true { shared.desk.post(.forget, for: client.id) }
         client.console = nil
@@ -92,7 +105,7 @@ extension WorkerCore {
     // MARK: Messages
 
     /// Handles bytes of a console client; returns up to where.
-    func console(_ client: ClientConnection, _ bytes: Span<UInt8>, from offset: Int) -> Int {
+    func receive(_ client: ClientConnection, _ bytes: Span<UInt8>, from offset: Int) -> Int {
         guard let console = client.console else { return bytes.count }
         // Who does not take the answers gets no more of them: what is asked in one burst may be answered by gigabytes.
         guard client.outgoing.isEmpty else { return offset }
@@ -110,8 +123,8 @@ extension WorkerCore {
             case .short:
                 break loop
             case .malformed:
-                send(replies, to: client)
-                fail(client, .badHeader(hexadecimal(bytes, from: at)))
+                worker.send(replies, to: client)
+                worker.fail(client, .badHeader(worker.hexadecimal(bytes, from: at)))
                 return bytes.count
             case .frame(let frame):
                 if frame.length > ConsoleSession.messageLimit {
@@ -134,11 +147,11 @@ extension WorkerCore {
                     countCommand(of: console)
                     run(command, client)
                 case .terminate:
-                    close(client, .terminated)
+                    worker.close(client, .terminated)
                     return bytes.count
                 case .refuse(let text):
-                    send(replies, to: client)
-                    fail(client, .consoleRefused(text))
+                    worker.send(replies, to: client)
+                    worker.fail(client, .consoleRefused(text))
                     return bytes.count
                 }
             }
@@ -152,7 +165,7 @@ extension WorkerCore {
 
     private func reply(_ messages: [UInt8], to client: ClientConnection) {
         guard !messages.isEmpty else { return }
-        send(messages, to: client)
+        worker.send(messages, to: client)
     }
 
     /// A client of the console counts as one query and one transaction of database pgbouncer, without bytes and times, as in PgBouncer:
@@ -160,16 +173,16 @@ extension WorkerCore {
     private func countCommand(of console: ConsoleClient) {
         guard !console.isCounted else { return }
         console.isCounted = true
-        consoleCounters.totals.queries &+= 1
-        consoleCounters.totals.transactions &+= 1
+        counters.totals.queries &+= 1
+        counters.totals.transactions &+= 1
     }
 
     // MARK: Commands
 
     /// Starts a command. Its outcome comes as a message, whoever finds it: another worker, the main thread.
     private func run(_ command: ConsoleCommand, _ client: ClientConnection) {
-        let (mailbox, slot, id) = (mailbox, client.slot, client.id)
-        let (workers, desk) = (workers, shared.desk)
+        let (mailbox, slot, id) = (worker.mailbox, client.slot, client.id)
+        let (workers, desk) = (worker.workers, shared.desk)
         let question = question(command)
         let facts = facts()
         let rights = client.console?.session.rights ?? .stats
@@ -204,27 +217,32 @@ extension WorkerCore {
     }
 
     /// A command has been carried out, unless the client has left meanwhile.
-    func consoleDone(slot: UInt32, id: UInt64, _ outcome: ConsoleOutcome) {
-        guard let client = clients[slot], client.id == id, let console = client.console else { return }
+    func done(slot: UInt32, id: UInt64, _ outcome: ConsoleOutcome) {
+        guard let client = worker.clients[slot], client.id == id, let console = client.console else { return }
         if case .failed(let error) = outcome, settings.logPoolerErrors {
             shared.log.warning(.poolerError(message: error.message, code: error.code), about: client.subject)
         }
         reply(console.session.finish(outcome), to: client)
         guard client.isOpen else { return }
-        consumeHeld(client)
-        if client.isOpen { resumeReading(client) }
+        worker.consumeHeld(client)
+        if client.isOpen { worker.resumeReading(client) }
     }
 
     /// What every SHOW may need and is at hand.
-    private func facts() -> ConsoleFacts { ConsoleFacts(shared, configuration, holds, now: now) }
+    private func facts() -> ConsoleFacts { ConsoleFacts(shared, worker.configuration, worker.holds, now: now) }
+
+    /// A `stats_period` of this length has ended.
+    func endPeriod(length: Int64) { tally.end(counters.totals, length: length) }
+
+    /// A client of the console is gone.
+    func count(_ reason: ClientCloseReason) { counters.clientDisconnects.add(reason.cause) }
 
     /// The console's part of the statistics.
-    func consoleStatistics() -> PoolStatistics {
+    func statistics() -> PoolStatistics {
         var gauges = PoolGauges()
-        gauges.clientsLinked = consoleClients
+        gauges.clientsLinked = count
         return PoolStatistics(
-            database: ShowTopic.consoleDatabase, user: ShowTopic.consoleDatabase, counters: consoleCounters, period: consolePeriod,
-            recent: recent(consoleCounters.totals, last: consolePeriod, countedBefore: consoleCountedBefore),
-            gauges: gauges, poolSize: 2, poolMode: PoolMode.statement.rawValue)
+            database: ShowTopic.consoleDatabase, user: ShowTopic.consoleDatabase, counters: counters, period: tally.last,
+            recent: tally.recent(counters.totals, duration: worker.period.recent(at: now)), gauges: gauges, poolSize: 2, poolMode: PoolMode.statement.rawValue)
     }
 }
