@@ -549,7 +549,7 @@ extension WorkerCore {
             postponeReading(server)
         }
         server.move(to: .idle)
-        if !rooms.isEmpty, yields(server) { return }
+        if room.isWanted, room.takes(server) { return }
         assign(server, mayMigrate: shared.parallel)
     }
 

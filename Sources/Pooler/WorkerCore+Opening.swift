@@ -68,7 +68,7 @@ extension WorkerCore {
     /// `isWanted`: somebody waits for it. No server is closed, and no login that was refused tried again, where nobody does.
     @discardableResult
     func openServer(_ shard: PoolShard, isWanted: Bool, probe: StartProbe? = nil) -> Bool {
-        if rooms.isYielding(shard.shared.key) { return false }
+        if room.isKept(from: shard.shared.key) { return false }
         let isStopping = shared.shutdown.load(ordering: .relaxed) == .waitForServers
         let mayUseReserve: Bool
         let retryAfter: Int64?
@@ -86,10 +86,10 @@ extension WorkerCore {
         case .open: break
         case .openFromReserve: shared.log.warning("taking connection from reserve_pool", about: subject(shard))
         case .claimRoom:
-            claimRoom(shard)
+            room.claim(for: shard)
             return false
         case .makeRoom:
-            makeRoom(for: shard, verdict)
+            room.makeRoom(for: shard, verdict)
             return false
         case .giveUp:
             return false
@@ -331,38 +331,5 @@ extension WorkerCore {
         guard failure.isFinal else { return }
         loginFailed(shard.shared.key)
         tellOthers { .loginFailed(shard.shared.key) }
-    }
-
-    // MARK: Room
-
-    /// A limit across pools is reached: the server that has been idle longest makes room. With none here, one other worker is asked, a
-    /// different one each time.
-    func makeRoom(for shard: PoolShard, _ limit: CapacityLedger.ServerVerdict) {
-        let (key, limits) = (shard.shared.key, shard.settings.limits)
-        // A worker that has just been made does not know the others yet.
-        if evictIdle(for: key, limit) || peers.count < 2 { return }
-        guard now - lastPlea > 50_000 else { return }
-        lastPlea = now
-        nextPlea = (nextPlea + 1) % peers.count
-        if nextPlea == index { nextPlea = (nextPlea + 1) % peers.count }
-        tell(nextPlea, .makeRoom(key, limits, limit))
-    }
-
-    /// Another worker has no room for a server of that pool. By now it may have some.
-    func makeRoom(for key: CapacityLedger.PoolKey, _ limits: CapacityLedger.ServerLimits, _ limit: CapacityLedger.ServerVerdict) {
-        if shared.capacity.withLock({ $0.verdict(on: key, limits: limits) }) != .granted { evictIdle(for: key, limit) }
-    }
-
-    /// Closes the server that has been idle longest of those that count against this limit. False: there is none.
-    @discardableResult
-    func evictIdle(for key: CapacityLedger.PoolKey, _ verdict: CapacityLedger.ServerVerdict) -> Bool {
-        guard let limit = verdict.evictingLimit else { return false }
-        let candidates = shards.values.compactMap { shard in
-            Eviction.counts(shard.shared.key, hasDemand: shard.machine.hasDemand, against: limit, of: key)
-                ? shard.machine.queue.longestIdle : nil
-        }
-        guard let victim = candidates.min(by: { $0.since < $1.since }), let server = servers[victim.slot] else { return false }
-        close(server, .evicted(limit))
-        return true
     }
 }

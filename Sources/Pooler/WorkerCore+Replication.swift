@@ -59,7 +59,7 @@ extension WorkerCore {
         switch verdict {
         case .granted, .grantedFromReserve: return true
         case .poolFull, .databaseFull, .userFull:
-            makeRoom(for: shard, verdict)
+            room.makeRoom(for: shard, verdict)
             return false
         }
     }

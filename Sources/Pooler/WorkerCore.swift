@@ -55,13 +55,9 @@ final class WorkerCore {
     }
     /// Goes up with each configuration.
     var configurationNumber = 0
-    /// When another worker was last asked to evict an idle server, and which one is next.
-    var lastPlea: Int64 = 0
-    /// Pools, of all workers, that have no room though others of their family have servers.
-    var rooms = RoomClaims()
+    private(set) lazy var room = RoomMaker(of: self)
     /// When `tryLogins` is due; `Int64.max`: nobody waits for it.
     var loginsDue = Int64.max
-    var nextPlea = 0
     private(set) var isInTurn = false
     /// There is more than one socket to handle, and an end of the turn at which what is posted leaves.
     var postsLater = false

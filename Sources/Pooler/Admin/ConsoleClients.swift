@@ -243,6 +243,7 @@ final class ConsoleClients {
         gauges.clientsLinked = count
         return PoolStatistics(
             database: ShowTopic.consoleDatabase, user: ShowTopic.consoleDatabase, counters: counters, period: tally.last,
-            recent: tally.recent(counters.totals, duration: worker.period.recent(at: now)), gauges: gauges, poolSize: 2, poolMode: PoolMode.statement.rawValue)
+            recent: tally.recent(counters.totals, duration: worker.period.recent(at: now)), gauges: gauges, poolSize: 2,
+            poolMode: PoolMode.statement.rawValue)
     }
 }
