@@ -141,7 +141,10 @@ let package = Package(
         .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),
         .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: strict),
         .testTarget(name: "CompressionTests", dependencies: ["Compression", "CZlib"], cSettings: gnu, swiftSettings: strict),
-        .testTarget(name: "TLSTests", dependencies: ["TLS"], cSettings: gnu, swiftSettings: strict),
+        // Certificates that tests make on the spot.
+        .target(
+            name: "TLSCredentials", dependencies: ["COpenSSL", "TLS"], path: "Tests/TLSCredentials", cSettings: gnu, swiftSettings: strict),
+        .testTarget(name: "TLSTests", dependencies: ["TLS", "TLSCredentials"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "AuthenticationTests", dependencies: ["Authentication"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Bytes"], swiftSettings: strict),
         .testTarget(name: "StatisticsTests", dependencies: ["Statistics"], swiftSettings: strict),
@@ -151,7 +154,8 @@ let package = Package(
         .testTarget(
             name: "MonitoringTests", dependencies: ["Monitoring", "Statistics", "EventLoop"], cSettings: gnu, swiftSettings: strict),
         .testTarget(
-            name: "PoolerTests", dependencies: ["Pooler", "PoolCore", "Configuration", "EventLoop", "Telemetry"], cSettings: gnu,
+            name: "PoolerTests",
+            dependencies: ["Pooler", "PoolCore", "Configuration", "EventLoop", "Telemetry", "TLS", "TLSCredentials"], cSettings: gnu,
             swiftSettings: strict),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation", "simulate"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "Locking"], cSettings: gnu, swiftSettings: strict),

@@ -6,7 +6,7 @@ import TLS
 import Telemetry
 
 /// A client's socket and where it stands. Small, because thousands of them sit idle: no buffer while nothing is in flight.
-final class ClientConnection {
+final class ClientConnection: Connection {
     enum Phase {
         /// Nothing but a startup packet is expected.
         case startup
@@ -44,11 +44,6 @@ final class ClientConnection {
         }
     }
 
-    let slot: UInt32
-    let id: UInt64
-    var socket: Socket
-    /// From the moment on when TLS was agreed; no byte on the socket is plain after that.
-    var tls: TLSSession?
     /// The client began with a handshake, without asking.
     var isDirectTLS = false
     /// What has come before the startup packet.
@@ -77,15 +72,6 @@ final class ClientConnection {
     /// What it replicates, if it does.
     var replication: ReplicationMode?
 
-    /// Bytes received and not forwarded: an unfinished message, or messages that wait for a server.
-    var held = HeldBytes()
-    var outgoing = Outgoing()
-    /// How much of a message that is forwarded in pieces is still to come, and whether it is dropped instead.
-    var passThrough = 0
-    var dropsPassThrough = false
-    /// Bytes may be waiting in the kernel, and no event will tell.
-    var hasUnread = false
-    var isQueuedForReading = false
     /// There was no memory for what it did not take: it is closed as soon as nothing else is being handled.
     var lacksMemory = false
     /// It sends nothing more; `WorkerCore.leaving` says why.
@@ -98,16 +84,13 @@ final class ClientConnection {
     var takesLongKeys = false
 
     var cancelKey: UInt64 = 0
-    let connectTime: Int64
     /// Last message from the client.
     var requestTime: Int64
 
     init(slot: UInt32, id: UInt64, descriptor: Int32, loop: EventLoop, now: Int64) {
-        self.slot = slot
-        self.id = id
-        socket = Socket(adopting: descriptor, on: loop, token: TokenKind.client.token(slot), for: .reading)
-        connectTime = now
         requestTime = now
+        let socket = Socket(adopting: descriptor, on: loop, token: TokenKind.client.token(slot), for: .reading)
+        super.init(slot: slot, id: id, channel: Channel(socket, order: .first), connectTime: now)
     }
 
     /// The next stage. One that may not follow is a fault of the pooler.
@@ -120,7 +103,8 @@ final class ClientConnection {
     @inline(never)
     private func noteFault(_ next: Phase) { Faults.note("a client that is \(phase.stage) may not become \(next.stage)") }
 
-    var isOpen: Bool { if case .closed = phase { false } else { true } }
+    override var token: UInt32 { TokenKind.client.token(slot) }
+    override var isOpen: Bool { if case .closed = phase { false } else { true } }
     var isLoggedIn: Bool { cancelKey != 0 }
     /// It has said nothing: a balancer that looks whether somebody listens. There are many of these, and nothing to tell about them.
     var isProbe: Bool { preliminaries.isEmpty }
@@ -129,6 +113,22 @@ final class ClientConnection {
     var subject: LogSubject {
         .client(
             id: id, database: shard?.databaseName ?? console?.database ?? login?.template.databaseName, user: user.isEmpty ? nil : user,
-            address: SocketAddress.logName(ofPeerOf: socket.descriptor))
+            address: SocketAddress.logName(ofPeerOf: channel.descriptor))
     }
+
+    // MARK: What the transport asks and tells
+
+    override func mayReceive(_ core: WorkerCore) -> Bool { !lacksMemory && core.mayRead(self) }
+    override func heldBack(_ core: WorkerCore) {
+        if lacksMemory { core.fail(self, .outOfMemory) } else if isLeaving { core.finishLeaving(self) }
+    }
+    override func received(_ bytes: Span<UInt8>, _ core: WorkerCore) { core.received(self, bytes) }
+    override func secured(_ core: WorkerCore) { core.secured(self) }
+    override func ranDry(_ core: WorkerCore) {
+        // A send has failed, and the kernel has no word of it.
+        if channel.isCut { core.leave(self, .endOfStream, isDeaf: true) }
+    }
+    override func ended(_ end: ChannelEnd, _ core: WorkerCore) { core.ended(end, self) }
+    override func notTaken(_ output: ChannelOutput, _ core: WorkerCore) { core.notTaken(output, self) }
+    override func drained(_ core: WorkerCore) { core.drained(self) }
 }

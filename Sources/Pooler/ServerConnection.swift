@@ -9,14 +9,9 @@ import Telemetry
 ///
 /// Release builds of this room do without the run-time check of exclusive access (Package.swift says why): everything is on one thread,
 /// and nothing that is handed a property calls back.
-final class ServerConnection {
-    let slot: UInt32
-    let id: UInt64
-    var socket: Socket
+final class ServerConnection: Connection {
     let shard: PoolShard
     let address: SocketAddress
-    /// From the moment on when TLS was agreed; no byte on the socket is plain after that.
-    var tls: TLSSession?
     /// What TLS has been asked for with, until the answer; and whether a no ends the connection.
     var tlsContext: TLSContext?
     var requiresTLS = false
@@ -33,20 +28,12 @@ final class ServerConnection {
     /// The question of auth_query that it answers.
     var lookup: PendingLookup?
 
-    /// An unfinished message of which the head is needed.
-    var held = HeldBytes()
-    var outgoing = Outgoing()
-    /// How much of a message that is forwarded in pieces is still to come, and whether it is dropped instead.
-    var passThrough = 0
-    var dropsPassThrough = false
     /// The client got the beginning of a message: nothing but its rest may follow.
     var isMidMessage: Bool { passThrough > 0 && !dropsPassThrough }
-    var hasUnread = false
-    var isQueuedForReading = false
     /// It has reported more than is kept: what its settings are is not known, and it is closed as soon as it is free.
     var reportsTooMuch = false
     /// A send failed: once what it has still said is read, it is at an end.
-    var isBroken = false
+    var isBroken: Bool { channel.isCut }
     /// Parts of the client's parameters are still being tried.
     var trialsLeft = 0
     /// Questions after values that nobody has set which are not answered yet (`explains`), and whether the last answer has just come.
@@ -71,7 +58,6 @@ final class ServerConnection {
     /// How messages of its client are treated; the settings of the moment when it was linked.
     var rules: ServerSession.Rules
     let generation: UInt32
-    let connectTime: Int64
     /// Last release, or last message from the server while linked.
     var lastActivity: Int64
     var queryStart: Int64 = 0
@@ -93,18 +79,16 @@ final class ServerConnection {
         settings: ServerParameters, phase: ServerStage = .connecting
     ) {
         self.phase = phase
-        self.slot = slot
-        self.id = id
         shard = opening.shard
         self.opening = opening
         isDedicated = opening.dedication != nil
         self.address = address
-        socket = Socket(adopting: descriptor, on: loop, token: TokenKind.server.token(slot))
         session = ServerSession(settings: settings)
         generation = opening.generation
         rules = shard.settings.rules
-        connectTime = opening.started
         lastActivity = now
+        let socket = Socket(adopting: descriptor, on: loop, token: TokenKind.server.token(slot))
+        super.init(slot: slot, id: id, channel: Channel(socket, order: .last), connectTime: opening.started)
     }
 
     /// Enough for the first 200 bytes of a text behind a message's header and a name.
@@ -112,7 +96,8 @@ final class ServerConnection {
 
     /// The name, address or directory in the configuration that led here; nil for the Unix socket that stands for no host.
     var host: String? { opening.host }
-    var isOpen: Bool { phase != .closed }
+    override var token: UInt32 { TokenKind.server.token(slot) }
+    override var isOpen: Bool { phase != .closed }
 
     /// The next stage. One that may not follow is a fault of the pooler.
     @inline(__always)
@@ -141,7 +126,7 @@ final class ServerConnection {
 
     /// Nothing of its client is left on it, in either direction: it may change hands.
     var isClean: Bool {
-        guard session.isReusable, passThrough == 0, outgoing.isEmpty else { return false }
+        guard session.isReusable, passThrough == 0, !channel.hasPendingOutput else { return false }
         guard let client else { return true }
         return client.passThrough == 0 || client.dropsPassThrough
     }
@@ -156,7 +141,22 @@ final class ServerConnection {
     var subject: LogSubject {
         .server(
             id: id, database: shard.databaseName, user: shard.shared.key.user,
-            address: address.isUnix ? SocketAddress.logName(ofPeerOf: socket.descriptor) : address.description,
+            address: address.isUnix ? SocketAddress.logName(ofPeerOf: channel.descriptor) : address.description,
             process: cancelKey?.processID)
     }
+
+    // MARK: What the transport asks and tells
+
+    override func mayReceive(_ core: WorkerCore) -> Bool {
+        // A slow reader: its server waits, the kernel's buffers fill up, and nothing grows here.
+        client?.channel.hasPendingOutput != true || isBroken
+    }
+    override func received(_ bytes: Span<UInt8>, _ core: WorkerCore) { core.received(self, bytes) }
+    override func secured(_ core: WorkerCore) { core.secured(self) }
+    override func ranDry(_ core: WorkerCore) {
+        if isBroken { core.serverEnded(self, .endOfStream) }
+    }
+    override func ended(_ end: ChannelEnd, _ core: WorkerCore) { core.ended(end, self) }
+    override func notTaken(_ output: ChannelOutput, _ core: WorkerCore) { core.notTaken(output, self) }
+    override func drained(_ core: WorkerCore) { core.drained(self) }
 }

@@ -20,11 +20,11 @@ extension WorkerCore {
     /// Goes on with what the server has answered, up to the request itself. False: it can't be done.
     func advance(_ errand: CancelErrand) -> Bool {
         while !errand.isSent {
-            switch errand.socket.receive(into: input) {
+            switch errand.socket.receive(into: transport.input) {
             case .wouldBlock: return true
             case .endOfStream, .failed: return false
             case .bytes(let count):
-                let buffer = input
+                let buffer = transport.input
                 let bytes = buffer.bytes(count)
                 switch errand.progress {
                 case .connecting, .sent: return true
@@ -32,7 +32,7 @@ extension WorkerCore {
                     guard count == 1, bytes[0] == UInt8(ascii: "S"), beginTLS(errand, context) else { return false }
                 case .shakingHands:
                     guard let session = errand.tls else { return false }
-                    let result = timedHandshake { session.receive(bytes) }
+                    let result = transport.timed(self) { session.receive(bytes) }
                     guard sendCiphertext(errand), case .plaintext = result else { return false }
                     if session.isEstablished { return sendRequest(errand) }
                 }
@@ -43,13 +43,12 @@ extension WorkerCore {
 
     private func beginTLS(_ errand: CancelErrand, _ context: TLSContext) -> Bool {
         let server = errand.server
-        guard let session = try? TLSSession(connecting: context, host: server.opening.host, port: server.address.port, buffers: tlsBuffers)
-        else {
-            return false
-        }
+        let made = try? TLSSession(
+            connecting: context, host: server.opening.host, port: server.address.port, buffers: transport.tlsBuffers)
+        guard let session = made else { return false }
         errand.tls = session
         errand.progress = .shakingHands
-        let result = timedHandshake { session.start() }
+        let result = transport.timed(self) { session.start() }
         guard sendCiphertext(errand), case .plaintext = result else { return false }
         return true
     }
@@ -69,7 +68,7 @@ extension WorkerCore {
 
     /// A few hundred bytes into an empty socket: what does not fit at once is not worth waiting for.
     private func sendCiphertext(_ errand: CancelErrand) -> Bool {
-        let buffers = tlsBuffers
+        let buffers = transport.tlsBuffers
         defer { buffers.clear() }
         let bytes = buffers.ciphertext
         if bytes.isEmpty { return true }
@@ -81,7 +80,7 @@ extension WorkerCore {
     func isOver(_ errand: CancelErrand) -> Bool {
         guard errand.tls != nil else { return errand.socket.isDead() }
         while true {
-            switch errand.socket.receive(into: input) {
+            switch errand.socket.receive(into: transport.input) {
             case .bytes: continue
             case .wouldBlock: return false
             case .endOfStream, .failed: return true

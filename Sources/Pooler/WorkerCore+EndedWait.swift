@@ -16,13 +16,13 @@ extension WorkerCore {
         case .waiting(let ticket):
             guard let shard = client.shard else { return false }
             shard.machine.clientLeaves(ticket)
-            client.move(to: Self.beginsBatch(client.held.bytes) ? .skipping : .idle)
+            client.move(to: client.withHeld(Self.beginsBatch) ? .skipping : .idle)
             client.wasNotified = false
             endStatement(client)
             return true
         case .linked:
             // It has a server, which tries its settings: nothing of its own has been sent.
-            guard let server = client.server, server.phase == .trying, Self.hasWholeStatement(client.held.bytes) else { return false }
+            guard let server = client.server, server.phase == .trying, client.withHeld(Self.hasWholeStatement) else { return false }
             endStatement(client)
             return true
         default:
@@ -32,7 +32,7 @@ extension WorkerCore {
 
     /// Answers the first statement of what is held, and takes it away; the rest of a batch of which not all is here follows as it comes.
     private func endStatement(_ client: ClientConnection) {
-        guard case .frame(let frame) = peekFrame(client.held.bytes, at: 0) else { return }
+        guard case .frame(let frame) = client.withHeld({ peekFrame($0, at: 0) }) else { return }
         var writer = MessageWriter()
         switch frame.type {
         case Frontend.query, Frontend.functionCall:
@@ -51,7 +51,7 @@ extension WorkerCore {
             writer.error(Self.canceled)
             if case .linked = client.phase {
                 writer.readyForQuery(.idle)
-                if let end = Self.endOfBatch(client.held.bytes) { client.held.removeFirst(end, chunks) }
+                if let end = client.withHeld(Self.endOfBatch) { client.held.removeFirst(end, chunks) }
             }
         }
         client.requestTime = now
@@ -88,7 +88,7 @@ extension WorkerCore {
     /// pooler's query, and the client's would run without its settings. So the connection is reset first: PostgreSQL ends a session whose
     /// answer can't be delivered, before it looks at the next query.
     func giveUpErrand(_ server: ServerConnection) {
-        guard let client = server.client, client.passThrough == 0, !server.isMidMessage, server.outgoing.isEmpty,
+        guard let client = server.client, client.passThrough == 0, !server.isMidMessage, !server.channel.hasPendingOutput,
             let (answer, isSkipping) = server.session.cancellation(Self.canceled)
         else { return }
         sendPosted(for: server)
@@ -96,7 +96,7 @@ extension WorkerCore {
         client.server = nil
         client.move(to: isSkipping ? .skipping : .idle)
         client.requestTime = now
-        server.socket.resetWhenClosed()
+        server.channel.resetWhenClosed()
         let subject = server.subject
         forgetNextCancel(server)
         close(server, .canceledInOwnQuery)

@@ -66,7 +66,7 @@ extension WorkerCore {
         client.move(to: .closed)
         client.server = nil
         client.shard = nil
-        client.socket.close()
+        client.channel.close()
         client.held.clear(to: chunks)
         slowMessages.remove(client.slot)
         clients.remove(client.slot)
@@ -88,10 +88,10 @@ extension WorkerCore {
         if stage == .idle { shard.machine.leavesIdle(server.slot) }
         sendPosted(for: server)
         // A polite end, unless there is nobody to hear it.
-        if reason.ending == .polite, server.outgoing.isEmpty {
+        if reason.ending == .polite, !server.channel.hasPendingOutput {
             var writer = MessageWriter()
             writer.terminate()
-            sendLast(writer.bytes.span, to: server)
+            transport.sayGoodbye(writer.bytes.span, to: server, self)
         } else {
             endTLS(server)
         }
@@ -104,7 +104,7 @@ extension WorkerCore {
         let isMidMessage = server.isMidMessage
         server.move(to: .closed)
         server.client = nil
-        server.socket.close()
+        server.channel.close()
         server.held.clear(to: chunks)
         servers.remove(server.slot)
         shard.machine.serverLost(at: stage, isDedicated: server.isDedicated)
@@ -148,7 +148,7 @@ extension WorkerCore {
         // Before a cancel that may follow.
         sendPosted(for: server)
         // Half a message is on its way: no word of ours can follow it.
-        if isMidMessage || !server.outgoing.isEmpty {
+        if isMidMessage || server.channel.hasPendingOutput {
             close(server, .clientLeftMidMessage)
             return
         }

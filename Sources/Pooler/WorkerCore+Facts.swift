@@ -28,9 +28,9 @@ extension WorkerCore {
             isServer: false, id: client.id, state: state, connectTime: client.connectTime, requestTime: client.requestTime)
         facts.user = client.user.isEmpty ? nil : client.user
         facts.database = client.shard?.databaseName ?? client.console.map { _ in ShowTopic.consoleDatabase }
-        facts.peer = SocketAddress.peer(of: client.socket.descriptor)
-        facts.local = SocketAddress.local(of: client.socket.descriptor)
-        if facts.peer?.isUnix == true { facts.remotePID = PeerIdentity(of: client.socket.descriptor).map { Int($0.processID) } ?? 0 }
+        facts.peer = SocketAddress.peer(of: client.channel.descriptor)
+        facts.local = SocketAddress.local(of: client.channel.descriptor)
+        if facts.peer?.isUnix == true { facts.remotePID = PeerIdentity(of: client.channel.descriptor).map { Int($0.processID) } ?? 0 }
         switch client.phase {
         case .waiting, .awaitingGreeting: facts.queryStart = client.requestTime
         case .console where client.console?.session.isBusy == true: facts.queryStart = client.console?.commandStart ?? 0
@@ -43,7 +43,7 @@ extension WorkerCore {
         facts.preparedStatements = client.session.statements.count
         facts.remaining = client.passThrough
         facts.held = client.held.count
-        facts.unsent = client.outgoing.count
+        facts.unsent = client.channel.pendingOutput
         if case .canceling = client.phase { facts.request = .init(worker: index, slot: client.slot) }
         return facts
     }
@@ -78,7 +78,7 @@ extension WorkerCore {
         facts.user = server.shard.shared.key.user
         facts.database = server.shard.databaseName
         facts.peer = server.address
-        facts.local = SocketAddress.local(of: server.socket.descriptor)
+        facts.local = SocketAddress.local(of: server.channel.descriptor)
         facts.queryStart = server.client != nil ? server.queryStart : 0
         facts.closeNeeded = isObsolete(server)
         facts.link = server.client?.id
@@ -89,7 +89,7 @@ extension WorkerCore {
         facts.preparedStatements = server.session.statements.count
         facts.remaining = server.passThrough
         facts.held = server.held.count
-        facts.unsent = server.outgoing.count
+        facts.unsent = server.channel.pendingOutput
         return facts
     }
 

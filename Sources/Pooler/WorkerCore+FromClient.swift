@@ -6,8 +6,8 @@ import PostgresWire
 /// From the client's socket to the server's.
 extension WorkerCore {
     func ready(_ client: ClientConnection, _ readiness: Readiness) {
-        if readiness.contains(.writable), !client.outgoing.isEmpty {
-            flush(client)
+        if readiness.contains(.writable), client.channel.hasPendingOutput {
+            transport.flush(client, self)
             guard client.isOpen else { return }
         }
         if readiness.contains(.readable) || readiness.contains(.closed) {
@@ -17,51 +17,18 @@ extension WorkerCore {
 
     /// Whether bytes of this client may be taken now. If not, they stay in the kernel.
     func mayRead(_ client: ClientConnection) -> Bool {
-        if !client.outgoing.isEmpty || client.isLeaving { return false }
-        if let server = client.server, !server.outgoing.isEmpty { return false }
+        if client.channel.hasPendingOutput || client.isLeaving { return false }
+        if let server = client.server, server.channel.hasPendingOutput { return false }
         switch client.phase {
-        case .waiting, .awaitingGreeting: return client.held.count < Self.receiveSize
+        case .waiting, .awaitingGreeting: return client.held.count < Transport.receiveSize
         case .linked:
-            return client.server.map { $0.phase == .linked && $0.session.gate == .open } ?? true || client.held.count < Self.receiveSize
-        case .authenticating: return client.login?.isSuspended != true || client.held.count < Self.receiveSize
+            let isWaiting = client.server.map { $0.phase != .linked || $0.session.gate != .open } ?? false
+            return !isWaiting || client.held.count < Transport.receiveSize
+        case .authenticating: return client.login?.isSuspended != true || client.held.count < Transport.receiveSize
         case .canceling, .closed: return false
-        case .console: return client.console?.session.isBusy != true || client.held.count < Self.receiveSize
+        case .console: return client.console?.session.isBusy != true || client.held.count < Transport.receiveSize
         default: return true
         }
-    }
-
-    func read(_ client: ClientConnection, toEnd: Bool) {
-        if client.tls != nil {
-            readEncrypted(client, toEnd: toEnd)
-            return
-        }
-        for _ in 0..<Self.readsPerTurn {
-            guard mayRead(client) else {
-                client.hasUnread = true
-                if client.lacksMemory {
-                    fail(client, .outOfMemory)
-                } else if client.isLeaving {
-                    finishLeaving(client)
-                }
-                return
-            }
-            switch client.socket.receive(into: input) {
-            case .bytes(let count):
-                let buffer = input
-                received(client, buffer.bytes(count))
-                guard client.isOpen else { return }
-                if count < input.capacity, !toEnd { return }
-            case .wouldBlock:
-                return
-            case .endOfStream:
-                leave(client, .endOfStream)
-                return
-            case .failed(let error):
-                leave(client, .connectionLost(error.reason), isDeaf: true)
-                return
-            }
-        }
-        postponeReading(client)
     }
 
     /// What held back the reading of a client is gone.
@@ -107,7 +74,7 @@ extension WorkerCore {
             switch client.phase {
             case .linked:
                 // What puts the server's settings right leaves with the message behind it: not before that may go.
-                guard let server = client.server, server.outgoing.isEmpty, server.session.mayGoOn(), isAdjusted(server, client),
+                guard let server = client.server, !server.channel.hasPendingOutput, server.session.mayGoOn(), isAdjusted(server, client),
                     server.phase == .linked
                 else { return at }
                 at = relay(client, server, bytes, from: at)
@@ -267,7 +234,7 @@ extension WorkerCore {
     ) -> Bool {
         messages: while at < bytes.count {
             // What a full socket does not take stays where it is, in place of being copied.
-            if at - run + toServer.count >= Self.longestBurst || !server.outgoing.isEmpty { break }
+            if at - run + toServer.count >= Self.longestBurst || server.channel.hasPendingOutput { break }
             if client.passThrough > 0 {
                 var take = min(client.passThrough, bytes.count - at)
                 if !client.dropsPassThrough { take = min(take, Self.longestBurst) }

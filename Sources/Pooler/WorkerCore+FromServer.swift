@@ -13,44 +13,13 @@ extension WorkerCore {
             connected(server)
             guard server.isOpen, server.phase != .connecting else { return }
         }
-        if readiness.contains(.writable), !server.outgoing.isEmpty {
-            flush(server)
+        if readiness.contains(.writable), server.channel.hasPendingOutput {
+            transport.flush(server, self)
             guard server.isOpen else { return }
         }
         if readiness.contains(.readable) || readiness.contains(.closed) {
             read(server, toEnd: readiness.contains(.closed))
         }
-    }
-
-    func read(_ server: ServerConnection, toEnd: Bool) {
-        if server.tls != nil {
-            readEncrypted(server, toEnd: toEnd)
-            return
-        }
-        for _ in 0..<Self.readsPerTurn {
-            if let client = server.client, !client.outgoing.isEmpty, !server.isBroken {
-                // A slow reader: its server waits, the kernel's buffers fill up, and nothing grows here.
-                server.hasUnread = true
-                return
-            }
-            switch server.socket.receive(into: input) {
-            case .bytes(let count):
-                let buffer = input
-                received(server, buffer.bytes(count))
-                guard server.isOpen else { return }
-                if count < input.capacity, !toEnd { return }
-            case .wouldBlock:
-                if server.isBroken { serverEnded(server, .endOfStream) }
-                return
-            case .endOfStream:
-                serverEnded(server, .endOfStream)
-                return
-            case .failed(let error):
-                serverEnded(server, server.phase == .connecting ? .neverConnected : .failed(error.reason))
-                return
-            }
-        }
-        postponeReading(server)
     }
 
     func received(_ server: ServerConnection, _ bytes: Span<UInt8>) {

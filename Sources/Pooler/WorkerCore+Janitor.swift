@@ -79,7 +79,7 @@ extension WorkerCore {
             case .idle, .skipping: break
             default: continue
             }
-            guard client.outgoing.isEmpty else { continue }
+            guard !client.channel.hasPendingOutput else { continue }
             let limit = configuration.clientIdleTimeout(user: client.user)
             if limit > 0, now - client.requestTime > limit {
                 fail(client, .clientIdleTimeout)
@@ -97,7 +97,7 @@ extension WorkerCore {
                 continue
             }
             // The server's slowness is not the client's fault.
-            guard client.server?.outgoing.isEmpty == true, !client.hasUnread else { continue }
+            guard client.server?.channel.hasPendingOutput == false, !client.hasUnread else { continue }
             if settings.clientMessageTimeout > 0, now - client.requestTime > settings.clientMessageTimeout { fail(client, .stalledMessage) }
         }
     }
@@ -136,7 +136,7 @@ extension WorkerCore {
     private func checkUnfinished() {
         for client in clients.all
         where client.server == nil && !client.isLeaving && (!client.held.isEmpty || client.tls?.isUnfinished == true)
-            && client.socket.isDead()
+            && client.channel.isDead()
         {
             leave(client, .endOfStream)
         }
@@ -170,11 +170,11 @@ extension WorkerCore {
     /// Looks at sockets that have been silent: an end of stream that was merged with the data before it makes no event.
     private func probe(_ server: ServerConnection) {
         guard now - server.lastActivity > 300_000 else { return }
-        if !server.hasUnread, server.socket.isDead() {
+        if !server.hasUnread, server.channel.isDead() {
             read(server, toEnd: true)
             return
         }
-        if let client = server.client, !client.isLeaving, !client.hasUnread, client.socket.isDead() {
+        if let client = server.client, !client.isLeaving, !client.hasUnread, client.channel.isDead() {
             leave(client, .endOfStream)
         }
     }

@@ -69,7 +69,7 @@ extension WorkerCore {
 
     private func hostRequest(_ client: ClientConnection, _ login: ClientLoginState) -> HostRequest? {
         let template = login.template
-        guard let address = SocketAddress.peer(of: client.socket.descriptor) else { return nil }
+        guard let address = SocketAddress.peer(of: client.channel.descriptor) else { return nil }
         let origin: HostRequest.Origin
         if address.isUnix {
             origin = .unixSocket
@@ -84,7 +84,7 @@ extension WorkerCore {
     }
 
     private func judgeByPeer(_ client: ClientConnection, _ login: ClientLoginState, map: String?) {
-        guard let peer = PeerIdentity(of: client.socket.descriptor) else { return peerNamed(nil, client, login, map: map) }
+        guard let peer = PeerIdentity(of: client.channel.descriptor) else { return peerNamed(nil, client, login, map: map) }
         let (mailbox, slot, id) = (mailbox, client.slot, client.id)
         login.isSuspended = true
         let isTaken = shared.examiner.askName(of: peer) { name in

@@ -73,7 +73,7 @@ extension WorkerCore {
         }
         // The answers go first, and what was posted may find the socket full. Where nobody takes them, the socket says so.
         sendPosted(for: client)
-        guard client.outgoing.isEmpty else { return }
+        guard !client.channel.hasPendingOutput else { return }
         close(client, leaving.reason)
     }
 
@@ -94,7 +94,7 @@ extension WorkerCore {
 
     /// The server is still to do something that the client has sent, or to tell what has become of it.
     private func isAwaited(_ server: ServerConnection, _ client: ClientConnection) -> Bool {
-        if server.phase == .trying || !server.outgoing.isEmpty { return true }
+        if server.phase == .trying || server.channel.hasPendingOutput { return true }
         // Half a message, of which the rest never comes.
         if client.passThrough > 0, !client.dropsPassThrough { return false }
         // A cancel on its way would hit the settings that its next message needs.
@@ -145,7 +145,7 @@ extension WorkerCore {
     /// Three times a second.
     func checkLeaving() {
         for (slot, state) in leaving where state.isDeaf || now - state.since > Self.patience {
-            guard let client = clients[slot], let server = client.server, client.outgoing.isEmpty else { continue }
+            guard let client = clients[slot], let server = client.server, !client.channel.hasPendingOutput else { continue }
             cancelLost(client, server)
         }
     }

@@ -59,8 +59,10 @@ extension WorkerCore {
         let server = ServerConnection(
             slot: slot, id: lent.id, descriptor: lent.descriptor.release(), loop: loop, opening: opening, address: lent.address,
             now: lent.lastActivity, settings: lent.settings, phase: .idle)
-        lent.tls?.move(to: tlsBuffers)
-        server.tls = lent.tls
+        if let session = lent.tls {
+            session.move(to: transport.tlsBuffers)
+            server.channel.encrypt(with: session)
+        }
         server.session.statements = lent.statements
         server.uses = lent.uses
         server.cancelKey = lent.cancelKey
@@ -113,13 +115,13 @@ extension WorkerCore {
 
     private func handOver(_ server: ServerConnection, to borrower: Int, hasRested: Bool) {
         let shard = server.shard
+        let session = server.tls
         let lent = LentServer(
-            pool: shard.shared, id: server.id, descriptor: OwnedDescriptor(server.socket.detach()), address: server.address,
-            host: server.host, tls: server.tls,
+            pool: shard.shared, id: server.id, descriptor: server.channel.detach(), address: server.address,
+            host: server.host, tls: session,
             settings: server.session.settings, uses: server.uses, statements: server.session.statements, cancelKey: server.cancelKey,
             generation: server.generation, listeners: server.listeners, connectTime: server.connectTime, lastActivity: server.lastActivity,
             hasRested: hasRested)
-        server.tls = nil
         server.move(to: .closed)
         servers.remove(server.slot)
         tell(borrower, .adoptServer(lent))
@@ -134,7 +136,7 @@ extension WorkerCore {
 
     /// After parking a server: has `offerIdle` look at the end of the turn, since clients whose messages have come with it may want it.
     func offerIdleSoon(_ shard: PoolShard) {
-        if isInTurn { offered.append(shard) } else { offerIdle(shard) }
+        if transport.isInTurn { offered.append(shard) } else { offerIdle(shard) }
     }
 
     func offerIdleNow() {

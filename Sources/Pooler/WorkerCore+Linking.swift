@@ -462,7 +462,7 @@ extension WorkerCore {
     /// Nothing of its client is left on the server, nor in the outbox. The end of a COPY that failed may be there: nothing is owed for it.
     func isDone(_ server: ServerConnection) -> Bool {
         guard server.isClean else { return false }
-        guard server.socket.hasPosted else { return true }
+        guard server.channel.hasPosted else { return true }
         sendPosted()
         return server.isClean
     }

@@ -266,7 +266,7 @@ extension WorkerCore {
     private func addHost(_ client: ClientConnection, _ parameters: inout [Parameter]) {
         let index = parameters.lastIndex { $0.key == "application_name" }
         let name = index.map { parameters[$0].value } ?? "app"
-        let address = SocketAddress.fullName(ofPeerOf: client.socket.descriptor)
+        let address = SocketAddress.fullName(ofPeerOf: client.channel.descriptor)
         let parameter = Parameter(name: "application_name", value: "\(name) - \(address)")
         if let index { parameters[index] = parameter } else { parameters.append(parameter) }
     }

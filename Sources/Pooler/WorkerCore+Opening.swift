@@ -112,12 +112,12 @@ extension WorkerCore {
 
     /// The socket is connected, or it is not.
     func connected(_ server: ServerConnection) {
-        if let error = server.socket.connectError() {
+        if let error = server.channel.connectError() {
             openingFailed(server, .connectFailed(error.reason))
             return
         }
         // An event may be that of a socket which had the slot before.
-        if server.socket.isConnecting() { return }
+        if server.channel.isConnecting() { return }
         if isProbeOfOneself(server) {
             probed(server.opening, .isThisPooler)
             return
@@ -136,7 +136,7 @@ extension WorkerCore {
             minors: minors)
         server.move(to: .authenticating)
         if settings.logConnections {
-            let local = SocketAddress.local(of: server.socket.descriptor)?.description ?? "?"
+            let local = SocketAddress.local(of: server.channel.descriptor)?.description ?? "?"
             shared.log.info("new connection to server (from \(local))", about: server.subject)
         }
         var writer = MessageWriter()
@@ -304,7 +304,7 @@ extension WorkerCore {
         }
         server.move(to: .closed)
         endTLS(server)
-        server.socket.close()
+        server.channel.close()
         server.held.clear(to: chunks)
         servers.remove(server.slot)
         server.shard.shared.countServer(server.generation, -1)

@@ -62,7 +62,7 @@ extension WorkerCore {
     func check(_ client: ClientConnection, _ login: ClientLoginState, _ password: [UInt8]) {
         let question: Examiner.Question
         if login.method == .pam {
-            question = .pam(remoteHost: SocketAddress.peer(of: client.socket.descriptor).map { $0.isUnix ? "localhost" : $0.host } ?? "")
+            question = .pam(remoteHost: SocketAddress.peer(of: client.channel.descriptor).map { $0.isUnix ? "localhost" : $0.host } ?? "")
         } else {
             do throws(InvalidValue) {
                 question = .ldap(try LDAPOptions(parsing: login.ldapOptions ?? ""))

@@ -17,7 +17,7 @@ extension WorkerCore {
         let remote = server.address
         // Who connects to an address of the own machine does so from that address.
         let isOwnAddress =
-            remote.isLoopback || SocketAddress.local(of: server.socket.descriptor)?.addressBytes == remote.addressBytes
+            remote.isLoopback || SocketAddress.local(of: server.channel.descriptor)?.addressBytes == remote.addressBytes
         return listeners.addresses.contains { address in
             if address == remote { return true }
             return !remote.isUnix && address.port == remote.port && address.isAny && isOwnAddress

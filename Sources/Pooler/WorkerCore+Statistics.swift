@@ -42,14 +42,14 @@ extension WorkerCore {
         var requests = 0
         var statements = 0
         // What is received, and what is put together for either side.
-        var buffers = [Self.receiveSize, Self.receiveSize + 4096, Self.receiveSize + 4096]
+        var buffers = [Transport.receiveSize, Transport.receiveSize + 4096, Transport.receiveSize + 4096]
         func add(_ held: Int, _ outgoing: Int) {
             if held > 0 { buffers.append(held) }
             if outgoing > 0 { buffers.append(outgoing) }
         }
-        clients.visit { add($0.held.count, $0.outgoing.count) }
+        clients.visit { add($0.held.count, $0.channel.pendingOutput) }
         servers.visit { server in
-            add(server.held.count, server.outgoing.count)
+            add(server.held.count, server.channel.pendingOutput)
             requests += server.session.ledger.count
             statements += server.session.statements.count
         }
@@ -59,7 +59,7 @@ extension WorkerCore {
             "pool": ObjectUse(count: shards.count, size: shards.values.first.map(ObjectSize.of) ?? 0),
             "outstanding_request": ObjectUse(count: requests, size: MemoryLayout<ReplyLedger.Owed>.stride),
             "server_prepared_statement": ObjectUse(count: statements, size: 5 * MemoryLayout<UInt64>.stride),
-            "iobuf": ObjectUse(count: buffers.count, size: Self.receiveSize, total: buffers.reduce(0, +)),
+            "iobuf": ObjectUse(count: buffers.count, size: Transport.receiveSize, total: buffers.reduce(0, +)),
         ]
     }
 

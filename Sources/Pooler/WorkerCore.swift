@@ -36,11 +36,9 @@ final class WorkerCore {
 
     /// Read once a turn.
     var now = MonotonicClock.now()
-    /// Everything is received here, and used up before the next `receive`: nothing that handles bytes may read a socket.
-    let input = ReceiveBuffer(capacity: WorkerCore.receiveSize)
-    let toServer = SendBuffer(capacity: WorkerCore.receiveSize + 4096)
-    let toClient = SendBuffer(capacity: WorkerCore.receiveSize + 4096)
-    let chunks = ChunkPool(limit: 256)
+    let transport: Transport
+    let toServer = SendBuffer(capacity: Transport.receiveSize + 4096)
+    let toClient = SendBuffer(capacity: Transport.receiveSize + 4096)
     /// For servers without a client.
     var nobody = ClientSession()
     var saltedPasswords = SaltedPasswordCache()
@@ -58,14 +56,6 @@ final class WorkerCore {
     private(set) lazy var room = RoomMaker(of: self)
     /// When `tryLogins` is due; `Int64.max`: nobody waits for it.
     var loginsDue = Int64.max
-    private(set) var isInTurn = false
-    /// There is more than one socket to handle, and an end of the turn at which what is posted leaves.
-    var postsLater = false
-    private(set) lazy var tlsBuffers = TLSBuffers(receiveCapacity: WorkerCore.receiveSize)
-    /// Connections whose TLS handshakes wait for their turn, and how long handshakes have taken in this one (microseconds).
-    var handshakes: [UInt32] = []
-    var handshakeTime: Int64 = 0
-    var isShakingHands = false
 
     var clients = SlotTable<ClientConnection>()
     var servers = SlotTable<ServerConnection>()
@@ -77,8 +67,6 @@ final class WorkerCore {
     /// What was counted for pools that other workers still have.
     var forgotten: [CapacityLedger.PoolKey: ForgottenShard] = [:]
     private(set) lazy var listeners = Listeners(of: self)
-    /// Sockets with bytes in the kernel that no event will announce again.
-    var unread: [UInt32] = []
     /// Clients in the middle of a message of which the rest has to come soon.
     var slowMessages: Set<UInt32> = []
     /// Some client has brought an `idle_session_timeout`.
@@ -108,16 +96,13 @@ final class WorkerCore {
     /// The present `stats_period`.
     var period = PeriodClock()
 
-    /// One `recv`. Larger than what the kernel usually has, so that a short read means drained.
-    static let receiveSize = 128 * 1024
     /// A message that is not complete gets a server once this much of it is here; the rest is streamed.
     static let streamingThreshold = 16 * 1024
-    /// How many full buffers of one socket are handled before others get their turn.
-    static let readsPerTurn = 4
 
     init(index: Int, loop: EventLoop, mailbox: Mailbox<WorkerMessage>, shared: SharedState, configuration: Configuration) {
         self.index = index
         self.loop = loop
+        transport = Transport(loop: loop)
         self.mailbox = mailbox
         mail = MailReader(mailbox)
         self.shared = shared
@@ -148,9 +133,7 @@ final class WorkerCore {
 
     func turn(_ events: Span<ReadyEvent>, tick: Bool) {
         now = MonotonicClock.now()
-        isInTurn = true
-        postsLater = events.count + unread.count > 1
-        handshakeTime = 0
+        transport.beginTurn(events: events.count)
         for index in events.indices {
             let event = events[index]
             switch TokenKind(rawValue: event.token & 3)! {
@@ -169,50 +152,14 @@ final class WorkerCore {
                 }
             }
         }
-        // What is posted does not wait for what may take long.
-        sendPosted()
-        if !unread.isEmpty { readPostponed() }
-        if !handshakes.isEmpty { continueHandshakes() }
+        transport.continueTurn(self)
         if tick { self.tick() }
         if now >= loginsDue { tryLogins() }
         if !offered.isEmpty { offerIdleNow() }
-        sendPosted()
-        postsLater = false
-        isInTurn = false
-        // With bytes left in the kernel that no edge will announce, the loop must not sleep.
-        if !unread.isEmpty || !handshakes.isEmpty { loop.wakeSoon() }
-        assert(toServer.isEmpty && toClient.isEmpty && freed.isEmpty && loop.outbox.isEmpty)
+        transport.endTurn(self)
+        assert(toServer.isEmpty && toClient.isEmpty && freed.isEmpty)
     }
 
     /// At the beginning of what others tell and ask, outside a turn.
     func refreshClock() { now = MonotonicClock.now() }
-
-    /// Reads a socket later in this turn or in the next: never while other bytes are being handled.
-    func postponeReading(_ client: ClientConnection) {
-        guard !client.isQueuedForReading else { return }
-        client.isQueuedForReading = true
-        if !isInTurn, unread.isEmpty { loop.wakeSoon() }
-        unread.append(TokenKind.client.token(client.slot))
-    }
-
-    func postponeReading(_ server: ServerConnection) {
-        guard !server.isQueuedForReading else { return }
-        server.isQueuedForReading = true
-        if !isInTurn, unread.isEmpty { loop.wakeSoon() }
-        unread.append(TokenKind.server.token(server.slot))
-    }
-
-    private func readPostponed() {
-        let tokens = unread
-        unread.removeAll(keepingCapacity: true)
-        for token in tokens {
-            if token & 3 == TokenKind.client.rawValue, let client = clients[token >> 2], client.isQueuedForReading {
-                client.isQueuedForReading = false
-                read(client, toEnd: true)
-            } else if token & 3 == TokenKind.server.rawValue, let server = servers[token >> 2], server.isQueuedForReading {
-                server.isQueuedForReading = false
-                read(server, toEnd: true)
-            }
-        }
-    }
 }

@@ -20,7 +20,7 @@ import Testing
             core = try .staged()
             shard = core.shard(of: Database(name: "lab"), user: "app")
             shard.machine.settings.policy = PoolPolicy(.transaction)
-            core.postsLater = true
+            core.transport.postsLater = true
         }
 
         deinit {
@@ -71,7 +71,7 @@ import Testing
         /// Nothing more goes into the server's socket.
         func fill(_ server: ServerConnection) {
             let filling = [UInt8](repeating: 0x2E, count: 1 << 16)
-            while Glibc.send(server.socket.descriptor, filling, filling.count, 0) > 0 {}
+            while Glibc.send(server.channel.descriptor, filling, filling.count, 0) > 0 {}
         }
 
         /// What has arrived at the server, without the filling.
@@ -102,7 +102,7 @@ import Testing
         stage.fill(server)
         core.received(first, [UInt8](repeating: 1, count: 100).span)
         core.sendPosted()
-        #expect(server.phase == .linked && server.client === first && !server.outgoing.isEmpty)
+        #expect(server.phase == .linked && server.client === first && server.channel.hasPendingOutput)
         // Nobody gets it, and nothing for it leaves with what others send.
         core.received(second, Self.query("select 2").span)
         #expect(core.toServer.isEmpty)
@@ -129,14 +129,14 @@ import Testing
         core.received(server, [UInt8(ascii: "G"), 0, 0, 0, 7, 0, 0, 0].span)
         stage.fill(server)
         core.close(client, .serverClosed(.crashed))
-        try #require(server.phase == .abandoned && server.socket.hasPosted)
+        try #require(server.phase == .abandoned && server.channel.hasPosted)
         // The COPY has failed before its end came.
         var writer = MessageWriter()
         writer.error(ErrorFields(severity: "ERROR", code: "22P04", message: "bad"))
         writer.readyForQuery(.idle)
         core.received(server, writer.bytes.span)
         core.sendPosted()
-        #expect(server.phase == .abandoned && !server.outgoing.isEmpty)
+        #expect(server.phase == .abandoned && server.channel.hasPendingOutput)
         let before = stage.arrived(server)
         core.ready(server, .writable)
         core.sendPosted()

@@ -19,7 +19,7 @@ import Testing
             core.listeners.accepted(mine, isUnix: true)
             client = try #require(core.clients.any)
             peer = theirs
-            core.postsLater = true
+            core.transport.postsLater = true
         }
 
         deinit { Glibc.close(peer) }
@@ -120,7 +120,7 @@ import Testing
         stage.client.move(to: .idle)
         let filling = [UInt8](repeating: 0, count: 4096)
         var filled = 0
-        while case let count = Glibc.send(stage.client.socket.descriptor, filling, filling.count, Int32(MSG_DONTWAIT)), count > 0 {
+        while case let count = Glibc.send(stage.client.channel.descriptor, filling, filling.count, Int32(MSG_DONTWAIT)), count > 0 {
             filled += count
         }
         let answer = [UInt8](repeating: 7, count: 2000)
@@ -137,17 +137,17 @@ import Testing
         let stage = try Stage()
         let filling = [UInt8](repeating: 0, count: 1 << 20)
         stage.core.send(filling, to: stage.client)
-        let isFull = !stage.client.outgoing.isEmpty
+        let isFull = stage.client.channel.hasPendingOutput
         try #require(isFull)
         // The rest of it goes, and the socket is full to the brim or nearly so.
         var expected = filling
-        while !stage.client.outgoing.isEmpty {
+        while stage.client.channel.hasPendingOutput {
             let arrived = stage.arrived().bytes
             #expect(expected.starts(with: arrived))
             expected.removeFirst(arrived.count)
             stage.ready(.writable)
         }
-        while stage.client.outgoing.isEmpty {
+        while !stage.client.channel.hasPendingOutput {
             for number in 0..<40 as Range<UInt8> {
                 let answer = [UInt8](repeating: number, count: 2000)
                 stage.core.send(answer, to: stage.client)
@@ -165,7 +165,18 @@ import Testing
             all += arrived
             stage.ready(.writable)
         }
-        #expect(all == expected && stage.client.outgoing.isEmpty)
+        #expect(all == expected && !stage.client.channel.hasPendingOutput)
+    }
+
+    /// Nothing may follow what is lost, so there is nothing left to be done for it.
+    @Test(arguments: [false, true]) func aClientThatHasLostBytesIsClosedByTheNextRead(isForMemory: Bool) throws {
+        let stage = try Stage()
+        let output: ChannelOutput = isForMemory ? .noMemory : .broken(lost: 1)
+        stage.core.notTaken(stage.client.channel.cut(output), stage.client)
+        #expect(stage.client.isOpen && stage.client.isQueuedForReading)
+        stage.core.send([1, 2], to: stage.client)
+        stage.turn(events: 0)
+        #expect(!stage.client.isOpen && stage.arrived() == ([], true))
     }
 
     @Test func aClientThatIsGoneIsFoundOutByReading() throws {

@@ -35,7 +35,7 @@ import Testing
         core.apply(Self.configuration(port: port.port, databases: ["lab"]))
         let server = try #require(core.servers.any)
         Self.turn(core, .server, server.slot)
-        try #require(server.phase == .connecting && server.outgoing.isEmpty)
+        try #require(server.phase == .connecting && !server.channel.hasPendingOutput)
         port.open()
         Self.turn(core, .server, server.slot)
         #expect(server.phase == .authenticating)

@@ -1,3 +1,4 @@
+import TLSCredentials
 import Testing
 
 @testable import TLS

@@ -1,4 +1,5 @@
 import COpenSSL
+import TLSCredentials
 import Testing
 
 @testable import TLS

@@ -49,7 +49,7 @@ final class ConsoleClients {
 
     /// User pgbouncer on the Unix socket, from a process of the same system user: nobody else could be asked for a password.
     func isOwnOperator(_ client: ClientConnection) -> Bool {
-        client.user == ShowTopic.consoleDatabase && PeerIdentity(of: client.socket.descriptor)?.isOwnUser == true
+        client.user == ShowTopic.consoleDatabase && PeerIdentity(of: client.channel.descriptor)?.isOwnUser == true
     }
 
     /// The client is who it says. Whether it may use the console, and how, is decided here.
@@ -108,7 +108,7 @@ final class ConsoleClients {
     func receive(_ client: ClientConnection, _ bytes: Span<UInt8>, from offset: Int) -> Int {
         guard let console = client.console else { return bytes.count }
         // Who does not take the answers gets no more of them: what is asked in one burst may be answered by gigabytes.
-        guard client.outgoing.isEmpty else { return offset }
+        guard !client.channel.hasPendingOutput else { return offset }
         var at = offset
         var replies: [UInt8] = []
         client.requestTime = now
