@@ -74,7 +74,7 @@ final class ClientConnection: Connection {
 
     /// There was no memory for what it did not take: it is closed as soon as nothing else is being handled.
     var lacksMemory = false
-    /// It sends nothing more; `WorkerCore.leaving` says why.
+    /// It sends nothing more; `Departures` knows why.
     var isLeaving = false
     /// What is held of it is being handled.
     var isConsuming = false
@@ -120,13 +120,13 @@ final class ClientConnection: Connection {
 
     override func mayReceive(_ core: WorkerCore) -> Bool { !lacksMemory && core.mayRead(self) }
     override func heldBack(_ core: WorkerCore) {
-        if lacksMemory { core.fail(self, .outOfMemory) } else if isLeaving { core.finishLeaving(self) }
+        if lacksMemory { core.fail(self, .outOfMemory) } else if isLeaving { core.departures.finishLeaving(self) }
     }
     override func received(_ bytes: Span<UInt8>, _ core: WorkerCore) { core.received(self, bytes) }
     override func secured(_ core: WorkerCore) { core.secured(self) }
     override func ranDry(_ core: WorkerCore) {
         // A send has failed, and the kernel has no word of it.
-        if channel.isCut { core.leave(self, .endOfStream, isDeaf: true) }
+        if channel.isCut { core.departures.leave(self, .endOfStream, isDeaf: true) }
     }
     override func ended(_ end: ChannelEnd, _ core: WorkerCore) { core.ended(end, self) }
     override func notTaken(_ output: ChannelOutput, _ core: WorkerCore) { core.notTaken(output, self) }

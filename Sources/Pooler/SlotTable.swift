@@ -53,7 +53,7 @@ struct SlotTable<Element: AnyObject> {
 
 /// What a token of the loop names.
 enum TokenKind: UInt32 {
-    case client, server, listener, errand
+    case client, server, listener, cancel
 
     func token(_ slot: UInt32) -> UInt32 { slot << 2 | rawValue }
 }

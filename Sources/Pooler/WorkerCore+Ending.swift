@@ -20,7 +20,7 @@ extension WorkerCore {
     func fail(_ client: ClientConnection, _ error: PoolerError) {
         // What it sent before is answered first.
         if error.isAboutMessage, !client.lacksMemory, client.server?.session.ledger.isRunning == true {
-            leave(client, .error(error))
+            departures.leave(client, .error(error))
         } else {
             close(client, .error(error))
         }
@@ -46,10 +46,10 @@ extension WorkerCore {
         count(reason, of: client)
         sendPosted(for: client)
         let server = client.server
-        let cancels = server.map { isToBeCanceled($0, client, reason) } ?? false
+        let cancels = server.map { departures.isToBeCanceled($0, client, reason) } ?? false
         if client.isLeaving {
             client.isLeaving = false
-            leaving[client.slot] = nil
+            departures.forget(client)
         }
         let wasMidMessage = client.passThrough > 0 && !client.dropsPassThrough
         if let shard = client.shard {
@@ -95,7 +95,7 @@ extension WorkerCore {
         } else {
             endTLS(server)
         }
-        forgetNextCancel(server)
+        cancels.forgetNext(about: server)
         let lookup = server.lookup
         server.lookup = nil
         let client = server.client
@@ -162,7 +162,7 @@ extension WorkerCore {
         server.session.abandon()
         server.move(to: .abandoned)
         server.lastActivity = now
-        if cancels { cancel(server) }
+        if cancels { self.cancels.cancel(server) }
         continueAbandoned(server)
     }
 

@@ -53,7 +53,7 @@ extension WorkerCore {
     func serverFacts() -> (facts: [ConnectionFacts], lent: Int) {
         var all: [ConnectionFacts] = []
         servers.visit { all.append(facts($0)) }
-        errands.visit { all.append(facts($0)) }
+        cancels.connections.visit { all.append(facts($0)) }
         servers.visit { server in
             // No connection, but somebody to be shown as waiting.
             for requester in server.cancels?.requesters ?? [] {
@@ -93,15 +93,15 @@ extension WorkerCore {
         return facts
     }
 
-    private func facts(_ errand: CancelErrand) -> ConnectionFacts {
+    private func facts(_ connection: CancelConnection) -> ConnectionFacts {
         var facts = ConnectionFacts(
-            isServer: true, id: errand.id, state: errand.isSent ? .activeCancel : .waitingCancelRequest, connectTime: errand.startTime,
-            requestTime: errand.startTime)
-        if let requester = errand.requesters.first { facts.request = .init(worker: requester.worker, slot: requester.slot) }
-        facts.user = errand.server.shard.shared.key.user
-        facts.database = errand.server.shard.databaseName
-        facts.peer = errand.server.address
-        facts.local = SocketAddress.local(of: errand.socket.descriptor)
+            isServer: true, id: connection.id, state: connection.isSent ? .activeCancel : .waitingCancelRequest, connectTime: connection.startTime,
+            requestTime: connection.startTime)
+        if let requester = connection.requesters.first { facts.request = .init(worker: requester.worker, slot: requester.slot) }
+        facts.user = connection.server.shard.shared.key.user
+        facts.database = connection.server.shard.databaseName
+        facts.peer = connection.server.address
+        facts.local = SocketAddress.local(of: connection.socket.descriptor)
         return facts
     }
 

@@ -53,7 +53,7 @@ extension WorkerCore {
     /// Handles what is held, as far as it goes.
     func consumeHeld(_ client: ClientConnection) {
         guard !client.held.isEmpty else {
-            if client.isLeaving { finishLeaving(client) }
+            if client.isLeaving { departures.finishLeaving(client) }
             return
         }
         // Taken out meanwhile, so that nobody handles the same bytes twice.
@@ -63,7 +63,7 @@ extension WorkerCore {
         client.isConsuming = false
         held.removeFirst(client.isOpen ? used : held.count, chunks)
         client.held = held
-        if client.isLeaving { finishLeaving(client) }
+        if client.isLeaving { departures.finishLeaving(client) }
     }
 
     /// Handles bytes of a client. Returns how many are used up; the rest waits for more, or for a server.
@@ -90,7 +90,7 @@ extension WorkerCore {
                 at = console.receive(client, bytes, from: at)
                 if at == before { return at }
             case .skipping:
-                at = skip(client, bytes, from: at)
+                at = cancels.skip(client, bytes, from: at)
                 if at == before { return at }
             case .waiting, .awaitingGreeting, .canceling, .closed:
                 return at
@@ -119,7 +119,7 @@ extension WorkerCore {
             let available = bytes.count - offset
             switch frame.type {
             case Frontend.terminate where available >= frame.length:
-                leave(client, .terminated)
+                departures.leave(client, .terminated)
                 return bytes.count
             case Frontend.flush where available >= frame.length:
                 return offset + frame.length
@@ -203,7 +203,7 @@ extension WorkerCore {
         if at < bytes.count, !judge(client, server, bytes, from: &at, run: &run) {
             if client.isLeaving {
                 noteBurst(server, bytes, start..<at, isRest: isRest)
-                finishLeaving(client)
+                departures.finishLeaving(client)
             }
             return bytes.count
         }
@@ -348,7 +348,7 @@ extension WorkerCore {
                 }
             case .terminate:
                 sendBurst(client, server, bytes, run..<at)
-                beginLeaving(client, .terminated)
+                departures.beginLeaving(client, .terminated)
                 return false
             case .refuse(let error):
                 sendBurst(client, server, bytes, run..<at)

@@ -47,7 +47,7 @@ extension WorkerCore {
         guard server.isOpen else { return }
         if server.client == nil, !nobody.statements.isEmpty { nobody = ClientSession() }
         settle(server)
-        if let client = server.client, client.isLeaving { finishLeaving(client) }
+        if let client = server.client, client.isLeaving { departures.finishLeaving(client) }
     }
 
     private func handle(_ server: ServerConnection, _ bytes: Span<UInt8>) -> Int {

@@ -42,7 +42,7 @@ extension WorkerCore {
         func isMeant(_ shard: PoolShard?) -> Bool { shard.map { self.isMeant($0, by: database) } ?? false }
         for server in servers.all where isMeant(server.shard) {
             // PostgreSQL would run the query to its end.
-            if server.session.ledger.isRunning { cancelForGood(server) }
+            if server.session.ledger.isRunning { cancels.cancelForGood(server) }
             close(server, .adminDisconnect)
         }
         for client in clients.all where isMeant(client.shard) { fail(client, .adminDisconnect) }

@@ -11,8 +11,8 @@ extension WorkerCore {
         checkServers()
         checkIdleClients()
         checkSlowMessages()
-        checkLeaving()
-        expireCancels()
+        departures.checkLeaving()
+        cancels.expireCancels()
         for shard in shards.values {
             advanceStatements(shard)
             keepMinimum(shard)
@@ -138,7 +138,7 @@ extension WorkerCore {
         where client.server == nil && !client.isLeaving && (!client.held.isEmpty || client.tls?.isUnfinished == true)
             && client.channel.isDead()
         {
-            leave(client, .endOfStream)
+            departures.leave(client, .endOfStream)
         }
     }
 
@@ -175,7 +175,7 @@ extension WorkerCore {
             return
         }
         if let client = server.client, !client.isLeaving, !client.hasUnread, client.channel.isDead() {
-            leave(client, .endOfStream)
+            departures.leave(client, .endOfStream)
         }
     }
 }

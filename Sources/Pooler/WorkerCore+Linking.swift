@@ -114,7 +114,7 @@ extension WorkerCore {
         if server.explanationsLeft > 0 { return false }
         guard server.session.mayBeAdjusted, server.isClean || server.session.status == .inTransaction else { return true }
         // It would hit the settings.
-        if server.cancels?.errand != nil { return false }
+        if server.cancels?.connection != nil { return false }
         adjust(server, client, to: wanted)
         return server.phase == .linked
     }
@@ -405,7 +405,7 @@ extension WorkerCore {
 
     /// Looks at a server after something has happened to it, and lets it go on.
     func settle(_ server: ServerConnection) {
-        if server.cancels != nil { sendNextCancel(server) }
+        if server.cancels != nil { cancels.sendNext(about: server) }
         switch server.phase {
         case .linked:
             settleLinked(server)
@@ -493,7 +493,7 @@ extension WorkerCore {
 
     /// Puts the session back to its beginning before another client sees it.
     func reset(_ server: ServerConnection) {
-        forgetNextCancel(server)
+        cancels.forgetNext(about: server)
         server.resetsNext = server.cancels != nil
         if server.resetsNext {
             server.move(to: .beingCanceled)
@@ -533,7 +533,7 @@ extension WorkerCore {
         let shard = server.shard
         if server.cancels != nil {
             // What is on its way may hit whatever runs; what is not, is about nothing any more.
-            forgetNextCancel(server)
+            cancels.forgetNext(about: server)
             if server.cancels != nil {
                 server.move(to: .beingCanceled)
                 return

@@ -108,7 +108,7 @@ extension WorkerCore {
                 fail(client, .unknownProtocol(major: major, minor: minor))
                 return bytes.count
             case .cancel(let key):
-                cancelRequested(client, key)
+                cancels.requested(client, key)
                 return bytes.count
             case .startup(let packet):
                 if let template = template(client, packet) {
@@ -442,7 +442,7 @@ extension WorkerCore {
         client.idleSessionTimeout = welcome.idleSessionTimeout
         if welcome.idleSessionTimeout > 0 { hasIdleSessionTimeouts = true }
         writer.bytes += welcome.messages
-        giveCancelKey(to: client, &writer)
+        cancels.giveCancelKey(to: client, &writer)
         if !settings.loginNotifyMessage.isEmpty {
             writer.notice(
                 ErrorFields(severity: "NOTICE", code: SQLState.successfulCompletion, message: settings.loginNotifyMessage))

@@ -87,7 +87,7 @@ extension WorkerCore {
         writer.bytes = clientLogin.answer
         for parameter in login.parameters { writer.parameterStatus(name: parameter.name, value: parameter.value) }
         writeOwnParameters(&writer, shard)
-        giveCancelKey(to: client, &writer)
+        cancels.giveCancelKey(to: client, &writer)
         writer.readyForQuery(.idle)
         client.login = nil
         loggingIn -= 1

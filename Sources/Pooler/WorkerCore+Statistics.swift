@@ -80,11 +80,11 @@ extension WorkerCore {
                 isInIdleTransaction: server.isInIdleTransaction)
             if let cancels = server.cancels { result[ObjectIdentifier(server.shard)]?.cancelRequestsWaiting += cancels.requesters.count }
         }
-        errands.visit { errand in
-            let pool = ObjectIdentifier(errand.server.shard)
+        cancels.connections.visit { connection in
+            let pool = ObjectIdentifier(connection.server.shard)
             result[pool]?.serversCanceling += 1
-            let requests = errand.requesters.count
-            if errand.isSent { result[pool]?.cancelRequests += requests } else { result[pool]?.cancelRequestsWaiting += requests }
+            let requests = connection.requesters.count
+            if connection.isSent { result[pool]?.cancelRequests += requests } else { result[pool]?.cancelRequestsWaiting += requests }
         }
         return result
     }

@@ -47,32 +47,20 @@ final class WorkerCore {
     var isPlacing = false
     /// The pools of servers that have become idle in this turn, once for each, while there are other workers.
     var offered: [PoolShard] = []
-    private(set) lazy var hosts = HostResolver(loop: loop, shared: shared, settings: settings) { [unowned self] in
-        refreshClock()
-        return now
-    }
     /// Goes up with each configuration.
     var configurationNumber = 0
-    private(set) lazy var room = RoomMaker(of: self)
     /// When `tryLogins` is due; `Int64.max`: nobody waits for it.
     var loginsDue = Int64.max
 
     var clients = SlotTable<ClientConnection>()
     var servers = SlotTable<ServerConnection>()
-    var errands = SlotTable<CancelErrand>()
-    /// Servers about which there are cancel requests that wait for room in the process.
-    var cancelQueue: [ServerConnection] = []
-    private(set) lazy var peerCancels = PeerCancels(of: self)
     var shards: [CapacityLedger.PoolKey: PoolShard] = [:]
     /// What was counted for pools that other workers still have.
     var forgotten: [CapacityLedger.PoolKey: ForgottenShard] = [:]
-    private(set) lazy var listeners = Listeners(of: self)
     /// Clients in the middle of a message of which the rest has to come soon.
     var slowMessages: Set<UInt32> = []
     /// Some client has brought an `idle_session_timeout`.
     var hasIdleSessionTimeouts = false
-    /// Clients that send nothing more, and wait for what they have sent to be done.
-    var leaving: [UInt32: Leaving] = [:]
     var ticks = 0
     /// Not before this is it looked again which texts of statements nobody uses.
     var nextStatementSweep: Int64 = 0
@@ -88,13 +76,22 @@ final class WorkerCore {
     var counters = WorkerCounters()
     /// What operators hold back.
     var holds = Holds()
-    private(set) lazy var console = ConsoleClients(of: self)
     /// The tick in which the statistics of the last period are logged.
     var statisticsDue: Int?
     /// Statements that took longer, with their waiting, are logged.
     private(set) var slowLimit: Int64
     /// The present `stats_period`.
     var period = PeriodClock()
+
+    // Parts of the worker, each with a state of its own.
+
+    private(set) var hosts: HostResolver!
+    private(set) var room: RoomMaker!
+    private(set) var cancels: CancelService!
+    private(set) var peerCancels: PeerCancels!
+    private(set) var departures: Departures!
+    private(set) var listeners: Listeners!
+    private(set) var console: ConsoleClients!
 
     /// A message that is not complete gets a server once this much of it is here; the rest is streamed.
     static let streamingThreshold = 16 * 1024
@@ -110,6 +107,16 @@ final class WorkerCore {
         messageLimit = Self.messageLimit(configuration)
         slowLimit = Self.slowLimit(configuration)
         pretendsToDerive = configuration.userList.isMostlyPlain
+        hosts = HostResolver(loop: loop, shared: shared, settings: settings) { [unowned self] in
+            refreshClock()
+            return now
+        }
+        room = RoomMaker(of: self)
+        cancels = CancelService(of: self)
+        peerCancels = PeerCancels(of: self)
+        departures = Departures(of: self)
+        listeners = Listeners(of: self)
+        console = ConsoleClients(of: self)
         limitStatementMemory()
     }
 
@@ -143,12 +150,12 @@ final class WorkerCore {
                 if let server = servers[event.token >> 2] { ready(server, event.readiness) }
             case .listener:
                 listeners.accept(event.token >> 2)
-            case .errand:
+            case .cancel:
                 let slot = event.token >> 2
                 if slot & PeerCancels.tokenBit != 0 {
                     peerCancels.ready(slot & ~PeerCancels.tokenBit, event.readiness)
-                } else if let errand = errands[slot] {
-                    ready(errand, event.readiness)
+                } else if let connection = cancels.connections[slot] {
+                    cancels.ready(connection, event.readiness)
                 }
             }
         }

@@ -309,10 +309,10 @@
                 empty(core.clients.count, "clients")
                 empty(core.loggingIn, "logins")
                 empty(core.console.count, "clients of the console")
-                empty(core.leaving.count, "leaving clients")
+                empty(core.departures.count, "leaving clients")
                 empty(core.slowMessages.count, "unfinished messages")
-                empty(core.cancelQueue.count, "cancel requests in a queue")
-                empty(core.errands.count, "cancel requests")
+                empty(core.cancels.waiting, "cancel requests in a queue")
+                empty(core.cancels.connections.count, "cancel requests")
                 for shard in core.shards.values {
                     empty(shard.machine.queue.waiting, "waiting clients")
                     empty(shard.machine.awaitingGreeting.count, "clients that wait for a greeting")

@@ -49,9 +49,9 @@ import Testing
         let server = try #require(core.servers.any)
         server.cancelKey = CancelKey(processID: 1, secret: [2, 3, 4, 5])
         core.cancelForGood(server)
-        let errand = try #require(core.errands.any)
-        Self.turn(core, .errand, errand.slot)
-        #expect(core.errands.any === errand && !errand.isSent)
+        let connection = try #require(core.cancels.connections.any)
+        Self.turn(core, .cancel, connection.slot)
+        #expect(core.cancels.connections.any === connection && !connection.isSent)
     }
 
     @Test func aStaleEventSendsNoRequestToAPeer() throws {
@@ -64,10 +64,10 @@ import Testing
         let request = PeerCancel(peer: 2, id: 1, key: 0x0102_0304_0506_0708, client: (0, 0), now: core.now)
         let slot = core.peerCancels.send(request)
         #expect(request.stage == .connecting)
-        Self.turn(core, .errand, slot | PeerCancels.tokenBit)
+        Self.turn(core, .cancel, slot | PeerCancels.tokenBit)
         try #require(core.peerCancels[slot] === request && request.stage == .connecting)
         port.open()
-        Self.turn(core, .errand, slot | PeerCancels.tokenBit)
+        Self.turn(core, .cancel, slot | PeerCancels.tokenBit)
         #expect(request.stage == .sent)
         #expect(port.received().suffix(8) == [1, 2, 3, 4, 5, 6, 7, 8])
     }

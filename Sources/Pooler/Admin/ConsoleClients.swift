@@ -85,7 +85,7 @@ final class ConsoleClients {
         }
         var writer = answer
         for (name, value) in SessionParameters.greeting { writer.parameterStatus(name: name, value: value) }
-        worker.giveCancelKey(to: client, &writer)
+        worker.cancels.giveCancelKey(to: client, &writer)
         writer.readyForQuery(.idle)
         client.login = nil
         worker.loggingIn -= 1

@@ -134,7 +134,7 @@ final class PeerCancels {
             let address = request.addresses.removeFirst()
             guard let descriptor = try? Connector.start(to: address, options: worker.socketOptions) else { continue }
             request.stage = .connecting
-            request.socket = Socket(adopting: descriptor, on: worker.loop, token: TokenKind.errand.token(slot | Self.tokenBit))
+            request.socket = Socket(adopting: descriptor, on: worker.loop, token: TokenKind.cancel.token(slot | Self.tokenBit))
             return
         }
         shared.log.warning("connect failed, a cancel request is lost", about: subject(request))

@@ -8,7 +8,7 @@ extension WorkerCore {
         switch TokenKind(rawValue: token & 3)! {
         case .client: clients[token >> 2]
         case .server: servers[token >> 2]
-        case .listener, .errand: nil
+        case .listener, .cancel: nil
         }
     }
 
@@ -56,7 +56,7 @@ extension WorkerCore {
     func notTaken(_ output: ChannelOutput, _ client: ClientConnection) {
         switch output {
         case .accepted, .filled, .mustFlush: return
-        case .broken(let lost) where client.isLeaving: noteLoss(of: lost, to: client)
+        case .broken(let lost) where client.isLeaving: departures.noteLoss(of: lost, to: client)
         case .noMemory:
             client.lacksMemory = true
             postponeReading(client)
@@ -84,11 +84,11 @@ extension WorkerCore {
     /// Nothing more will be received from a client.
     func ended(_ end: ChannelEnd, _ client: ClientConnection) {
         switch end {
-        case .closed: leave(client, .endOfStream)
-        case .failed(let error): leave(client, .connectionLost(error.reason), isDeaf: true)
+        case .closed: departures.leave(client, .endOfStream)
+        case .failed(let error): departures.leave(client, .connectionLost(error.reason), isDeaf: true)
         case .insecure(let error, let inHandshake):
             if inHandshake { counters.tlsFailures &+= 1 }
-            leave(client, inHandshake ? .tlsHandshakeFailed(error.reason) : .tlsFailed(error.reason), isDeaf: true)
+            departures.leave(client, inHandshake ? .tlsHandshakeFailed(error.reason) : .tlsFailed(error.reason), isDeaf: true)
         }
     }
 

@@ -58,8 +58,8 @@ extension WorkerCore {
         case .claimRoom(let key, let since): room.isClaimed(for: key, since: since)
         case .greetingArrived(let key): greetingArrived(key)
         case .loginFailed(let key): loginFailed(key)
-        case .cancel(let key, let slot, let requester): cancelClient(key, slot: slot, for: requester)
-        case .cancelIsOver(let slot, let id, let outcome): cancelIsOver(slot, id: id, outcome)
+        case .cancel(let key, let slot, let requester): cancels.cancelClient(key, slot: slot, for: requester)
+        case .cancelIsOver(let slot, let id, let outcome): cancels.cancelIsOver(slot, id: id, outcome)
         case .lookUp(let pending, let database, let authUser): lookUp(pending, database: database, authUser: authUser)
         case .lookedUp(let slot, let id, let answer): lookedUp(slot, id, answer)
 

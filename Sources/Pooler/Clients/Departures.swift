@@ -1,3 +1,4 @@
+import Configuration
 import EventLoop
 import PoolCore
 import PostgresWire
@@ -21,11 +22,28 @@ struct Leaving {
 /// leaving client keeps its place in the queue, and its server, until all of it is answered. Nothing more is read from it.
 ///
 /// What is certain to be rolled back is cancelled (`LostWork`), and so is what sends a long answer to nobody.
-extension WorkerCore {
+final class Departures {
+    unowned let worker: WorkerCore
+    /// Why each of them leaves, by slot.
+    private var leaving: [UInt32: Leaving] = [:]
+
+    init(of worker: WorkerCore) { self.worker = worker }
+
+    var shared: SharedState { worker.shared }
+    var now: Int64 { worker.now }
+    var configuration: Configuration { _read { yield worker.configuration } }
+    var settings: Settings { _read { yield worker.configuration.settings } }
+
     /// A client that may still be listening has this long (microseconds) for the answer to something that will be rolled back.
     private static let patience: Int64 = 1_000_000
     /// PostgreSQL notices after a few kilobytes that nobody hears it, and ends the query.
     private static let lostLimit = 128 * 1024
+
+    /// Clients that leave.
+    var count: Int { leaving.count }
+
+    /// A client is closed.
+    func forget(_ client: ClientConnection) { leaving[client.slot] = nil }
 
     /// The client sends nothing more. It is closed when all that it has sent is done.
     func leave(_ client: ClientConnection, _ reason: ClientCloseReason, isDeaf: Bool = false) {
@@ -43,7 +61,7 @@ extension WorkerCore {
             return
         }
         guard mayStay(client) else {
-            close(client, reason)
+            worker.close(client, reason)
             return
         }
         client.isLeaving = true
@@ -72,9 +90,9 @@ extension WorkerCore {
         default: break
         }
         // The answers go first, and what was posted may find the socket full. Where nobody takes them, the socket says so.
-        sendPosted(for: client)
+        worker.sendPosted(for: client)
         guard !client.channel.hasPendingOutput else { return }
-        close(client, leaving.reason)
+        worker.close(client, leaving.reason)
     }
 
     /// A COPY waits for data that never comes. It may have failed before, so it is asked: the client hears how it went.
@@ -88,7 +106,7 @@ extension WorkerCore {
         case _ where leaving.reason.isDisappearance: interruption = .endOfStream
         default: return false
         }
-        send(server.session.interruptCopy(interruption).span, to: server)
+        worker.send(server.session.interruptCopy(interruption).span, to: server)
         return server.isOpen && client.isOpen
     }
 
@@ -109,7 +127,7 @@ extension WorkerCore {
             leaving[client.slot]?.hasFlushed = true
             var writer = MessageWriter()
             writer.flush()
-            send(writer.bytes.span, to: server)
+            worker.send(writer.bytes.span, to: server)
         }
         return true
     }
@@ -121,7 +139,7 @@ extension WorkerCore {
         leaving[client.slot]?.isDeaf = true
         leaving[client.slot]?.lost += count
         // At a moment when nothing else is being handled.
-        postponeReading(client)
+        worker.postponeReading(client)
     }
 
     /// Cancels what runs for nobody, if that changes nothing but the time that it takes.
@@ -129,10 +147,10 @@ extension WorkerCore {
         guard let state = leaving[client.slot], server.phase == .linked, server.session.ledger.isRunning else { return }
         if state.lost > Self.lostLimit {
             leaving[client.slot]?.lost = 0
-            cancel(server)
+            worker.cancels.cancel(server)
         } else if !state.isCanceled, isLost(client, server) {
             leaving[client.slot]?.isCanceled = true
-            cancel(server)
+            worker.cancels.cancel(server)
         }
     }
 
@@ -145,7 +163,7 @@ extension WorkerCore {
     /// Three times a second.
     func checkLeaving() {
         for (slot, state) in leaving where state.isDeaf || now - state.since > Self.patience {
-            guard let client = clients[slot], let server = client.server, !client.channel.hasPendingOutput else { continue }
+            guard let client = worker.clients[slot], let server = client.server, !client.channel.hasPendingOutput else { continue }
             cancelLost(client, server)
         }
     }

@@ -1,3 +1,4 @@
+import Configuration
 import EventLoop
 import PoolCore
 import PostgresWire
@@ -17,7 +18,7 @@ struct CancelRequester {
 /// one is on its way share the next one, for that one may have hit an earlier query.
 final class ServerCancels {
     /// The one on its way.
-    var errand: CancelErrand?
+    var connection: CancelConnection?
     /// Another one is asked for, since then, by these; nobody may be among them, for the pooler itself asks, too.
     var isNextWanted = false
     var requesters: [CancelRequester] = []
@@ -27,7 +28,7 @@ final class ServerCancels {
 }
 
 /// A cancel request on its way to PostgreSQL, on a connection of its own.
-final class CancelErrand {
+final class CancelConnection {
     /// Connections of this kind at any time, of all workers.
     static let most = 64
 
@@ -60,46 +61,61 @@ final class CancelErrand {
         self.server = server
         self.requesters = requesters
         startTime = now
-        socket = Socket(adopting: descriptor, on: loop, token: TokenKind.errand.token(slot))
+        socket = Socket(adopting: descriptor, on: loop, token: TokenKind.cancel.token(slot))
     }
 }
 
-/// Cancel requests: they reach the query of the client whose key they carry, and no other.
-extension WorkerCore {
+/// Cancel requests of one worker: they reach the query of the client whose key they carry, and no other.
+final class CancelService {
+    unowned let worker: WorkerCore
+    /// Connections that carry requests to PostgreSQL.
+    private(set) var connections = SlotTable<CancelConnection>()
+    /// Servers about which there are requests that wait for room in the process.
+    private var queue: [ServerConnection] = []
+
+    init(of worker: WorkerCore) { self.worker = worker }
+
+    /// Servers about which there are requests that wait for room.
+    var waiting: Int { queue.count }
+
+    var shared: SharedState { worker.shared }
+    var now: Int64 { worker.now }
+    var settings: Settings { _read { yield worker.configuration.settings } }
+
     /// A client socket turned out to carry a CancelRequest. It gets no answer; it is closed when the request has been delivered.
-    func cancelRequested(_ client: ClientConnection, _ wire: CancelKey) {
+    func requested(_ client: ClientConnection, _ wire: CancelKey) {
         client.login = nil
         let (key, address): (UInt64, CancelDirectory.Address)
         switch shared.cancels.find(wire) {
         case .nowhere(let refusal):
-            close(client, .cancelRefused(refusal))
+            worker.close(client, .cancelRefused(refusal))
             return
         case .peer(let peer, let forwarded):
-            counters.cancelRequests &+= 1
-            peerCancels.forward(client, key: forwarded, to: peer)
+            worker.counters.cancelRequests &+= 1
+            worker.peerCancels.forward(client, key: forwarded, to: peer)
             return
         case .here(let found, let original): (key, address) = (original, found)
         }
         client.move(to: .canceling)
-        counters.cancelRequests &+= 1
-        let requester = CancelRequester(worker: index, slot: client.slot, id: client.id)
-        if Int(address.worker) == index {
+        worker.counters.cancelRequests &+= 1
+        let requester = CancelRequester(worker: worker.index, slot: client.slot, id: client.id)
+        if Int(address.worker) == worker.index {
             cancelClient(key, slot: address.slot, for: requester)
         } else {
-            tell(Int(address.worker), .cancel(key: key, slot: address.slot, requester))
+            worker.tell(Int(address.worker), .cancel(key: key, slot: address.slot, requester))
         }
     }
 
     /// Gives a client that has logged in the key for its cancel requests, and tells it.
     func giveCancelKey(to client: ClientConnection, _ writer: inout MessageWriter) {
         client.cancelKey = shared.cancels.register(
-            CancelDirectory.Address(worker: UInt16(index), slot: client.slot), takesLongKeys: client.takesLongKeys, tell: &writer)
+            CancelDirectory.Address(worker: UInt16(worker.index), slot: client.slot), takesLongKeys: client.takesLongKeys, tell: &writer)
     }
 
     /// Cancels what one of this worker's clients has asked for: what runs, or what waits for a server.
     func cancelClient(_ key: UInt64, slot: UInt32, for requester: CancelRequester) {
         // The slot may have been given to somebody else since: the key decides.
-        guard let client = clients[slot], client.cancelKey == key else {
+        guard let client = worker.clients[slot], client.cancelKey == key else {
             finish(requester)
             return
         }
@@ -114,16 +130,16 @@ extension WorkerCore {
     }
 
     private func finish(_ requester: CancelRequester, _ outcome: CancelOutcome = .done) {
-        if requester.worker == index {
+        if requester.worker == worker.index {
             cancelIsOver(requester.slot, id: requester.id, outcome)
         } else {
-            tell(requester.worker, .cancelIsOver(slot: requester.slot, id: requester.id, outcome: outcome))
+            worker.tell(requester.worker, .cancelIsOver(slot: requester.slot, id: requester.id, outcome: outcome))
         }
     }
 
     func cancelIsOver(_ slot: UInt32, id: UInt64, _ outcome: CancelOutcome) {
-        guard let client = clients[slot], client.id == id, case .canceling = client.phase else { return }
-        close(client, .cancelOver(outcome))
+        guard let client = worker.clients[slot], client.id == id, case .canceling = client.phase else { return }
+        worker.close(client, .cancelOver(outcome))
     }
 
     // MARK: One after the other
@@ -137,11 +153,11 @@ extension WorkerCore {
             cancels.since = now
         }
         if let requester { cancels.requesters.append(requester) }
-        sendNextCancel(server)
+        sendNext(about: server)
     }
 
     /// Sends the next request on its way, if it may go now, or forgets it, if there is nothing left to be cancelled.
-    func sendNextCancel(_ server: ServerConnection) {
+    func sendNext(about server: ServerConnection) {
         guard let cancels = server.cancels, cancels.isNextWanted else { return }
         switch server.phase {
         case .trying:
@@ -149,14 +165,14 @@ extension WorkerCore {
         case .linked, .abandoned:
             guard server.session.ledger.isRunning else { break }
             // Nor one that would hit what the pooler itself has asked, while the client's query goes on.
-            if cancels.errand != nil || server.session.isOnErrand { return }
+            if cancels.connection != nil || server.session.isOnErrand { return }
             guard mayStartCancel() else {
-                if !cancels.isQueued { cancelQueue.append(server) }
+                if !cancels.isQueued { queue.append(server) }
                 cancels.isQueued = true
                 return
             }
-            if let errand = startCancel(server, cancels.requesters) {
-                cancels.errand = errand
+            if let connection = startCancel(server, cancels.requesters) {
+                cancels.connection = connection
                 cancels.requesters = []
                 cancels.isNextWanted = false
                 return
@@ -164,55 +180,55 @@ extension WorkerCore {
         default:
             break
         }
-        forgetNextCancel(server)
+        forgetNext(about: server)
     }
 
     /// What the next request is about is over, or it can't be sent.
-    func forgetNextCancel(_ server: ServerConnection, _ outcome: CancelOutcome = .done) {
+    func forgetNext(about server: ServerConnection, _ outcome: CancelOutcome = .done) {
         guard let cancels = server.cancels, cancels.isNextWanted else { return }
         let requesters = cancels.requesters
         cancels.requesters = []
         cancels.isNextWanted = false
         cancels.isQueued = false
-        if cancels.errand == nil { server.cancels = nil }
+        if cancels.connection == nil { server.cancels = nil }
         for requester in requesters { finish(requester, outcome) }
     }
 
     /// Takes one of the places that the process has for cancel requests.
     private func mayStartCancel() -> Bool {
-        if shared.cancelsUnderWay.add(1, ordering: .relaxed).newValue <= CancelErrand.most { return true }
+        if shared.cancelsUnderWay.add(1, ordering: .relaxed).newValue <= CancelConnection.most { return true }
         shared.cancelsUnderWay.subtract(1, ordering: .relaxed)
         return false
     }
 
     /// Those that waited for room, in the order in which they came. Room may also come from another worker, and no word of it.
     private func serveCancelQueue() {
-        while let server = cancelQueue.first {
+        while let server = queue.first {
             if let cancels = server.cancels, cancels.isQueued, server.isOpen {
                 cancels.isQueued = false
-                sendNextCancel(server)
+                sendNext(about: server)
                 if cancels.isQueued {
                     // No room: it has gone to the end.
-                    cancelQueue.removeLast()
+                    queue.removeLast()
                     return
                 }
                 resume(server)
             }
-            cancelQueue.removeFirst()
+            queue.removeFirst()
         }
     }
 
     /// Connects. The place in the process is given back if that fails at once.
-    private func startCancel(_ server: ServerConnection, _ requesters: [CancelRequester]) -> CancelErrand? {
-        guard let key = server.cancelKey, let descriptor = try? Connector.start(to: server.address, options: socketOptions) else {
+    private func startCancel(_ server: ServerConnection, _ requesters: [CancelRequester]) -> CancelConnection? {
+        guard let key = server.cancelKey, let descriptor = try? Connector.start(to: server.address, options: worker.socketOptions) else {
             shared.cancelsUnderWay.subtract(1, ordering: .relaxed)
             return nil
         }
-        let slot = errands.reserve()
-        let errand = CancelErrand(
-            slot: slot, id: shared.nextID(), descriptor: descriptor, loop: loop, key: key, server: server, requesters: requesters, now: now)
-        errands.set(slot, errand)
-        return errand
+        let slot = connections.reserve()
+        let connection = CancelConnection(
+            slot: slot, id: shared.nextID(), descriptor: descriptor, loop: worker.loop, key: key, server: server, requesters: requesters, now: now)
+        connections.set(slot, connection)
+        return connection
     }
 
     /// What a server that is about to be closed runs is cancelled, whatever else is under way.
@@ -223,45 +239,45 @@ extension WorkerCore {
 
     // MARK: On its way
 
-    func ready(_ errand: CancelErrand, _ readiness: Readiness) {
-        if case .connecting = errand.progress {
-            if errand.socket.connectError() != nil {
-                finish(errand, .connectFailed)
+    func ready(_ connection: CancelConnection, _ readiness: Readiness) {
+        if case .connecting = connection.progress {
+            if connection.socket.connectError() != nil {
+                finish(connection, .connectFailed)
                 return
             }
-            guard readiness.contains(.writable), !errand.socket.isConnecting() else { return }
-            guard begin(errand) else {
-                finish(errand, .notSent)
+            guard readiness.contains(.writable), !connection.socket.isConnecting() else { return }
+            guard begin(connection) else {
+                finish(connection, .notSent)
                 return
             }
         }
-        if !errand.isSent, !advance(errand) {
-            finish(errand, .notSent)
+        if !connection.isSent, !advance(connection) {
+            finish(connection, .notSent)
             return
         }
         // PostgreSQL closes the connection once it has sent the signal: only then can't it hit a later query.
-        if errand.isSent, isOver(errand) { finish(errand, .done) }
+        if connection.isSent, isOver(connection) { finish(connection, .done) }
     }
 
-    private func finish(_ errand: CancelErrand, _ outcome: CancelOutcome) {
+    private func finish(_ connection: CancelConnection, _ outcome: CancelOutcome) {
         let reason = ServerCloseReason.cancelOver(outcome)
         if settings.logDisconnections {
-            let pool = errand.server.shard.shared.key
+            let pool = connection.server.shard.shared.key
             shared.log.info(
-                closing(reason, since: errand.startTime),
-                about: .server(id: errand.id, database: pool.database, user: pool.user, address: errand.server.address.description))
+                worker.closing(reason, since: connection.startTime),
+                about: .server(id: connection.id, database: pool.database, user: pool.user, address: connection.server.address.description))
         }
-        errand.server.shard.counters.serverDisconnects.add(reason.cause)
-        errand.socket.close()
-        errands.remove(errand.slot)
+        connection.server.shard.counters.serverDisconnects.add(reason.cause)
+        connection.socket.close()
+        connections.remove(connection.slot)
         shared.cancelsUnderWay.subtract(1, ordering: .relaxed)
-        for requester in errand.requesters { finish(requester, outcome) }
-        let server = errand.server
+        for requester in connection.requesters { finish(requester, outcome) }
+        let server = connection.server
         // A server that is closed for good has none.
-        if let cancels = server.cancels, cancels.errand === errand {
-            cancels.errand = nil
-            sendNextCancel(server)
-            if cancels.errand == nil, !cancels.isNextWanted { server.cancels = nil }
+        if let cancels = server.cancels, cancels.connection === connection {
+            cancels.connection = nil
+            sendNext(about: server)
+            if cancels.connection == nil, !cancels.isNextWanted { server.cancels = nil }
             resume(server)
         }
         serveCancelQueue()
@@ -272,11 +288,11 @@ extension WorkerCore {
         guard server.isOpen, server.cancels == nil else { return }
         switch server.phase {
         case .beingCanceled:
-            if server.resetsNext { reset(server) } else { free(server) }
+            if server.resetsNext { worker.reset(server) } else { worker.free(server) }
         case .linked:
-            if let client = server.client { carryOn(client) }
+            if let client = server.client { worker.carryOn(client) }
         default:
-            continueAbandoned(server)
+            worker.continueAbandoned(server)
         }
     }
 
@@ -285,20 +301,20 @@ extension WorkerCore {
 
     /// A request that the server does not take in time is given up; its target may be hit late, so it is not used again.
     func expireCancels() {
-        peerCancels.expire()
+        worker.peerCancels.expire()
         serveCancelQueue()
-        for server in servers.all where server.phase == .linked && server.session.isOnErrand {
-            if let cancels = server.cancels, cancels.isNextWanted, now - cancels.since > Self.patience { giveUpErrand(server) }
+        for server in worker.servers.all where server.phase == .linked && server.session.isOnErrand {
+            if let cancels = server.cancels, cancels.isNextWanted, now - cancels.since > Self.patience { giveUpOwnQuery(server) }
         }
         guard settings.cancelWaitTimeout > 0 else { return }
-        for errand in errands.all where now - errand.startTime > settings.cancelWaitTimeout {
-            if errand.isSent { errand.server.mayBeHit = true }
-            finish(errand, .timedOut)
+        for connection in connections.all where now - connection.startTime > settings.cancelWaitTimeout {
+            if connection.isSent { connection.server.mayBeHit = true }
+            finish(connection, .timedOut)
         }
-        for server in servers.all {
+        for server in worker.servers.all {
             guard let cancels = server.cancels, cancels.isNextWanted, now - cancels.since > settings.cancelWaitTimeout else { continue }
-            if cancels.errand == nil {
-                forgetNextCancel(server, .timedOut)
+            if cancels.connection == nil {
+                forgetNext(about: server, .timedOut)
                 resume(server)
             }
         }

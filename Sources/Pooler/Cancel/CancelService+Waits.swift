@@ -6,7 +6,7 @@ import Telemetry
 
 /// A cancel that comes while its statement waits for a server: the statement is answered as PostgreSQL would answer one that was cancelled
 /// at once, and no server hears of either.
-extension WorkerCore {
+extension CancelService {
     static let canceled = ErrorFields(
         severity: "ERROR", code: SQLState.queryCanceled, message: "canceling statement due to user request")
 
@@ -38,25 +38,25 @@ extension WorkerCore {
         case Frontend.query, Frontend.functionCall:
             if frame.type == Frontend.query { client.session.statements.unnamed = nil }
             let held = min(frame.length, client.held.count)
-            client.held.removeFirst(held, chunks)
+            client.held.removeFirst(held, worker.chunks)
             client.passThrough = frame.length - held
             client.dropsPassThrough = client.passThrough > 0
             writer.error(Self.canceled)
             writer.readyForQuery(.idle)
         case Frontend.sync:
             // There is nothing to be cancelled.
-            client.held.removeFirst(frame.length, chunks)
+            client.held.removeFirst(frame.length, worker.chunks)
             writer.readyForQuery(.idle)
         default:
             writer.error(Self.canceled)
             if case .linked = client.phase {
                 writer.readyForQuery(.idle)
-                if let end = client.withHeld(Self.endOfBatch) { client.held.removeFirst(end, chunks) }
+                if let end = client.withHeld(Self.endOfBatch) { client.held.removeFirst(end, worker.chunks) }
             }
         }
         client.requestTime = now
-        send(writer.bytes, to: client)
-        carryOn(client)
+        worker.send(writer.bytes, to: client)
+        worker.carryOn(client)
     }
 
     /// Whether the first message belongs to a batch, of which all is thrown away up to its Sync.
@@ -87,23 +87,23 @@ extension WorkerCore {
     /// A query of the pooler's own has kept a client's query from running for so long that its cancel waits no more. It would hit the
     /// pooler's query, and the client's would run without its settings. So the connection is reset first: PostgreSQL ends a session whose
     /// answer can't be delivered, before it looks at the next query.
-    func giveUpErrand(_ server: ServerConnection) {
+    func giveUpOwnQuery(_ server: ServerConnection) {
         guard let client = server.client, client.passThrough == 0, !server.isMidMessage, !server.channel.hasPendingOutput,
             let (answer, isSkipping) = server.session.cancellation(Self.canceled)
         else { return }
-        sendPosted(for: server)
+        worker.sendPosted(for: server)
         server.client = nil
         client.server = nil
         client.move(to: isSkipping ? .skipping : .idle)
         client.requestTime = now
         server.channel.resetWhenClosed()
         let subject = server.subject
-        forgetNextCancel(server)
-        close(server, .canceledInOwnQuery)
+        forgetNext(about: server)
+        worker.close(server, .canceledInOwnQuery)
         shared.log.debug("cancels what keeps a client waiting", about: subject)
         cancelForGood(server)
-        send(answer, to: client)
-        carryOn(client)
+        worker.send(answer, to: client)
+        worker.carryOn(client)
     }
 
     /// Throws messages away up to the Sync, which is answered. Returns how far it has come.
@@ -114,7 +114,7 @@ extension WorkerCore {
             return offset + take
         }
         let frame: Frame
-        switch header(of: client, bytes, at: offset) {
+        switch worker.header(of: client, bytes, at: offset) {
         case .frame(let found): frame = found
         case .more: return offset
         case .refused: return bytes.count
@@ -122,7 +122,7 @@ extension WorkerCore {
         let available = bytes.count - offset
         switch frame.type {
         case Frontend.terminate:
-            leave(client, .terminated)
+            worker.departures.leave(client, .terminated)
             return bytes.count
         case Frontend.sync:
             guard available >= frame.length else { return offset }
@@ -130,7 +130,7 @@ extension WorkerCore {
             client.requestTime = now
             var writer = MessageWriter()
             writer.readyForQuery(.idle)
-            send(writer.bytes, to: client)
+            worker.send(writer.bytes, to: client)
             return offset + frame.length
         case Frontend.query, Frontend.parse, Frontend.bind, Frontend.describe, Frontend.execute, Frontend.close, Frontend.flush,
             Frontend.functionCall, Frontend.copyData, Frontend.copyDone, Frontend.copyFail:
@@ -139,7 +139,7 @@ extension WorkerCore {
             client.dropsPassThrough = client.passThrough > 0
             return offset + take
         default:
-            fail(client, .unknownMessage)
+            worker.fail(client, .unknownMessage)
             return bytes.count
         }
     }
