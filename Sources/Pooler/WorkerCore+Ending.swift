@@ -60,7 +60,7 @@ extension WorkerCore {
             shared.capacity.withLock { $0.dismissClient(database: shard.databaseName, user: client.user) }
         }
         if client.console != nil { console.left(client) }
-        if client.isLoggedIn { shared.cancels.remove(client.cancelKey) } else { loggingIn -= 1 }
+        if client.isLoggedIn { shared.cancels.remove(client.cancelKey) } else { logins.isOver() }
         shared.capacity.withLock { $0.leave() }
         shared.clientsOfWorkers[index].add(-1)
         client.move(to: .closed)
@@ -120,7 +120,7 @@ extension WorkerCore {
                 fail(client, server.farewell.map { .serverSaid($0) } ?? reason.clientError)
             }
         }
-        if let lookup { lookupLost(lookup, shard, reason) }
+        if let lookup { logins.lookupLost(lookup, shard, reason) }
         capacityFreed()
     }
 

@@ -66,7 +66,7 @@ extension WorkerCore {
         peerCancels.visit { all.append(facts($0)) }
         let lent =
             shards.values.reduce(0) { $0 + $1.machine.serversLent }
-            + forgotten.values.reduce(0) { $0 + $1.statistics.gauges.serversLent }
+            + pools.forgotten.values.reduce(0) { $0 + $1.statistics.gauges.serversLent }
         return (all, lent)
     }
 

@@ -84,7 +84,7 @@ extension WorkerCore {
                 // A server that was found takes the message in the next round.
                 if at == before, client.server == nil { return at }
             case .startup, .authenticating:
-                at = login(client, bytes, from: at)
+                at = logins.login(client, bytes, from: at)
                 if at == before { return at }
             case .console:
                 at = console.receive(client, bytes, from: at)

@@ -54,7 +54,7 @@ extension WorkerCore {
         switch server.phase {
         case .encrypting: answeredTLSRequest(server, bytes)
         case .authenticating: login(server, bytes)
-        case .lookingUp: lookUp(server, bytes)
+        case .lookingUp: logins.lookUp(server, bytes)
         default: relay(server, bytes)
         }
     }

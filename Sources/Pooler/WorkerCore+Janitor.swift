@@ -25,7 +25,7 @@ extension WorkerCore {
         ticks += 1
         if ticks % 3 == 0 {
             checkUnfinished()
-            forgetUnusedPools()
+            pools.forgetUnused()
             hosts.sweep()
         }
         if listeners.isShort { listeners.resume() }

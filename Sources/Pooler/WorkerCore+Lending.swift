@@ -81,7 +81,7 @@ extension WorkerCore {
     }
 
     private func shardOfPool(_ key: CapacityLedger.PoolKey) -> PoolShard? {
-        configuration.database(named: key.database).map { shard(of: $0, user: key.user, startup: key.startup) }
+        configuration.database(named: key.database).map { pools.shard(of: $0, user: key.user, startup: key.startup) }
     }
 
     // MARK: Giving

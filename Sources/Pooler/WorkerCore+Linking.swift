@@ -11,7 +11,7 @@ extension WorkerCore {
     func requestServer(_ client: ClientConnection) {
         guard var shard = client.shard else { return }
         if shard.isOrphaned {
-            rehome(client)
+            pools.rehome(client)
             guard let home = client.shard else { return }
             shard = home
         }
@@ -204,7 +204,7 @@ extension WorkerCore {
         settleParameters(server, client)
         if server.phase == .trying { server.move(to: .linked) }
         if client.login != nil {
-            admitTried(client)
+            logins.admitTried(client)
             // It has asked for nothing yet, and in session mode would keep the server.
             guard server.isOpen else { return }
             if server.client === client { release(client, server) } else if server.client == nil { free(server) }
@@ -252,7 +252,7 @@ extension WorkerCore {
         if isOwn {
             if client.login != nil {
                 part(client, server)
-                if !triesLogin(client, with: change) { fail(client, .invalidServerParameter(fields)) }
+                if !logins.triesLogin(client, with: change) { fail(client, .invalidServerParameter(fields)) }
                 if server.isOpen { free(server) }
                 return
             }
@@ -560,7 +560,7 @@ extension WorkerCore {
             server.slot, generation: server.generation, now: now, mayMigrate: mayMigrate, shard.shared)
         {
         case .lookUp:
-            if let lookup = shard.machine.nextLookup() { run(lookup, on: server) }
+            if let lookup = shard.machine.nextLookup() { logins.run(lookup, on: server) }
         case .migrate(let borrower):
             if isPortable(server) {
                 migrate(server, to: borrower, isIdle: false)

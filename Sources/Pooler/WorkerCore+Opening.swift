@@ -60,7 +60,7 @@ extension WorkerCore {
     func openMinimum() {
         for database in configuration.databases.values where configuration.minPoolSize(database: database) > 0 {
             guard let user = database.forcedUser else { continue }
-            keepMinimum(shard(of: database, user: user))
+            keepMinimum(pools.shard(of: database, user: user))
         }
     }
 
@@ -178,7 +178,7 @@ extension WorkerCore {
                 return bytes.count
             }
             guard bytes.count - at >= frame.length, var login = server.login else { return at }
-            let step = login.receive(frame, bytes, at: at, cache: &saltedPasswords)
+            let step = login.receive(frame, bytes, at: at, cache: &logins.saltedPasswords)
             server.login = login
             at += frame.length
             switch step {
@@ -191,7 +191,7 @@ extension WorkerCore {
                 noteProbe(server, says: message)
                 send(message.span, to: server)
             case .derive(let derivation):
-                if !derive(derivation, for: .server(slot: server.slot, id: server.id)) {
+                if !logins.derive(derivation, for: .server(slot: server.slot, id: server.id)) {
                     loginFailed(server, .login("too many passwords are being hashed"))
                     return bytes.count
                 }
@@ -208,7 +208,7 @@ extension WorkerCore {
     /// The password has been hashed.
     func continueLogin(_ server: ServerConnection) {
         guard server.phase == .authenticating, var login = server.login, login.isDeriving else { return }
-        let step = login.derived(cache: &saltedPasswords)
+        let step = login.derived(cache: &logins.saltedPasswords)
         server.login = login
         switch step {
         case .send(let message): send(message.span, to: server)
@@ -262,7 +262,7 @@ extension WorkerCore {
     }
 
     private func announceGreeting(_ shard: PoolShard) {
-        greetingArrived(shard.shared.key)
+        logins.greetingArrived(shard.shared.key)
         tellOthers { .greetingArrived(shard.shared.key) }
     }
 

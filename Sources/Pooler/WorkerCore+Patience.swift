@@ -61,7 +61,7 @@ extension WorkerCore {
 
     func checkLogins() {
         checkLookups()
-        guard loggingIn > 0 else { return }
+        guard logins.underWay > 0 else { return }
         let limit = settings.clientLoginTimeout > 0 ? settings.clientLoginTimeout : .max
         for client in clients.all {
             switch client.phase {
@@ -86,7 +86,7 @@ extension WorkerCore {
     private func checkLookups() {
         for shard in shards.values where !shard.machine.lookups.isEmpty {
             let patience = patience(shard)
-            failLookups(shard) { patience.end(since: $0.since, now: now) }
+            logins.failLookups(shard) { patience.end(since: $0.since, now: now) }
         }
     }
 }

@@ -10,12 +10,12 @@ extension WorkerCore {
     /// The server has refused a login: those who waited for it may hear why, and for the others it is tried again.
     func loginFailed(_ key: CapacityLedger.PoolKey) {
         guard let shard = shards[key], let failure = shard.shared.failure else { return }
-        if forgetsName(shard, failure.fields) { return }
+        if logins.forgetsName(shard, failure.fields) { return }
         if let refused = shard.machine.loginRefused(shard.shared) {
             for slot in refused.clients {
                 if let client = clients[slot] { fail(client, refused.error) }
             }
-            for lookup in refused.lookups { answer(lookup, .unavailable(refused.error)) }
+            for lookup in refused.lookups { logins.answer(lookup, .unavailable(refused.error)) }
         }
         if shard.machine.hasDemand { serve(shard) }
     }

@@ -86,11 +86,11 @@ extension WorkerCore {
         var writer = MessageWriter()
         writer.bytes = clientLogin.answer
         for parameter in login.parameters { writer.parameterStatus(name: parameter.name, value: parameter.value) }
-        writeOwnParameters(&writer, shard)
+        logins.writeOwnParameters(&writer, shard)
         cancels.giveCancelKey(to: client, &writer)
         writer.readyForQuery(.idle)
         client.login = nil
-        loggingIn -= 1
+        logins.isOver()
         shard.counters.totals.logins &+= 1
         shard.counters.serversOpened &+= 1
         client.requestTime = now

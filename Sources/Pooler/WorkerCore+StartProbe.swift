@@ -8,7 +8,7 @@ extension WorkerCore {
     func probe(_ probe: StartProbe) {
         guard let database = configuration.database(named: probe.database) else { return }
         shared.isProbing.store(true, ordering: .releasing)
-        openServer(shard(of: database, user: probe.user), isWanted: false, probe: probe)
+        openServer(pools.shard(of: database, user: probe.user), isWanted: false, probe: probe)
     }
 
     /// The socket of a probe is connected. True: to ourselves, so this is the end of it.

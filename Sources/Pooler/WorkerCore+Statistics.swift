@@ -7,7 +7,7 @@ import Statistics
 extension WorkerCore {
     func statistics() -> WorkerStatistics {
         let gauges = gauges()
-        let pools = shards.values.map { shard in
+        let known = shards.values.map { shard in
             let limits = shard.settings.limits
             return PoolStatistics(
                 database: shard.databaseName, user: shard.shared.key.user, counters: shard.counters, period: shard.tally.last,
@@ -16,7 +16,7 @@ extension WorkerCore {
                 poolMode: shard.settings.policy.mode.rawValue, isPaused: shard.machine.isPaused)
         }
         var statistics = WorkerStatistics(
-            pools: pools + forgotten.values.filter(\.isNeeded).map(statistics), counters: counters, clientsLoggingIn: loggingIn,
+            pools: known + pools.forgotten.values.filter(\.isNeeded).map(statistics), counters: counters, clientsLoggingIn: logins.underWay,
             clients: clients.count, servers: servers.count)
         statistics.objects = objects()
         statistics.peerRequests = peerCancels.counts()

@@ -41,22 +41,16 @@ final class WorkerCore {
     let toClient = SendBuffer(capacity: Transport.receiveSize + 4096)
     /// For servers without a client.
     var nobody = ClientSession()
-    var saltedPasswords = SaltedPasswordCache()
     /// Servers that have become free in this call, waiting for the outermost `free` to place them.
     var freed: [ServerConnection] = []
     var isPlacing = false
     /// The pools of servers that have become idle in this turn, once for each, while there are other workers.
     var offered: [PoolShard] = []
-    /// Goes up with each configuration.
-    var configurationNumber = 0
     /// When `tryLogins` is due; `Int64.max`: nobody waits for it.
     var loginsDue = Int64.max
 
     var clients = SlotTable<ClientConnection>()
     var servers = SlotTable<ServerConnection>()
-    var shards: [CapacityLedger.PoolKey: PoolShard] = [:]
-    /// What was counted for pools that other workers still have.
-    var forgotten: [CapacityLedger.PoolKey: ForgottenShard] = [:]
     /// Clients in the middle of a message of which the rest has to come soon.
     var slowMessages: Set<UInt32> = []
     /// Some client has brought an `idle_session_timeout`.
@@ -64,14 +58,9 @@ final class WorkerCore {
     var ticks = 0
     /// Not before this is it looked again which texts of statements nobody uses.
     var nextStatementSweep: Int64 = 0
-    var loginTemplates = LoginTemplates()
-    /// Runs of PBKDF2 under way, and who waits for them.
-    var derivations: [KeyDerivation: [DerivationWaiter]] = [:]
     /// Server connections that wait for their passwords, and how many passwords have been asked for: their numbers.
     var passwordWaiters: [UInt64: PasswordWaiter] = [:]
     var passwordsAsked: UInt64 = 0
-    /// Clients that have not logged in.
-    var loggingIn = 0
     /// What belongs to no pool.
     var counters = WorkerCounters()
     /// What operators hold back.
@@ -90,6 +79,8 @@ final class WorkerCore {
     private(set) var cancels: CancelService!
     private(set) var peerCancels: PeerCancels!
     private(set) var departures: Departures!
+    private(set) var pools: PoolTable!
+    private(set) var logins: LoginCoordinator!
     private(set) var listeners: Listeners!
     private(set) var console: ConsoleClients!
 
@@ -115,6 +106,8 @@ final class WorkerCore {
         cancels = CancelService(of: self)
         peerCancels = PeerCancels(of: self)
         departures = Departures(of: self)
+        pools = PoolTable(of: self)
+        logins = LoginCoordinator(of: self)
         listeners = Listeners(of: self)
         console = ConsoleClients(of: self)
         limitStatementMemory()
@@ -132,6 +125,9 @@ final class WorkerCore {
     private static func messageLimit(_ configuration: Configuration) -> Int {
         min(configuration.settings.maxPacketSize, Frontend.maximumLength(Frontend.query))
     }
+
+    /// The worker's shards of all pools.
+    var shards: [CapacityLedger.PoolKey: PoolShard] { _read { yield pools.shards } }
 
     /// Without a copy: it is looked at on the query path.
     var settings: Settings { _read { yield configuration.settings } }

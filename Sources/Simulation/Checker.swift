@@ -65,7 +65,7 @@
                 default: if client.server != nil { fail("client \(client.id) has a server and is \(client.phase)") }
                 }
             }
-            if loggingIn != core.loggingIn { fail("\(loggingIn) clients log in, and \(core.loggingIn) are counted") }
+            if loggingIn != core.logins.underWay { fail("\(loggingIn) clients log in, and \(core.logins.underWay) are counted") }
             core.servers.visit { server in
                 if servers[server.id] == nil { servers[server.id] = WeakServer(object: server) }
                 switch server.phase {
@@ -180,7 +180,7 @@
                     limits.database[key.database] = highest(limits.database[key.database], limit.database)
                     limits.user[key.user] = highest(limits.user[key.user], limit.user)
                 }
-                for (key, forgotten) in core.forgotten where forgotten.isNeeded {
+                for (key, forgotten) in core.pools.forgotten where forgotten.isNeeded {
                     let known = families[key.family] ?? (0, 0)
                     families[key.family] = (known.servers + forgotten.statistics.gauges.serversLent, known.limit)
                 }
@@ -307,7 +307,7 @@
                     if count != 0 { fail("all clients have left, and worker \(core.index) has \(count) \(what)") }
                 }
                 empty(core.clients.count, "clients")
-                empty(core.loggingIn, "logins")
+                empty(core.logins.underWay, "logins")
                 empty(core.console.count, "clients of the console")
                 empty(core.departures.count, "leaving clients")
                 empty(core.slowMessages.count, "unfinished messages")
@@ -347,7 +347,7 @@
             world.lookAtAll { core in
                 if core.servers.count > 0 { fail("the pooler has ended, and worker \(core.index) has \(core.servers.count) servers") }
                 // A server that is opened because a pool keeps some may still have logged in when the last client had left.
-                let logins = core.derivations.count + core.passwordWaiters.count
+                let logins = core.logins.derivations.count + core.passwordWaiters.count
                 if logins > 0 { fail("the pooler has ended, and worker \(core.index) has \(logins) logins that wait") }
             }
             for (id, server) in servers where server.object != nil { fail("server \(id) is closed, and still in memory") }

@@ -18,7 +18,7 @@ import Testing
 
         init() throws {
             core = try .staged()
-            shard = core.shard(of: Database(name: "lab"), user: "app")
+            shard = core.pools.shard(of: Database(name: "lab"), user: "app")
             shard.machine.settings.policy = PoolPolicy(.transaction)
             core.transport.postsLater = true
         }

@@ -58,7 +58,7 @@ import Testing
             let cores = try WorkerCore.staged(configuration(), together: 2)
             (giver, taker) = (cores[0], cores[1])
             let database = try #require(giver.configuration.databases["lab"])
-            shards = cores.map { $0.shard(of: database, user: "app") }
+            shards = cores.map { $0.pools.shard(of: database, user: "app") }
             (server, peer) = try WorkerMailTests.server(of: giver, shards[0])
             try #require(server.phase == .idle)
             // By a client that has left meanwhile.

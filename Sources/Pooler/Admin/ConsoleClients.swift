@@ -81,14 +81,14 @@ final class ConsoleClients {
         client.console = ConsoleClient(database: database, applicationName: applicationName, rights: rights)
         count += 1
         if settings.logConnections {
-            shared.log.info(worker.loginEvent(client, database: database), about: client.subject)
+            shared.log.info(worker.logins.loginEvent(client, database: database), about: client.subject)
         }
         var writer = answer
         for (name, value) in SessionParameters.greeting { writer.parameterStatus(name: name, value: value) }
         worker.cancels.giveCancelKey(to: client, &writer)
         writer.readyForQuery(.idle)
         client.login = nil
-        worker.loggingIn -= 1
+        worker.logins.isOver()
         counters.totals.logins &+= 1
         client.move(to: .console)
         client.requestTime = now

@@ -98,6 +98,6 @@ final class Listeners {
             }
         }
         shared.clientsOfWorkers[worker.index].add(1)
-        worker.adopt(client: descriptor, isUnix: isUnix)
+        worker.logins.adopt(client: descriptor, isUnix: isUnix)
     }
 }

@@ -5,7 +5,7 @@ import PoolCore
 import PostgresWire
 
 /// Work of logins that would stall the loop: PBKDF2, PAM, LDAP. It is done on other threads and comes back as a message to the worker.
-extension WorkerCore {
+extension LoginCoordinator {
     /// Who waits for a derivation.
     enum DerivationWaiter {
         case client(slot: UInt32, id: UInt64)
@@ -23,7 +23,7 @@ extension WorkerCore {
             derivations[derivation]?.append(waiter)
             return true
         }
-        let isTaken = shared.hashing.submit(behindAtMost: isPretended ? Self.fewWaiting : .max) { [mailbox] in
+        let isTaken = shared.hashing.submit(behindAtMost: isPretended ? Self.fewWaiting : .max) { [mailbox = worker.mailbox] in
             mailbox.post(.derived(derivation, derivation.run()))
         }
         if isTaken { derivations[derivation] = [waiter] }
@@ -51,7 +51,7 @@ extension WorkerCore {
                 }
             case .server(let slot, let id):
                 saltedPasswords.remember(salted, of: derivation)
-                if let server = servers[slot], server.id == id { continueLogin(server) }
+                if let server = worker.servers[slot], server.id == id { worker.continueLogin(server) }
             }
         }
     }
@@ -70,13 +70,13 @@ extension WorkerCore {
                 return refuse(client, .invalidLDAPOptions(error.message))
             }
         }
-        let (mailbox, slot, id) = (mailbox, client.slot, client.id)
+        let (mailbox, slot, id) = (worker.mailbox, client.slot, client.id)
         // Afterwards nobody waits for the answer any more.
         let deadline = settings.clientLoginTimeout > 0 ? client.connectTime + settings.clientLoginTimeout : now + 60_000_000
         let isTaken = shared.examiner.ask(question, user: login.user, password: password, deadline: deadline) { failure in
             mailbox.post(.checked(slot: slot, id: id, password: password, failure: failure))
         }
-        if !isTaken { fail(client, .tooManyLogins) }
+        if !isTaken { worker.fail(client, .tooManyLogins) }
     }
 
     func checked(_ slot: UInt32, _ id: UInt64, _ password: [UInt8], _ failure: String?) {

@@ -9,16 +9,45 @@ import Synchronization
 import Telemetry
 
 /// From an accepted socket to a client that may ask something.
-extension WorkerCore {
+final class LoginCoordinator {
+    unowned let worker: WorkerCore
+    var saltedPasswords = SaltedPasswordCache()
+    private var templates = LoginTemplates()
+    /// Goes up with each configuration.
+    private(set) var configurationNumber = 0
+    /// Runs of PBKDF2 under way, and who waits for them.
+    var derivations: [KeyDerivation: [DerivationWaiter]] = [:]
+    /// Clients that have not logged in.
+    private(set) var underWay = 0
+
+    init(of worker: WorkerCore) { self.worker = worker }
+
+    var shared: SharedState { worker.shared }
+    var now: Int64 { worker.now }
+    var configuration: Configuration { _read { yield worker.configuration } }
+    var settings: Settings { _read { yield worker.configuration.settings } }
+
+    /// Nothing that was found out about startup packets holds any more.
+    func configurationChanged() {
+        configurationNumber &+= 1
+        templates.removeAll()
+    }
+
+    /// Pools that templates lead to are gone.
+    func forgetTemplates() { templates.removeAll() }
+
+    /// A client has logged in, or left before.
+    func isOver() { underWay -= 1 }
+
     /// Serves a client that this worker or another one has accepted.
     func adopt(client descriptor: Int32, isUnix: Bool) {
-        let slot = clients.reserve()
-        let client = ClientConnection(slot: slot, id: shared.nextID(), descriptor: descriptor, loop: loop, now: now)
-        clients.set(slot, client)
-        loggingIn += 1
-        counters.accepted &+= 1
+        let slot = worker.clients.reserve()
+        let client = ClientConnection(slot: slot, id: shared.nextID(), descriptor: descriptor, loop: worker.loop, now: now)
+        worker.clients.set(slot, client)
+        underWay += 1
+        worker.counters.accepted &+= 1
         // With TCP_DEFER_ACCEPT the startup packet is here already: no event is needed to tell.
-        if settings.tcpDeferAccept > 0, !isUnix { read(client, toEnd: false) }
+        if settings.tcpDeferAccept > 0, !isUnix { worker.read(client, toEnd: false) }
     }
 
     /// PostgreSQL's own limit on a startup packet is 10,000 bytes.
@@ -40,21 +69,21 @@ extension WorkerCore {
         case .malformed:
             // A startup packet begins with its length, of which the first byte is 0: no message type.
             let isStartup = bytes[offset] == 0
-            fail(client, isStartup ? .repeatedStartup : .badHeader(hexadecimal(bytes, from: offset)))
+            worker.fail(client, isStartup ? .repeatedStartup : .badHeader(worker.hexadecimal(bytes, from: offset)))
             return bytes.count
         case .frame(let frame):
             if frame.type == Frontend.terminate {
-                close(client, .terminated)
+                worker.close(client, .terminated)
                 return bytes.count
             }
             guard frame.type == Frontend.password, frame.length <= Self.passwordLimit else {
                 let isStartup = bytes[offset] == 0
-                fail(client, isStartup ? .repeatedStartup : .unknownMessage)
+                worker.fail(client, isStartup ? .repeatedStartup : .unknownMessage)
                 return bytes.count
             }
             guard bytes.count - offset >= frame.length else { return offset }
-            if isOwnProbe(bytes.extracting(offset..<offset + frame.length)) {
-                close(client, .probeReturned)
+            if worker.isOwnProbe(bytes.extracting(offset..<offset + frame.length)) {
+                worker.close(client, .probeReturned)
                 return bytes.count
             }
             guard let login = client.login, let step = login.exchange?.receivedPassword(bytes.extracting(frame.body(at: offset)))
@@ -65,7 +94,7 @@ extension WorkerCore {
     }
 
     private func startup(_ client: ClientConnection, _ bytes: Span<UInt8>, from offset: Int) -> Int {
-        if let known = loginTemplates.find(bytes.extracting(offset...)) {
+        if let known = templates.find(bytes.extracting(offset...)) {
             begin(client, known.template)
             return offset + known.length
         }
@@ -74,10 +103,10 @@ extension WorkerCore {
             return offset
         case .malformed(let reason):
             let isPassword = bytes[offset] == Frontend.password
-            fail(client, isPassword ? .passwordBeforeStartup : .malformedStartup(reason))
+            worker.fail(client, isPassword ? .passwordBeforeStartup : .malformedStartup(reason))
             return bytes.count
         case .brokenCancel:
-            close(client, .cancelRefused(.wrongLength))
+            worker.close(client, .cancelRefused(.wrongLength))
             return bytes.count
         case .complete(let request, let length):
             switch request {
@@ -86,34 +115,34 @@ extension WorkerCore {
             case .ssl:
                 // Whoever sends on without waiting for the answer may have had bytes put in by somebody in between.
                 guard offset + length == bytes.count else {
-                    fail(client, .unencryptedData(after: .tls))
+                    worker.fail(client, .unencryptedData(after: .tls))
                     return bytes.count
                 }
-                tlsRequested(client)
+                worker.tlsRequested(client)
                 guard client.isOpen else { return bytes.count }
             case .gssEncryption:
                 guard offset + length == bytes.count else {
-                    fail(client, .unencryptedData(after: .gss))
+                    worker.fail(client, .unencryptedData(after: .gss))
                     return bytes.count
                 }
-                send([UInt8(ascii: "N")], to: client)
+                worker.send([UInt8(ascii: "N")], to: client)
             case .directTLS:
-                if tlsBegun(client) { return client.isOpen ? offset : bytes.count }
-                fail(client, .malformedStartup("bad packet header: '\(hexadecimal(bytes, from: offset))'"))
+                if worker.tlsBegun(client) { return client.isOpen ? offset : bytes.count }
+                worker.fail(client, .malformedStartup("bad packet header: '\(worker.hexadecimal(bytes, from: offset))'"))
                 return bytes.count
             case .oldProtocol:
-                fail(client, .unsupportedProtocol)
+                worker.fail(client, .unsupportedProtocol)
                 return bytes.count
             case .unknownProtocol(let major, let minor):
-                fail(client, .unknownProtocol(major: major, minor: minor))
+                worker.fail(client, .unknownProtocol(major: major, minor: minor))
                 return bytes.count
             case .cancel(let key):
-                cancels.requested(client, key)
+                worker.cancels.requested(client, key)
                 return bytes.count
             case .startup(let packet):
                 if let template = template(client, packet) {
                     // An address in the parameters is this client's own.
-                    if !settings.applicationNameAddHost { loginTemplates.remember(template, for: bytes.extracting(offset...)) }
+                    if !settings.applicationNameAddHost { templates.remember(template, for: bytes.extracting(offset...)) }
                     begin(client, template)
                 }
             }
@@ -124,7 +153,7 @@ extension WorkerCore {
     /// As in PostgreSQL each kind of encryption is asked for once, and none inside TLS; beyond that, the request is a protocol unheard of.
     private func mayAsk(_ client: ClientConnection, for request: ClientConnection.Preliminaries) -> Bool {
         guard client.tls == nil, client.preliminaries.insert(request).inserted else {
-            fail(client, .unknownProtocol(major: 1234, minor: request == .tls ? 5679 : 5680))
+            worker.fail(client, .unknownProtocol(major: 1234, minor: request == .tls ? 5679 : 5680))
             return false
         }
         return true
@@ -139,12 +168,12 @@ extension WorkerCore {
             negotiation.negotiateProtocolVersion(newestMinor: packet.spokenMinor, unrecognized: packet.protocolOptions.map(\.name))
         }
         guard let user = packet["user"], !user.isEmpty else {
-            send(negotiation.bytes, to: client)
-            fail(client, .missingUser)
+            worker.send(negotiation.bytes, to: client)
+            worker.fail(client, .missingUser)
             return nil
         }
         guard user.utf8.count < 128 else {
-            fail(client, .nameTooLong(.user))
+            worker.fail(client, .nameTooLong(.user))
             return nil
         }
         client.user = user
@@ -152,7 +181,7 @@ extension WorkerCore {
         switch ReplicationMode.read(packet["replication"]) {
         case .value(let mode): client.replication = mode
         case .invalid:
-            fail(client, .invalidReplication(packet["replication"] ?? ""))
+            worker.fail(client, .invalidReplication(packet["replication"] ?? ""))
             return nil
         }
         var parameters: [Parameter] = []
@@ -183,26 +212,26 @@ extension WorkerCore {
     private func begin(_ client: ClientConnection, _ template: LoginTemplate) {
         client.user = template.user
         client.takesLongKeys = template.takesLongKeys
-        let isConsole = console.isConsole(template.databaseName)
-        if isConsole, console.isOwnOperator(client) {
+        let isConsole = worker.console.isConsole(template.databaseName)
+        if isConsole, worker.console.isOwnOperator(client) {
             var writer = MessageWriter()
             writer.bytes = template.negotiation
             writer.authentication(.ok)
-            console.enter(client, database: template.databaseName, applicationName: template.applicationName, writer, isOwnOperator: true)
+            worker.console.enter(client, database: template.databaseName, applicationName: template.applicationName, writer, isOwnOperator: true)
             return
         }
         // Whatever is said next, PostgreSQL says this before.
-        send(template.negotiation, to: client)
+        worker.send(template.negotiation, to: client)
         if !isConsole, shared.shutdown.load(ordering: .relaxed) != .none {
-            fail(client, .shuttingDown)
+            worker.fail(client, .shuttingDown)
             return
         }
-        if settings.clientTlsSslmode.isRequired, client.tls == nil, !isUnix(client) {
-            fail(client, .tlsRequired)
+        if settings.clientTlsSslmode.isRequired, client.tls == nil, !worker.isUnix(client) {
+            worker.fail(client, .tlsRequired)
             return
         }
         if !isConsole, shared.capacity.withLock({ $0.clients }) > settings.maxClientConn {
-            fail(client, .tooManyClients)
+            worker.fail(client, .tooManyClients)
             return
         }
         client.replication = template.replication
@@ -276,12 +305,12 @@ extension WorkerCore {
     /// The password was right; now the rest may be told.
     func accepted(_ client: ClientConnection, _ login: ClientLoginState, _ answer: inout MessageWriter) {
         let template = login.template
-        if console.isConsole(template.databaseName) {
-            console.enter(client, database: template.databaseName, applicationName: template.applicationName, answer)
+        if worker.console.isConsole(template.databaseName) {
+            worker.console.enter(client, database: template.databaseName, applicationName: template.applicationName, answer)
             return
         }
-        if holds.disabledDatabases.contains(template.databaseName) {
-            fail(client, .databaseDisabled(template.databaseName))
+        if worker.holds.disabledDatabases.contains(template.databaseName) {
+            worker.fail(client, .databaseDisabled(template.databaseName))
             return
         }
         // What a reload has changed meanwhile counts, or the client would get into a pool of the time before, which nobody looks after.
@@ -290,17 +319,17 @@ extension WorkerCore {
         let known = login.isRenamed ? nil : template.shard.flatMap { isCurrent && !$0.isForgotten ? $0 : nil }
         let database = known != nil ? nil : isCurrent ? template.database : configuration.database(named: template.databaseName)
         guard let name = known?.databaseName ?? database?.name else {
-            fail(client, .noSuchDatabase(template.databaseName))
+            worker.fail(client, .noSuchDatabase(template.databaseName))
             return
         }
         if let refusal = template.refusal {
-            fail(client, refusal)
+            worker.fail(client, refusal)
             return
         }
         let limits = isCurrent && !login.isRenamed ? template.limits : limits(database, user: client.user)
         let refusal = shared.capacity.withLock { $0.admitClient(database: name, user: client.user, limits: limits) }
         if let refusal {
-            fail(client, refusal)
+            worker.fail(client, refusal)
             return
         }
         guard let shard = known ?? database.map({ self.shard(of: $0, user: $0.forcedUser ?? client.user, template) }) else { return }
@@ -314,7 +343,7 @@ extension WorkerCore {
         }
         if client.replication != nil {
             login.answer = answer.bytes
-            requestDedicated(client)
+            worker.requestDedicated(client)
             return
         }
         greet(client, login, &answer)
@@ -337,18 +366,18 @@ extension WorkerCore {
         login.answer = answer.bytes
         shard.machine.awaitGreeting(client.slot, since: now)
         if let failing = shard.machine.refusal(now: now, shard.shared) {
-            fail(client, failing)
+            worker.fail(client, failing)
             return
         }
-        serve(shard)
+        worker.serve(shard)
     }
 
     /// The pool whose servers bring from their logins what this startup packet asks for.
     private func shard(of database: Database, user: String, _ template: LoginTemplate) -> PoolShard {
-        let plain = shard(of: database, user: user)
+        let plain = worker.pools.shard(of: database, user: user)
         if template.replication != nil || template.parameters.isEmpty { return plain }
         let startup = plain.shared.family.startup(of: template.parameters, isExclusive: plain.settings.policy.logsInForStartupValues)
-        return startup.isEmpty ? plain : shard(of: database, user: user, startup: startup)
+        return startup.isEmpty ? plain : worker.pools.shard(of: database, user: user, startup: startup)
     }
 
     /// A server has refused to be set to a value that the client has brought. Whether PostgreSQL takes it at a login is seen by trying: the
@@ -382,38 +411,15 @@ extension WorkerCore {
     /// A server was refused the login for a name in the startup packet that PostgreSQL does not know: whoever wrote it meant a driver. Those
     /// who wait go on without it. False: it was refused for something else.
     func forgetsName(_ shard: PoolShard, _ fields: ErrorFields) -> Bool {
-        guard Self.isUnknownParameter(fields), let message = fields.message,
+        guard WorkerCore.isUnknownParameter(fields), let message = fields.message,
             let unknown = shard.shared.key.startup.given.first(where: { message.contains("\"\($0.name)\"") })
         else { return false }
         shard.shared.family.noteUnknown(unknown.name)
-        shared.log.warning("ignoring startup parameter \"\(unknown.name)\": \(message)", about: subject(shard))
+        shared.log.warning("ignoring startup parameter \"\(unknown.name)\": \(message)", about: worker.subject(shard))
         for waiter in shard.machine.awaitingGreeting {
-            if let client = clients[waiter.client], client.shard === shard, let login = client.login { _ = goesHome(client, login) }
+            if let client = worker.clients[waiter.client], client.shard === shard, let login = client.login { _ = goesHome(client, login) }
         }
         return true
-    }
-
-    /// The shard of this worker for a pool, made on first use.
-    func shard(of database: Database, user: String, isForLookups: Bool = false, startup: StartupValues = .none) -> PoolShard {
-        let key = CapacityLedger.PoolKey(database: database.name, user: user, isForLookups: isForLookups, startup: startup)
-        if let shard = shards[key] { return shard }
-        let settings = PoolSettings(configuration, database: database, user: user)
-        let pool = shared.pool(key, workers: shared.clientsOfWorkers.count)
-        let before = forgotten.removeValue(forKey: key).flatMap { $0.shared === pool ? $0.statistics : nil }
-        let shard = PoolShard(
-            shared: pool, worker: index, database: database, settings: settings, isPaused: holds.pauses(database.name),
-            serversLent: before?.gauges.serversLent ?? 0)
-        // After the pool has been made: the name goes with the database's last pool.
-        if configuration.databases[database.name] == nil, shared.isNewAutoDatabase(database.name) {
-            shared.log.info("registered new auto-database: db=\(database.name)")
-        }
-        if let before {
-            shard.counters = before.counters
-            shard.tally = PeriodTally(countedBefore: before.counters.totals)
-        }
-        advanceStatements(shard)
-        shards[key] = shard
-        return shard
     }
 
     // MARK: Welcome
@@ -432,7 +438,7 @@ extension WorkerCore {
             client.session.parameters = welcome.parameters
             client.session.startup = welcome.parameters
             client.requestTime = now
-            requestServer(client)
+            worker.requestServer(client)
             return
         }
         if known == nil { template.welcome = welcome }
@@ -440,20 +446,20 @@ extension WorkerCore {
         client.session.startup = welcome.parameters
         client.session.told = greeting.defaults
         client.idleSessionTimeout = welcome.idleSessionTimeout
-        if welcome.idleSessionTimeout > 0 { hasIdleSessionTimeouts = true }
+        if welcome.idleSessionTimeout > 0 { worker.hasIdleSessionTimeouts = true }
         writer.bytes += welcome.messages
-        cancels.giveCancelKey(to: client, &writer)
+        worker.cancels.giveCancelKey(to: client, &writer)
         if !settings.loginNotifyMessage.isEmpty {
             writer.notice(
                 ErrorFields(severity: "NOTICE", code: SQLState.successfulCompletion, message: settings.loginNotifyMessage))
         }
         writer.readyForQuery(.idle)
         client.login = nil
-        loggingIn -= 1
+        underWay -= 1
         shard.counters.totals.logins &+= 1
         client.move(to: .idle)
         client.requestTime = now
-        send(writer.bytes, to: client)
+        worker.send(writer.bytes, to: client)
     }
 
     private func welcome(
@@ -499,10 +505,10 @@ extension WorkerCore {
 
     /// A server of the pool has logged in somewhere: the clients that waited for it are let in.
     func greetingArrived(_ key: CapacityLedger.PoolKey) {
-        guard let shard = shards[key], let greeting = shard.shared.greeting else { return }
+        guard let shard = worker.shards[key], let greeting = shard.shared.greeting else { return }
         for waiter in shard.machine.takeAwaitingGreeting() {
             // Nobody may be let in for having the slot of somebody who has shown who he is.
-            guard let client = clients[waiter.client], case .awaitingGreeting = client.phase, client.shard === shard,
+            guard let client = worker.clients[waiter.client], case .awaitingGreeting = client.phase, client.shard === shard,
                 let login = client.login
             else { continue }
             admit(client, login, greeting)
@@ -515,7 +521,7 @@ extension WorkerCore {
         shard.shared.parameters.accept(own)
         guard let greeting = shard.shared.greeting else {
             // RECONNECT: the server belongs to the time before, and what the next one says is not known yet.
-            if let server = client.server { part(client, server) }
+            if let server = client.server { worker.part(client, server) }
             client.move(to: .awaitingGreeting)
             shard.machine.awaitGreeting(client.slot, since: client.requestTime)
             return
@@ -532,7 +538,7 @@ extension WorkerCore {
         var writer = MessageWriter()
         writer.bytes = login.answer
         welcome(client, login, greeting, &writer)
-        consumeHeld(client)
-        if client.isOpen { resumeReading(client) }
+        worker.consumeHeld(client)
+        if client.isOpen { worker.resumeReading(client) }
     }
 }

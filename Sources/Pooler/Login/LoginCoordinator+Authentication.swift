@@ -10,7 +10,7 @@ import Telemetry
 ///
 /// A login goes through `judge` (the rule), `identify` (the user), `examine` (the exchange, whose steps `take` carries out). Where
 /// somebody else is asked, the login is suspended and `resume` goes on with it.
-extension WorkerCore {
+extension LoginCoordinator {
     // MARK: The rule
 
     /// Finds out by what this client is judged, and begins.
@@ -21,8 +21,8 @@ extension WorkerCore {
         switch settings.authType {
         case .hba: judgeByRules(client, login)
         case .any:
-            guard template.database?.forcedUser != nil || console.isConsole(template.databaseName) else {
-                guard template.database != nil else { return fail(client, .noSuchDatabase(template.databaseName)) }
+            guard template.database?.forcedUser != nil || worker.console.isConsole(template.databaseName) else {
+                guard template.database != nil else { return worker.fail(client, .noSuchDatabase(template.databaseName)) }
                 return refuse(client, .noForcedUser(database: template.databaseName))
             }
             login.method = .any
@@ -85,12 +85,12 @@ extension WorkerCore {
 
     private func judgeByPeer(_ client: ClientConnection, _ login: ClientLoginState, map: String?) {
         guard let peer = PeerIdentity(of: client.channel.descriptor) else { return peerNamed(nil, client, login, map: map) }
-        let (mailbox, slot, id) = (mailbox, client.slot, client.id)
+        let (mailbox, slot, id) = (worker.mailbox, client.slot, client.id)
         login.isSuspended = true
         let isTaken = shared.examiner.askName(of: peer) { name in
             mailbox.post(.peerNamed(name, slot: slot, id: id, map: map))
         }
-        if !isTaken { fail(client, .tooManyLogins) }
+        if !isTaken { worker.fail(client, .tooManyLogins) }
     }
 
     func peerNamed(_ name: String?, _ slot: UInt32, _ id: UInt64, map: String?) {
@@ -205,7 +205,7 @@ extension WorkerCore {
         login.exchange = ClientLogin(
             method: login.method, user: user, nameOfClient: login.template.user, secret: login.credential?.secret,
             derivedSecret: derived, randomness: .fresh(for: login.method, processKey: shared.processKey.withLock { $0 }),
-            iterations: settings.scramIterations, endPoint: client.tls?.endPoint, pretendsToDerive: pretendsToDerive)
+            iterations: settings.scramIterations, endPoint: client.tls?.endPoint, pretendsToDerive: worker.pretendsToDerive)
         if let step = login.exchange?.start() { take(step, client, login) }
     }
 
@@ -218,7 +218,7 @@ extension WorkerCore {
             login.isSuspended = true
             let isPretended = login.exchange?.isDerivationPretended == true
             if derive(derivation, for: .client(slot: client.slot, id: client.id), isPretended: isPretended) { return }
-            guard isPretended, let next = login.exchange?.goOnWithoutDerivation() else { return fail(client, .tooManyLogins) }
+            guard isPretended, let next = login.exchange?.goOnWithoutDerivation() else { return worker.fail(client, .tooManyLogins) }
             login.isSuspended = false
             take(next, client, login)
         case .check(let password):
@@ -244,18 +244,18 @@ extension WorkerCore {
         case .saslContinue(let data): writer.authentication(.saslContinue(data))
         case .saslFinal(let data): writer.authentication(.saslFinal(data))
         }
-        send(writer.bytes, to: client)
+        worker.send(writer.bytes, to: client)
     }
 
     /// Ends a login; the client is told less than the log.
     func refuse(_ client: ClientConnection, _ failure: LoginFailure) {
         shared.log.info(.loginFailed(reason: failure.logText, cause: failure.cause.name), about: client.subject)
-        fail(client, .authenticationFailed(failure))
+        worker.fail(client, .authenticationFailed(failure))
     }
 
     /// The client whose login waits for somebody else, if it is still there.
     func suspended(_ slot: UInt32, _ id: UInt64) -> (client: ClientConnection, login: ClientLoginState)? {
-        guard let client = clients[slot], client.id == id, let login = client.login, login.isSuspended else { return nil }
+        guard let client = worker.clients[slot], client.id == id, let login = client.login, login.isSuspended else { return nil }
         return (client, login)
     }
 
@@ -263,7 +263,7 @@ extension WorkerCore {
     func resume(_ client: ClientConnection, _ login: ClientLoginState, _ body: () -> Void) {
         login.isSuspended = false
         body()
-        if client.isOpen { carryOn(client) }
+        if client.isOpen { worker.carryOn(client) }
     }
 
     private func isEncrypted(_ client: ClientConnection) -> Bool { client.tls != nil }

@@ -19,7 +19,7 @@ enum LookupAnswer: Sendable {
 /// Each database has a pool of `auth_user` for it, which no client ever gets a server of: whatever a client asks for in its startup
 /// packet can't reach the connection that the query runs on. All workers ask through the same one of them, so that idle servers need
 /// not be looked for elsewhere.
-extension WorkerCore {
+extension LoginCoordinator {
     /// Where and how a user is looked up.
     struct LookupPlan {
         let authUser: String
@@ -30,7 +30,7 @@ extension WorkerCore {
     /// Nil when unknown users are not looked up, or the database is not known either.
     func lookupPlan(_ template: LoginTemplate) -> LookupPlan? {
         // The console has no entry, even if `*` would make one.
-        let isConsole = console.isConsole(template.databaseName)
+        let isConsole = worker.console.isConsole(template.databaseName)
         let database = isConsole ? nil : template.database
         guard isConsole || database != nil else { return nil }
         guard let user = Self.nonEmpty(database?.authUser) ?? Self.nonEmpty(settings.authUser) else { return nil }
@@ -43,23 +43,23 @@ extension WorkerCore {
     // MARK: Asking
 
     func lookUp(_ client: ClientConnection, _ plan: LookupPlan) {
-        guard !console.isConsole(plan.database) else {
+        guard !worker.console.isConsole(plan.database) else {
             return refuse(client, .reservedAuthDatabase)
         }
         guard configuration.database(named: plan.database) != nil else {
             return refuse(client, .unknownAuthDatabase(plan.database))
         }
-        guard !holds.disabledDatabases.contains(plan.database) else {
+        guard !worker.holds.disabledDatabases.contains(plan.database) else {
             return refuse(client, .disabledAuthDatabase(plan.database))
         }
         let pending = PendingLookup(
-            user: client.user, query: plan.query, worker: index, client: client.slot, clientID: client.id, since: now)
+            user: client.user, query: plan.query, worker: worker.index, client: client.slot, clientID: client.id, since: now)
         let name = Array(plan.database.utf8)
-        let home = Int(BytesHash.of(name.span) % UInt64(peers.count))
-        if home == index {
+        let home = Int(BytesHash.of(name.span) % UInt64(worker.peers.count))
+        if home == worker.index {
             lookUp(pending, database: plan.database, authUser: plan.authUser)
         } else {
-            tell(home, .lookUp(pending, database: plan.database, authUser: plan.authUser))
+            worker.tell(home, .lookUp(pending, database: plan.database, authUser: plan.authUser))
         }
     }
 
@@ -68,8 +68,8 @@ extension WorkerCore {
             answer(pending, .refused(.unknownAuthDatabase(name)))
             return
         }
-        let shard = shard(of: database, user: authUser, isForLookups: true)
-        if let server = takeIdle(shard) {
+        let shard = worker.pools.shard(of: database, user: authUser, isForLookups: true)
+        if let server = worker.takeIdle(shard) {
             run(pending, on: server)
             return
         }
@@ -78,7 +78,7 @@ extension WorkerCore {
             return
         }
         shard.machine.awaitLookup(pending)
-        serve(shard)
+        worker.serve(shard)
     }
 
     func run(_ pending: PendingLookup, on server: ServerConnection) {
@@ -86,7 +86,7 @@ extension WorkerCore {
         server.uses &+= 1
         server.lookup = pending
         server.lastActivity = now
-        send(pending.lookup.request(query: pending.query).span, to: server)
+        worker.send(pending.lookup.request(query: pending.query).span, to: server)
     }
 
     // MARK: Answers
@@ -97,7 +97,7 @@ extension WorkerCore {
         while at < bytes.count, server.phase == .lookingUp, var pending = server.lookup {
             guard case .frame(let frame) = peekFrame(bytes, at: at), frame.length <= UserLookup.messageLimit else {
                 if case .short = peekFrame(bytes, at: at) { return at }
-                close(server, .authQueryMalformed)
+                worker.close(server, .authQueryMalformed)
                 return bytes.count
             }
             guard bytes.count - at >= frame.length else { return at }
@@ -110,9 +110,9 @@ extension WorkerCore {
                 shared.log.error("S: error in auth_query: \(reason)", about: server.subject)
             }
             if pending.lookup.isBroken {
-                close(server, .authQueryInTransaction)
+                worker.close(server, .authQueryInTransaction)
             } else {
-                free(server)
+                worker.free(server)
             }
             answer(pending, .outcome(outcome))
         }
@@ -121,10 +121,10 @@ extension WorkerCore {
 
     /// Tells the worker that asked.
     func answer(_ pending: PendingLookup, _ answer: LookupAnswer) {
-        if pending.worker == index {
+        if pending.worker == worker.index {
             lookedUp(pending.client, pending.clientID, answer)
         } else {
-            tell(pending.worker, .lookedUp(slot: pending.client, id: pending.clientID, answer))
+            worker.tell(pending.worker, .lookedUp(slot: pending.client, id: pending.clientID, answer))
         }
     }
 
@@ -143,7 +143,7 @@ extension WorkerCore {
         guard let (client, login) = suspended(slot, id) else { return }
         resume(client, login) {
             switch answer {
-            case .unavailable(let error): fail(client, error)
+            case .unavailable(let error): worker.fail(client, error)
             case .refused(let failure): refuse(client, failure)
             case .outcome(.failed(let reason)): refuse(client, .authQueryFailed(reason))
             case .outcome(.noSuchUser): lookedUp(client, login, nil)
