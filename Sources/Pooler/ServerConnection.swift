@@ -152,7 +152,7 @@ final class ServerConnection: Connection {
         client?.channel.hasPendingOutput != true || isBroken
     }
     override func received(_ bytes: Span<UInt8>, _ core: WorkerCore) { core.received(self, bytes) }
-    override func secured(_ core: WorkerCore) { core.secured(self) }
+    override func secured(_ core: WorkerCore) { core.opener.secured(self) }
     override func ranDry(_ core: WorkerCore) {
         if isBroken { core.serverEnded(self, .endOfStream) }
     }

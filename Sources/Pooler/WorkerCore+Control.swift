@@ -9,7 +9,7 @@ extension WorkerCore {
     func apply(_ configuration: Configuration) {
         self.configuration = configuration
         logins.configurationChanged()
-        hosts.apply(configuration.settings)
+        opener.hosts.apply(configuration.settings)
         listeners.retune()
         shared.cancels.setPeerID(configuration.settings.peerId)
         peerCancels.serve()
@@ -25,8 +25,8 @@ extension WorkerCore {
             shard.machine.settings = PoolSettings(configuration, database: database, user: shard.shared.key.user)
         }
         for shard in shards.values where shard.isOrphaned { pools.rehomeWaiting(shard) }
-        openMinimum()
-        serveDemand()
+        opener.openMinimum()
+        opener.serveDemand()
     }
 
     func beginShutdown(_ mode: ShutdownMode) {
@@ -35,7 +35,7 @@ extension WorkerCore {
             listeners.stop(tcpOnly: true)
         case .waitForServers:
             listeners.stop(tcpOnly: true)
-            forgetPasswordWaiters()
+            opener.forgetPasswordWaiters()
             for server in servers.all where server.phase == .idle { close(server, .shuttingDown) }
             tick()
         case .immediate, .none:

@@ -121,13 +121,13 @@ extension WorkerCore {
             }
         }
         if let lookup { logins.lookupLost(lookup, shard, reason) }
-        capacityFreed()
+        opener.capacityFreed()
     }
 
     /// The server closed the connection, or it broke.
     func serverEnded(_ server: ServerConnection, _ loss: ConnectionLoss) {
         switch server.phase {
-        case .connecting, .encrypting, .authenticating: openingFailed(server, OpeningFailure(loss))
+        case .connecting, .encrypting, .authenticating: opener.openingFailed(server, OpeningFailure(loss))
         default: close(server, server.farewell.map { .said($0) } ?? ServerCloseReason(loss))
         }
     }

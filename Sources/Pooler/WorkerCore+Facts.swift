@@ -155,7 +155,7 @@ extension WorkerCore {
             facts.failure = failure.text
             facts.failureCode = failure.fields.code
         }
-        facts.awaitsPassword = passwordWaiters.values.contains { $0.opening.shard === shard }
+        facts.awaitsPassword = opener.passwordWaiters.values.contains { $0.opening.shard === shard }
         facts.waiting = shard.machine.waitingSince
         servers.visit { server in
             guard server.shard === shard else { return }

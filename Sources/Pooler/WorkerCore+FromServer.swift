@@ -10,7 +10,7 @@ extension WorkerCore {
 
     func ready(_ server: ServerConnection, _ readiness: Readiness) {
         if server.phase == .connecting {
-            connected(server)
+            opener.connected(server)
             guard server.isOpen, server.phase != .connecting else { return }
         }
         if readiness.contains(.writable), server.channel.hasPendingOutput {
@@ -52,8 +52,8 @@ extension WorkerCore {
 
     private func handle(_ server: ServerConnection, _ bytes: Span<UInt8>) -> Int {
         switch server.phase {
-        case .encrypting: answeredTLSRequest(server, bytes)
-        case .authenticating: login(server, bytes)
+        case .encrypting: opener.answeredTLSRequest(server, bytes)
+        case .authenticating: opener.login(server, bytes)
         case .lookingUp: logins.lookUp(server, bytes)
         default: relay(server, bytes)
         }

@@ -11,7 +11,7 @@ extension WorkerCore {
         for shard in shards.values {
             let isPaused = holds.pauses(shard.databaseName)
             guard shard.machine.adminChanged(isPaused: isPaused) else { continue }
-            if isPaused { emptyPool(shard) } else if shard.machine.hasDemand { serve(shard) }
+            if isPaused { emptyPool(shard) } else if shard.machine.hasDemand { opener.serve(shard) }
         }
     }
 

@@ -15,10 +15,10 @@ extension WorkerCore {
         cancels.expireCancels()
         for shard in shards.values {
             advanceStatements(shard)
-            keepMinimum(shard)
+            opener.keepMinimum(shard)
             shard.machine.roomChanged()
-            takeMoreIdle(shard)
-            if shard.machine.hasDemand { serve(shard) }
+            opener.takeMoreIdle(shard)
+            if shard.machine.hasDemand { opener.serve(shard) }
         }
         rollPeriod()
         logStatistics()
@@ -26,7 +26,7 @@ extension WorkerCore {
         if ticks % 3 == 0 {
             checkUnfinished()
             pools.forgetUnused()
-            hosts.sweep()
+            opener.hosts.sweep()
         }
         if listeners.isShort { listeners.resume() }
         if index == 0 {
@@ -108,7 +108,7 @@ extension WorkerCore {
         for server in servers.all {
             switch server.phase {
             case .connecting, .encrypting, .authenticating:
-                if isOverdue(server) { openingFailed(server, .connectTimeout) }
+                if isOverdue(server) { opener.openingFailed(server, .connectTimeout) }
             case .idle:
                 checkIdle(server)
             case .linked:

@@ -34,7 +34,7 @@ extension WorkerCore {
     func nothingToLend(_ key: CapacityLedger.PoolKey, mayAskAgain: Bool) {
         guard let shard = shards[key] else { return }
         shard.machine.borrowingFailed()
-        serve(shard, borrows: mayAskAgain)
+        opener.serve(shard, borrows: mayAskAgain)
     }
 
     func adopt(_ lent: consuming LentServer) {
@@ -77,7 +77,7 @@ extension WorkerCore {
             free(server)
         }
         // Where it comes from there may be more.
-        if shard.machine.queue.waiting > 0 { serve(shard) }
+        if shard.machine.queue.waiting > 0 { opener.serve(shard) }
     }
 
     private func shardOfPool(_ key: CapacityLedger.PoolKey) -> PoolShard? {

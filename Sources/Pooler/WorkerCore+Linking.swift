@@ -28,7 +28,7 @@ extension WorkerCore {
             fail(client, error)
         case .wait(let ticket):
             client.move(to: .waiting(ticket))
-            serve(shard)
+            opener.serve(shard)
         }
     }
 
@@ -419,7 +419,7 @@ extension WorkerCore {
         case .resetting:
             if server.session.isReusable { free(server) }
         case .settingUp:
-            if server.session.isReusable { opened(server) }
+            if server.session.isReusable { opener.opened(server) }
         case .abandoned:
             continueAbandoned(server)
         default:
@@ -549,7 +549,7 @@ extension WorkerCore {
             postponeReading(server)
         }
         server.move(to: .idle)
-        if room.isWanted, room.takes(server) { return }
+        if opener.room.isWanted, opener.room.takes(server) { return }
         assign(server, mayMigrate: shared.parallel)
     }
 

@@ -20,7 +20,7 @@ extension WorkerCore {
             clients: clients.count, servers: servers.count)
         statistics.objects = objects()
         statistics.peerRequests = peerCancels.counts()
-        statistics.lookups = hosts.pending
+        statistics.lookups = opener.hosts.pending
         return statistics
     }
 

@@ -46,8 +46,6 @@ final class WorkerCore {
     var isPlacing = false
     /// The pools of servers that have become idle in this turn, once for each, while there are other workers.
     var offered: [PoolShard] = []
-    /// When `tryLogins` is due; `Int64.max`: nobody waits for it.
-    var loginsDue = Int64.max
 
     var clients = SlotTable<ClientConnection>()
     var servers = SlotTable<ServerConnection>()
@@ -58,9 +56,6 @@ final class WorkerCore {
     var ticks = 0
     /// Not before this is it looked again which texts of statements nobody uses.
     var nextStatementSweep: Int64 = 0
-    /// Server connections that wait for their passwords, and how many passwords have been asked for: their numbers.
-    var passwordWaiters: [UInt64: PasswordWaiter] = [:]
-    var passwordsAsked: UInt64 = 0
     /// What belongs to no pool.
     var counters = WorkerCounters()
     /// What operators hold back.
@@ -74,13 +69,12 @@ final class WorkerCore {
 
     // Parts of the worker, each with a state of its own.
 
-    private(set) var hosts: HostResolver!
-    private(set) var room: RoomMaker!
     private(set) var cancels: CancelService!
     private(set) var peerCancels: PeerCancels!
     private(set) var departures: Departures!
     private(set) var pools: PoolTable!
     private(set) var logins: LoginCoordinator!
+    private(set) var opener: ServerOpener!
     private(set) var listeners: Listeners!
     private(set) var console: ConsoleClients!
 
@@ -98,16 +92,12 @@ final class WorkerCore {
         messageLimit = Self.messageLimit(configuration)
         slowLimit = Self.slowLimit(configuration)
         pretendsToDerive = configuration.userList.isMostlyPlain
-        hosts = HostResolver(loop: loop, shared: shared, settings: settings) { [unowned self] in
-            refreshClock()
-            return now
-        }
-        room = RoomMaker(of: self)
         cancels = CancelService(of: self)
         peerCancels = PeerCancels(of: self)
         departures = Departures(of: self)
         pools = PoolTable(of: self)
         logins = LoginCoordinator(of: self)
+        opener = ServerOpener(of: self)
         listeners = Listeners(of: self)
         console = ConsoleClients(of: self)
         limitStatementMemory()
@@ -157,7 +147,7 @@ final class WorkerCore {
         }
         transport.continueTurn(self)
         if tick { self.tick() }
-        if now >= loginsDue { tryLogins() }
+        if now >= opener.loginsDue { opener.tryLogins() }
         if !offered.isEmpty { offerIdleNow() }
         transport.endTurn(self)
         assert(toServer.isEmpty && toClient.isEmpty && freed.isEmpty)

@@ -347,7 +347,7 @@
             world.lookAtAll { core in
                 if core.servers.count > 0 { fail("the pooler has ended, and worker \(core.index) has \(core.servers.count) servers") }
                 // A server that is opened because a pool keeps some may still have logged in when the last client had left.
-                let logins = core.logins.derivations.count + core.passwordWaiters.count
+                let logins = core.logins.derivations.count + core.opener.passwordWaiters.count
                 if logins > 0 { fail("the pooler has ended, and worker \(core.index) has \(logins) logins that wait") }
             }
             for (id, server) in servers where server.object != nil { fail("server \(id) is closed, and still in memory") }

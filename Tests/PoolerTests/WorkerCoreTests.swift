@@ -82,7 +82,7 @@ import Testing
         #expect(core.peers.isEmpty)
         #expect(core.servers.count == 1)
         let shard = try #require(core.shards.values.first)
-        core.room.makeRoom(for: shard, .userFull)
+        core.opener.room.makeRoom(for: shard, .userFull)
         #expect(core.servers.count == 1)
     }
 }

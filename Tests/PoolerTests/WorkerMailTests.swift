@@ -182,18 +182,18 @@ import Testing
     /// A login that was refused is tried again after a tenth of a second, without a task that sleeps.
     @Test func loginsAreTriedAgainWhenTheyAreDue() throws {
         let core = try WorkerCore.staged(Self.configuration())
-        core.wakeForLogins(at: core.now + 50_000)
-        let due = core.loginsDue
+        core.opener.wakeForLogins(at: core.now + 50_000)
+        let due = core.opener.loginsDue
         #expect(due == core.now + 50_000)
         // The first moment counts.
-        core.wakeForLogins(at: core.now + 10_000)
-        #expect(core.loginsDue == due)
+        core.opener.wakeForLogins(at: core.now + 10_000)
+        #expect(core.opener.loginsDue == due)
         var turns = 0
         core.loop.run { events, tick in
             core.turn(events, tick: tick)
             turns += 1
-            if core.loginsDue == .max || turns == 3 { core.loop.stop() }
+            if core.opener.loginsDue == .max || turns == 3 { core.loop.stop() }
         }
-        #expect(core.loginsDue == .max && core.now >= due)
+        #expect(core.opener.loginsDue == .max && core.now >= due)
     }
 }

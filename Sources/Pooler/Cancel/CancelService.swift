@@ -220,7 +220,7 @@ final class CancelService {
 
     /// Connects. The place in the process is given back if that fails at once.
     private func startCancel(_ server: ServerConnection, _ requesters: [CancelRequester]) -> CancelConnection? {
-        guard let key = server.cancelKey, let descriptor = try? Connector.start(to: server.address, options: worker.socketOptions) else {
+        guard let key = server.cancelKey, let descriptor = try? Connector.start(to: server.address, options: worker.opener.socketOptions) else {
             shared.cancelsUnderWay.subtract(1, ordering: .relaxed)
             return nil
         }

@@ -118,7 +118,7 @@ final class PeerCancels {
             request.addresses = SocketAddress(unixPath: "\(host)/.s.PGSQL.\(peer.port)").map { [$0] } ?? []
             connect(slot)
         } else {
-            worker.hosts.find(host, port: port, now: now) { [unowned self] finding in
+            worker.opener.hosts.find(host, port: port, now: now) { [unowned self] finding in
                 // Given up meanwhile, and its slot may be another request's.
                 guard requests[slot] === request, case .lookingUp = request.stage else { return }
                 if case .addresses(let addresses) = finding { request.addresses = addresses }
@@ -132,7 +132,7 @@ final class PeerCancels {
         guard let request = requests[slot] else { return }
         while !request.addresses.isEmpty {
             let address = request.addresses.removeFirst()
-            guard let descriptor = try? Connector.start(to: address, options: worker.socketOptions) else { continue }
+            guard let descriptor = try? Connector.start(to: address, options: worker.opener.socketOptions) else { continue }
             request.stage = .connecting
             request.socket = Socket(adopting: descriptor, on: worker.loop, token: TokenKind.cancel.token(slot | Self.tokenBit))
             return

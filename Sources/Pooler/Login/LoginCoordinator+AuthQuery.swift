@@ -78,7 +78,7 @@ extension LoginCoordinator {
             return
         }
         shard.machine.awaitLookup(pending)
-        worker.serve(shard)
+        worker.opener.serve(shard)
     }
 
     func run(_ pending: PendingLookup, on server: ServerConnection) {

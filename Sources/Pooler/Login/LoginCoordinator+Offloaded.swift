@@ -51,7 +51,7 @@ extension LoginCoordinator {
                 }
             case .server(let slot, let id):
                 saltedPasswords.remember(salted, of: derivation)
-                if let server = worker.servers[slot], server.id == id { worker.continueLogin(server) }
+                if let server = worker.servers[slot], server.id == id { worker.opener.continueLogin(server) }
             }
         }
     }

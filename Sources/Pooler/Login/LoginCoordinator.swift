@@ -82,7 +82,7 @@ final class LoginCoordinator {
                 return bytes.count
             }
             guard bytes.count - offset >= frame.length else { return offset }
-            if worker.isOwnProbe(bytes.extracting(offset..<offset + frame.length)) {
+            if worker.opener.isOwnProbe(bytes.extracting(offset..<offset + frame.length)) {
                 worker.close(client, .probeReturned)
                 return bytes.count
             }
@@ -343,7 +343,7 @@ final class LoginCoordinator {
         }
         if client.replication != nil {
             login.answer = answer.bytes
-            worker.requestDedicated(client)
+            worker.opener.requestDedicated(client)
             return
         }
         greet(client, login, &answer)
@@ -369,7 +369,7 @@ final class LoginCoordinator {
             worker.fail(client, failing)
             return
         }
-        worker.serve(shard)
+        worker.opener.serve(shard)
     }
 
     /// The pool whose servers bring from their logins what this startup packet asks for.
@@ -415,7 +415,7 @@ final class LoginCoordinator {
             let unknown = shard.shared.key.startup.given.first(where: { message.contains("\"\($0.name)\"") })
         else { return false }
         shard.shared.family.noteUnknown(unknown.name)
-        shared.log.warning("ignoring startup parameter \"\(unknown.name)\": \(message)", about: worker.subject(shard))
+        shared.log.warning("ignoring startup parameter \"\(unknown.name)\": \(message)", about: worker.opener.subject(shard))
         for waiter in shard.machine.awaitingGreeting {
             if let client = worker.clients[waiter.client], client.shard === shard, let login = client.login { _ = goesHome(client, login) }
         }

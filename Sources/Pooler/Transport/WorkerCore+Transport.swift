@@ -123,13 +123,13 @@ extension WorkerCore {
     func ended(_ end: ChannelEnd, _ server: ServerConnection) {
         if case .insecure(let error, let inHandshake) = end {
             if inHandshake {
-                handshakeFailed(server, .tlsHandshakeFailed(error.reason))
+                opener.handshakeFailed(server, .tlsHandshakeFailed(error.reason))
             } else {
                 serverEnded(server, .tlsFailed(error.reason))
             }
             return
         }
-        if isRefusingDirectTLS(server) { return refusedDirectTLS(server) }
+        if opener.isRefusingDirectTLS(server) { return opener.refusedDirectTLS(server) }
         switch end {
         case .failed(let error): serverEnded(server, server.phase == .connecting ? .neverConnected : .failed(error.reason))
         case .closed, .insecure: serverEnded(server, .endOfStream)

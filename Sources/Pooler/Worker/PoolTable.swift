@@ -122,13 +122,13 @@ final class PoolTable {
             rehome(client)
             guard let new = client.shard else { continue }
             new.machine.awaitGreeting(waiter.client, since: waiter.since)
-            if let greeting = new.shared.greeting { worker.logins.admit(client, login, greeting) } else { worker.serve(new) }
+            if let greeting = new.shared.greeting { worker.logins.admit(client, login, greeting) } else { worker.opener.serve(new) }
         }
         for waiter in shard.machine.takeAwaitingDedicated() {
             guard let client = worker.clients[waiter.client] else { continue }
             rehome(client)
             client.shard?.machine.awaitDedicated(waiter.client, since: waiter.since)
-            client.shard.map(worker.serveDedicated)
+            client.shard.map(worker.opener.serveDedicated)
         }
     }
 }

@@ -17,7 +17,7 @@ struct PasswordWaiter {
 }
 
 /// Passwords that expire: got before a connection is made, and once more when the server has refused one.
-extension WorkerCore {
+extension ServerOpener {
     /// Goes on with `next` when the password for the opening's host is known: at once, or later, and then the answer is true.
     func withPassword(_ opening: Opening, host: String, port: Int, _ next: @escaping (Opening) -> Bool) -> Bool {
         let pool = opening.shard.shared.key
@@ -34,7 +34,7 @@ extension WorkerCore {
 
     private func withPassword(_ key: ServerPasswords.Key, _ opening: Opening, _ next: @escaping (Opening) -> Bool) -> Bool {
         passwordsAsked &+= 1
-        let (mailbox, number, shard) = (mailbox, passwordsAsked, opening.shard)
+        let (mailbox, number, shard) = (worker.mailbox, passwordsAsked, opening.shard)
         let known = shared.serverPasswords.ask(
             key, lifetime: configuration.passwordLifetime(database: shard.database, user: shard.shared.key.user),
             timeout: settings.passwordCommandTimeout, now: now

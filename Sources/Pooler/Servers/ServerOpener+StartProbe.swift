@@ -4,11 +4,11 @@ import PostgresWire
 import Synchronization
 
 /// The first server of a start by URL: opened as any other, and heard out about what it met.
-extension WorkerCore {
+extension ServerOpener {
     func probe(_ probe: StartProbe) {
         guard let database = configuration.database(named: probe.database) else { return }
         shared.isProbing.store(true, ordering: .releasing)
-        openServer(pools.shard(of: database, user: probe.user), isWanted: false, probe: probe)
+        openServer(worker.pools.shard(of: database, user: probe.user), isWanted: false, probe: probe)
     }
 
     /// The socket of a probe is connected. True: to ourselves, so this is the end of it.
@@ -18,7 +18,7 @@ extension WorkerCore {
         // Who connects to an address of the own machine does so from that address.
         let isOwnAddress =
             remote.isLoopback || SocketAddress.local(of: server.channel.descriptor)?.addressBytes == remote.addressBytes
-        return listeners.addresses.contains { address in
+        return worker.listeners.addresses.contains { address in
             if address == remote { return true }
             return !remote.isUnix && address.port == remote.port && address.isAny && isOwnAddress
         }

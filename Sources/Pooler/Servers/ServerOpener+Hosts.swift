@@ -37,7 +37,7 @@ struct Opening {
 }
 
 /// Where servers are: lists of hosts, names, addresses.
-extension WorkerCore {
+extension ServerOpener {
     /// The first step towards a server. False: it failed at once.
     func start(_ opening: Opening) -> Bool {
         var opening = opening
@@ -126,11 +126,11 @@ extension WorkerCore {
             let address = opening.addresses.removeFirst()
             do {
                 let descriptor = try Connector.start(to: address, options: socketOptions)
-                let slot = servers.reserve()
+                let slot = worker.servers.reserve()
                 let server = ServerConnection(
-                    slot: slot, id: shared.nextID(), descriptor: descriptor, loop: loop, opening: opening, address: address, now: now,
+                    slot: slot, id: shared.nextID(), descriptor: descriptor, loop: worker.loop, opening: opening, address: address, now: now,
                     settings: ServerParameters(empty: shard.shared.parameters.empty))
-                servers.set(slot, server)
+                worker.servers.set(slot, server)
                 shard.shared.countServer(server.generation, 1)
                 return true
             } catch {

@@ -26,7 +26,7 @@ enum ReplicationMode: String, Sendable {
 }
 
 /// Replication: each client gets a server of its own, which is told what the client's startup packet said and lives as long as the client.
-extension WorkerCore {
+extension ServerOpener {
     /// The client has shown who it is. Its login goes on when its server has logged in; AuthenticationOk goes out with the greeting.
     func requestDedicated(_ client: ClientConnection) {
         client.move(to: .awaitingGreeting)
@@ -39,7 +39,7 @@ extension WorkerCore {
     func serveDedicated(_ shard: PoolShard) {
         let isStopping = shared.shutdown.load(ordering: .relaxed) == .waitForServers
         while let slot = shard.machine.nextDedicated(isStopping: isStopping) {
-            guard let client = clients[slot], let login = client.login else {
+            guard let client = worker.clients[slot], let login = client.login else {
                 shard.machine.dedicatedIsOver(for: slot)
                 continue
             }
@@ -78,34 +78,34 @@ extension WorkerCore {
     /// The server of a replication client has logged in: what it said is the client's greeting.
     func dedicatedIsReady(_ server: ServerConnection, _ dedication: Dedication, _ login: ServerLogin) {
         let shard = server.shard
-        guard let client = clients[dedication.client], client.id == dedication.id, let clientLogin = client.login else {
-            close(server, .clientDisconnected(isMidMessage: false))
+        guard let client = worker.clients[dedication.client], client.id == dedication.id, let clientLogin = client.login else {
+            worker.close(server, .clientDisconnected(isMidMessage: false))
             return
         }
         client.session.parameters = server.session.settings.adjustedTo
         var writer = MessageWriter()
         writer.bytes = clientLogin.answer
         for parameter in login.parameters { writer.parameterStatus(name: parameter.name, value: parameter.value) }
-        logins.writeOwnParameters(&writer, shard)
-        cancels.giveCancelKey(to: client, &writer)
+        worker.logins.writeOwnParameters(&writer, shard)
+        worker.cancels.giveCancelKey(to: client, &writer)
         writer.readyForQuery(.idle)
         client.login = nil
-        logins.isOver()
+        worker.logins.isOver()
         shard.counters.totals.logins &+= 1
         shard.counters.serversOpened &+= 1
         client.requestTime = now
         // Its login was no query.
         server.queryStart = 0
-        link(client, server)
-        send(writer.bytes, to: client)
-        carryOn(client)
+        worker.link(client, server)
+        worker.send(writer.bytes, to: client)
+        worker.carryOn(client)
     }
 
     /// Nobody else waits for this server: its client hears what went wrong, and comes again if it wants to.
     func dedicatedFailed(_ opening: Opening, _ dedication: Dedication, _ fields: ErrorFields) {
         opening.shard.machine.openingFailed(isDedicated: true)
         shared.capacity.withLock { $0.closeServer(opening.shard.shared.key) }
-        if let client = clients[dedication.client], client.id == dedication.id { fail(client, .serverLoginFailed(fields)) }
+        if let client = worker.clients[dedication.client], client.id == dedication.id { worker.fail(client, .serverLoginFailed(fields)) }
     }
 }
 

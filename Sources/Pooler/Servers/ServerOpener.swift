@@ -8,7 +8,30 @@ import Synchronization
 import Telemetry
 
 /// New server connections: when, where to, and how they log in.
-extension WorkerCore {
+final class ServerOpener {
+    unowned let worker: WorkerCore
+    /// When `tryLogins` is due; `Int64.max`: nobody waits for it.
+    var loginsDue = Int64.max
+    /// Server connections that wait for their passwords, and how many passwords have been asked for: their numbers.
+    var passwordWaiters: [UInt64: PasswordWaiter] = [:]
+    var passwordsAsked: UInt64 = 0
+    let hosts: HostResolver
+    let room: RoomMaker
+
+    init(of worker: WorkerCore) {
+        self.worker = worker
+        room = RoomMaker(of: worker)
+        hosts = HostResolver(loop: worker.loop, shared: worker.shared, settings: worker.settings) { [unowned worker] in
+            worker.refreshClock()
+            return worker.now
+        }
+    }
+
+    var shared: SharedState { worker.shared }
+    var now: Int64 { worker.now }
+    var configuration: Configuration { _read { yield worker.configuration } }
+    var settings: Settings { _read { yield worker.configuration.settings } }
+
     // MARK: When
 
     /// Gets servers for those who wait: idle ones of other workers, if `borrows`, and new ones as far as limits allow.
@@ -16,7 +39,7 @@ extension WorkerCore {
         if !shard.machine.awaitingDedicated.isEmpty { serveDedicated(shard) }
         while true {
             switch shard.machine.provide(now: now, borrows: borrows, shard.shared) {
-            case .borrow(let lender): tell(lender, .lend(shard.shared.key, to: index))
+            case .borrow(let lender): worker.tell(lender, .lend(shard.shared.key, to: worker.index))
             case .open: guard openServer(shard, isWanted: true) else { return }
             case .nothing: return
             }
@@ -26,14 +49,14 @@ extension WorkerCore {
     /// Tests more idle servers for those who wait. Not while bytes of a client are handled: it serves others.
     func takeMoreIdle(_ shard: PoolShard) {
         while shard.machine.wantsMoreIdle(now: now) {
-            if let server = takeIdle(shard) { free(server) }
+            if let server = worker.takeIdle(shard) { worker.free(server) }
         }
     }
 
     /// All pools of this worker in which somebody waits.
     func serveDemand() {
         var wanting: [PoolShard] = []
-        for shard in shards.values {
+        for shard in worker.shards.values {
             shard.machine.roomChanged()
             if shard.machine.hasDemand { wanting.append(shard) }
         }
@@ -44,7 +67,7 @@ extension WorkerCore {
     /// A server connection was closed: somebody may be waiting for the room, in whichever pool and worker.
     func capacityFreed() {
         serveDemand()
-        tellOthersOfRoom()
+        worker.tellOthersOfRoom()
     }
 
     /// Keeps min_pool_size servers open, as long as somebody uses the pool or its user is forced.
@@ -53,14 +76,14 @@ extension WorkerCore {
             return
         }
         guard shard.clients > 0 || shard.database.forcedUser != nil else { return }
-        if shard.machine.lacksMinimum(total: totalServers(shard)) { openServer(shard, isWanted: false) }
+        if shard.machine.lacksMinimum(total: worker.totalServers(shard)) { openServer(shard, isWanted: false) }
     }
 
     /// Pools that are to be warm before anybody comes.
     func openMinimum() {
         for database in configuration.databases.values where configuration.minPoolSize(database: database) > 0 {
             guard let user = database.forcedUser else { continue }
-            keepMinimum(pools.shard(of: database, user: user))
+            keepMinimum(worker.pools.shard(of: database, user: user))
         }
     }
 
@@ -145,7 +168,7 @@ extension WorkerCore {
         for parameter in shard.shared.key.startup.given { parameters.append((parameter.name, parameter.value)) }
         if let dedication = server.opening.dedication { parameters = dedication.startup }
         writer.startup(minor: minors.upperBound, parameters: parameters)
-        send(writer.bytes.span, to: server)
+        worker.send(writer.bytes.span, to: server)
     }
 
     /// What the pool's user logs in with. A file or a command comes first: it was asked for this login.
@@ -178,7 +201,7 @@ extension WorkerCore {
                 return bytes.count
             }
             guard bytes.count - at >= frame.length, var login = server.login else { return at }
-            let step = login.receive(frame, bytes, at: at, cache: &logins.saltedPasswords)
+            let step = login.receive(frame, bytes, at: at, cache: &worker.logins.saltedPasswords)
             server.login = login
             at += frame.length
             switch step {
@@ -189,9 +212,9 @@ extension WorkerCore {
                     return bytes.count
                 }
                 noteProbe(server, says: message)
-                send(message.span, to: server)
+                worker.send(message.span, to: server)
             case .derive(let derivation):
-                if !logins.derive(derivation, for: .server(slot: server.slot, id: server.id)) {
+                if !worker.logins.derive(derivation, for: .server(slot: server.slot, id: server.id)) {
                     loginFailed(server, .login("too many passwords are being hashed"))
                     return bytes.count
                 }
@@ -208,14 +231,14 @@ extension WorkerCore {
     /// The password has been hashed.
     func continueLogin(_ server: ServerConnection) {
         guard server.phase == .authenticating, var login = server.login, login.isDeriving else { return }
-        let step = login.derived(cache: &logins.saltedPasswords)
+        let step = login.derived(cache: &worker.logins.saltedPasswords)
         server.login = login
         switch step {
-        case .send(let message): send(message.span, to: server)
+        case .send(let message): worker.send(message.span, to: server)
         case .failed(let failure): loginFailed(server, failure)
         case .wait, .done, .derive: break
         }
-        if server.isOpen { postponeReading(server) }
+        if server.isOpen { worker.postponeReading(server) }
     }
 
     private func loggedIn(_ server: ServerConnection) {
@@ -246,7 +269,7 @@ extension WorkerCore {
         shard.counters.serversOpened &+= 1
         if let query = shard.database.connectQuery, !query.isEmpty {
             server.move(to: .settingUp)
-            run(.connectQuery, query, on: server)
+            worker.run(.connectQuery, query, on: server)
         } else {
             opened(server)
         }
@@ -258,12 +281,12 @@ extension WorkerCore {
     /// A new server is fit for use.
     func opened(_ server: ServerConnection) {
         server.shard.machine.serverOpened()
-        free(server)
+        worker.free(server)
     }
 
     private func announceGreeting(_ shard: PoolShard) {
-        logins.greetingArrived(shard.shared.key)
-        tellOthers { .greetingArrived(shard.shared.key) }
+        worker.logins.greetingArrived(shard.shared.key)
+        worker.tellOthers { .greetingArrived(shard.shared.key) }
     }
 
     // MARK: Failure
@@ -300,18 +323,18 @@ extension WorkerCore {
     /// Takes a server out that never served; the counters are `openingFailed`'s.
     func discard(_ server: ServerConnection, _ failure: OpeningFailure) {
         if settings.logDisconnections {
-            shared.log.info(closing(.notOpened(failure) as ServerCloseReason, since: server.connectTime), about: server.subject)
+            shared.log.info(worker.closing(.notOpened(failure) as ServerCloseReason, since: server.connectTime), about: server.subject)
         }
         server.move(to: .closed)
-        endTLS(server)
+        worker.endTLS(server)
         server.channel.close()
-        server.held.clear(to: chunks)
-        servers.remove(server.slot)
+        server.held.clear(to: worker.chunks)
+        worker.servers.remove(server.slot)
         server.shard.shared.countServer(server.generation, -1)
     }
 
     func openingFailed(_ opening: Opening, _ failure: OpeningFailure) {
-        defer { tellThoseWhoAwaitCloses() }
+        defer { worker.tellThoseWhoAwaitCloses() }
         let fields = failure.fields
         opening.shard.counters.openingFailures.add(failure.cause)
         if let dedication = opening.dedication {
@@ -330,6 +353,6 @@ extension WorkerCore {
         // Where no server answers, those who wait go on waiting.
         guard failure.isFinal else { return }
         loginFailed(shard.shared.key)
-        tellOthers { .loginFailed(shard.shared.key) }
+        worker.tellOthers { .loginFailed(shard.shared.key) }
     }
 }

@@ -4,18 +4,18 @@ import PostgresWire
 import Synchronization
 
 /// Logins that the server refuses: who hears of it, and when the next one is tried (`PoolFailure`).
-extension WorkerCore {
+extension ServerOpener {
     // MARK: Who hears of it
 
     /// The server has refused a login: those who waited for it may hear why, and for the others it is tried again.
     func loginFailed(_ key: CapacityLedger.PoolKey) {
-        guard let shard = shards[key], let failure = shard.shared.failure else { return }
-        if logins.forgetsName(shard, failure.fields) { return }
+        guard let shard = worker.shards[key], let failure = shard.shared.failure else { return }
+        if worker.logins.forgetsName(shard, failure.fields) { return }
         if let refused = shard.machine.loginRefused(shard.shared) {
             for slot in refused.clients {
-                if let client = clients[slot] { fail(client, refused.error) }
+                if let client = worker.clients[slot] { worker.fail(client, refused.error) }
             }
-            for lookup in refused.lookups { logins.answer(lookup, .unavailable(refused.error)) }
+            for lookup in refused.lookups { worker.logins.answer(lookup, .unavailable(refused.error)) }
         }
         if shard.machine.hasDemand { serve(shard) }
     }
@@ -32,13 +32,13 @@ extension WorkerCore {
         guard loginsDue == .max, moment - now <= 3 * PoolFailure.refusalPause else { return }
         let time = max(1_000, min(moment - now, PoolFailure.refusalPause))
         loginsDue = now + time
-        loop.wake(after: time)
+        worker.loop.wake(after: time)
     }
 
     /// Those whose login was refused longest ago come first, or a crowd of others would take all tries.
     func tryLogins() {
         loginsDue = .max
-        let failing = shards.values.compactMap { shard in
+        let failing = worker.shards.values.compactMap { shard in
             shard.machine.hasDemand ? shard.shared.failure.flatMap { $0.isRefusal ? (shard: shard, time: $0.time) : nil } : nil
         }
         for (shard, _) in failing.sorted(by: { $0.time < $1.time }) { serve(shard) }

@@ -5,7 +5,7 @@ import PostgresWire
 import TLS
 
 /// TLS with servers: asked for after connecting and before the login, never given up where it is required.
-extension WorkerCore {
+extension ServerOpener {
     // MARK: Beginning
 
     /// The socket is connected: asks for TLS, begins it, or goes on without it, as the settings say.
@@ -23,7 +23,7 @@ extension WorkerCore {
             server.requiresTLS = contexts.serverMode.isRequired
             var writer = MessageWriter()
             writer.sslRequest()
-            send(writer.bytes.span, to: server)
+            worker.send(writer.bytes.span, to: server)
         }
     }
 
@@ -51,10 +51,10 @@ extension WorkerCore {
         server.tlsContext = nil
         do throws(TLSError) {
             let session = try TLSSession(
-                connecting: context, host: server.opening.host, port: server.address.port, buffers: transport.tlsBuffers)
+                connecting: context, host: server.opening.host, port: server.address.port, buffers: worker.transport.tlsBuffers)
             server.channel.encrypt(with: session)
-            if case .failed(let error) = transport.timed(self, { session.start() }) { throw error }
-            transport.sendCiphertext(to: server, self)
+            if case .failed(let error) = worker.transport.timed(worker, { session.start() }) { throw error }
+            worker.transport.sendCiphertext(to: server, worker)
         } catch {
             openingFailed(server, .tlsSetupFailed(error.reason))
         }
