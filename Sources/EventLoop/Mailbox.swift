@@ -46,8 +46,8 @@ public final class Mailbox<Message: ~Copyable & Sendable>: Sendable {
 
 /// The reading end of a mailbox. Belongs to the loop's owner, and to its thread.
 public struct MailReader<Message: ~Copyable & Sendable>: ~Copyable {
-    @usableFromInline
-    let mailbox: Mailbox<Message>
+    /// What it reads.
+    public let mailbox: Mailbox<Message>
     /// Taken out of the mailbox, and not handled yet.
     @usableFromInline
     var taken = UniqueDeque<Message>()

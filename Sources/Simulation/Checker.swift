@@ -145,7 +145,7 @@
         }
 
         private func checkGauges(_ core: WorkerCore) {
-            for pool in core.statistics().pools {
+            for pool in core.snapshots.statistics().pools {
                 let gauges = pool.gauges
                 for (name, value) in [
                     ("clientsLinked", gauges.clientsLinked), ("clientsIdleInTransaction", gauges.clientsIdleInTransaction),
@@ -282,7 +282,7 @@
             var totals = PoolTotals()
             var pools: [CapacityLedger.PoolKey: SharedPool] = [:]
             world.lookAtAll { core in
-                for pool in core.statistics().pools { totals += pool.counters.totals }
+                for pool in core.snapshots.statistics().pools { totals += pool.counters.totals }
                 for (key, shard) in core.shards { pools[key] = shard.shared }
             }
             // One that was forgotten and made anew begins at 0.
@@ -308,9 +308,9 @@
                 }
                 empty(core.clients.count, "clients")
                 empty(core.logins.underWay, "logins")
-                empty(core.console.count, "clients of the console")
+                empty(core.admin.console.count, "clients of the console")
                 empty(core.departures.count, "leaving clients")
-                empty(core.slowMessages.count, "unfinished messages")
+                empty(core.janitor.slowMessages.count, "unfinished messages")
                 empty(core.cancels.waiting, "cancel requests in a queue")
                 empty(core.cancels.connections.count, "cancel requests")
                 for shard in core.shards.values {

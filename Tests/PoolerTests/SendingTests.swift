@@ -125,7 +125,7 @@ import Testing
         }
         let answer = [UInt8](repeating: 7, count: 2000)
         stage.core.send(answer, to: stage.client)
-        stage.core.leave(stage.client, .endOfStream)
+        stage.core.departures.leave(stage.client, .endOfStream)
         #expect(stage.client.isOpen)
         #expect(stage.arrived().bytes.count == filled)
         stage.ready(.writable)

@@ -32,7 +32,7 @@ import Testing
     @Test func aStaleEventIsNoConnectionToAServer() throws {
         let port = try HalfOpenPort()
         let core = try WorkerCore.staged()
-        core.apply(Self.configuration(port: port.port, databases: ["lab"]))
+        core.admin.apply(Self.configuration(port: port.port, databases: ["lab"]))
         let server = try #require(core.servers.any)
         Self.turn(core, .server, server.slot)
         try #require(server.phase == .connecting && !server.channel.hasPendingOutput)
@@ -45,10 +45,10 @@ import Testing
     @Test func aStaleEventSendsNoCancelRequest() throws {
         let port = try HalfOpenPort()
         let core = try WorkerCore.staged()
-        core.apply(Self.configuration(port: port.port, databases: ["lab"]))
+        core.admin.apply(Self.configuration(port: port.port, databases: ["lab"]))
         let server = try #require(core.servers.any)
         server.cancelKey = CancelKey(processID: 1, secret: [2, 3, 4, 5])
-        core.cancelForGood(server)
+        core.cancels.cancelForGood(server)
         let connection = try #require(core.cancels.connections.any)
         Self.turn(core, .cancel, connection.slot)
         #expect(core.cancels.connections.any === connection && !connection.isSent)
@@ -62,10 +62,10 @@ import Testing
         configuration.peers[2] = peer
         let core = try WorkerCore.staged(configuration)
         let request = PeerCancel(peer: 2, id: 1, key: 0x0102_0304_0506_0708, client: (0, 0), now: core.now)
-        let slot = core.peerCancels.send(request)
+        let slot = core.cancels.peers.send(request)
         #expect(request.stage == .connecting)
         Self.turn(core, .cancel, slot | PeerCancels.tokenBit)
-        try #require(core.peerCancels[slot] === request && request.stage == .connecting)
+        try #require(core.cancels.peers[slot] === request && request.stage == .connecting)
         port.open()
         Self.turn(core, .cancel, slot | PeerCancels.tokenBit)
         #expect(request.stage == .sent)
@@ -78,7 +78,7 @@ import Testing
         let core = try WorkerCore.staged(workers: 2)
         var configuration = Self.configuration(port: port.port, databases: ["lab", "lab2"])
         configuration.settings.maxUserConnections = 1
-        core.apply(configuration)
+        core.admin.apply(configuration)
         #expect(core.peers.isEmpty)
         #expect(core.servers.count == 1)
         let shard = try #require(core.shards.values.first)

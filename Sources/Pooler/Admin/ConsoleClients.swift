@@ -182,7 +182,7 @@ final class ConsoleClients {
     /// Starts a command. Its outcome comes as a message, whoever finds it: another worker, the main thread.
     private func run(_ command: ConsoleCommand, _ client: ClientConnection) {
         let (mailbox, slot, id) = (worker.mailbox, client.slot, client.id)
-        let (workers, desk) = (worker.workers, shared.desk)
+        let (workers, desk) = (worker.admin.workers, shared.desk)
         let question = question(command)
         let facts = facts()
         let rights = client.console?.session.rights ?? .stats
@@ -229,7 +229,7 @@ final class ConsoleClients {
     }
 
     /// What every SHOW may need and is at hand.
-    private func facts() -> ConsoleFacts { ConsoleFacts(shared, worker.configuration, worker.holds, now: now) }
+    private func facts() -> ConsoleFacts { ConsoleFacts(shared, worker.configuration, worker.admin.holds, now: now) }
 
     /// A `stats_period` of this length has ended.
     func endPeriod(length: Int64) { tally.end(counters.totals, length: length) }
@@ -243,7 +243,7 @@ final class ConsoleClients {
         gauges.clientsLinked = count
         return PoolStatistics(
             database: ShowTopic.consoleDatabase, user: ShowTopic.consoleDatabase, counters: counters, period: tally.last,
-            recent: tally.recent(counters.totals, duration: worker.period.recent(at: now)), gauges: gauges, poolSize: 2,
+            recent: tally.recent(counters.totals, duration: worker.snapshots.period.recent(at: now)), gauges: gauges, poolSize: 2,
             poolMode: PoolMode.statement.rawValue)
     }
 }

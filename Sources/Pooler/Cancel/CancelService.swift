@@ -68,12 +68,17 @@ final class CancelConnection {
 /// Cancel requests of one worker: they reach the query of the client whose key they carry, and no other.
 final class CancelService {
     unowned let worker: WorkerCore
+    /// Requests that belong to other processes.
+    let peers: PeerCancels
     /// Connections that carry requests to PostgreSQL.
     private(set) var connections = SlotTable<CancelConnection>()
     /// Servers about which there are requests that wait for room in the process.
     private var queue: [ServerConnection] = []
 
-    init(of worker: WorkerCore) { self.worker = worker }
+    init(of worker: WorkerCore) {
+        self.worker = worker
+        peers = PeerCancels(of: worker)
+    }
 
     /// Servers about which there are requests that wait for room.
     var waiting: Int { queue.count }
@@ -91,13 +96,13 @@ final class CancelService {
             worker.close(client, .cancelRefused(refusal))
             return
         case .peer(let peer, let forwarded):
-            worker.counters.cancelRequests &+= 1
-            worker.peerCancels.forward(client, key: forwarded, to: peer)
+            worker.snapshots.counters.cancelRequests &+= 1
+            peers.forward(client, key: forwarded, to: peer)
             return
         case .here(let found, let original): (key, address) = (original, found)
         }
         client.move(to: .canceling)
-        worker.counters.cancelRequests &+= 1
+        worker.snapshots.counters.cancelRequests &+= 1
         let requester = CancelRequester(worker: worker.index, slot: client.slot, id: client.id)
         if Int(address.worker) == worker.index {
             cancelClient(key, slot: address.slot, for: requester)
@@ -220,13 +225,15 @@ final class CancelService {
 
     /// Connects. The place in the process is given back if that fails at once.
     private func startCancel(_ server: ServerConnection, _ requesters: [CancelRequester]) -> CancelConnection? {
-        guard let key = server.cancelKey, let descriptor = try? Connector.start(to: server.address, options: worker.opener.socketOptions) else {
+        guard let key = server.cancelKey, let descriptor = try? Connector.start(to: server.address, options: worker.opener.socketOptions)
+        else {
             shared.cancelsUnderWay.subtract(1, ordering: .relaxed)
             return nil
         }
         let slot = connections.reserve()
         let connection = CancelConnection(
-            slot: slot, id: shared.nextID(), descriptor: descriptor, loop: worker.loop, key: key, server: server, requesters: requesters, now: now)
+            slot: slot, id: shared.nextID(), descriptor: descriptor, loop: worker.loop, key: key, server: server, requesters: requesters,
+            now: now)
         connections.set(slot, connection)
         return connection
     }
@@ -301,7 +308,7 @@ final class CancelService {
 
     /// A request that the server does not take in time is given up; its target may be hit late, so it is not used again.
     func expireCancels() {
-        worker.peerCancels.expire()
+        peers.expire()
         serveCancelQueue()
         for server in worker.servers.all where server.phase == .linked && server.session.isOnErrand {
             if let cancels = server.cancels, cancels.isNextWanted, now - cancels.since > Self.patience { giveUpOwnQuery(server) }

@@ -29,9 +29,7 @@ final class Departures {
 
     init(of worker: WorkerCore) { self.worker = worker }
 
-    var shared: SharedState { worker.shared }
     var now: Int64 { worker.now }
-    var configuration: Configuration { _read { yield worker.configuration } }
     var settings: Settings { _read { yield worker.configuration.settings } }
 
     /// A client that may still be listening has this long (microseconds) for the answer to something that will be rolled back.

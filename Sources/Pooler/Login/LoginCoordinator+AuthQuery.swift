@@ -30,7 +30,7 @@ extension LoginCoordinator {
     /// Nil when unknown users are not looked up, or the database is not known either.
     func lookupPlan(_ template: LoginTemplate) -> LookupPlan? {
         // The console has no entry, even if `*` would make one.
-        let isConsole = worker.console.isConsole(template.databaseName)
+        let isConsole = worker.admin.console.isConsole(template.databaseName)
         let database = isConsole ? nil : template.database
         guard isConsole || database != nil else { return nil }
         guard let user = Self.nonEmpty(database?.authUser) ?? Self.nonEmpty(settings.authUser) else { return nil }
@@ -43,13 +43,13 @@ extension LoginCoordinator {
     // MARK: Asking
 
     func lookUp(_ client: ClientConnection, _ plan: LookupPlan) {
-        guard !worker.console.isConsole(plan.database) else {
+        guard !worker.admin.console.isConsole(plan.database) else {
             return refuse(client, .reservedAuthDatabase)
         }
         guard configuration.database(named: plan.database) != nil else {
             return refuse(client, .unknownAuthDatabase(plan.database))
         }
-        guard !worker.holds.disabledDatabases.contains(plan.database) else {
+        guard !worker.admin.holds.disabledDatabases.contains(plan.database) else {
             return refuse(client, .disabledAuthDatabase(plan.database))
         }
         let pending = PendingLookup(

@@ -21,7 +21,7 @@ extension LoginCoordinator {
         switch settings.authType {
         case .hba: judgeByRules(client, login)
         case .any:
-            guard template.database?.forcedUser != nil || worker.console.isConsole(template.databaseName) else {
+            guard template.database?.forcedUser != nil || worker.admin.console.isConsole(template.databaseName) else {
                 guard template.database != nil else { return worker.fail(client, .noSuchDatabase(template.databaseName)) }
                 return refuse(client, .noForcedUser(database: template.databaseName))
             }
@@ -205,7 +205,7 @@ extension LoginCoordinator {
         login.exchange = ClientLogin(
             method: login.method, user: user, nameOfClient: login.template.user, secret: login.credential?.secret,
             derivedSecret: derived, randomness: .fresh(for: login.method, processKey: shared.processKey.withLock { $0 }),
-            iterations: settings.scramIterations, endPoint: client.tls?.endPoint, pretendsToDerive: worker.pretendsToDerive)
+            iterations: settings.scramIterations, endPoint: client.tls?.endPoint, pretendsToDerive: pretendsToDerive)
         if let step = login.exchange?.start() { take(step, client, login) }
     }
 

@@ -13,6 +13,8 @@ final class LoginCoordinator {
     unowned let worker: WorkerCore
     var saltedPasswords = SaltedPasswordCache()
     private var templates = LoginTemplates()
+    /// Unknown users are to look like those of the user list, and most of these have plain passwords.
+    private(set) var pretendsToDerive: Bool
     /// Goes up with each configuration.
     private(set) var configurationNumber = 0
     /// Runs of PBKDF2 under way, and who waits for them.
@@ -20,7 +22,10 @@ final class LoginCoordinator {
     /// Clients that have not logged in.
     private(set) var underWay = 0
 
-    init(of worker: WorkerCore) { self.worker = worker }
+    init(of worker: WorkerCore) {
+        self.worker = worker
+        pretendsToDerive = worker.configuration.userList.isMostlyPlain
+    }
 
     var shared: SharedState { worker.shared }
     var now: Int64 { worker.now }
@@ -30,6 +35,7 @@ final class LoginCoordinator {
     /// Nothing that was found out about startup packets holds any more.
     func configurationChanged() {
         configurationNumber &+= 1
+        pretendsToDerive = configuration.userList.isMostlyPlain
         templates.removeAll()
     }
 
@@ -45,7 +51,7 @@ final class LoginCoordinator {
         let client = ClientConnection(slot: slot, id: shared.nextID(), descriptor: descriptor, loop: worker.loop, now: now)
         worker.clients.set(slot, client)
         underWay += 1
-        worker.counters.accepted &+= 1
+        worker.snapshots.counters.accepted &+= 1
         // With TCP_DEFER_ACCEPT the startup packet is here already: no event is needed to tell.
         if settings.tcpDeferAccept > 0, !isUnix { worker.read(client, toEnd: false) }
     }
@@ -212,12 +218,13 @@ final class LoginCoordinator {
     private func begin(_ client: ClientConnection, _ template: LoginTemplate) {
         client.user = template.user
         client.takesLongKeys = template.takesLongKeys
-        let isConsole = worker.console.isConsole(template.databaseName)
-        if isConsole, worker.console.isOwnOperator(client) {
+        let isConsole = worker.admin.console.isConsole(template.databaseName)
+        if isConsole, worker.admin.console.isOwnOperator(client) {
             var writer = MessageWriter()
             writer.bytes = template.negotiation
             writer.authentication(.ok)
-            worker.console.enter(client, database: template.databaseName, applicationName: template.applicationName, writer, isOwnOperator: true)
+            worker.admin.console.enter(
+                client, database: template.databaseName, applicationName: template.applicationName, writer, isOwnOperator: true)
             return
         }
         // Whatever is said next, PostgreSQL says this before.
@@ -305,11 +312,11 @@ final class LoginCoordinator {
     /// The password was right; now the rest may be told.
     func accepted(_ client: ClientConnection, _ login: ClientLoginState, _ answer: inout MessageWriter) {
         let template = login.template
-        if worker.console.isConsole(template.databaseName) {
-            worker.console.enter(client, database: template.databaseName, applicationName: template.applicationName, answer)
+        if worker.admin.console.isConsole(template.databaseName) {
+            worker.admin.console.enter(client, database: template.databaseName, applicationName: template.applicationName, answer)
             return
         }
-        if worker.holds.disabledDatabases.contains(template.databaseName) {
+        if worker.admin.holds.disabledDatabases.contains(template.databaseName) {
             worker.fail(client, .databaseDisabled(template.databaseName))
             return
         }
@@ -446,7 +453,7 @@ final class LoginCoordinator {
         client.session.startup = welcome.parameters
         client.session.told = greeting.defaults
         client.idleSessionTimeout = welcome.idleSessionTimeout
-        if welcome.idleSessionTimeout > 0 { worker.hasIdleSessionTimeouts = true }
+        if welcome.idleSessionTimeout > 0 { worker.janitor.hasIdleSessionTimeouts = true }
         writer.bytes += welcome.messages
         worker.cancels.giveCancelKey(to: client, &writer)
         if !settings.loginNotifyMessage.isEmpty {

@@ -128,7 +128,8 @@ extension ServerOpener {
                 let descriptor = try Connector.start(to: address, options: socketOptions)
                 let slot = worker.servers.reserve()
                 let server = ServerConnection(
-                    slot: slot, id: shared.nextID(), descriptor: descriptor, loop: worker.loop, opening: opening, address: address, now: now,
+                    slot: slot, id: shared.nextID(), descriptor: descriptor, loop: worker.loop, opening: opening, address: address,
+                    now: now,
                     settings: ServerParameters(empty: shard.shared.parameters.empty))
                 worker.servers.set(slot, server)
                 shard.shared.countServer(server.generation, 1)

@@ -37,7 +37,7 @@ extension ServerOpener {
 
     /// Opens servers for those who wait for one of their own.
     func serveDedicated(_ shard: PoolShard) {
-        let isStopping = shared.shutdown.load(ordering: .relaxed) == .waitForServers
+        let isStopping = shared.isStopping
         while let slot = shard.machine.nextDedicated(isStopping: isStopping) {
             guard let client = worker.clients[slot], let login = client.login else {
                 shard.machine.dedicatedIsOver(for: slot)

@@ -17,10 +17,12 @@ final class ServerOpener {
     var passwordsAsked: UInt64 = 0
     let hosts: HostResolver
     let room: RoomMaker
+    let exchange: ServerExchange
 
     init(of worker: WorkerCore) {
         self.worker = worker
         room = RoomMaker(of: worker)
+        exchange = ServerExchange(of: worker)
         hosts = HostResolver(loop: worker.loop, shared: worker.shared, settings: worker.settings) { [unowned worker] in
             worker.refreshClock()
             return worker.now
@@ -92,7 +94,7 @@ final class ServerOpener {
     @discardableResult
     func openServer(_ shard: PoolShard, isWanted: Bool, probe: StartProbe? = nil) -> Bool {
         if room.isKept(from: shard.shared.key) { return false }
-        let isStopping = shared.shutdown.load(ordering: .relaxed) == .waitForServers
+        let isStopping = shared.isStopping
         let mayUseReserve: Bool
         let retryAfter: Int64?
         switch shard.machine.mayOpen(isWanted: isWanted, now: now, isStopping: isStopping, shard.shared) {
@@ -334,7 +336,7 @@ final class ServerOpener {
     }
 
     func openingFailed(_ opening: Opening, _ failure: OpeningFailure) {
-        defer { worker.tellThoseWhoAwaitCloses() }
+        defer { worker.admin.tellThoseWhoAwaitCloses() }
         let fields = failure.fields
         opening.shard.counters.openingFailures.add(failure.cause)
         if let dedication = opening.dedication {

@@ -87,7 +87,7 @@ extension WorkerCore {
         case .closed: departures.leave(client, .endOfStream)
         case .failed(let error): departures.leave(client, .connectionLost(error.reason), isDeaf: true)
         case .insecure(let error, let inHandshake):
-            if inHandshake { counters.tlsFailures &+= 1 }
+            if inHandshake { snapshots.counters.tlsFailures &+= 1 }
             departures.leave(client, inHandshake ? .tlsHandshakeFailed(error.reason) : .tlsFailed(error.reason), isDeaf: true)
         }
     }

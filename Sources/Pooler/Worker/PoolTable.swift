@@ -26,7 +26,7 @@ final class PoolTable {
         let pool = shared.pool(key, workers: shared.clientsOfWorkers.count)
         let before = forgotten.removeValue(forKey: key).flatMap { $0.shared === pool ? $0.statistics : nil }
         let shard = PoolShard(
-            shared: pool, worker: worker.index, database: database, settings: settings, isPaused: worker.holds.pauses(database.name),
+            shared: pool, worker: worker.index, database: database, settings: settings, isPaused: worker.admin.holds.pauses(database.name),
             serversLent: before?.gauges.serversLent ?? 0)
         // After the pool has been made: the name goes with the database's last pool.
         if configuration.databases[database.name] == nil, shared.isNewAutoDatabase(database.name) {
@@ -36,7 +36,7 @@ final class PoolTable {
             shard.counters = before.counters
             shard.tally = PeriodTally(countedBefore: before.counters.totals)
         }
-        worker.advanceStatements(shard)
+        worker.janitor.advanceStatements(shard)
         shards[key] = shard
         return shard
     }
@@ -68,7 +68,9 @@ final class PoolTable {
                 switch retirement(of: shard) {
                 case .stay: break
                 case .closeIdle:
-                    for server in worker.servers.all where server.shard === shard && server.phase == .idle { worker.close(server, .poolIdleTimeout) }
+                    for server in worker.servers.all where server.shard === shard && server.phase == .idle {
+                        worker.close(server, .poolIdleTimeout)
+                    }
                     continue
                 case .forget: forget(shard)
                 }

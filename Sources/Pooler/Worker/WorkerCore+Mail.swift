@@ -27,32 +27,32 @@ extension WorkerCore {
     private func handle(_ message: consuming WorkerMessage) {
         switch consume message {
         case .meet(let workers):
-            self.workers = workers
+            admin.workers = workers
             peers = workers.map(\.mailbox)
         case .listen(let descriptor, let address): listeners.listen(descriptor.release(), at: address)
         case .warmUp: opener.openMinimum()
         case .probe(let probe): opener.probe(probe)
         case .apply(let update):
-            apply(update.configuration)
+            admin.apply(update.configuration)
             update.acknowledgement.arrive()
         case .hold(let holds, let acknowledgement):
-            apply(holds)
+            admin.apply(holds)
             acknowledgement.arrive()
         case .replaceServers(let database, let acknowledgement):
-            replaceServers(of: database)
+            admin.replaceServers(of: database)
             acknowledgement.arrive()
         case .killConnections(let database, let acknowledgement):
-            killConnections(of: database)
+            admin.killConnections(of: database)
             acknowledgement.arrive()
-        case .beginShutdown(let mode): beginShutdown(mode)
+        case .beginShutdown(let mode): admin.beginShutdown(mode)
         case .endTLS(let acknowledgement):
             endAllTLS()
             acknowledgement.arrive()
 
         case .adoptClient(let descriptor, let isUnix): logins.adopt(client: descriptor.release(), isUnix: isUnix)
-        case .adoptServer(let server): adopt(server)
-        case .lend(let key, let borrower): lend(key, to: borrower)
-        case .nothingToLend(let key, let mayAskAgain): nothingToLend(key, mayAskAgain: mayAskAgain)
+        case .adoptServer(let server): opener.exchange.adopt(server)
+        case .lend(let key, let borrower): opener.exchange.lend(key, to: borrower)
+        case .nothingToLend(let key, let mayAskAgain): opener.exchange.nothingToLend(key, mayAskAgain: mayAskAgain)
         case .capacityChanged: opener.serveDemand()
         case .makeRoom(let key, let limits, let verdict): opener.room.roomIsWanted(for: key, limits, verdict)
         case .claimRoom(let key, let since): opener.room.isClaimed(for: key, since: since)
@@ -67,8 +67,8 @@ extension WorkerCore {
         case .gotPassword(let number, let outcome): opener.gotPassword(number, outcome)
         case .peerNamed(let name, let slot, let id, let map): logins.peerNamed(name, slot, id, map: map)
         case .checked(let slot, let id, let password, let failure): logins.checked(slot, id, password, failure)
-        case .consoleDone(let slot, let id, let outcome): console.done(slot: slot, id: id, outcome)
-        case .explained(let key, let facts): explained(key, facts)
+        case .consoleDone(let slot, let id, let outcome): admin.console.done(slot: slot, id: id, outcome)
+        case .explained(let key, let facts): janitor.waits.explained(key, facts)
         }
     }
 

@@ -323,7 +323,7 @@ extension WorkerCore {
                 let begin = server.transactionStart > 0 ? server.transactionStart : start
                 shard.counters.ended(transactionOf: now - begin)
             }
-            if now - start + server.waited > slowLimit { logSlow(server, ran: now - start) }
+            if now - start + server.waited > limits.slow { janitor.waits.logSlow(server, ran: now - start) }
             server.waited = 0
         }
         switch server.session.status {

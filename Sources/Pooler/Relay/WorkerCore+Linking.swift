@@ -15,7 +15,7 @@ extension WorkerCore {
             guard let home = client.shard else { return }
             shard = home
         }
-        if shared.shutdown.load(ordering: .relaxed) == .waitForServers {
+        if shared.isStopping {
             fail(client, .serverShuttingDown)
             return
         }
@@ -508,22 +508,14 @@ extension WorkerCore {
     }
 
     /// A server without a client, outside a transaction, owing nothing: the longest waiting client gets it, here or elsewhere.
-    ///
-    /// Serving that client may free the server again at once (its messages may need nothing but the pooler's own answers), thousands
-    /// of times: so only the outermost call places servers, one after the other.
     func free(_ server: ServerConnection) {
         server.move(to: .freed)
         server.lastActivity = now
         server.queryStart = 0
         server.transactionStart = 0
-        guard !isPlacing else {
-            freed.append(server)
-            return
-        }
-        isPlacing = true
-        defer { isPlacing = false }
+        guard placement.begins(server) else { return }
         place(server)
-        while let next = freed.popLast() {
+        while let next = placement.next() {
             if next.isOpen { place(next) }
         }
     }
@@ -539,7 +531,7 @@ extension WorkerCore {
                 return
             }
         }
-        let isStopping = shared.shutdown.load(ordering: .relaxed) == .waitForServers
+        let isStopping = shared.isStopping
         if let unfitness = shard.machine.unfitness(of: server.condition, now: now, isStopping: isStopping, shard.shared) {
             close(server, unfitness.closeReason)
             return
@@ -562,8 +554,8 @@ extension WorkerCore {
         case .lookUp:
             if let lookup = shard.machine.nextLookup() { logins.run(lookup, on: server) }
         case .migrate(let borrower):
-            if isPortable(server) {
-                migrate(server, to: borrower, isIdle: false)
+            if opener.exchange.isPortable(server) {
+                opener.exchange.migrate(server, to: borrower, isIdle: false)
             } else if server.isOpen {
                 assign(server, mayMigrate: false)
             }
@@ -575,7 +567,7 @@ extension WorkerCore {
             link(client, server, waited: now - since)
             carryOn(client)
         case .parked:
-            if shared.parallel { offerIdleSoon(shard) }
+            if shared.parallel { opener.exchange.offerIdleSoon(shard) }
         }
     }
 }

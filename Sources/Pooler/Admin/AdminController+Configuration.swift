@@ -4,19 +4,19 @@ import EventLoop
 import PoolCore
 
 /// A new configuration, and the ways to an end.
-extension WorkerCore {
+extension AdminController {
     /// Takes over a configuration that has been found good as a whole.
     func apply(_ configuration: Configuration) {
-        self.configuration = configuration
-        logins.configurationChanged()
-        opener.hosts.apply(configuration.settings)
-        listeners.retune()
+        worker.configuration = configuration
+        worker.logins.configurationChanged()
+        worker.opener.hosts.apply(configuration.settings)
+        worker.listeners.retune()
         shared.cancels.setPeerID(configuration.settings.peerId)
-        peerCancels.serve()
-        for shard in shards.values {
+        worker.cancels.peers.serve()
+        for shard in worker.shards.values {
             let name = shard.shared.key.database
             guard let database = configuration.database(named: name) else {
-                pools.remove(shard)
+                worker.pools.remove(shard)
                 continue
             }
             if database.serverIdentityDiffers(from: shard.database) { shard.shared.forgetServersOnce(for: database) }
@@ -24,22 +24,22 @@ extension WorkerCore {
             shard.generation = shard.shared.generation.load(ordering: .acquiring)
             shard.machine.settings = PoolSettings(configuration, database: database, user: shard.shared.key.user)
         }
-        for shard in shards.values where shard.isOrphaned { pools.rehomeWaiting(shard) }
-        opener.openMinimum()
-        opener.serveDemand()
+        for shard in worker.shards.values where shard.isOrphaned { worker.pools.rehomeWaiting(shard) }
+        worker.opener.openMinimum()
+        worker.opener.serveDemand()
     }
 
     func beginShutdown(_ mode: ShutdownMode) {
         switch mode {
         case .waitForClients:
-            listeners.stop(tcpOnly: true)
+            worker.listeners.stop(tcpOnly: true)
         case .waitForServers:
-            listeners.stop(tcpOnly: true)
-            opener.forgetPasswordWaiters()
-            for server in servers.all where server.phase == .idle { close(server, .shuttingDown) }
-            tick()
+            worker.listeners.stop(tcpOnly: true)
+            worker.opener.forgetPasswordWaiters()
+            for server in worker.servers.all where server.phase == .idle { worker.close(server, .shuttingDown) }
+            worker.janitor.tick()
         case .immediate, .none:
-            listeners.stop(tcpOnly: false)
+            worker.listeners.stop(tcpOnly: false)
         }
     }
 }

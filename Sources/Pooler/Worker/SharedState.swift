@@ -50,6 +50,8 @@ final class SharedState: Sendable {
     let probeWords = Locked<StartProbe.Words?>(nil)
     private let lastID = Atomic<UInt64>(0)
     let shutdown = Atomic<ShutdownMode>(.none)
+    /// No client gets a server any more: a shutdown waits until all are closed.
+    var isStopping: Bool { @inline(__always) get { shutdown.load(ordering: .relaxed) == .waitForServers } }
     /// More than one worker.
     let parallel: Bool
     /// Clients of each worker, those on their way to it included.

@@ -8,7 +8,7 @@ struct WaitExplanation {
 }
 
 /// What waiting clients are told, and what the log says of slow statements.
-extension WorkerCore {
+extension WaitNotices {
     /// How long an explanation holds, and how long the other workers have to give their part of it, in microseconds.
     private static let explanationLife: Int64 = 1_000_000
 
@@ -24,7 +24,7 @@ extension WorkerCore {
         if shared.parallel {
             guard let asked = shard.explanationAsked else {
                 shard.explanationAsked = now
-                let (workers, mailbox, key) = (workers, mailbox, shard.shared.key)
+                let (workers, mailbox, key) = (worker.admin.workers, worker.mailbox, shard.shared.key)
                 Task(executorPreference: shared.tasks) {
                     if let facts = await ConsoleReport.waitFacts(key.family, workers) { mailbox.post(.explained(key, facts)) }
                 }
@@ -33,8 +33,8 @@ extension WorkerCore {
             // A worker that does not answer keeps nobody waiting for longer.
             if now - asked < Self.explanationLife { return nil }
         }
-        var facts = waitFacts(shard)
-        facts.rivals = rivals(of: facts.pool, under: WaitDiagnosis(facts).limit)
+        var facts = worker.snapshots.waitFacts(shard)
+        facts.rivals = worker.snapshots.rivals(of: facts.pool, under: WaitDiagnosis(facts).limit)
         return keep(facts, shard)
     }
 
@@ -47,7 +47,7 @@ extension WorkerCore {
     }
 
     func explained(_ key: CapacityLedger.PoolKey, _ facts: WaitFacts) {
-        guard let shard = shards[key] else { return }
+        guard let shard = worker.shards[key] else { return }
         keep(facts, shard)
         checkWaiting(shard)
     }

@@ -1,35 +1,57 @@
+import Configuration
 import EventLoop
 import PoolCore
 import PostgresWire
 import Synchronization
 
 /// What happens because time passes. Runs three times a second; walks what is short, and what is long only when a setting asks for it.
-extension WorkerCore {
+final class Janitor {
+    unowned let worker: WorkerCore
+    let waits: WaitNotices
+    /// How often `tick` has been called.
+    private(set) var ticks = 0
+    /// Not before this is it looked again which texts of statements nobody uses.
+    private var nextStatementSweep: Int64 = 0
+    /// Clients in the middle of a message of which the rest has to come soon.
+    var slowMessages: Set<UInt32> = []
+    /// Some client has brought an `idle_session_timeout`.
+    var hasIdleSessionTimeouts = false
+
+    init(of worker: WorkerCore) {
+        self.worker = worker
+        waits = WaitNotices(of: worker)
+    }
+
+    var shared: SharedState { worker.shared }
+    var now: Int64 { worker.now }
+    var configuration: Configuration { _read { yield worker.configuration } }
+    var settings: Settings { _read { yield worker.configuration.settings } }
+
     func tick() {
-        checkWaiting()
-        checkLogins()
+        waits.checkWaiting()
+        waits.checkLogins()
         checkServers()
         checkIdleClients()
         checkSlowMessages()
-        departures.checkLeaving()
-        cancels.expireCancels()
-        for shard in shards.values {
+        worker.departures.checkLeaving()
+        worker.cancels.expireCancels()
+        for shard in worker.shards.values {
             advanceStatements(shard)
-            opener.keepMinimum(shard)
+            worker.opener.keepMinimum(shard)
             shard.machine.roomChanged()
-            opener.takeMoreIdle(shard)
-            if shard.machine.hasDemand { opener.serve(shard) }
+            worker.opener.takeMoreIdle(shard)
+            if shard.machine.hasDemand { worker.opener.serve(shard) }
         }
-        rollPeriod()
-        logStatistics()
+        worker.snapshots.rollPeriod()
+        worker.snapshots.logStatistics()
         ticks += 1
         if ticks % 3 == 0 {
             checkUnfinished()
-            pools.forgetUnused()
-            opener.hosts.sweep()
+            worker.pools.forgetUnused()
+            worker.opener.hosts.sweep()
         }
-        if listeners.isShort { listeners.resume() }
-        if index == 0 {
+        if worker.listeners.isShort { worker.listeners.resume() }
+        if worker.index == 0 {
             shared.logFaults()
             checkShutdown()
             sweepStatements()
@@ -74,7 +96,7 @@ extension WorkerCore {
     private func checkIdleClients() {
         let isSet = settings.clientIdleTimeout > 0 || configuration.users.values.contains { ($0.clientIdleTimeout ?? 0) > 0 }
         guard isSet || hasIdleSessionTimeouts else { return }
-        for client in clients.all {
+        for client in worker.clients.all {
             switch client.phase {
             case .idle, .skipping: break
             default: continue
@@ -82,9 +104,9 @@ extension WorkerCore {
             guard !client.channel.hasPendingOutput else { continue }
             let limit = configuration.clientIdleTimeout(user: client.user)
             if limit > 0, now - client.requestTime > limit {
-                fail(client, .clientIdleTimeout)
+                worker.fail(client, .clientIdleTimeout)
             } else if client.idleSessionTimeout > 0, now - client.requestTime > client.idleSessionTimeout {
-                fail(client, .idleSessionTimeout)
+                worker.fail(client, .idleSessionTimeout)
             }
         }
     }
@@ -92,23 +114,25 @@ extension WorkerCore {
     /// A message that is forwarded in pieces holds a server: its rest has to come.
     private func checkSlowMessages() {
         for slot in slowMessages {
-            guard let client = clients[slot], client.passThrough > 0 else {
+            guard let client = worker.clients[slot], client.passThrough > 0 else {
                 slowMessages.remove(slot)
                 continue
             }
             // The server's slowness is not the client's fault.
             guard client.server?.channel.hasPendingOutput == false, !client.hasUnread else { continue }
-            if settings.clientMessageTimeout > 0, now - client.requestTime > settings.clientMessageTimeout { fail(client, .stalledMessage) }
+            if settings.clientMessageTimeout > 0, now - client.requestTime > settings.clientMessageTimeout {
+                worker.fail(client, .stalledMessage)
+            }
         }
     }
 
     // MARK: Servers
 
     private func checkServers() {
-        for server in servers.all {
+        for server in worker.servers.all {
             switch server.phase {
             case .connecting, .encrypting, .authenticating:
-                if isOverdue(server) { opener.openingFailed(server, .connectTimeout) }
+                if isOverdue(server) { worker.opener.openingFailed(server, .connectTimeout) }
             case .idle:
                 checkIdle(server)
             case .linked:
@@ -116,9 +140,9 @@ extension WorkerCore {
             case .testing, .resetting, .settingUp, .trying, .abandoned, .lookingUp:
                 probe(server)
                 if server.isOpen, isOverdue(server) {
-                    close(server, .tookTooLong(server.phase))
+                    worker.close(server, .tookTooLong(server.phase))
                 } else if server.phase == .lookingUp, server.shard.machine.isLookupOverdue(since: server.lastActivity, now: now) {
-                    close(server, .queryTimeout)
+                    worker.close(server, .queryTimeout)
                 }
             case .beingCanceled:
                 probe(server)
@@ -134,26 +158,26 @@ extension WorkerCore {
 
     /// A client that sent half a message and then a reset looks like one that is still writing: no event tells the two apart.
     private func checkUnfinished() {
-        for client in clients.all
+        for client in worker.clients.all
         where client.server == nil && !client.isLeaving && (!client.held.isEmpty || client.tls?.isUnfinished == true)
             && client.channel.isDead()
         {
-            departures.leave(client, .endOfStream)
+            worker.departures.leave(client, .endOfStream)
         }
     }
 
     private func checkIdle(_ server: ServerConnection) {
         let shard = server.shard
-        let isStopping = shared.shutdown.load(ordering: .relaxed) == .waitForServers
+        let isStopping = shared.isStopping
         let unfitness = shard.machine.unfitness(
-            ofIdle: server.condition, total: totalServers(shard), now: now, isStopping: isStopping, shard.shared)
-        if let unfitness { close(server, unfitness.closeReason) }
+            ofIdle: server.condition, total: worker.totalServers(shard), now: now, isStopping: isStopping, shard.shared)
+        if let unfitness { worker.close(server, unfitness.closeReason) }
     }
 
     private func checkLinked(_ server: ServerConnection) {
         if server.isDedicated {
             // A stream is no query, however long it takes.
-            if isObsolete(server) { close(server, .configurationChangedInUse) } else { probe(server) }
+            if worker.isObsolete(server) { worker.close(server, .configurationChangedInUse) } else { probe(server) }
             return
         }
         let use = PoolStateMachine.Use(
@@ -161,7 +185,7 @@ extension WorkerCore {
             transactionStart: server.transactionStart, lastActivity: max(server.lastActivity, server.client?.requestTime ?? 0))
         let shard = server.shard
         if let reason = shard.machine.timeout(of: use, generation: server.generation, now: now, shard.shared) {
-            close(server, reason)
+            worker.close(server, reason)
         } else {
             probe(server)
         }
@@ -171,11 +195,11 @@ extension WorkerCore {
     private func probe(_ server: ServerConnection) {
         guard now - server.lastActivity > 300_000 else { return }
         if !server.hasUnread, server.channel.isDead() {
-            read(server, toEnd: true)
+            worker.read(server, toEnd: true)
             return
         }
         if let client = server.client, !client.isLeaving, !client.hasUnread, client.channel.isDead() {
-            departures.leave(client, .endOfStream)
+            worker.departures.leave(client, .endOfStream)
         }
     }
 }

@@ -6,12 +6,12 @@ import Statistics
 import Synchronization
 
 /// What the worker knows of its connections, for SHOW and WHY.
-extension WorkerCore {
+extension Snapshots {
     /// So many slots are looked at in one go; queries come between.
     private static let factsPerTurn = 256
 
     func clientFacts(from slot: Int) -> (facts: [ConnectionFacts], next: Int?) {
-        let (part, next) = clients.part(from: slot, count: Self.factsPerTurn)
+        let (part, next) = worker.clients.part(from: slot, count: Self.factsPerTurn)
         return (part.map(facts), next)
     }
 
@@ -44,7 +44,7 @@ extension WorkerCore {
         facts.remaining = client.passThrough
         facts.held = client.held.count
         facts.unsent = client.channel.pendingOutput
-        if case .canceling = client.phase { facts.request = .init(worker: index, slot: client.slot) }
+        if case .canceling = client.phase { facts.request = .init(worker: worker.index, slot: client.slot) }
         return facts
     }
 
@@ -52,9 +52,9 @@ extension WorkerCore {
     /// workers, less what they got.
     func serverFacts() -> (facts: [ConnectionFacts], lent: Int) {
         var all: [ConnectionFacts] = []
-        servers.visit { all.append(facts($0)) }
-        cancels.connections.visit { all.append(facts($0)) }
-        servers.visit { server in
+        worker.servers.visit { all.append(facts($0)) }
+        worker.cancels.connections.visit { all.append(facts($0)) }
+        worker.servers.visit { server in
             // No connection, but somebody to be shown as waiting.
             for requester in server.cancels?.requesters ?? [] {
                 var facts = ConnectionFacts(
@@ -63,10 +63,10 @@ extension WorkerCore {
                 all.append(facts)
             }
         }
-        peerCancels.visit { all.append(facts($0)) }
+        worker.cancels.peers.visit { all.append(facts($0)) }
         let lent =
-            shards.values.reduce(0) { $0 + $1.machine.serversLent }
-            + pools.forgotten.values.reduce(0) { $0 + $1.statistics.gauges.serversLent }
+            worker.shards.values.reduce(0) { $0 + $1.machine.serversLent }
+            + worker.pools.forgotten.values.reduce(0) { $0 + $1.statistics.gauges.serversLent }
         return (all, lent)
     }
 
@@ -80,7 +80,7 @@ extension WorkerCore {
         facts.peer = server.address
         facts.local = SocketAddress.local(of: server.channel.descriptor)
         facts.queryStart = server.client != nil ? server.queryStart : 0
-        facts.closeNeeded = isObsolete(server)
+        facts.closeNeeded = worker.isObsolete(server)
         facts.link = server.client?.id
         facts.tls = server.tls?.summary ?? ""
         facts.replication = server.client?.replication?.rawValue ?? "none"
@@ -95,7 +95,8 @@ extension WorkerCore {
 
     private func facts(_ connection: CancelConnection) -> ConnectionFacts {
         var facts = ConnectionFacts(
-            isServer: true, id: connection.id, state: connection.isSent ? .activeCancel : .waitingCancelRequest, connectTime: connection.startTime,
+            isServer: true, id: connection.id, state: connection.isSent ? .activeCancel : .waitingCancelRequest,
+            connectTime: connection.startTime,
             requestTime: connection.startTime)
         if let requester = connection.requesters.first { facts.request = .init(worker: requester.worker, slot: requester.slot) }
         facts.user = connection.server.shard.shared.key.user
@@ -109,7 +110,7 @@ extension WorkerCore {
         var facts = ConnectionFacts(
             isServer: true, id: request.id, state: request.isUnderWay ? .activeCancel : .waitingCancelRequest,
             connectTime: request.startTime, requestTime: request.startTime)
-        facts.request = .init(worker: index, slot: request.client.slot)
+        facts.request = .init(worker: worker.index, slot: request.client.slot)
         if let descriptor = request.socket?.descriptor {
             facts.peer = SocketAddress.peer(of: descriptor)
             facts.local = SocketAddress.local(of: descriptor)
@@ -122,7 +123,7 @@ extension WorkerCore {
     /// Pools that share a size are one to those who wait.
     func waitFacts(_ key: CapacityLedger.PoolKey) -> WaitFacts? {
         var sum: WaitFacts?
-        for shard in shards.values where shard.shared.key.family == key {
+        for shard in worker.shards.values where shard.shared.key.family == key {
             let part = facts(of: shard)
             guard sum != nil else {
                 sum = part
@@ -148,16 +149,16 @@ extension WorkerCore {
         facts.connected = shard.shared.connected
         facts.policy = shard.settings.policy
         facts.isPaused = shard.machine.isPaused
-        facts.isWholePaused = holds.isPaused
-        facts.isDatabasePaused = holds.pausedDatabases.contains(key.database)
-        facts.isShuttingDown = shared.shutdown.load(ordering: .relaxed) == .waitForServers
+        facts.isWholePaused = worker.admin.holds.isPaused
+        facts.isDatabasePaused = worker.admin.holds.pausedDatabases.contains(key.database)
+        facts.isShuttingDown = shared.isStopping
         if let failure = shard.shared.failure {
             facts.failure = failure.text
             facts.failureCode = failure.fields.code
         }
-        facts.awaitsPassword = opener.passwordWaiters.values.contains { $0.opening.shard === shard }
+        facts.awaitsPassword = worker.opener.passwordWaiters.values.contains { $0.opening.shard === shard }
         facts.waiting = shard.machine.waitingSince
-        servers.visit { server in
+        worker.servers.visit { server in
             guard server.shard === shard else { return }
             if server.phase == .idle { facts.idle += 1 } else if let holder = holder(server) { facts.holders.append(holder) }
         }
@@ -169,7 +170,7 @@ extension WorkerCore {
     /// Who has servers of other pools that count against this limit.
     func rivals(of key: CapacityLedger.PoolKey, under limit: WaitDiagnosis.Limit) -> [ServerHolder] {
         var rivals: [ServerHolder] = []
-        servers.visit { server in
+        worker.servers.visit { server in
             let other = server.shard.shared.key
             let counts =
                 switch limit {
@@ -213,7 +214,7 @@ extension WorkerCore {
     }
 
     func clientStanding(_ id: UInt64) -> ClientStanding? {
-        guard let client = client(withID: id) else { return nil }
+        guard let client = worker.admin.client(withID: id) else { return nil }
         var standing = ClientStanding(pool: client.shard?.shared.key.family)
         switch client.phase {
         case .waiting, .awaitingGreeting: standing.since = client.requestTime

@@ -1,24 +1,41 @@
 import Bytes
+import Configuration
 import Console
 import PoolCore
 import Synchronization
 
 /// What operators do to the connections of a worker. The decisions are made on the main thread (PoolerProcess+Control.swift).
-extension WorkerCore {
+final class AdminController {
+    unowned let worker: WorkerCore
+    let console: ConsoleClients
+    /// All workers of the process, by index: to ask them.
+    var workers: [Worker] = []
+    /// What operators hold back.
+    private(set) var holds = Holds()
+
+    init(of worker: WorkerCore) {
+        self.worker = worker
+        console = ConsoleClients(of: worker)
+    }
+
+    var shared: SharedState { worker.shared }
+    var now: Int64 { worker.now }
+    var configuration: Configuration { _read { yield worker.configuration } }
+
     /// Takes over what is paused and what is disabled.
     func apply(_ holds: Holds) {
         self.holds = holds
-        for shard in shards.values {
+        for shard in worker.shards.values {
             let isPaused = holds.pauses(shard.databaseName)
             guard shard.machine.adminChanged(isPaused: isPaused) else { continue }
-            if isPaused { emptyPool(shard) } else if shard.machine.hasDemand { opener.serve(shard) }
+            if isPaused { emptyPool(shard) } else if shard.machine.hasDemand { worker.opener.serve(shard) }
         }
     }
 
     /// Closes the servers that nobody uses; the others follow when they are free (`place`).
     private func emptyPool(_ shard: PoolShard) {
-        for server in servers.all where server.shard === shard {
-            if PoolStateMachine.isClosedByPause(server.phase, isDedicated: server.isDedicated) { close(server, .paused) }
+        for server in worker.servers.all where server.shard === shard {
+            if PoolStateMachine.isClosedByPause(server.phase, isDedicated: server.isDedicated) { worker.close(server, .paused) }
         }
     }
 
@@ -29,35 +46,35 @@ extension WorkerCore {
 
     /// RECONNECT: servers that are older than now are not used again.
     func replaceServers(of database: String?) {
-        for shard in shards.values where isMeant(shard, by: database) {
+        for shard in worker.shards.values where isMeant(shard, by: database) {
             shard.generation = shard.shared.generation.load(ordering: .acquiring)
         }
-        for server in servers.all where isMeant(server.shard, by: database) {
-            if server.phase == .idle, isObsolete(server) { close(server, .configurationChanged) }
+        for server in worker.servers.all where isMeant(server.shard, by: database) {
+            if server.phase == .idle, worker.isObsolete(server) { worker.close(server, .configurationChanged) }
         }
     }
 
     /// KILL: everybody goes at once.
     func killConnections(of database: String?) {
         func isMeant(_ shard: PoolShard?) -> Bool { shard.map { self.isMeant($0, by: database) } ?? false }
-        for server in servers.all where isMeant(server.shard) {
+        for server in worker.servers.all where isMeant(server.shard) {
             // PostgreSQL would run the query to its end.
-            if server.session.ledger.isRunning { cancels.cancelForGood(server) }
-            close(server, .adminDisconnect)
+            if server.session.ledger.isRunning { worker.cancels.cancelForGood(server) }
+            worker.close(server, .adminDisconnect)
         }
-        for client in clients.all where isMeant(client.shard) { fail(client, .adminDisconnect) }
+        for client in worker.clients.all where isMeant(client.shard) { worker.fail(client, .adminDisconnect) }
     }
 
     /// KILL_CLIENT. False: no such client here.
     func killClient(_ id: UInt64) -> Bool {
         guard let client = client(withID: id) else { return false }
-        fail(client, .adminDisconnect)
+        worker.fail(client, .adminDisconnect)
         return true
     }
 
     func client(withID id: UInt64) -> ClientConnection? {
         var found: ClientConnection?
-        clients.visit { if $0.id == id { found = $0 } }
+        worker.clients.visit { if $0.id == id { found = $0 } }
         return found
     }
 

@@ -1,3 +1,4 @@
+import Configuration
 import EventLoop
 import PoolCore
 import PostgresWire
@@ -27,74 +28,85 @@ struct LentServer: ~Copyable, Sendable {
 }
 
 /// Servers on their way between workers; which of them go where, and when, is decided by `PoolStateMachine` (+Migration).
-extension WorkerCore {
+final class ServerExchange {
+    unowned let worker: WorkerCore
+    /// The pools of servers that have become idle in this turn, once for each, while there are other workers.
+    private var offered: [PoolShard] = []
+
+    init(of worker: WorkerCore) { self.worker = worker }
+
+    var shared: SharedState { worker.shared }
+    var now: Int64 { worker.now }
+    var configuration: Configuration { _read { yield worker.configuration } }
+    var settings: Settings { _read { yield worker.configuration.settings } }
+
     // MARK: Taking
 
     /// `mayAskAgain`: at once. Not where the other worker shows a server that it can't give: that would be an endless conversation.
     func nothingToLend(_ key: CapacityLedger.PoolKey, mayAskAgain: Bool) {
-        guard let shard = shards[key] else { return }
+        guard let shard = worker.shards[key] else { return }
         shard.machine.borrowingFailed()
-        opener.serve(shard, borrows: mayAskAgain)
+        worker.opener.serve(shard, borrows: mayAskAgain)
     }
 
     func adopt(_ lent: consuming LentServer) {
         let key = lent.pool.key
         // What the server holds of statements has a meaning in the pool that it comes from only.
-        guard let shard = shards[key] ?? shardOfPool(key), shard.shared === lent.pool else {
+        guard let shard = worker.shards[key] ?? shardOfPool(key), shard.shared === lent.pool else {
             if settings.logDisconnections {
                 shared.log.info(
-                    closing(.databaseRemoved as ServerCloseReason, since: lent.connectTime),
+                    worker.closing(.databaseRemoved as ServerCloseReason, since: lent.connectTime),
                     about: .server(id: lent.id, database: key.database, user: key.user, address: lent.address.description))
             }
             Connector.discard(lent.descriptor.release())
             shared.capacity.withLock { $0.closeServer(key) }
             lent.pool.countLogin(lent.generation, -1)
             lent.pool.countServer(lent.generation, -1)
-            tellThoseWhoAwaitCloses()
+            worker.admin.tellThoseWhoAwaitCloses()
             return
         }
-        let slot = servers.reserve()
+        let slot = worker.servers.reserve()
         var opening = Opening(shard: shard, generation: lent.generation, started: lent.connectTime)
         opening.host = lent.host
         let server = ServerConnection(
-            slot: slot, id: lent.id, descriptor: lent.descriptor.release(), loop: loop, opening: opening, address: lent.address,
+            slot: slot, id: lent.id, descriptor: lent.descriptor.release(), loop: worker.loop, opening: opening, address: lent.address,
             now: lent.lastActivity, settings: lent.settings, phase: .idle)
         if let session = lent.tls {
-            session.move(to: transport.tlsBuffers)
+            session.move(to: worker.transport.tlsBuffers)
             server.channel.encrypt(with: session)
         }
         server.session.statements = lent.statements
         server.uses = lent.uses
         server.cancelKey = lent.cancelKey
         server.listeners = lent.listeners
-        servers.set(slot, server)
+        worker.servers.set(slot, server)
         shard.machine.arrived()
         // Where it comes from nobody has tested it: a server that rests again after its test would be given away and tested for ever.
         if lent.hasRested, shard.machine.needsTest(restingSince: server.lastActivity, now: now) {
             shard.machine.testBegan()
-            test(server)
+            worker.test(server)
         } else {
-            free(server)
+            worker.free(server)
         }
         // Where it comes from there may be more.
-        if shard.machine.queue.waiting > 0 { opener.serve(shard) }
+        if shard.machine.queue.waiting > 0 { worker.opener.serve(shard) }
     }
 
     private func shardOfPool(_ key: CapacityLedger.PoolKey) -> PoolShard? {
-        configuration.database(named: key.database).map { pools.shard(of: $0, user: key.user, startup: key.startup) }
+        configuration.database(named: key.database).map { worker.pools.shard(of: $0, user: key.user, startup: key.startup) }
     }
 
     // MARK: Giving
 
     func lend(_ key: CapacityLedger.PoolKey, to borrower: Int) {
-        let isKept = shards[key]?.machine.keepsIdleServers ?? false
-        guard !isKept, let shard = shards[key], let server = takeIdle(shard, isTested: false) else {
-            tell(borrower, .nothingToLend(key, mayAskAgain: !isKept))
+        let isKept = worker.shards[key]?.machine.keepsIdleServers ?? false
+        guard !isKept, let shard = worker.shards[key], let server = worker.takeIdle(shard, isTested: false) else {
+            worker.tell(borrower, .nothingToLend(key, mayAskAgain: !isKept))
             return
         }
         guard isPortable(server) else {
             keepIdle(server)
-            tell(borrower, .nothingToLend(key, mayAskAgain: false))
+            worker.tell(borrower, .nothingToLend(key, mayAskAgain: false))
             return
         }
         shard.machine.left()
@@ -109,7 +121,7 @@ extension WorkerCore {
 
     /// Bytes that have been received, or not been sent, can't be taken along.
     func isPortable(_ server: ServerConnection) -> Bool {
-        sendPosted(for: server)
+        worker.sendPosted(for: server)
         return server.isClean && server.held.isEmpty && !server.isBroken
     }
 
@@ -123,8 +135,8 @@ extension WorkerCore {
             generation: server.generation, listeners: server.listeners, connectTime: server.connectTime, lastActivity: server.lastActivity,
             hasRested: hasRested)
         server.move(to: .closed)
-        servers.remove(server.slot)
-        tell(borrower, .adoptServer(lent))
+        worker.servers.remove(server.slot)
+        worker.tell(borrower, .adoptServer(lent))
     }
 
     /// A free server goes to a worker that did not ask for it.
@@ -136,7 +148,7 @@ extension WorkerCore {
 
     /// After parking a server: has `offerIdle` look at the end of the turn, since clients whose messages have come with it may want it.
     func offerIdleSoon(_ shard: PoolShard) {
-        if transport.isInTurn { offered.append(shard) } else { offerIdle(shard) }
+        if worker.transport.isInTurn { offered.append(shard) } else { offerIdle(shard) }
     }
 
     func offerIdleNow() {
@@ -145,7 +157,8 @@ extension WorkerCore {
 
     /// Gives an idle server to the worker where somebody has waited longest.
     private func offerIdle(_ shard: PoolShard) {
-        guard let borrower = shard.machine.borrowerOfIdle(now: now, shard.shared), let server = takeIdle(shard, isTested: false) else {
+        guard let borrower = shard.machine.borrowerOfIdle(now: now, shard.shared), let server = worker.takeIdle(shard, isTested: false)
+        else {
             return
         }
         if isPortable(server) { migrate(server, to: borrower, isIdle: true) } else { keepIdle(server) }

@@ -1,13 +1,29 @@
 import Bytes
+import Configuration
 import Console
 import PoolCore
 import Statistics
 
 /// What the worker has counted, and how things stand, for whoever asks.
-extension WorkerCore {
+final class Snapshots {
+    unowned let worker: WorkerCore
+    /// What belongs to no pool.
+    var counters = WorkerCounters()
+    /// The tick in which the statistics of the last period are logged.
+    private var statisticsDue: Int?
+    /// The present `stats_period`.
+    private(set) var period = PeriodClock()
+
+    init(of worker: WorkerCore) { self.worker = worker }
+
+    var shared: SharedState { worker.shared }
+    var now: Int64 { worker.now }
+    var configuration: Configuration { _read { yield worker.configuration } }
+    var settings: Settings { _read { yield worker.configuration.settings } }
+
     func statistics() -> WorkerStatistics {
         let gauges = gauges()
-        let known = shards.values.map { shard in
+        let known = worker.shards.values.map { shard in
             let limits = shard.settings.limits
             return PoolStatistics(
                 database: shard.databaseName, user: shard.shared.key.user, counters: shard.counters, period: shard.tally.last,
@@ -16,18 +32,19 @@ extension WorkerCore {
                 poolMode: shard.settings.policy.mode.rawValue, isPaused: shard.machine.isPaused)
         }
         var statistics = WorkerStatistics(
-            pools: known + pools.forgotten.values.filter(\.isNeeded).map(statistics), counters: counters, clientsLoggingIn: logins.underWay,
-            clients: clients.count, servers: servers.count)
+            pools: known + worker.pools.forgotten.values.filter(\.isNeeded).map(statistics), counters: counters,
+            clientsLoggingIn: worker.logins.underWay,
+            clients: worker.clients.count, servers: worker.servers.count)
         statistics.objects = objects()
-        statistics.peerRequests = peerCancels.counts()
-        statistics.lookups = opener.hosts.pending
+        statistics.peerRequests = worker.cancels.peers.counts()
+        statistics.lookups = worker.opener.hosts.pending
         return statistics
     }
 
     /// What was counted here for a pool that only others still have, with the settings of today.
     private func statistics(_ forgotten: ForgottenShard) -> PoolStatistics {
         var statistics = forgotten.statistics
-        statistics.isPaused = holds.pauses(statistics.database)
+        statistics.isPaused = worker.admin.holds.pauses(statistics.database)
         if let database = configuration.database(named: statistics.database) {
             let settings = PoolSettings(configuration, database: database, user: statistics.user)
             statistics.poolSize = settings.limits.pool
@@ -47,16 +64,16 @@ extension WorkerCore {
             if held > 0 { buffers.append(held) }
             if outgoing > 0 { buffers.append(outgoing) }
         }
-        clients.visit { add($0.held.count, $0.channel.pendingOutput) }
-        servers.visit { server in
+        worker.clients.visit { add($0.held.count, $0.channel.pendingOutput) }
+        worker.servers.visit { server in
             add(server.held.count, server.channel.pendingOutput)
             requests += server.session.ledger.count
             statements += server.session.statements.count
         }
         return [
-            "client": ObjectUse(count: clients.count, size: clients.any.map(ObjectSize.of) ?? 0),
-            "server": ObjectUse(count: servers.count, size: servers.any.map(ObjectSize.of) ?? 0),
-            "pool": ObjectUse(count: shards.count, size: shards.values.first.map(ObjectSize.of) ?? 0),
+            "client": ObjectUse(count: worker.clients.count, size: worker.clients.any.map(ObjectSize.of) ?? 0),
+            "server": ObjectUse(count: worker.servers.count, size: worker.servers.any.map(ObjectSize.of) ?? 0),
+            "pool": ObjectUse(count: worker.shards.count, size: worker.shards.values.first.map(ObjectSize.of) ?? 0),
             "outstanding_request": ObjectUse(count: requests, size: MemoryLayout<ReplyLedger.Owed>.stride),
             "server_prepared_statement": ObjectUse(count: statements, size: 5 * MemoryLayout<UInt64>.stride),
             "iobuf": ObjectUse(count: buffers.count, size: Transport.receiveSize, total: buffers.reduce(0, +)),
@@ -66,7 +83,7 @@ extension WorkerCore {
     /// How many connections of each pool are in which state.
     private func gauges() -> [ObjectIdentifier: PoolGauges] {
         var result: [ObjectIdentifier: PoolGauges] = [:]
-        for shard in shards.values {
+        for shard in worker.shards.values {
             var gauges = PoolGauges()
             gauges.clientsWaiting = shard.machine.clientsWaiting
             gauges.longestWait = longestWait(shard)
@@ -74,13 +91,13 @@ extension WorkerCore {
             gauges.serversLent = shard.machine.serversLent
             result[ObjectIdentifier(shard)] = gauges
         }
-        servers.visit { server in
+        worker.servers.visit { server in
             result[ObjectIdentifier(server.shard), default: PoolGauges()].count(
                 server.state(now: now, checkDelay: checkDelay), hasClient: server.client != nil,
                 isInIdleTransaction: server.isInIdleTransaction)
             if let cancels = server.cancels { result[ObjectIdentifier(server.shard)]?.cancelRequestsWaiting += cancels.requesters.count }
         }
-        cancels.connections.visit { connection in
+        worker.cancels.connections.visit { connection in
             let pool = ObjectIdentifier(connection.server.shard)
             result[pool]?.serversCanceling += 1
             let requests = connection.requesters.count
@@ -93,7 +110,7 @@ extension WorkerCore {
     private func longestWait(_ shard: PoolShard) -> Int64 {
         var since = shard.machine.queue.head?.since ?? .max
         for waiter in shard.machine.awaitingGreeting + shard.machine.awaitingDedicated {
-            since = min(since, clients[waiter.client]?.connectTime ?? .max)
+            since = min(since, worker.clients[waiter.client]?.connectTime ?? .max)
         }
         return since == .max ? 0 : max(0, now - since)
     }
@@ -106,18 +123,18 @@ extension WorkerCore {
     /// Ends a `stats_period` when it is over.
     func rollPeriod() {
         guard let length = period.advance(to: now, period: Int64(settings.statsPeriod) * 1_000_000) else { return }
-        for shard in shards.values { shard.tally.end(shard.counters.totals, length: length) }
-        console.endPeriod(length: length)
+        for shard in worker.shards.values { shard.tally.end(shard.counters.totals, length: length) }
+        worker.admin.console.endPeriod(length: length)
         // The other workers end their period at a tick of their own.
-        if index == 0 { statisticsDue = ticks + 2 }
+        if worker.index == 0 { statisticsDue = worker.janitor.ticks + 2 }
     }
 
     /// Once a `stats_period` the log gets a line, in PgBouncer's format.
     func logStatistics() {
-        guard let due = statisticsDue, ticks >= due else { return }
+        guard let due = statisticsDue, worker.janitor.ticks >= due else { return }
         statisticsDue = nil
         guard settings.logStats else { return }
-        let (workers, log) = (workers, shared.log)
+        let (workers, log) = (worker.admin.workers, shared.log)
         Task(executorPreference: shared.tasks) {
             let statistics = await ConsoleReport.statistics(workers)
             log.info("\(ShowTopic.logLine(statistics.total.period))")
@@ -130,7 +147,7 @@ extension WorkerCore {
         if let shard = client.shard {
             shard.counters.clientDisconnects.add(reason.cause)
         } else if client.console != nil {
-            console.count(reason)
+            worker.admin.console.count(reason)
         } else {
             counters.disconnects.add(reason.cause)
         }

@@ -45,13 +45,15 @@ actor Worker {
     }
 
     // Asked for SHOW, WHY, metrics and KILL_CLIENT; see ConsoleReport and ProcessMonitor.
-    func statistics() -> WorkerStatistics { now().statistics() }
-    func consoleStatistics() -> PoolStatistics { now().console.statistics() }
-    func heldBack() -> Holds { core.holds }
-    func serverFacts() -> (facts: [ConnectionFacts], lent: Int) { now().serverFacts() }
-    func clientFacts(from slot: Int) -> (facts: [ConnectionFacts], next: Int?) { now().clientFacts(from: slot) }
-    func waitFacts(_ key: CapacityLedger.PoolKey) -> WaitFacts? { now().waitFacts(key) }
-    func rivals(of key: CapacityLedger.PoolKey, under limit: WaitDiagnosis.Limit) -> [ServerHolder] { now().rivals(of: key, under: limit) }
-    func clientStanding(_ id: UInt64) -> ClientStanding? { now().clientStanding(id) }
-    func killClient(_ id: UInt64) -> Bool { now().killClient(id) }
+    func statistics() -> WorkerStatistics { now().snapshots.statistics() }
+    func consoleStatistics() -> PoolStatistics { now().admin.console.statistics() }
+    func heldBack() -> Holds { core.admin.holds }
+    func serverFacts() -> (facts: [ConnectionFacts], lent: Int) { now().snapshots.serverFacts() }
+    func clientFacts(from slot: Int) -> (facts: [ConnectionFacts], next: Int?) { now().snapshots.clientFacts(from: slot) }
+    func waitFacts(_ key: CapacityLedger.PoolKey) -> WaitFacts? { now().snapshots.waitFacts(key) }
+    func rivals(of key: CapacityLedger.PoolKey, under limit: WaitDiagnosis.Limit) -> [ServerHolder] {
+        now().snapshots.rivals(of: key, under: limit)
+    }
+    func clientStanding(_ id: UInt64) -> ClientStanding? { now().snapshots.clientStanding(id) }
+    func killClient(_ id: UInt64) -> Bool { now().admin.killClient(id) }
 }

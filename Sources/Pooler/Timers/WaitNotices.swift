@@ -1,14 +1,21 @@
+import Configuration
 import PoolCore
 import PostgresWire
 import Synchronization
 
 /// How long clients wait for a server: with a query, for the greeting at the end of a login, or for the answer of `auth_query`.
-extension WorkerCore {
-    private func patience(_ shard: PoolShard) -> WaitPatience {
-        shard.machine.patience(isStopping: isStopping, shard.shared)
-    }
+final class WaitNotices {
+    unowned let worker: WorkerCore
 
-    private var isStopping: Bool { shared.shutdown.load(ordering: .relaxed) == .waitForServers }
+    init(of worker: WorkerCore) { self.worker = worker }
+
+    var shared: SharedState { worker.shared }
+    var now: Int64 { worker.now }
+    var settings: Settings { _read { yield worker.configuration.settings } }
+
+    private func patience(_ shard: PoolShard) -> WaitPatience {
+        shard.machine.patience(isStopping: shared.isStopping, shard.shared)
+    }
 
     /// The error with the reason of the waiting, for a client that has shown who it is; nil when other workers have been asked first.
     private func withReason(_ error: PoolerError, _ shard: PoolShard, since: Int64) -> PoolerError? {
@@ -30,16 +37,16 @@ extension WorkerCore {
     // MARK: With a query
 
     func checkWaiting() {
-        for shard in shards.values where shard.machine.queue.waiting > 0 { checkWaiting(shard) }
+        for shard in worker.shards.values where shard.machine.queue.waiting > 0 { checkWaiting(shard) }
     }
 
     func checkWaiting(_ shard: PoolShard) {
         let notifyAfter = settings.queryWaitNotify > 0 ? Int64(settings.queryWaitNotify) * 1_000_000 : .max
-        for waiter in shard.machine.overdue(now: now, notifyAfter: notifyAfter, isStopping: isStopping, shard.shared) {
-            guard let client = clients[waiter.client] else { continue }
+        for waiter in shard.machine.overdue(now: now, notifyAfter: notifyAfter, isStopping: shared.isStopping, shard.shared) {
+            guard let client = worker.clients[waiter.client] else { continue }
             if let end = waiter.end {
                 guard let error = withReason(end, shard, since: waiter.since) else { return }
-                fail(client, error)
+                worker.fail(client, error)
             } else if !client.wasNotified, client.login == nil {
                 guard let words = words(on: shard, since: waiter.since) else { return }
                 notifyOfWaiting(client, words.detail, words.hint)
@@ -54,28 +61,28 @@ extension WorkerCore {
             ErrorFields(
                 severity: "NOTICE", code: SQLState.successfulCompletion,
                 message: "No server connection available in postgres backend, client being queued", detail: detail, hint: hint))
-        send(writer.bytes, to: client)
+        worker.send(writer.bytes, to: client)
     }
 
     // MARK: In the login
 
     func checkLogins() {
         checkLookups()
-        guard logins.underWay > 0 else { return }
+        guard worker.logins.underWay > 0 else { return }
         let limit = settings.clientLoginTimeout > 0 ? settings.clientLoginTimeout : .max
-        for client in clients.all {
+        for client in worker.clients.all {
             switch client.phase {
             case .startup, .authenticating:
-                if now - client.connectTime > limit { fail(client, .loginTimeout()) }
+                if now - client.connectTime > limit { worker.fail(client, .loginTimeout()) }
             case .waiting where client.login != nil:
                 // For a server to try its values on; `checkWaiting` bounds the wait, too.
-                if now - client.connectTime > limit { fail(client, .loginTimeout()) }
+                if now - client.connectTime > limit { worker.fail(client, .loginTimeout()) }
             case .awaitingGreeting:
                 guard let shard = client.shard else { continue }
                 let patience = patience(shard)
                 var end = patience.end(since: client.requestTime, now: now)
                 if end == nil, now - client.connectTime > limit { end = patience.words(since: client.requestTime) ?? .loginTimeout() }
-                if let end, let error = withReason(end, shard, since: client.requestTime) { fail(client, error) }
+                if let end, let error = withReason(end, shard, since: client.requestTime) { worker.fail(client, error) }
             default:
                 break
             }
@@ -84,9 +91,9 @@ extension WorkerCore {
 
     /// Questions of `auth_query` that wait for a server. Nobody has shown yet who he is, so nothing is explained.
     private func checkLookups() {
-        for shard in shards.values where !shard.machine.lookups.isEmpty {
+        for shard in worker.shards.values where !shard.machine.lookups.isEmpty {
             let patience = patience(shard)
-            logins.failLookups(shard) { patience.end(since: $0.since, now: now) }
+            worker.logins.failLookups(shard) { patience.end(since: $0.since, now: now) }
         }
     }
 }

@@ -43,7 +43,7 @@ extension WorkerCore {
             send(writer.bytes, to: client)
         }
         endTLS(client)
-        count(reason, of: client)
+        snapshots.count(reason, of: client)
         sendPosted(for: client)
         let server = client.server
         let cancels = server.map { departures.isToBeCanceled($0, client, reason) } ?? false
@@ -59,7 +59,7 @@ extension WorkerCore {
             shard.clients -= 1
             shared.capacity.withLock { $0.dismissClient(database: shard.databaseName, user: client.user) }
         }
-        if client.console != nil { console.left(client) }
+        if client.console != nil { admin.console.left(client) }
         if client.isLoggedIn { shared.cancels.remove(client.cancelKey) } else { logins.isOver() }
         shared.capacity.withLock { $0.leave() }
         shared.clientsOfWorkers[index].add(-1)
@@ -68,7 +68,7 @@ extension WorkerCore {
         client.shard = nil
         client.channel.close()
         client.held.clear(to: chunks)
-        slowMessages.remove(client.slot)
+        janitor.slowMessages.remove(client.slot)
         clients.remove(client.slot)
         if let server { abandon(server, isMidMessage: wasMidMessage, cancels: cancels) }
         if listeners.isShort { listeners.resume() }
@@ -111,7 +111,7 @@ extension WorkerCore {
         if wasLoggedIn { shard.shared.countLogin(server.generation, -1, isDedicated: server.isDedicated) }
         shared.capacity.withLock { $0.closeServer(shard.shared.key) }
         shard.shared.countServer(server.generation, -1)
-        tellThoseWhoAwaitCloses()
+        admin.tellThoseWhoAwaitCloses()
         if let client {
             client.server = nil
             if isMidMessage || toldAlready {

@@ -87,7 +87,7 @@ extension WorkerCore {
                 at = logins.login(client, bytes, from: at)
                 if at == before { return at }
             case .console:
-                at = console.receive(client, bytes, from: at)
+                at = admin.console.receive(client, bytes, from: at)
                 if at == before { return at }
             case .skipping:
                 at = cancels.skip(client, bytes, from: at)
@@ -188,7 +188,7 @@ extension WorkerCore {
     /// Whether a message may be as long as its header says; before the rest of it is waited for.
     @inline(__always)
     func isAllowed(_ frame: Frame) -> Bool {
-        frame.length <= messageLimit && frame.length <= Frontend.maximumLength(frame.type)
+        frame.length <= limits.message && frame.length <= Frontend.maximumLength(frame.type)
     }
 
     // MARK: With a server
@@ -218,7 +218,7 @@ extension WorkerCore {
     /// Messages about which there is nothing to decide.
     @inline(__always)
     private func passRun(_ client: ClientConnection, _ server: ServerConnection, _ bytes: Span<UInt8>, from at: inout Int) {
-        let limit = min(messageLimit, Self.longestBurst)
+        let limit = min(limits.message, Self.longestBurst)
         let ordinary = server.session.passRun(bytes, from: at, limit: limit, client: &client.session, rules: server.rules)
         at = ordinary.end
         if ordinary.binds > 0 { server.shard.counters.totals.binds &+= Int64(ordinary.binds) }
@@ -242,7 +242,7 @@ extension WorkerCore {
                 client.passThrough -= take
                 at += take
                 if client.dropsPassThrough { run = at }
-                if client.passThrough == 0 { slowMessages.remove(client.slot) }
+                if client.passThrough == 0 { janitor.slowMessages.remove(client.slot) }
                 continue
             }
             passRun(client, server, bytes, from: &at)
@@ -377,7 +377,7 @@ extension WorkerCore {
         guard taken < frame.length else { return }
         client.passThrough = frame.length - taken
         client.dropsPassThrough = drops
-        slowMessages.insert(client.slot)
+        janitor.slowMessages.insert(client.slot)
     }
 
     /// A Bind up to and with its statement's name; what is behind that leaves as it is.

@@ -47,7 +47,7 @@ extension WorkerCore {
 
     /// The handshake with a client is done.
     func secured(_ client: ClientConnection) {
-        counters.tlsHandshakes &+= 1
+        snapshots.counters.tlsHandshakes &+= 1
         // As PostgreSQL: without ALPN a browser could be talked into sending here what was meant for somebody else.
         if client.isDirectTLS, client.tls?.hasAgreedOnProtocol != true {
             close(client, .directTLSWithoutALPN)
