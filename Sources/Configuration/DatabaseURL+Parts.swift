@@ -202,7 +202,7 @@ extension DatabaseURL {
         private mutating func noteWithoutEffect(_ name: String, _ value: String) {
             // That a pooler is in between is true.
             if name == "pgbouncer" { return }
-            if StartupLeftovers.contains(name) || name == "client_encoding" {
+            if IgnoredStartupParameters.contains(name) || name == "client_encoding" {
                 if !idle.contains(name) { idle.append(name) }
                 return
             }

@@ -22,7 +22,7 @@ public struct ConsoleFacts: Sendable {
     /// Who asks: what is secret is shown to admins alone.
     public var rights = Rights.stats
     /// What operators hold back.
-    public var holds = Holds()
+    public var adminState = AdminState()
     /// Databases that clients made from `*`.
     public var autoDatabases: [Database] = []
     /// Looked-up host names.
@@ -41,7 +41,7 @@ public struct ConsoleFacts: Sendable {
 }
 
 /// What operators hold back: PAUSE, DISABLE and KILL.
-public struct Holds: Sendable, Equatable {
+public struct AdminState: Sendable, Equatable {
     /// PAUSE without a database.
     public var isPaused = false
     /// PAUSE or KILL of databases.

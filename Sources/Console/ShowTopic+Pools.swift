@@ -75,8 +75,8 @@ extension ShowTopic {
         result.servers = facts.counts.serversOfDatabase[database.name] ?? 0
         result.maximumClients = configuration.maxDatabaseClientConnections(database: database)
         result.clients = facts.counts.clientsOfDatabase[database.name] ?? 0
-        result.isPaused = facts.holds.pausedDatabases.contains(database.name)
-        result.isDisabled = facts.holds.disabledDatabases.contains(database.name)
+        result.isPaused = facts.adminState.pausedDatabases.contains(database.name)
+        result.isDisabled = facts.adminState.disabledDatabases.contains(database.name)
         return result
     }
 

@@ -35,7 +35,7 @@ extension ShowTopic {
     }
 
     @Sendable static func state(_ facts: ConsoleFacts) -> [[Cell]] {
-        let isPaused = facts.holds.isPaused
+        let isPaused = facts.adminState.isPaused
         return [("active", !isPaused), ("paused", isPaused), ("suspended", false)].map { [.text($0.0), .text($0.1 ? "yes" : "no")] }
     }
 }

@@ -164,8 +164,8 @@
         }
 
         private var isHeld: Bool {
-            let holds = world.process.holds
-            return holds.isPaused || !holds.pausedDatabases.isEmpty || !holds.disabledDatabases.isEmpty
+            let state = world.process.adminState
+            return state.isPaused || !state.pausedDatabases.isEmpty || !state.disabledDatabases.isEmpty
         }
     }
 

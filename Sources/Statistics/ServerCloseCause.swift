@@ -11,7 +11,7 @@ public enum ServerCloseCause: UInt8, CloseCause {
     case queryTimeout, transactionTimeout, idleTransactionTimeout
 
     // Not fit for another client
-    case clientLeftMidMessage, canceledInOwnQuery, mayBeHit, tooManyParameters, statementsInDoubt, tookTooLong
+    case clientLeftMidMessage, canceledInOwnQuery, strayCancel, tooManyParameters, statementsInDoubt, tookTooLong
     case settingFailed, parameterRefused, ownQueryFailed, authQueryMalformed, authQueryInTransaction, outOfMemory
 
     // It went away, or should
@@ -55,7 +55,7 @@ public enum ServerCloseCause: UInt8, CloseCause {
         case .clientLeftMidMessage: .init("client disconnected in the middle of a message", .policy, "Nothing can follow half a message.")
         case .canceledInOwnQuery:
             .init("canceled in a query of the pooler's own", .policy, "A cancel request could not wait for the pooler's own query.")
-        case .mayBeHit: .init("cancel_wait_timeout", .policy, "It carried a cancel request for too long, or one may still hit it.")
+        case .strayCancel: .init("cancel_wait_timeout", .policy, "It carried a cancel request for too long, or one may still hit it.")
         case .tooManyParameters: .init("too many parameters reported", .policy, "It reports more parameters than are kept.")
         case .statementsInDoubt: .init("prepared statements in doubt", .policy, "What it holds of prepared statements is not known.")
         case .tookTooLong:

@@ -8,7 +8,7 @@ import Testing
         "sslaccept", "sslmode", "channel_binding", "target_session_attrs", "prepareThreshold", "workaround", "supa",
     ])
     func swallowed(name: String) {
-        #expect(StartupLeftovers.contains(name))
+        #expect(IgnoredStartupParameters.contains(name))
     }
 
     /// What PostgreSQL or the protocol gives a meaning to must reach the pooler's own rules.
@@ -19,11 +19,11 @@ import Testing
         "_pq_.command_progress", "", "anything",
     ])
     func kept(name: String) {
-        #expect(!StartupLeftovers.contains(name))
+        #expect(!IgnoredStartupParameters.contains(name))
     }
 
     @Test func theListIsWrittenAsItIsCompared() {
-        for name in StartupLeftovers.names { #expect(name == name.lowercased()) }
-        #expect(!StartupLeftovers.contains(String(repeating: "x", count: 1_000_000)))
+        for name in IgnoredStartupParameters.names { #expect(name == name.lowercased()) }
+        #expect(!IgnoredStartupParameters.contains(String(repeating: "x", count: 1_000_000)))
     }
 }

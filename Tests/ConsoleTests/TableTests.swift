@@ -26,7 +26,7 @@ import Testing
         var facts = ConsoleFacts(
             now: 10_000_000, wallNow: 1_700_000_000_000_000, version: "v", configuration: configuration,
             statistics: ProcessStatistics([WorkerStatistics(pools: [pool])]))
-        facts.holds.pausedDatabases = ["lab"]
+        facts.adminState.pausedDatabases = ["lab"]
         var client = ConnectionFacts(isServer: false, id: 255, state: .waiting, connectTime: 1_000_000, requestTime: 0)
         client.queryStart = 7_500_000
         client.held = 9

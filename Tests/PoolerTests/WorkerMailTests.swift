@@ -31,7 +31,7 @@ import Testing
         core.servers.set(slot, server)
         shard.machine.openingBegan()
         shard.machine.serverOpened()
-        core.free(server)
+        core.returnToPool(server)
         return (server, theirs)
     }
 
@@ -99,10 +99,10 @@ import Testing
     @Test func aServerOnItsWayIsClosedWhenItsPoolIsPausedMeanwhile() throws {
         let stage = try Stage()
         stage.giver.readMail()
-        var holds = Holds()
-        holds.pausedDatabases = ["lab"]
+        var state = AdminState()
+        state.pausedDatabases = ["lab"]
         let acknowledgement = Acknowledgement(of: 1) {}
-        stage.taker.mailbox.post(.hold(holds, acknowledgement))
+        stage.taker.mailbox.post(.applyAdminState(state, acknowledgement))
         stage.taker.readMail()
         #expect(stage.taker.servers.count == 0 && stage.serversLeft == 0)
         #expect(Self.arrived(stage.peer).isEnd)

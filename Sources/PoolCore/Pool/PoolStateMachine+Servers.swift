@@ -56,7 +56,7 @@ extension PoolStateMachine {
     private func findUnfitness(
         of server: ServerCondition, now: Int64, isStopping: Bool, _ whole: some WholePool
     ) -> ServerUnfitness? {
-        if server.doubts.contains(.mayBeHit) { return .mayBeHit }
+        if server.doubts.contains(.strayCancel) { return .strayCancel }
         if isPaused { return .paused }
         if server.generation != whole.presentGeneration { return .configurationChanged }
         if server.doubts.contains(.reportsTooMuch) { return .tooManyParameters }

@@ -6,7 +6,7 @@ public struct ServerCondition: Sendable {
         /// A set of doubts.
         public init(rawValue: UInt8) { self.rawValue = rawValue }
         /// A cancel request for it was given up, and may hit it late.
-        public static let mayBeHit = Doubts(rawValue: 1)
+        public static let strayCancel = Doubts(rawValue: 1)
         /// It has reported more than is kept: what its settings are is not known.
         public static let reportsTooMuch = Doubts(rawValue: 2)
         /// Which statements it holds is not known.
@@ -35,13 +35,14 @@ public struct ServerCondition: Sendable {
 
 /// Why a server that nobody has is not used again.
 public enum ServerUnfitness: UInt8, Sendable, CaseIterable {
-    case mayBeHit, paused, configurationChanged, obsolete, tooManyParameters, statementsInDoubt, lifetimeOver, idleTimeout, tooManyServers,
+    case strayCancel, paused, configurationChanged, obsolete, tooManyParameters, statementsInDoubt, lifetimeOver, idleTimeout,
+        tooManyServers,
         shuttingDown
 
     /// As the reason for closing it.
     public var closeReason: ServerCloseReason {
         switch self {
-        case .mayBeHit: .mayBeHit
+        case .strayCancel: .strayCancel
         case .paused: .paused
         case .configurationChanged: .configurationChanged
         case .obsolete: .obsolete

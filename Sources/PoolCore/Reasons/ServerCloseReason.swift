@@ -22,7 +22,7 @@ public enum ServerCloseReason: Sendable {
     case clientLeftMidMessage
     case canceledInOwnQuery
     /// A cancel request that was given up may still hit it.
-    case mayBeHit
+    case strayCancel
     case tooManyParameters
     case statementsInDoubt
     /// A query of the pooler's own, or the end of what a client has left behind.
@@ -111,7 +111,7 @@ extension ServerCloseReason {
         case .clientDisconnected: "client disconnected"
         case .clientLeftMidMessage: "client disconnected in the middle of a message"
         case .canceledInOwnQuery: "canceled in a query of the pooler's own"
-        case .mayBeHit: "cancel_wait_timeout"
+        case .strayCancel: "cancel_wait_timeout"
         case .tooManyParameters: "it reports too many parameters"
         case .statementsInDoubt: "prepared statements in doubt"
         case .tookTooLong(let stage): "\(stage) took too long"
@@ -151,7 +151,7 @@ extension ServerCloseReason {
         case .clientDisconnected: .clientDisconnected
         case .clientLeftMidMessage: .clientLeftMidMessage
         case .canceledInOwnQuery: .canceledInOwnQuery
-        case .mayBeHit: .mayBeHit
+        case .strayCancel: .strayCancel
         case .tooManyParameters: .tooManyParameters
         case .statementsInDoubt: .statementsInDoubt
         case .tookTooLong: .tookTooLong
@@ -173,7 +173,7 @@ extension ServerCloseReason {
         case .cancelOver(.done): .cancelDone
         case .cancelOver(.connectFailed): .cancelConnectFailed
         case .cancelOver(.notSent): .cancelNotSent
-        case .cancelOver(.timedOut): .mayBeHit
+        case .cancelOver(.timedOut): .strayCancel
         case .cancelOver(.peerRemoved): .cancelPeerRemoved
         case .notOpened(let failure): failure.cause
         }
@@ -191,7 +191,7 @@ extension ServerCloseReason {
         case .said(let fields): .serverSaid(fields)
         case .violation: .replyViolation
         case .idleTimeout, .poolIdleTimeout, .lifetimeOver, .tooManyServers, .evicted, .otherStartupValues, .paused, .databaseRemoved,
-            .configurationChanged, .obsolete, .shuttingDown, .clientDisconnected, .clientLeftMidMessage, .canceledInOwnQuery, .mayBeHit,
+            .configurationChanged, .obsolete, .shuttingDown, .clientDisconnected, .clientLeftMidMessage, .canceledInOwnQuery, .strayCancel,
             .tooManyParameters, .statementsInDoubt, .tookTooLong, .settingFailed, .parameterRefused, .queryFailed, .authQueryMalformed,
             .authQueryInTransaction, .crashed, .connectionLost, .tlsFailed, .cancelOver, .notOpened:
             .serverLost
@@ -212,7 +212,7 @@ extension ServerCloseReason {
     public var ending: Ending {
         switch self {
         case .idleTimeout, .poolIdleTimeout, .lifetimeOver, .tooManyServers, .evicted, .otherStartupValues, .paused, .databaseRemoved,
-            .configurationChanged, .obsolete, .shuttingDown, .clientDisconnected(isMidMessage: false), .mayBeHit, .tooManyParameters,
+            .configurationChanged, .obsolete, .shuttingDown, .clientDisconnected(isMidMessage: false), .strayCancel, .tooManyParameters,
             .statementsInDoubt:
             .polite
         case .clientDisconnected(isMidMessage: true), .clientLeftMidMessage, .canceledInOwnQuery, .tookTooLong, .settingFailed,

@@ -11,7 +11,7 @@ final class AdminController {
     /// All workers of the process, by index: to ask them.
     var workers: [Worker] = []
     /// What operators hold back.
-    private(set) var holds = Holds()
+    private(set) var state = AdminState()
 
     init(of worker: WorkerCore) {
         self.worker = worker
@@ -23,16 +23,16 @@ final class AdminController {
     var configuration: Configuration { _read { yield worker.configuration } }
 
     /// Takes over what is paused and what is disabled.
-    func apply(_ holds: Holds) {
-        self.holds = holds
+    func apply(_ state: AdminState) {
+        self.state = state
         for shard in worker.shards.values {
-            let isPaused = holds.pauses(shard.databaseName)
+            let isPaused = state.pauses(shard.databaseName)
             guard shard.machine.adminChanged(isPaused: isPaused) else { continue }
             if isPaused { emptyPool(shard) } else if shard.machine.hasDemand { worker.opener.serve(shard) }
         }
     }
 
-    /// Closes the servers that nobody uses; the others follow when they are free (`place`).
+    /// Closes the servers that nobody uses; the others follow when they are free (`assignOrPark`).
     private func emptyPool(_ shard: PoolShard) {
         for server in worker.servers.all where server.shard === shard {
             if PoolStateMachine.isClosedByPause(server.phase, isDedicated: server.isDedicated) { worker.close(server, .paused) }
@@ -80,6 +80,6 @@ final class AdminController {
 
     /// A server connection is gone: PAUSE and WAIT_CLOSE may be waiting for it.
     func tellThoseWhoAwaitCloses() {
-        if shared.desk.isAwaited.load(ordering: .sequentiallyConsistent) { shared.desk.post(.check) }
+        if shared.adminRequests.isAwaited.load(ordering: .sequentiallyConsistent) { shared.adminRequests.post(.check) }
     }
 }

@@ -98,7 +98,7 @@ final class ConsoleClients {
     func left(_ client: ClientConnection) {
         count -= 1
         shared.capacity.withLock { $0.dismissClient(database: ShowTopic.consoleDatabase, user: client.user) }
-        if client.console?.session.isBusy == true { shared.desk.post(.forget, for: client.id) }
+        if client.console?.session.isBusy == true { shared.adminRequests.post(.forget, for: client.id) }
         client.console = nil
     }
 
@@ -182,14 +182,14 @@ final class ConsoleClients {
     /// Starts a command. Its outcome comes as a message, whoever finds it: another worker, the main thread.
     private func run(_ command: ConsoleCommand, _ client: ClientConnection) {
         let (mailbox, slot, id) = (worker.mailbox, client.slot, client.id)
-        let (workers, desk) = (worker.admin.workers, shared.desk)
+        let (workers, requests) = (worker.admin.workers, shared.adminRequests)
         let question = question(command)
         let facts = facts()
         let rights = client.console?.session.rights ?? .stats
         Task(executorPreference: shared.tasks) {
             let outcome: ConsoleOutcome
             if let question {
-                outcome = await desk.ask(question, for: id)
+                outcome = await requests.ask(question, for: id)
             } else {
                 outcome = await ConsoleReport.outcome(of: command, for: rights, facts, workers)
             }
@@ -198,7 +198,7 @@ final class ConsoleClients {
     }
 
     /// What is asked of the main thread; nil for a command that only looks.
-    private func question(_ command: ConsoleCommand) -> ControlDesk.Request? {
+    private func question(_ command: ConsoleCommand) -> AdminRequestQueue.Request? {
         switch command {
         case .set(let key, let value): .set(key: key, value: value)
         case .reset(let key): .reset(key: key)
@@ -229,7 +229,7 @@ final class ConsoleClients {
     }
 
     /// What every SHOW may need and is at hand.
-    private func facts() -> ConsoleFacts { ConsoleFacts(shared, worker.configuration, worker.admin.holds, now: now) }
+    private func facts() -> ConsoleFacts { ConsoleFacts(shared, worker.configuration, worker.admin.state, now: now) }
 
     /// A `stats_period` of this length has ended.
     func endPeriod(length: Int64) { tally.end(counters.totals, length: length) }

@@ -6,7 +6,7 @@ import Statistics
 
 extension ConsoleFacts {
     /// What is known of the process without asking the workers.
-    init(_ shared: SharedState, _ configuration: Configuration, _ holds: Holds, now: Int64) {
+    init(_ shared: SharedState, _ configuration: Configuration, _ adminState: AdminState, now: Int64) {
         self.init(
             now: now, wallNow: WallClock.now(), version: Version.compatible, configuration: configuration, statistics: ProcessStatistics([])
         )
@@ -15,11 +15,11 @@ extension ConsoleFacts {
         self.counts.serversOfUser = counts.userServers
         self.counts.clientsOfDatabase = counts.clients
         self.counts.clientsOfUser = counts.userClients
-        self.holds = holds
+        self.adminState = adminState
         // Also those that nobody uses, but an operator holds back.
         var names = shared.autoDatabaseNames
-        names.formUnion(holds.pausedDatabases)
-        names.formUnion(holds.disabledDatabases)
+        names.formUnion(adminState.pausedDatabases)
+        names.formUnion(adminState.disabledDatabases)
         autoDatabases = names.compactMap { configuration.database(named: $0) }
         hosts = shared.hosts.withLock { $0.lines(now: now) }.map {
             HostFacts(name: $0.name, timeToLive: $0.timeToLive, addresses: $0.addresses.map(\.host))

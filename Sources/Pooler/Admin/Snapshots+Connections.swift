@@ -11,8 +11,8 @@ extension Snapshots {
     private static let factsPerTurn = 256
 
     func clientFacts(from slot: Int) -> (facts: [ConnectionFacts], next: Int?) {
-        let (part, next) = worker.clients.part(from: slot, count: Self.factsPerTurn)
-        return (part.map(facts), next)
+        let (slice, next) = worker.clients.slice(from: slot, count: Self.factsPerTurn)
+        return (slice.map(facts), next)
     }
 
     private func facts(_ client: ClientConnection) -> ConnectionFacts {
@@ -149,8 +149,8 @@ extension Snapshots {
         facts.connected = shard.shared.connected
         facts.policy = shard.settings.policy
         facts.isPaused = shard.machine.isPaused
-        facts.isWholePaused = worker.admin.holds.isPaused
-        facts.isDatabasePaused = worker.admin.holds.pausedDatabases.contains(key.database)
+        facts.isWholePaused = worker.admin.state.isPaused
+        facts.isDatabasePaused = worker.admin.state.pausedDatabases.contains(key.database)
         facts.isShuttingDown = shared.isStopping
         if let failure = shard.shared.failure {
             facts.failure = failure.text

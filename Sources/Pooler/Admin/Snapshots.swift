@@ -44,7 +44,7 @@ final class Snapshots {
     /// What was counted here for a pool that only others still have, with the settings of today.
     private func statistics(_ forgotten: ForgottenShard) -> PoolStatistics {
         var statistics = forgotten.statistics
-        statistics.isPaused = worker.admin.holds.pauses(statistics.database)
+        statistics.isPaused = worker.admin.state.pauses(statistics.database)
         if let database = configuration.database(named: statistics.database) {
             let settings = PoolSettings(configuration, database: database, user: statistics.user)
             statistics.poolSize = settings.limits.pool

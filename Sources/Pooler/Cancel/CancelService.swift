@@ -124,7 +124,7 @@ final class CancelService {
             finish(requester)
             return
         }
-        if let console = client.console, console.session.isBusy { shared.desk.post(.cancel, for: client.id) }
+        if let console = client.console, console.session.isBusy { shared.adminRequests.post(.cancel, for: client.id) }
         if endWait(client) {
             finish(requester)
         } else if let server = client.server, server.phase == .trying || server.session.ledger.isRunning {
@@ -295,7 +295,7 @@ final class CancelService {
         guard server.isOpen, server.cancels == nil else { return }
         switch server.phase {
         case .beingCanceled:
-            if server.resetsNext { worker.reset(server) } else { worker.free(server) }
+            if server.resetsNext { worker.reset(server) } else { worker.returnToPool(server) }
         case .linked:
             if let client = server.client { worker.carryOn(client) }
         default:
@@ -315,7 +315,7 @@ final class CancelService {
         }
         guard settings.cancelWaitTimeout > 0 else { return }
         for connection in connections.all where now - connection.startTime > settings.cancelWaitTimeout {
-            if connection.isSent { connection.server.mayBeHit = true }
+            if connection.isSent { connection.server.hasStrayCancel = true }
             finish(connection, .timedOut)
         }
         for server in worker.servers.all {

@@ -49,7 +49,7 @@ extension LoginCoordinator {
         guard configuration.database(named: plan.database) != nil else {
             return refuse(client, .unknownAuthDatabase(plan.database))
         }
-        guard !worker.admin.holds.disabledDatabases.contains(plan.database) else {
+        guard !worker.admin.state.disabledDatabases.contains(plan.database) else {
             return refuse(client, .disabledAuthDatabase(plan.database))
         }
         let pending = PendingLookup(
@@ -112,7 +112,7 @@ extension LoginCoordinator {
             if pending.lookup.isBroken {
                 worker.close(server, .authQueryInTransaction)
             } else {
-                worker.free(server)
+                worker.returnToPool(server)
             }
             answer(pending, .outcome(outcome))
         }

@@ -33,7 +33,7 @@ extension LoginCoordinator {
             login.ldapOptions = settings.authLdapOptions
             judgeByDirectory(client, login)
         case .pam:
-            guard Examiner.speaksPAM else { return refuse(client, .notBuilt(.pam, trait: "PAM")) }
+            guard ExternalAuthenticator.speaksPAM else { return refuse(client, .notBuilt(.pam, trait: "PAM")) }
             login.method = .pam
             examine(client, login)
         case .trust: identify(client, login, .trust)
@@ -87,7 +87,7 @@ extension LoginCoordinator {
         guard let peer = PeerIdentity(of: client.channel.descriptor) else { return peerNamed(nil, client, login, map: map) }
         let (mailbox, slot, id) = (worker.mailbox, client.slot, client.id)
         login.isSuspended = true
-        let isTaken = shared.examiner.askName(of: peer) { name in
+        let isTaken = shared.externalAuthenticator.askName(of: peer) { name in
             mailbox.post(.peerNamed(name, slot: slot, id: id, map: map))
         }
         if !isTaken { worker.fail(client, .tooManyLogins) }
@@ -131,7 +131,7 @@ extension LoginCoordinator {
     }
 
     private func judgeByDirectory(_ client: ClientConnection, _ login: ClientLoginState) {
-        guard Examiner.speaksLDAP else { return refuse(client, .notBuilt(.ldap, trait: "LDAP")) }
+        guard ExternalAuthenticator.speaksLDAP else { return refuse(client, .notBuilt(.ldap, trait: "LDAP")) }
         guard login.ldapOptions?.isEmpty == false else { return refuse(client, .noLDAPOptions) }
         login.method = .ldap
         examine(client, login)

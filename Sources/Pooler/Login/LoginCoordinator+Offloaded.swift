@@ -60,7 +60,7 @@ extension LoginCoordinator {
 
     /// Has somebody else judge a password.
     func check(_ client: ClientConnection, _ login: ClientLoginState, _ password: [UInt8]) {
-        let question: Examiner.Question
+        let question: ExternalAuthenticator.Question
         if login.method == .pam {
             question = .pam(remoteHost: SocketAddress.peer(of: client.channel.descriptor).map { $0.isUnix ? "localhost" : $0.host } ?? "")
         } else {
@@ -73,7 +73,7 @@ extension LoginCoordinator {
         let (mailbox, slot, id) = (worker.mailbox, client.slot, client.id)
         // Afterwards nobody waits for the answer any more.
         let deadline = settings.clientLoginTimeout > 0 ? client.connectTime + settings.clientLoginTimeout : now + 60_000_000
-        let isTaken = shared.examiner.ask(question, user: login.user, password: password, deadline: deadline) { failure in
+        let isTaken = shared.externalAuthenticator.ask(question, user: login.user, password: password, deadline: deadline) { failure in
             mailbox.post(.checked(slot: slot, id: id, password: password, failure: failure))
         }
         if !isTaken { worker.fail(client, .tooManyLogins) }

@@ -277,7 +277,7 @@ final class LoginCoordinator {
             default: break
             }
             // Whoever wrote a command line meant PostgreSQL.
-            if ignored.contains(key) || (index >= options.count && StartupLeftovers.contains(key)) { continue }
+            if ignored.contains(key) || (index >= options.count && IgnoredStartupParameters.contains(key)) { continue }
             if key == "session_authorization" {
                 guard value.hasSameBytes(as: client.user) else { throw .foreignAuthorization(value) }
                 continue
@@ -316,7 +316,7 @@ final class LoginCoordinator {
             worker.admin.console.enter(client, database: template.databaseName, applicationName: template.applicationName, answer)
             return
         }
-        if worker.admin.holds.disabledDatabases.contains(template.databaseName) {
+        if worker.admin.state.disabledDatabases.contains(template.databaseName) {
             worker.fail(client, .databaseDisabled(template.databaseName))
             return
         }
@@ -528,7 +528,7 @@ final class LoginCoordinator {
         shard.shared.parameters.accept(own)
         guard let greeting = shard.shared.greeting else {
             // RECONNECT: the server belongs to the time before, and what the next one says is not known yet.
-            if let server = client.server { worker.part(client, server) }
+            if let server = client.server { worker.unlink(client, server) }
             client.move(to: .awaitingGreeting)
             shard.machine.awaitGreeting(client.slot, since: client.requestTime)
             return

@@ -24,7 +24,7 @@ struct ControlWait {
 /// What operators do to the running process, by console or by signal. Runs on the main thread.
 extension PoolerProcess {
     func handleRequests() {
-        for entry in shared.desk.take() { handle(entry) }
+        for entry in shared.adminRequests.take() { handle(entry) }
     }
 
     /// PgBouncer's words, and behind them what the log says.
@@ -40,7 +40,7 @@ extension PoolerProcess {
         }
     }
 
-    private func handle(_ entry: ControlDesk.Entry) {
+    private func handle(_ entry: AdminRequestQueue.Entry) {
         let answer = entry.answer
         switch entry.request {
         case .reload:
@@ -54,12 +54,12 @@ extension PoolerProcess {
         case .disable(let name):
             attempt(answer, "DISABLE") { () throws(ConsoleError) in
                 try checkDatabase(name, for: "disable")
-                holds.disabledDatabases.insert(name)
+                adminState.disabledDatabases.insert(name)
             }
         case .enable(let name):
             attempt(answer, "ENABLE") { () throws(ConsoleError) in
                 try checkDatabase(name, for: "enable", mayMake: false)
-                holds.disabledDatabases.remove(name)
+                adminState.disabledDatabases.remove(name)
             }
         case .reconnect(let name): reconnect(name, answer)
         case .kill(let name): kill(name, answer)
@@ -95,12 +95,12 @@ extension PoolerProcess {
     }
 
     private func tellHolds(then done: @escaping @Sendable () -> Void) {
-        holdsNumber += 1
-        let (holds, number, desk) = (holds, holdsNumber, shared.desk)
+        adminStateNumber += 1
+        let (state, number, requests) = (adminState, adminStateNumber, shared.adminRequests)
         tellWorkers(
-            { .hold(holds, $0) },
+            { .applyAdminState(state, $0) },
             then: {
-                desk.post(.told(number))
+                requests.post(.told(number))
                 done()
             })
     }
@@ -116,7 +116,7 @@ extension PoolerProcess {
     }
 
     private func isHeld(_ name: String) -> Bool {
-        holds.pausedDatabases.contains(name) || holds.disabledDatabases.contains(name)
+        adminState.pausedDatabases.contains(name) || adminState.disabledDatabases.contains(name)
     }
 
     // MARK: Pause
@@ -124,15 +124,15 @@ extension PoolerProcess {
     private func pause(
         _ name: String?, for client: UInt64, _ answer: CheckedContinuation<ConsoleOutcome, Never>?
     ) throws(ConsoleError) {
-        if holds.isPaused { throw ConsoleError("already suspended/paused") }
+        if adminState.isPaused { throw ConsoleError("already suspended/paused") }
         if let name {
             try checkDatabase(name, for: "pause")
-            holds.pausedDatabases.insert(name)
+            adminState.pausedDatabases.insert(name)
         } else {
-            holds.isPaused = true
+            adminState.isPaused = true
         }
         shared.log.info("PAUSE\(name.map { " \($0)" } ?? "") command issued")
-        waits.append(ControlWait(kind: .pause(name), client: client, number: holdsNumber + 1, answer: answer))
+        waits.append(ControlWait(kind: .pause(name), client: client, number: adminStateNumber + 1, answer: answer))
         tellHolds {}
         checkWaits()
     }
@@ -141,10 +141,10 @@ extension PoolerProcess {
         if shared.shutdown.load(ordering: .acquiring) != .none { throw ConsoleError("pooler is shutting down") }
         if let name {
             try checkDatabase(name, for: "resume", mayMake: false)
-            guard holds.pausedDatabases.remove(name) else { throw ConsoleError("database \(name) is not paused") }
+            guard adminState.pausedDatabases.remove(name) else { throw ConsoleError("database \(name) is not paused") }
         } else {
-            guard holds.isPaused else { throw ConsoleError("pooler is not paused/suspended") }
-            holds.isPaused = false
+            guard adminState.isPaused else { throw ConsoleError("pooler is not paused/suspended") }
+            adminState.isPaused = false
         }
         shared.log.info("RESUME\(name.map { " \($0)" } ?? "") command issued")
         endPauses { name == nil ? $0 == nil : $0 == name }
@@ -157,12 +157,12 @@ extension PoolerProcess {
             wait.answer?.resume(returning: .failed(ConsoleError("PAUSE was ended by RESUME", code: "57014")))
             return true
         }
-        shared.desk.isAwaited.store(!waits.isEmpty, ordering: .relaxed)
+        shared.adminRequests.isAwaited.store(!waits.isEmpty, ordering: .relaxed)
     }
 
     func pauseBySignal() {
         shared.log.info("got SIGUSR1, pausing all activity")
-        if holds.isPaused {
+        if adminState.isPaused {
             shared.log.info("already suspended/paused")
             return
         }
@@ -172,7 +172,7 @@ extension PoolerProcess {
     func resumeBySignal() {
         if shared.shutdown.load(ordering: .acquiring) != .none {
             shared.log.info("got SIGUSR2 while shutting down, ignoring")
-        } else if holds.isPaused {
+        } else if adminState.isPaused {
             shared.log.info("got SIGUSR2, continuing from PAUSE")
             try? resume(nil)
             tellHolds {}
@@ -197,7 +197,7 @@ extension PoolerProcess {
             wait.answer?.resume(returning: .done(tag: tag))
             return true
         }
-        let wasAwaited = shared.desk.isAwaited.exchange(!waits.isEmpty, ordering: .sequentiallyConsistent)
+        let wasAwaited = shared.adminRequests.isAwaited.exchange(!waits.isEmpty, ordering: .sequentiallyConsistent)
         // A server may have been closed between the look and the mark.
         if !waits.isEmpty, !wasAwaited { checkWaits() }
     }
@@ -252,13 +252,13 @@ extension PoolerProcess {
 
     private func kill(_ name: String?, _ answer: CheckedContinuation<ConsoleOutcome, Never>?) {
         do throws(ConsoleError) {
-            if holds.isPaused { throw ConsoleError("already suspended/paused") }
+            if adminState.isPaused { throw ConsoleError("already suspended/paused") }
             if let name { try checkDatabase(name, for: "kill") }
         } catch {
             answer?.resume(returning: .failed(error))
             return
         }
-        if let name { holds.pausedDatabases.insert(name) } else { holds.isPaused = true }
+        if let name { adminState.pausedDatabases.insert(name) } else { adminState.isPaused = true }
         shared.log.info("KILL\(name.map { " \($0)" } ?? "") command issued")
         // No worker kills before it knows that nobody is to be served from now on.
         tellHolds {}

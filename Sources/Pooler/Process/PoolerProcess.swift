@@ -13,8 +13,8 @@ public final class PoolerProcess {
     private let reload: (_ path: String?) throws(ConfigurationError) -> Configuration
     var workers: [Worker] = []
     /// What operators hold back, how often that has changed, which change all workers know, and the commands that wait.
-    var holds = Holds()
-    var holdsNumber = 0
+    var adminState = AdminState()
+    var adminStateNumber = 0
     var holdsTold = 0
     var waits: [ControlWait] = []
     /// The settings of the file, which RESET goes back to, and what SET changed that a silent file leaves alone.
@@ -150,10 +150,10 @@ public final class PoolerProcess {
 
     /// What the configuration needs and this build does not have.
     static func missingPart(_ configuration: Configuration) -> String? {
-        if configuration.settings.authType == .pam, !Examiner.speaksPAM {
+        if configuration.settings.authType == .pam, !ExternalAuthenticator.speaksPAM {
             return "auth_type: pam is not supported by this build: expected one with the package trait PAM"
         }
-        guard !Examiner.speaksLDAP else { return nil }
+        guard !ExternalAuthenticator.speaksLDAP else { return nil }
         let text = "ldap is not supported by this build: expected one with the package trait LDAP"
         if configuration.settings.authType == .ldap { return "auth_type: \(text)" }
         guard let rule = configuration.hostRules.rules.first(where: { $0.method == .ldap }) else { return nil }
@@ -361,8 +361,8 @@ public final class PoolerProcess {
     func takeOver(_ fresh: Configuration, _ monitoring: MonitoringChange?, then done: @escaping @Sendable () -> Void) {
         configuration = fresh
         if let problem = openLogs() { shared.log.error("\(problem)") }
-        let desk = shared.desk
-        let acknowledgement = Acknowledgement(of: workers.count) { desk.post(.done(done)) }
+        let requests = shared.adminRequests
+        let acknowledgement = Acknowledgement(of: workers.count) { requests.post(.done(done)) }
         let update = ConfigurationUpdate(fresh, acknowledgement)
         for worker in workers { worker.mailbox.post(.apply(update)) }
         self.monitoring?.apply(fresh)

@@ -37,7 +37,7 @@ final class ProcessMonitor: MonitoringSource {
 
     func snapshot() async -> MonitoringSnapshot {
         let configuration = configuration.withLock { $0 }
-        async let holds = workers[0].heldBack()
+        async let adminState = workers[0].heldBack()
         let parts = await withTaskGroup(of: (WorkerStatistics, PoolStatistics).self) { group in
             for worker in workers { group.addTask { (await worker.statistics(), await worker.consoleStatistics()) } }
             var parts: [(WorkerStatistics, PoolStatistics)] = []
@@ -56,7 +56,7 @@ final class ProcessMonitor: MonitoringSource {
                 connected: pool.connected + (other?.connected ?? 0),
                 failure: pool.failure.map(\.text) ?? other?.failure)
         }
-        var facts = ConsoleFacts(shared, configuration, await holds, now: MonotonicClock.now())
+        var facts = ConsoleFacts(shared, configuration, await adminState, now: MonotonicClock.now())
         facts.statistics = snapshot.statistics
         if let console = snapshot.console { facts.statistics.pools.append(console) }
         snapshot.databases = ShowTopic.databaseStatistics(facts)

@@ -1,6 +1,6 @@
 /// Servers that have become free while another one is being placed.
 ///
-/// To serve the client that gets a server may free that server again at once, thousands of times: so only the outermost call of `free` places
+/// To serve the client that gets a server may free that server again at once, thousands of times: so only the outermost call of `returnToPool` places
 /// servers, one after the other, or the stack would grow with the queue.
 struct PlacementQueue {
     private var freed: [ServerConnection] = []

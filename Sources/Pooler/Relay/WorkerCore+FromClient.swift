@@ -211,7 +211,7 @@ extension WorkerCore {
         noteBurst(server, bytes, start..<at, isRest: isRest)
         sendBurst(client, server, bytes, run..<at)
         // The end of a message that outlived its transaction, or nothing but what the pooler answers itself.
-        if server.session.ledger.count == 0 { settle(server) }
+        if server.session.ledger.count == 0 { advance(server) }
         return at
     }
 

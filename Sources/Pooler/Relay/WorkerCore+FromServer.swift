@@ -24,7 +24,7 @@ extension WorkerCore {
 
     func received(_ server: ServerConnection, _ bytes: Span<UInt8>) {
         if server.held.isEmpty {
-            let used = handle(server, bytes)
+            let used = interpret(server, bytes)
             if used < bytes.count, server.isOpen, !server.held.append(bytes.extracting(used...), from: chunks) {
                 close(server, .outOfMemory)
             }
@@ -35,7 +35,7 @@ extension WorkerCore {
                 close(server, .outOfMemory)
                 return
             }
-            let used = handle(server, held.bytes)
+            let used = interpret(server, held.bytes)
             held.removeFirst(server.isOpen ? used : held.count, chunks)
             server.held = held
         }
@@ -46,11 +46,11 @@ extension WorkerCore {
     private func finish(_ server: ServerConnection) {
         guard server.isOpen else { return }
         if server.client == nil, !nobody.statements.isEmpty { nobody = ClientSession() }
-        settle(server)
+        advance(server)
         if let client = server.client, client.isLeaving { departures.finishLeaving(client) }
     }
 
-    private func handle(_ server: ServerConnection, _ bytes: Span<UInt8>) -> Int {
+    private func interpret(_ server: ServerConnection, _ bytes: Span<UInt8>) -> Int {
         switch server.phase {
         case .encrypting: opener.answeredTLSRequest(server, bytes)
         case .authenticating: opener.login(server, bytes)
@@ -65,7 +65,7 @@ extension WorkerCore {
         /// Bytes from here to `at` go to the client as they are.
         var run = 0
         if server.passThrough == 0, Self.isOrdinary(server) { passRuns(server, bytes, from: &at) }
-        if at < bytes.count, !judge(server, bytes, from: &at, run: &run) { return bytes.count }
+        if at < bytes.count, !classifyReply(server, bytes, from: &at, run: &run) { return bytes.count }
         inventFirst(server, bytes, run: &run, at)
         sendBurst(server, bytes, run..<at)
         server.shard.counters.totals.bytesSent &+= Int64(truncatingIfNeeded: at)
@@ -85,7 +85,7 @@ extension WorkerCore {
     }
 
     /// Goes through the messages one by one, up to the end or one that is not all here. False: the server is gone, or about to be.
-    private func judge(_ server: ServerConnection, _ bytes: Span<UInt8>, from at: inout Int, run: inout Int) -> Bool {
+    private func classifyReply(_ server: ServerConnection, _ bytes: Span<UInt8>, from at: inout Int, run: inout Int) -> Bool {
         while at < bytes.count {
             if server.passThrough > 0 {
                 let take = min(server.passThrough, bytes.count - at)
@@ -118,7 +118,7 @@ extension WorkerCore {
             case Backend.dataRow, Backend.copyData:
                 inventFirst(server, bytes, run: &run, at)
                 // Asked once for a run of rows.
-                switch judge(server, frame, bytes, at) {
+                switch classifyReply(server, frame, bytes, at) {
                 case .forward: forwards = true
                 case .swallow: forwards = false
                 default:
@@ -151,7 +151,7 @@ extension WorkerCore {
                     return false
                 }
                 inventFirst(server, bytes, run: &run, at)
-                switch judge(server, frame, bytes, at) {
+                switch classifyReply(server, frame, bytes, at) {
                 case .forward:
                     forwards = true
                     if server.farewell != nil { server.farewellWasForwarded = server.client != nil }
@@ -256,7 +256,7 @@ extension WorkerCore {
     }
 
     @inline(__always)
-    private func judge(_ server: ServerConnection, _ frame: Frame, _ bytes: Span<UInt8>, _ at: Int) -> BackendAction {
+    private func classifyReply(_ server: ServerConnection, _ frame: Frame, _ bytes: Span<UInt8>, _ at: Int) -> BackendAction {
         if let client = server.client {
             let action = server.session.receive(frame, bytes, at: at, client: &client.session, table: server.shard.statements)
             if server.session.hasListened {

@@ -86,7 +86,7 @@ final class ServerExchange {
             shard.machine.testBegan()
             worker.test(server)
         } else {
-            worker.free(server)
+            worker.returnToPool(server)
         }
         // Where it comes from there may be more.
         if shard.machine.queue.waiting > 0 { worker.opener.serve(shard) }

@@ -17,7 +17,7 @@ struct Opening {
     /// The place in the list of the one that is tried; nil for none.
     var hostIndex: Int? { hosts.isEmpty || hostsTried == 0 ? nil : (firstHost + hostsTried - 1) % hosts.count }
     /// The replication client that the server is for, if it is for one.
-    var dedication: Dedication?
+    var lease: ReplicationLease?
     /// The question at the start that this server is to answer, if it is the first one.
     var probe: StartProbe?
     /// Addresses of `host` that have not been tried.

@@ -47,7 +47,7 @@ extension ServerOpener {
             shard.machine.dedicatedIsOver(for: slot)
             shard.machine.openingBegan(isDedicated: true)
             var opening = Opening(shard: shard, generation: shard.generation, started: now)
-            opening.dedication = Dedication(client: slot, id: client.id, startup: startup(of: client, login))
+            opening.lease = ReplicationLease(client: slot, id: client.id, startup: startup(of: client, login))
             _ = start(opening)
         }
     }
@@ -76,7 +76,7 @@ extension ServerOpener {
     }
 
     /// The server of a replication client has logged in: what it said is the client's greeting.
-    func dedicatedIsReady(_ server: ServerConnection, _ dedication: Dedication, _ login: ServerLogin) {
+    func dedicatedIsReady(_ server: ServerConnection, _ dedication: ReplicationLease, _ login: ServerLogin) {
         let shard = server.shard
         guard let client = worker.clients[dedication.client], client.id == dedication.id, let clientLogin = client.login else {
             worker.close(server, .clientDisconnected(isMidMessage: false))
@@ -102,7 +102,7 @@ extension ServerOpener {
     }
 
     /// Nobody else waits for this server: its client hears what went wrong, and comes again if it wants to.
-    func dedicatedFailed(_ opening: Opening, _ dedication: Dedication, _ fields: ErrorFields) {
+    func dedicatedFailed(_ opening: Opening, _ dedication: ReplicationLease, _ fields: ErrorFields) {
         opening.shard.machine.openingFailed(isDedicated: true)
         shared.capacity.withLock { $0.closeServer(opening.shard.shared.key) }
         if let client = worker.clients[dedication.client], client.id == dedication.id { worker.fail(client, .serverLoginFailed(fields)) }
@@ -110,7 +110,7 @@ extension ServerOpener {
 }
 
 /// Whose server it is that is being made.
-struct Dedication {
+struct ReplicationLease {
     /// The client's slot, and its id: the slot may have been given to somebody else since.
     let client: UInt32
     let id: UInt64

@@ -52,7 +52,7 @@ extension ServerOpener {
     /// The first outcome counts; what follows from it, on the other end of the same connection, is none.
     private func report(_ probe: StartProbe, _ outcome: StartProbe.Outcome, place: String) {
         guard shared.isProbing.exchange(false, ordering: .acquiringAndReleasing) else { return }
-        shared.desk.post(.probed(probe.report(outcome, place: place, settings: settings)))
+        shared.adminRequests.post(.probed(probe.report(outcome, place: place, settings: settings)))
     }
 
     private func place(of opening: Opening) -> String {

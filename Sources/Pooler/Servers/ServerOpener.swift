@@ -51,7 +51,7 @@ final class ServerOpener {
     /// Tests more idle servers for those who wait. Not while bytes of a client are handled: it serves others.
     func takeMoreIdle(_ shard: PoolShard) {
         while shard.machine.wantsMoreIdle(now: now) {
-            if let server = worker.takeIdle(shard) { worker.free(server) }
+            if let server = worker.takeIdle(shard) { worker.returnToPool(server) }
         }
     }
 
@@ -168,7 +168,7 @@ final class ServerOpener {
         var parameters = [(name: "user", value: user), (name: "database", value: shard.database.serverName)]
         for parameter in shard.database.serverParameters { parameters.append((parameter.name, parameter.value)) }
         for parameter in shard.shared.key.startup.given { parameters.append((parameter.name, parameter.value)) }
-        if let dedication = server.opening.dedication { parameters = dedication.startup }
+        if let dedication = server.opening.lease { parameters = dedication.startup }
         writer.startup(minor: minors.upperBound, parameters: parameters)
         worker.send(writer.bytes.span, to: server)
     }
@@ -248,7 +248,7 @@ final class ServerOpener {
         server.tls?.remember()
         let shard = server.shard
         if let password = server.opening.password { shared.serverPasswords.accepted(password.key) }
-        if let dedication = server.opening.dedication {
+        if let dedication = server.opening.lease {
             server.session.settings = ServerParameters(reported: login.parameters, in: shard.shared.parameters)
             server.cancelKey = login.cancelKey
             server.login = nil
@@ -283,7 +283,7 @@ final class ServerOpener {
     /// A new server is fit for use.
     func opened(_ server: ServerConnection) {
         server.shard.machine.serverOpened()
-        worker.free(server)
+        worker.returnToPool(server)
     }
 
     private func announceGreeting(_ shard: PoolShard) {
@@ -339,7 +339,7 @@ final class ServerOpener {
         defer { worker.admin.tellThoseWhoAwaitCloses() }
         let fields = failure.fields
         opening.shard.counters.openingFailures.add(failure.cause)
-        if let dedication = opening.dedication {
+        if let dedication = opening.lease {
             dedicatedFailed(opening, dedication, fields)
             return
         }

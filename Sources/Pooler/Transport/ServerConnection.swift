@@ -54,7 +54,7 @@ final class ServerConnection: Connection {
     /// `server_reset_query` is to run when it is `beingCanceled` no more.
     var resetsNext = false
     /// A cancel request for it was given up: it may be hit late, so nobody else gets it.
-    var mayBeHit = false
+    var hasStrayCancel = false
     /// How messages of its client are treated; the settings of the moment when it was linked.
     var rules: ServerSession.Rules
     let generation: UInt32
@@ -81,7 +81,7 @@ final class ServerConnection: Connection {
         self.phase = phase
         shard = opening.shard
         self.opening = opening
-        isDedicated = opening.dedication != nil
+        isDedicated = opening.lease != nil
         self.address = address
         session = ServerSession(settings: settings)
         generation = opening.generation
@@ -113,7 +113,7 @@ final class ServerConnection: Connection {
     @inline(__always)
     var condition: ServerCondition {
         var doubts: ServerCondition.Doubts = []
-        if mayBeHit { doubts.insert(.mayBeHit) }
+        if hasStrayCancel { doubts.insert(.strayCancel) }
         if reportsTooMuch { doubts.insert(.reportsTooMuch) }
         if session.statements.isDubious { doubts.insert(.statements) }
         return ServerCondition(

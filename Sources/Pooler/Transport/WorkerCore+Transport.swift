@@ -112,7 +112,7 @@ extension WorkerCore {
     /// The socket of a server has taken what waited for it.
     func drained(_ server: ServerConnection) {
         if server.isBroken { return }
-        settle(server)
+        advance(server)
         if let client = server.client {
             consumeHeld(client)
             if client.isOpen { resumeReading(client) }

@@ -26,7 +26,7 @@ final class PoolTable {
         let pool = shared.pool(key, workers: shared.clientsOfWorkers.count)
         let before = forgotten.removeValue(forKey: key).flatMap { $0.shared === pool ? $0.statistics : nil }
         let shard = PoolShard(
-            shared: pool, worker: worker.index, database: database, settings: settings, isPaused: worker.admin.holds.pauses(database.name),
+            shared: pool, worker: worker.index, database: database, settings: settings, isPaused: worker.admin.state.pauses(database.name),
             serversLent: before?.gauges.serversLent ?? 0)
         // After the pool has been made: the name goes with the database's last pool.
         if configuration.databases[database.name] == nil, shared.isNewAutoDatabase(database.name) {

@@ -15,7 +15,7 @@ final class SharedState: Sendable {
     let capacity = Locked(CapacityLedger())
     let cancels = CancelDirectory()
     /// What only the main thread may do.
-    let desk = ControlDesk()
+    let adminRequests = AdminRequestQueue()
     /// For connections that begin now.
     let tls = Locked(TLSContexts.none)
     /// Connections to each peer, of all workers.
@@ -37,7 +37,7 @@ final class SharedState: Sendable {
     let lookupsFindSCRAM = Atomic<Bool>(true)
     /// PBKDF2 on few threads: more would take the processors from those who run queries.
     let hashing = ThreadGroup(name: "hashing", threads: max(1, Processors.current.usable / 2), capacity: 1000)
-    let examiner = Examiner()
+    let externalAuthenticator = ExternalAuthenticator()
     /// Passwords of logins to PostgreSQL that come from files and commands.
     let serverPasswords = ServerPasswords()
 

@@ -33,7 +33,7 @@ struct SlotTable<Element: AnyObject> {
     var all: [Element] { elements.compactMap { $0 } }
 
     /// Some of the connections: those in `count` slots from one on, and the slot to go on with, nil at the end.
-    func part(from slot: Int, count: Int) -> (elements: [Element], next: Int?) {
+    func slice(from slot: Int, count: Int) -> (elements: [Element], next: Int?) {
         let end = min(elements.count, slot + count)
         guard slot < end else { return ([], nil) }
         return (elements[slot..<end].compactMap { $0 }, end < elements.count ? end : nil)

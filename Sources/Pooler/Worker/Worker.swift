@@ -47,7 +47,7 @@ actor Worker {
     // Asked for SHOW, WHY, metrics and KILL_CLIENT; see ConsoleReport and ProcessMonitor.
     func statistics() -> WorkerStatistics { now().snapshots.statistics() }
     func consoleStatistics() -> PoolStatistics { now().admin.console.statistics() }
-    func heldBack() -> Holds { core.admin.holds }
+    func heldBack() -> AdminState { core.admin.state }
     func serverFacts() -> (facts: [ConnectionFacts], lent: Int) { now().snapshots.serverFacts() }
     func clientFacts(from slot: Int) -> (facts: [ConnectionFacts], next: Int?) { now().snapshots.clientFacts(from: slot) }
     func waitFacts(_ key: CapacityLedger.PoolKey) -> WaitFacts? { now().snapshots.waitFacts(key) }

@@ -185,7 +185,7 @@ extension WorkerCore {
         } else if server.shard.settings.policy.resetsOnRelease || settings.serverResetQueryAlways {
             reset(server)
         } else {
-            free(server)
+            returnToPool(server)
         }
     }
 }

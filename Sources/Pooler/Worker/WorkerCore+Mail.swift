@@ -35,8 +35,8 @@ extension WorkerCore {
         case .apply(let update):
             admin.apply(update.configuration)
             update.acknowledgement.arrive()
-        case .hold(let holds, let acknowledgement):
-            admin.apply(holds)
+        case .applyAdminState(let state, let acknowledgement):
+            admin.apply(state)
             acknowledgement.arrive()
         case .replaceServers(let database, let acknowledgement):
             admin.replaceServers(of: database)

@@ -115,7 +115,7 @@ final class WorkerCore {
         transport.continueTurn(self)
         if tick { janitor.tick() }
         if now >= opener.loginsDue { opener.tryLogins() }
-        opener.exchange.offerIdleNow()
+        if shared.parallel { opener.exchange.offerIdleNow() }
         transport.endTurn(self)
         assert(toServer.isEmpty && toClient.isEmpty && placement.isEmpty)
     }

@@ -18,7 +18,7 @@ enum WorkerMessage: ~Copyable, Sendable {
     case warmUp
     case probe(StartProbe)
     case apply(ConfigurationUpdate)
-    case hold(Holds, Acknowledgement)
+    case applyAdminState(AdminState, Acknowledgement)
     case replaceServers(database: String?, Acknowledgement)
     case killConnections(database: String?, Acknowledgement)
     case beginShutdown(ShutdownMode)

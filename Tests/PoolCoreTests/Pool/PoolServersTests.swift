@@ -67,7 +67,7 @@ import Testing
     }
 
     @Test(arguments: [
-        (ServerCondition.Doubts.mayBeHit, ServerUnfitness.mayBeHit), (.reportsTooMuch, .tooManyParameters),
+        (ServerCondition.Doubts.strayCancel, ServerUnfitness.strayCancel), (.reportsTooMuch, .tooManyParameters),
         (.statements, .statementsInDoubt),
     ])
     func aServerInDoubtIsNotUsedAgain(doubt: ServerCondition.Doubts, unfitness: ServerUnfitness) {

@@ -64,7 +64,7 @@ import Testing
         (.clientDisconnected(isMidMessage: true), "client disconnected", .clientDisconnected, .abrupt),
         (.clientLeftMidMessage, "client disconnected in the middle of a message", .clientLeftMidMessage, .abrupt),
         (.canceledInOwnQuery, "canceled in a query of the pooler's own", .canceledInOwnQuery, .abrupt),
-        (.mayBeHit, "cancel_wait_timeout", .mayBeHit, .polite),
+        (.strayCancel, "cancel_wait_timeout", .strayCancel, .polite),
         (.tooManyParameters, "it reports too many parameters", .tooManyParameters, .polite),
         (.statementsInDoubt, "prepared statements in doubt", .statementsInDoubt, .polite),
         (.tookTooLong(.lookingUp), "lookingUp took too long", .tookTooLong, .abrupt),
@@ -91,7 +91,7 @@ import Testing
         (.cancelOver(.done), "cancel request done", .cancelDone, .abrupt),
         (.cancelOver(.connectFailed), "connect failed", .cancelConnectFailed, .abrupt),
         (.cancelOver(.notSent), "cancel request can't be sent", .cancelNotSent, .abrupt),
-        (.cancelOver(.timedOut), "cancel_wait_timeout", .mayBeHit, .abrupt),
+        (.cancelOver(.timedOut), "cancel_wait_timeout", .strayCancel, .abrupt),
         (.cancelOver(.peerRemoved), "peer removed", .cancelPeerRemoved, .abrupt),
     ]
 

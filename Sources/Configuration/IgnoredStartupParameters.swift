@@ -1,6 +1,6 @@
 /// Parameters that belong to client libraries but reach the server as startup parameters, because some drivers pass on
 /// whatever a connection URL holds. PostgreSQL refuses a login that names one, so the pooler drops them.
-public enum StartupLeftovers {
+public enum IgnoredStartupParameters {
     /// Whether a startup parameter is such a leftover, in any case of letters. No setting of PostgreSQL is among them.
     public static func contains(_ name: String) -> Bool {
         // Names come from strangers: nothing longer than the longest one is worth copying.

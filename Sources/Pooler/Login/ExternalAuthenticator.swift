@@ -5,7 +5,7 @@ import PAM
 
 /// Those who judge passwords outside this process. They block, so each has threads of its own, and a queue that ends: a login that
 /// finds no place is refused, and no query ever waits.
-final class Examiner: Sendable {
+final class ExternalAuthenticator: Sendable {
     /// What is asked.
     enum Question: Sendable {
         /// The service file is `/etc/pam.d/pgbouncer`, as PgBouncer's users have it.

@@ -5,7 +5,7 @@ import Synchronization
 
 /// Where workers leave what only the main thread may do: it owns the configuration and what operators hold back, and handles signals and
 /// console commands one after the other.
-final class ControlDesk: Sendable {
+final class AdminRequestQueue: Sendable {
     enum Request: Sendable {
         case reload
         case set(key: String, value: String)
@@ -21,7 +21,7 @@ final class ControlDesk: Sendable {
         case shutdown(ShutdownKind)
         /// All workers have done what they were told.
         case done(@Sendable () -> Void)
-        /// All workers have taken over this change of `Holds`; the first one has number 1.
+        /// All workers have taken over this change of `AdminState`; the first one has number 1.
         case told(Int)
         /// A server was closed: somebody may be waiting for that.
         case check
