@@ -18,9 +18,6 @@ struct HashedTable<Element: Hashed>: Sendable {
     /// All elements, in no order.
     var all: some Sequence<Element> { slots.lazy.compactMap { $0 } }
 
-    /// The indices of all elements, valid until the next insertion or removal.
-    var indices: some Sequence<Int> { slots.indices.lazy.filter { slots[$0] != nil } }
-
     /// An element by its index.
     subscript(index: Int) -> Element {
         get { slots[index]! }

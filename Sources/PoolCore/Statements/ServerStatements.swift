@@ -1,21 +1,16 @@
 /// Which pooled statements one server connection holds, and which to give up when there are too many: the least recently used.
 public struct ServerStatements: Sendable {
     /// The server's plan of a statement. Moments are those of the `PlanClock`.
-    private struct Plan: Hashed {
-        let id: UInt64
-        /// When it was used last, by `clock`.
-        var time: UInt64
+    private struct Plan: Sendable {
         /// When the server was asked to parse it.
         let parsed: UInt64
         /// The last moment at which it is known to have been valid: then it was parsed, or has served a name that was as young.
         var valid: UInt64
         /// What the server says of it, as far as it was heard.
         var description = PlanDescription.unknown
-        var hash: UInt64 { ServerStatements.hash(id) }
     }
 
-    private var uses = HashedTable<Plan>()
-    private var clock: UInt64 = 0
+    private var plans = RecencyTable<Plan>()
     /// The statement that the server's unnamed slot holds, if the pooler knows it. By its id, so that an idle server keeps no text.
     public var unnamed: UInt64? {
         didSet { unnamedDescription = .unknown }
@@ -32,25 +27,17 @@ public struct ServerStatements: Sendable {
 
     public init() {}
 
-    public var count: Int { uses.count + uncertain.count }
-    public var ids: [UInt64] { uses.all.map(\.id) }
-
-    /// Ids are the pooler's own numbers: neighbours have to be spread, nobody has to be kept out.
-    @inline(__always)
-    private static func hash(_ id: UInt64) -> UInt64 {
-        let product = id.multipliedFullWidth(by: 0x9E37_79B9_7F4A_7C15)
-        return product.high ^ product.low
-    }
+    public var count: Int { plans.count + uncertain.count }
+    public var ids: [UInt64] { Array(plans.ids) }
 
     @inline(__always)
-    private func index(of id: UInt64) -> Int? { uses.index(of: Self.hash(id)) { $0.id == id } }
+    private func index(of id: UInt64) -> Int? { plans.index(of: id) }
 
     /// Whether the server has the statement; counts as a use.
     @inline(__always)
     public mutating func use(_ statement: Statement) -> Bool {
-        clock += 1
         guard let index = index(of: statement.id) else { return false }
-        uses[index].time = clock
+        plans.touch(index)
         return true
     }
 
@@ -58,9 +45,7 @@ public struct ServerStatements: Sendable {
 
     /// Enters a statement that is being parsed on the server.
     public mutating func insert(_ statement: Statement, at moment: UInt64 = 0) {
-        clock += 1
-        let plan = Plan(id: statement.id, time: clock, parsed: moment, valid: moment)
-        if let index = index(of: statement.id) { uses[index] = plan } else { uses.insert(plan) }
+        plans.enter(Plan(parsed: moment, valid: moment), as: statement.id)
     }
 
     // MARK: What its plan is good for
@@ -87,16 +72,15 @@ public struct ServerStatements: Sendable {
     ///   - born: The moment of the client's Parse.
     @inline(__always)
     mutating func use(_ statement: Statement, told: PlanDescription, born: UInt64) -> Bool {
-        clock += 1
         guard let index = index(of: statement.id) else { return false }
-        uses[index].time = clock
-        let valid = uses[index].valid
-        return valid >= born && valid >= statement.validFrom && (told.isUnknown || told == uses[index].description)
+        plans.touch(index)
+        let valid = plans[index].valid
+        return valid >= born && valid >= statement.validFrom && (told.isUnknown || told == plans[index].description)
     }
 
     func fitness(_ statement: Statement, told: PlanDescription, born: UInt64) -> Fitness {
         guard let index = index(of: statement.id) else { return .missing }
-        let plan = uses[index]
+        let plan = plans[index]
         if plan.valid < statement.validFrom { return .stale }
         let isOld = plan.valid < born
         if !plan.description.agrees(with: told) { return isOld ? .stale : .changed }
@@ -107,31 +91,31 @@ public struct ServerStatements: Sendable {
     /// Whether a Parse can be answered with the plan; counts as a use.
     mutating func mayTakeOver(_ statement: Statement, _ clock: PlanClock) -> Bool {
         guard use(statement), let index = index(of: statement.id) else { return false }
-        return uses[index].parsed >= clock.freshFrom && uses[index].valid >= statement.validFrom
+        return plans[index].parsed >= clock.freshFrom && plans[index].valid >= statement.validFrom
     }
 
     /// When the plan was parsed, and what is known of its description. Nil: the server has none.
     func plan(of id: UInt64) -> (parsed: UInt64, description: PlanDescription)? {
-        index(of: id).map { (uses[$0].parsed, uses[$0].description) }
+        index(of: id).map { (plans[$0].parsed, plans[$0].description) }
     }
 
     /// The server has described the plan that was parsed then.
     mutating func describe(_ id: UInt64, parsed: UInt64, _ description: PlanDescription) {
-        guard let index = index(of: id), uses[index].parsed == parsed else { return }
-        if description.columns != 0 { uses[index].description.columns = description.columns }
-        if description.parameters != 0 { uses[index].description.parameters = description.parameters }
+        guard let index = index(of: id), plans[index].parsed == parsed else { return }
+        if description.columns != 0 { plans[index].description.columns = description.columns }
+        if description.parameters != 0 { plans[index].description.parameters = description.parameters }
     }
 
     /// The plan that was parsed then has served a name that was born at this moment.
     mutating func validate(_ id: UInt64, parsed: UInt64, at born: UInt64) {
-        guard let index = index(of: id), uses[index].parsed == parsed else { return }
-        uses[index].valid = max(uses[index].valid, born)
+        guard let index = index(of: id), plans[index].parsed == parsed else { return }
+        plans[index].valid = max(plans[index].valid, born)
     }
 
     /// What was parsed now has seen what others do not see (yet): it is parsed again when the transaction is over.
     mutating func notePassing(_ id: UInt64) {
         // Of what has been given up since there is no end in a long transaction.
-        if passing.count >= max(1000, 2 * uses.count) { passing = passing.filter(contains) }
+        if passing.count >= max(1000, 2 * plans.count) { passing = passing.filter(contains) }
         passing.append(id)
     }
 
@@ -143,10 +127,11 @@ public struct ServerStatements: Sendable {
     /// Takes out the statement that keeps the server from holding one more, the least recently used one; its id. Nil: there is room. More
     /// than one are in the way where the limit has been lowered.
     mutating func takeSurplus(limit: Int) -> UInt64? {
-        guard uses.count + uncertain.count >= max(limit, 1) else { return nil }
-        if !uncertain.isEmpty { return uncertain.removeFirst() }
-        guard let oldest = uses.indices.min(by: { uses[$0].time < uses[$1].time }) else { return nil }
-        return uses.remove(at: oldest).id
+        guard count >= max(limit, 1) else { return nil }
+        if let id = uncertain.popLast() { return id }
+        guard let oldest = plans.oldest else { return nil }
+        plans.remove(oldest)
+        return oldest
     }
 
     /// Whether something has to be closed before this one is parsed.
@@ -162,15 +147,13 @@ public struct ServerStatements: Sendable {
 
     /// The server may have dropped any of its statements.
     mutating func distrust() {
-        for use in uses.all { uncertain.append(use.id) }
-        uses.removeAll()
+        uncertain += plans.ids
+        plans.removeAll()
     }
 
     /// This one is to be parsed again.
     mutating func distrust(_ id: UInt64) {
-        guard let index = index(of: id) else { return }
-        uses.remove(at: index)
-        uncertain.append(id)
+        if plans.remove(id) { uncertain.append(id) }
     }
 
     /// Takes the statement out of those that are uncertain; whether it was one of them.
@@ -212,14 +195,12 @@ public struct ServerStatements: Sendable {
     @discardableResult
     public mutating func remove(_ id: UInt64) -> Bool {
         takeUncertain(id)
-        guard let index = index(of: id) else { return false }
-        uses.remove(at: index)
-        return true
+        return plans.remove(id)
     }
 
     /// Nobody will use it again: the first one to be given up.
     mutating func demote(_ id: UInt64) {
-        if let index = index(of: id) { uses[index].time = 0 }
+        if let index = index(of: id) { plans.demote(index) }
     }
 
     /// Puts back a statement whose Close was refused or skipped. It is closed before it is used again.
@@ -229,7 +210,7 @@ public struct ServerStatements: Sendable {
 
     /// DEALLOCATE ALL or DISCARD ALL ran on the server.
     public mutating func removeAll() {
-        uses.removeAll()
+        plans.removeAll()
         uncertain = []
         unnamed = nil
         hasForeign = false

@@ -121,6 +121,17 @@ func definition(_ text: String) -> [UInt8] { Array(text.utf8) + [0, 0, 0] }
         #expect(Array(held.ids) == [all[4].id])
     }
 
+    @Test("what nobody will use again goes first, unless somebody does")
+    func demoted() {
+        var held = ServerStatements()
+        let all = (0..<4).map { statement("\($0)") }
+        for statement in all { held.insert(statement) }
+        held.demote(all[3].id)
+        held.demote(all[2].id)
+        #expect(held.use(all[2]) == true)
+        for index in [3, 0, 1, 2] { #expect(held.takeSurplus(limit: 1) == all[index].id) }
+    }
+
     @Test("what is put back is the next to go")
     func restore() {
         var held = ServerStatements()

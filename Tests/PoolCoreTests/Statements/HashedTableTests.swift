@@ -49,7 +49,6 @@ private struct Element: Hashed, Equatable {
             }
             let all = Dictionary(uniqueKeysWithValues: table.all.map { ($0.key, $0.value) })
             #expect(all == model)
-            #expect(Set(table.indices.map { table[$0].key }) == Set(model.keys))
             table.removeAll()
             #expect(table.isEmpty && Array(table.all).isEmpty)
         }
