@@ -114,7 +114,7 @@ let package = Package(
         .executableTarget(
             name: "sluicectl",
             dependencies: [
-                "Console", "Configuration", "EventLoop", "Passwords", "PostgresClient", "Terminal", "Revision",
+                "Console", "Configuration", "EventLoop", "JSON", "Passwords", "PostgresClient", "Terminal", "Revision",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             cSettings: gnu, swiftSettings: strict),

@@ -5,6 +5,8 @@ public struct JSONWriter: Sendable {
     /// What has been written.
     public private(set) var bytes: [UInt8] = []
     private var needsComma = false
+    /// Values of the array that is being written begin on lines of their own.
+    private var hasLines = false
 
     /// Nothing is written yet.
     public init(capacity: Int = 0) { bytes.reserveCapacity(capacity) }
@@ -13,17 +15,24 @@ public struct JSONWriter: Sendable {
     public var text: String { String(decoding: bytes, as: UTF8.self) }
 
     /// An object, of which `body` writes the members.
-    public mutating func object(_ body: (inout JSONWriter) -> Void) { nested("{", "}", body) }
+    public mutating func object(_ body: (inout JSONWriter) -> Void) { nested("{", "}", hasLines: false, body) }
     /// An array, of which `body` writes the values.
-    public mutating func array(_ body: (inout JSONWriter) -> Void) { nested("[", "]", body) }
+    public mutating func array(_ body: (inout JSONWriter) -> Void) { nested("[", "]", hasLines: false, body) }
+    /// An array, of which `body` writes the values, each on a line of its own.
+    public mutating func lines(_ body: (inout JSONWriter) -> Void) { nested("[", "]", hasLines: true, body) }
 
-    private mutating func nested(_ open: Unicode.Scalar, _ close: Unicode.Scalar, _ body: (inout JSONWriter) -> Void) {
+    private mutating func nested(
+        _ open: Unicode.Scalar, _ close: Unicode.Scalar, hasLines: Bool, _ body: (inout JSONWriter) -> Void
+    ) {
         separate()
+        let outer = self.hasLines
+        self.hasLines = hasLines
         bytes.append(UInt8(ascii: open))
         needsComma = false
         body(&self)
         bytes.append(UInt8(ascii: close))
         needsComma = true
+        self.hasLines = outer
     }
 
     /// The name of a member; its value comes next.
@@ -74,7 +83,7 @@ public struct JSONWriter: Sendable {
     }
 
     private mutating func separate() {
-        if needsComma { bytes.append(UInt8(ascii: ",")) }
+        if needsComma { bytes += (hasLines ? ",\n" : ",").utf8 }
         needsComma = true
     }
 

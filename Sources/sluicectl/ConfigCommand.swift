@@ -35,11 +35,16 @@ struct ConfigCheck: ParsableCommand {
 
     private func report(_ errors: [String], _ warnings: [String], _ configuration: Configuration) {
         if json {
-            func list(_ texts: [String]) -> String { "[\(texts.map(JSONText.string).joined(separator: ", "))]" }
-            Terminal.write(
-                JSONText.object([
-                    ("valid", errors.isEmpty ? "true" : "false"), ("errors", list(errors)), ("warnings", list(warnings)),
-                ]) + "\n")
+            let text = JSONAnswer.text { json in
+                json.object { json in
+                    json.member("valid", errors.isEmpty)
+                    for (name, texts) in [("errors", errors), ("warnings", warnings)] {
+                        json.key(name)
+                        json.array { json in for text in texts { json.value(text) } }
+                    }
+                }
+            }
+            Terminal.write(text)
             return
         }
         for warning in warnings { Terminal.write("warning: \(TerminalText.sanitized(warning))\n") }

@@ -147,13 +147,19 @@ struct Doctor: ParsableCommand {
 
     private func report(_ findings: [Finding]) {
         if json {
-            let items = findings.map {
-                JSONText.object([
-                    ("level", JSONText.string($0.level.rawValue)), ("subject", JSONText.string($0.subject)),
-                    ("text", JSONText.string($0.text)), ("remedy", JSONText.string($0.remedy)),
-                ])
+            let text = JSONAnswer.text { json in
+                json.lines { json in
+                    for finding in findings {
+                        json.object { json in
+                            json.member("level", finding.level.rawValue)
+                            json.member("subject", finding.subject)
+                            json.member("text", finding.text)
+                            json.member("remedy", finding.remedy)
+                        }
+                    }
+                }
             }
-            Terminal.write("[\(items.joined(separator: ",\n "))]\n")
+            Terminal.write(text)
             return
         }
         for finding in findings {

@@ -27,7 +27,7 @@ struct OutputOptions: ParsableArguments {
     /// The answer as it is printed.
     func text(_ result: QueryResult) throws(CommandFailure) -> String {
         let result = try chosen(result)
-        if json { return JSONText.rows(result) + "\n" }
+        if json { return JSONAnswer.rows(result) }
         let table = TextTable(result)
         if expanded { return table.expanded() }
         return table.rendered(width: wide ? nil : Terminal.size?.columns)

@@ -22,7 +22,7 @@ struct AnswerOptions: ParsableArguments {
 
     /// What is printed of an answer without rows.
     static func tag(_ result: QueryResult, json: Bool) -> String {
-        json ? JSONText.object([("tag", JSONText.string(result.tag))]) + "\n" : result.tag + "\n"
+        json ? JSONAnswer.text { $0.object { $0.member("tag", result.tag) } } : result.tag + "\n"
     }
 }
 
@@ -46,7 +46,7 @@ extension Verb {
         if answer.quiet { return }
         for notice in notices { Terminal.complain("\(notice.severity): \(TerminalText.sanitized(notice.message))") }
         if !result.columns.isEmpty {
-            let text = answer.json ? JSONText.rows(result) + "\n" : TextTable(result).rendered(width: Terminal.size?.columns)
+            let text = answer.json ? JSONAnswer.rows(result) : TextTable(result).rendered(width: Terminal.size?.columns)
             Terminal.write(text)
         } else {
             Terminal.write(AnswerOptions.tag(result, json: answer.json))

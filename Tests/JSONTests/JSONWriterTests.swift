@@ -30,6 +30,21 @@ import Testing
         #expect(text == #"{"a":1,"b":[2.5,"x",null,{},[],-0.1],"c":true,"d":null,"e":null,"f":""}"#)
     }
 
+    @Test func valuesOfLinesStandOnLinesOfTheirOwn() {
+        let text = written { json in
+            json.lines { json in
+                json.array { json in for number in 1...2 { json.value(number) } }
+                json.object { json in
+                    json.key("a")
+                    json.lines { _ in }
+                    json.member("b", 1)
+                }
+                json.value("x")
+            }
+        }
+        #expect(text == "[[1,2],\n{\"a\":[],\"b\":1},\n\"x\"]")
+    }
+
     @Test(
         arguments: [
             (#"a"b\c/"#, #""a\"b\\c/""#), ("\n\r\t", #""\n\r\t""#), ("\r\n", #""\r\n""#),

@@ -42,10 +42,10 @@ import Testing
         result.columns = [.init(name: "n", type: 23), .init(name: "x", type: 1700), .init(name: "t", type: 25)]
         result.rows = [["1", "1.50", "a\"\\\n\u{1}"], [nil, "NaN", "007"], ["-3", "0.0", ""]]
         #expect(
-            JSONText.rows(result)
-                == #"[{"n": 1, "x": 1.50, "t": "a\"\\\n\u0001"},"# + "\n" + #" {"n": null, "x": "NaN", "t": "007"},"# + "\n"
-                + #" {"n": -3, "x": 0.0, "t": ""}]"#)
-        #expect(!JSONText.isJSONNumber("01") && !JSONText.isJSONNumber("1.") && !JSONText.isJSONNumber("") && JSONText.isJSONNumber("0"))
+            JSONAnswer.rows(result)
+                == #"[{"n":1,"x":1.50,"t":"a\"\\\n\u0001"},"# + "\n" + #"{"n":null,"x":"NaN","t":"007"},"# + "\n"
+                + #"{"n":-3,"x":0.0,"t":""}]"# + "\n")
+        #expect(!JSONAnswer.isNumber("01") && !JSONAnswer.isNumber("1.") && !JSONAnswer.isNumber("") && JSONAnswer.isNumber("0"))
     }
 
     @Test func keysInPieces() {
