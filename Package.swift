@@ -54,12 +54,12 @@ let package = Package(
             name: "LDAP", dependencies: [.target(name: "CLDAP", condition: .when(traits: ["LDAP"]))], cSettings: gnu, swiftSettings: strict),
         .systemLibrary(name: "CSignalDescriptor"),
         .target(name: "PostgresClient", dependencies: ["CLibpq"], cSettings: gnu, swiftSettings: strict),
-        .target(name: "Terminal", dependencies: ["CSignalDescriptor"], cSettings: gnu, swiftSettings: strict),
+        .target(name: "Terminal", dependencies: ["CSignalDescriptor", "Bytes"], cSettings: gnu, swiftSettings: strict),
         .target(name: "CRevision"),
         .target(name: "Revision", dependencies: ["CRevision"], swiftSettings: strict),
         .target(name: "Bytes", swiftSettings: strict),
         .target(name: "Locking", swiftSettings: strict),
-        .target(name: "JSON", swiftSettings: strict),
+        .target(name: "JSON", dependencies: ["Bytes"], swiftSettings: strict),
         .target(
             name: "EventLoop",
             dependencies: ["CLibevent", "Locking", "Bytes", .product(name: "DequeModule", package: "swift-collections")], cSettings: gnu,
@@ -68,7 +68,7 @@ let package = Package(
         .target(name: "TLS", dependencies: ["COpenSSL", "Locking"], cSettings: gnu, swiftSettings: strict + fast),
 
         // Line 1: bytes to values and back.
-        .target(name: "PostgresWire", swiftSettings: safe),
+        .target(name: "PostgresWire", dependencies: ["Bytes"], swiftSettings: safe),
         .target(name: "Authentication", dependencies: ["TLS", "Bytes"], swiftSettings: safe),
         .target(name: "Configuration", dependencies: ["Bytes"], swiftSettings: safe),
         .target(name: "Statistics", dependencies: ["Bytes"], swiftSettings: safe),
@@ -86,7 +86,8 @@ let package = Package(
 
         // Line 3: what operators see.
         .target(
-            name: "Telemetry", dependencies: ["EventLoop", "JSON", "Locking", "PostgresWire"], cSettings: gnu, swiftSettings: strict),
+            name: "Telemetry", dependencies: ["Bytes", "EventLoop", "JSON", "Locking", "PostgresWire"], cSettings: gnu,
+            swiftSettings: strict),
 
         .target(
             name: "Console", dependencies: ["PoolCore", "PostgresWire", "Configuration", "Statistics", "EventLoop", "Bytes"],
@@ -139,13 +140,14 @@ let package = Package(
         .executableTarget(name: "simulate", dependencies: ["Simulation"], cSettings: gnu, swiftSettings: strict),
 
         .testTarget(name: "PostgresWireTests", dependencies: ["PostgresWire"], swiftSettings: strict),
+        .testTarget(name: "BytesTests", dependencies: ["Bytes"], swiftSettings: strict),
         .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: strict),
         .testTarget(name: "CompressionTests", dependencies: ["Compression", "CZlib"], cSettings: gnu, swiftSettings: strict),
         // Certificates that tests make on the spot.
         .target(
             name: "TLSCredentials", dependencies: ["COpenSSL", "TLS"], path: "Tests/TLSCredentials", cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "TLSCredentials"], cSettings: gnu, swiftSettings: strict),
-        .testTarget(name: "AuthenticationTests", dependencies: ["Authentication"], cSettings: gnu, swiftSettings: strict),
+        .testTarget(name: "AuthenticationTests", dependencies: ["Authentication", "Bytes"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Bytes"], swiftSettings: strict),
         .testTarget(name: "StatisticsTests", dependencies: ["Statistics"], swiftSettings: strict),
         .testTarget(name: "ConsoleTests", dependencies: ["Console"], cSettings: gnu, swiftSettings: strict),

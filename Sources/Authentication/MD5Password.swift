@@ -1,3 +1,4 @@
+import Bytes
 import TLS
 
 /// PostgreSQL's `md5` password method: `"md5" + hex(md5(hex(md5(password + user)) + salt))`.
@@ -8,7 +9,8 @@ public enum MD5Password {
 
     /// Whether a text is a stored digest: `md5` and 32 lower-case hexadecimal digits.
     public static func isSecret(_ text: String) -> Bool {
-        text.utf8.count == 35 && text.hasPrefix(prefix) && text.utf8.dropFirst(3).allSatisfy(Hexadecimal.isDigit)
+        text.utf8.count == 35 && text.hasPrefix(prefix)
+            && text.utf8.dropFirst(3).allSatisfy { Hexadecimal.value(of: $0) != nil && !(0x41...0x46).contains($0) }
     }
 
     /// What PostgreSQL stores for a user: `md5` and the digest of password and user name.
@@ -43,6 +45,6 @@ public enum MD5Password {
     }
 
     private static func text(digestOf message: [UInt8]) -> String {
-        prefix + String(decoding: Hexadecimal.encode(Digest.md5(message)), as: UTF8.self)
+        prefix + Hexadecimal.text(Digest.md5(message))
     }
 }

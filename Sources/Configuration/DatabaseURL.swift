@@ -1,3 +1,5 @@
+import Bytes
+
 /// A connection URL as drivers take it, `postgres://user:password@host:port/database?parameters`, from which a whole
 /// configuration can be made.
 public struct DatabaseURL: Sendable, Equatable {
@@ -198,9 +200,9 @@ public struct DatabaseURL: Sendable, Equatable {
                 decoded.append(byte)
                 continue
             }
-            guard let high = rest.popFirst().flatMap(ValueSyntax.digitValue), let low = rest.popFirst().flatMap(ValueSyntax.digitValue)
+            guard let high = rest.popFirst().flatMap(Hexadecimal.value), let low = rest.popFirst().flatMap(Hexadecimal.value)
             else { throw fault(part, "expected two hexadecimal digits after \"%\"; a percent sign is written %25") }
-            decoded.append(UInt8(high * 16 + low))
+            decoded.append(high << 4 | low)
         }
         guard !decoded.contains(0), let text = String(validating: decoded, as: UTF8.self) else {
             throw fault(part, "the value is not text in UTF-8; a percent sign is written %25")

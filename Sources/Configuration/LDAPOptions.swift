@@ -1,3 +1,5 @@
+import Bytes
+
 /// How a password is checked against a directory: `auth_ldap_options`, or what follows `ldap` in an HBA rule. The names and their
 /// meaning are those of PostgreSQL's `ldap` method.
 public struct LDAPOptions: Sendable, Hashable {
@@ -135,11 +137,10 @@ public struct LDAPOptions: Sendable, Hashable {
                 bytes.append(byte)
                 continue
             }
-            guard left.count >= 2, let value = UInt8(String(decoding: left.prefix(2), as: UTF8.self), radix: 16), value != 0 else {
-                throw InvalidValue("ldapurl: % is not followed by two hexadecimal digits")
-            }
-            bytes.append(value)
-            left = left.dropFirst(2)
+            guard let high = left.popFirst().flatMap(Hexadecimal.value), let low = left.popFirst().flatMap(Hexadecimal.value),
+                high + low > 0
+            else { throw InvalidValue("ldapurl: % is not followed by two hexadecimal digits") }
+            bytes.append(high << 4 | low)
         }
         guard let result = String(validating: bytes, as: UTF8.self) else { throw InvalidValue("ldapurl is not valid UTF-8") }
         return result

@@ -1,3 +1,5 @@
+import Bytes
+
 /// Reads the values of settings. The rules are those of PgBouncer, which are C's.
 enum ValueSyntax {
     /// Every number is stored in a C `int` by PgBouncer, so larger ones were never meaningful.
@@ -97,7 +99,7 @@ enum ValueSyntax {
         var value = 0
         var overflowed = false
         for byte in digits {
-            guard let digit = digitValue(byte), digit < radix else { return .notANumber }
+            guard let digit = Hexadecimal.value(of: byte).map(Int.init), digit < radix else { return .notANumber }
             let (product, tooLarge) = value.multipliedReportingOverflow(by: radix)
             let (sum, stillTooLarge) = product.addingReportingOverflow(digit)
             overflowed = overflowed || tooLarge || stillTooLarge
@@ -105,15 +107,6 @@ enum ValueSyntax {
         }
         if overflowed { return .overflow }
         return .value(isNegative ? -value : value)
-    }
-
-    static func digitValue(_ byte: UInt8) -> Int? {
-        switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): Int(byte - UInt8(ascii: "0"))
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): Int(byte - UInt8(ascii: "a")) + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): Int(byte - UInt8(ascii: "A")) + 10
-        default: nil
-        }
     }
 
     private static func isBlank(_ byte: UInt8) -> Bool {

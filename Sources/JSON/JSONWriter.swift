@@ -1,3 +1,5 @@
+import Bytes
+
 /// Writes JSON (RFC 8259) piece by piece; commas come by themselves.
 ///
 /// A text holds no control character as it is, neither those of ASCII, which JSON forbids, nor U+007F to U+009F, which terminals obey.
@@ -110,6 +112,7 @@ public struct JSONWriter: Sendable {
 
     private mutating func escape(_ codePoint: UInt8) {
         bytes += "\\u00".utf8
-        for digit in [codePoint >> 4, codePoint & 15] { bytes.append(digit < 10 ? 0x30 + digit : 0x57 + digit) }
+        let (high, low) = Hexadecimal.digits(of: codePoint)
+        bytes += [high, low]
     }
 }

@@ -1,3 +1,5 @@
+import Bytes
+
 /// Names, values and messages are bytes to PostgreSQL, in whatever encoding a client or a server chose, or in none. Here they are strings
 /// all the same: a byte that is not part of UTF-8 is kept as a code point at the end of the private planes, and is that byte again when
 /// the text is written into a message. Nothing is lost in between, and texts are equal when their bytes are.
@@ -91,7 +93,7 @@ extension String {
         var result = ""
         for scalar in unicodeScalars {
             if let byte = ByteText.byte(scalar) {
-                result += "\\x" + String(byte, radix: 16)
+                result += "\\x" + Hexadecimal.text([byte])
             } else {
                 result.unicodeScalars.append(scalar)
             }

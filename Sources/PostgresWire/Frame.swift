@@ -1,3 +1,5 @@
+import Bytes
+
 /// The header of one message: its type and how many bytes it takes, type byte and length field included.
 ///
 /// PostgreSQL documentation, section "Messaging Overview".
@@ -44,4 +46,11 @@ public func peekFrame(_ bytes: Span<UInt8>, at offset: Int) -> FramePeek {
     let length = Int32(bitPattern: word)
     guard length >= 4 else { return .malformed }
     return .frame(Frame(type: header[0], length: Int(length) &+ 1))
+}
+
+/// As many as eight of the bytes that have arrived from an offset on, in hexadecimal: for messages about what is no header.
+public func headerDigits(_ bytes: Span<UInt8>, at offset: Int) -> String {
+    guard offset >= 0, offset <= bytes.count else { return "" }
+    let header = bytes.extracting(offset...).extracting(first: 8)
+    return Hexadecimal.text([UInt8](copying: header))
 }

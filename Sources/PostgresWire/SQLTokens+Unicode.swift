@@ -1,3 +1,5 @@
+import Bytes
+
 /// Names with Unicode escapes: `U&"d\0061t\+000061"`, with `UESCAPE '!'` behind them where the escape is another character.
 ///
 /// PostgreSQL documentation, section "Identifiers and Key Words".
@@ -46,15 +48,7 @@ extension SQLTokens {
     private static func mayEscape(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "+"), UInt8(ascii: "'"), UInt8(ascii: "\""), 0x80...: false
-        default: !DeallocateStatement.isSpace(byte) && hexadecimal(byte) == nil
-        }
-    }
-
-    private static func hexadecimal(_ byte: UInt8) -> UInt32? {
-        switch byte {
-        case 0x30...0x39: UInt32(byte - 0x30)
-        case 0x41...0x46, 0x61...0x66: UInt32(byte | 0x20) - 0x57
-        default: nil
+        default: !DeallocateStatement.isSpace(byte) && Hexadecimal.value(of: byte) == nil
         }
     }
 
@@ -78,8 +72,8 @@ extension SQLTokens {
             guard end <= source.count else { return nil }
             var value: UInt32 = 0
             for digit in source[first..<end] {
-                guard let number = hexadecimal(digit) else { return nil }
-                value = value << 4 | number
+                guard let number = Hexadecimal.value(of: digit) else { return nil }
+                value = value << 4 | UInt32(number)
             }
             at = end
             if let high = surrogate {

@@ -46,14 +46,8 @@ public enum StartupRequest: Sendable {
         }
     }
 
-    /// Shows as many as eight of the bytes that arrived.
     private static func badHeader(_ bytes: Span<UInt8>) -> StartupParse {
-        var digits = ""
-        for index in 0..<min(8, bytes.count) {
-            digits += bytes[index] < 16 ? "0" : ""
-            digits += String(bytes[index], radix: 16)
-        }
-        return .malformed(reason: "bad packet header: '\(digits)'")
+        .malformed(reason: "bad packet header: '\(headerDigits(bytes, at: 0))'")
     }
 }
 

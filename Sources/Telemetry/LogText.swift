@@ -1,3 +1,4 @@
+import Bytes
 import PostgresWire
 
 /// What a message may hold when it becomes a line of text: names and error texts come from strangers.
@@ -17,9 +18,7 @@ enum LogText {
             case 0x0A: result.append(contentsOf: lineFeed.unicodeScalars)
             case 0x09: result.append(scalar)
             case 0..<0x20, 0x7F..<0xA0:
-                let digits = String(scalar.value, radix: 16)
-                result.append(contentsOf: (digits.utf8.count < 2 ? "\\x0" : "\\x").unicodeScalars)
-                result.append(contentsOf: digits.unicodeScalars)
+                result.append(contentsOf: "\\x\(Hexadecimal.text([UInt8(scalar.value)]))".unicodeScalars)
             default: result.append(scalar)
             }
         }

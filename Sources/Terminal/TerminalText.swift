@@ -1,3 +1,5 @@
+import Bytes
+
 /// Text for a terminal: what strangers chose (names, queries) must neither move the cursor nor break a table.
 public enum TerminalText {
     /// The text with control characters shown as `\n`, `\t` or `\x1b`.
@@ -10,8 +12,8 @@ public enum TerminalText {
             case "\r": result += "\\r"
             case "\t": result += "\\t"
             case _ where isControl(scalar):
-                let digits = String(scalar.value, radix: 16)
-                result += scalar.value < 256 ? "\\x" + (digits.count < 2 ? "0" : "") + digits : "\\u{\(digits)}"
+                let byte = UInt8(exactly: scalar.value)
+                result += byte.map { "\\x" + Hexadecimal.text([$0]) } ?? "\\u{\(String(scalar.value, radix: 16))}"
             default: result.unicodeScalars.append(scalar)
             }
         }

@@ -1,14 +1,11 @@
+import Bytes
+
 /// ASCII text as the bytes of a message.
 func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
 
 func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 
-func hex(_ bytes: [UInt8]) -> String {
-    bytes.map { byte in
-        let digits = String(byte, radix: 16)
-        return digits.count == 1 ? "0" + digits : digits
-    }.joined()
-}
+func hex(_ bytes: [UInt8]) -> String { Hexadecimal.text(bytes) }
 
 /// A generator with a fixed seed (SplitMix64), so that a failing run can be repeated.
 struct SeededGenerator: RandomNumberGenerator {

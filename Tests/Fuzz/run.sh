@@ -29,7 +29,7 @@ fuzzer() {
 
 below Bytes
 below Locking
-fuzzer fuzz-wire PostgresWire FuzzWire.swift
+fuzzer fuzz-wire PostgresWire FuzzWire.swift "$work/Bytes.o"
 fuzzer fuzz-files Configuration FuzzConfiguration.swift "$work/Bytes.o"
 fuzzer fuzz-tls TLS FuzzTLS.swift -I Sources/COpenSSL "$work/Locking.o"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/key.pem" -out "$work/certificate.pem" -days 2 \

@@ -124,7 +124,7 @@ final class ConsoleClients {
                 break loop
             case .malformed:
                 worker.send(replies, to: client)
-                worker.fail(client, .badHeader(worker.hexadecimal(bytes, from: at)))
+                worker.fail(client, .badHeader(headerDigits(bytes, at: at)))
                 return bytes.count
             case .frame(let frame):
                 if frame.length > ConsoleSession.messageLimit {

@@ -75,7 +75,7 @@ final class LoginCoordinator {
         case .malformed:
             // A startup packet begins with its length, of which the first byte is 0: no message type.
             let isStartup = bytes[offset] == 0
-            worker.fail(client, isStartup ? .repeatedStartup : .badHeader(worker.hexadecimal(bytes, from: offset)))
+            worker.fail(client, isStartup ? .repeatedStartup : .badHeader(headerDigits(bytes, at: offset)))
             return bytes.count
         case .frame(let frame):
             if frame.type == Frontend.terminate {
@@ -134,7 +134,7 @@ final class LoginCoordinator {
                 worker.send([UInt8(ascii: "N")], to: client)
             case .directTLS:
                 if worker.tlsBegun(client) { return client.isOpen ? offset : bytes.count }
-                worker.fail(client, .malformedStartup("bad packet header: '\(worker.hexadecimal(bytes, from: offset))'"))
+                worker.fail(client, .malformedStartup("bad packet header: '\(headerDigits(bytes, at: offset))'"))
                 return bytes.count
             case .oldProtocol:
                 worker.fail(client, .unsupportedProtocol)

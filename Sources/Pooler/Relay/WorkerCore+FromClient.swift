@@ -164,7 +164,7 @@ extension WorkerCore {
         case .short:
             return .more
         case .malformed:
-            fail(client, .badHeader(hexadecimal(bytes, from: offset)))
+            fail(client, .badHeader(headerDigits(bytes, at: offset)))
         case .frame(let frame) where !isAllowed(frame):
             fail(client, .messageTooLarge(frame.length))
         case .frame(let frame) where bytes.count - offset >= frame.length && SmallMessages.hasSurplus(frame, bytes, at: offset):
@@ -260,7 +260,7 @@ extension WorkerCore {
                 break messages
             case .malformed:
                 sendBurst(client, server, bytes, run..<at)
-                fail(client, .badHeader(hexadecimal(bytes, from: at)))
+                fail(client, .badHeader(headerDigits(bytes, at: at)))
                 return false
             }
             let available = bytes.count - at
@@ -455,14 +455,5 @@ extension WorkerCore {
         // Nothing that the server has to answer comes first.
         let replies = server.session.takeInvented(client: &client.session)
         send(replies.span, to: client)
-    }
-
-    func hexadecimal(_ bytes: Span<UInt8>, from offset: Int) -> String {
-        var text = ""
-        for index in offset..<min(offset + 8, bytes.count) {
-            let digits = String(bytes[index], radix: 16)
-            text += digits.count == 1 ? "0" + digits : digits
-        }
-        return text
     }
 }
