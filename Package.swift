@@ -69,7 +69,7 @@ let package = Package(
 
         // Line 1: bytes to values and back.
         .target(name: "PostgresWire", dependencies: ["Bytes"], swiftSettings: safe),
-        .target(name: "Authentication", dependencies: ["TLS", "Bytes"], swiftSettings: safe),
+        .target(name: "Authentication", dependencies: ["PostgresWire", "TLS", "Bytes"], swiftSettings: safe),
         .target(name: "Configuration", dependencies: ["Bytes"], swiftSettings: safe),
         .target(name: "Statistics", dependencies: ["Bytes"], swiftSettings: safe),
 
@@ -147,7 +147,8 @@ let package = Package(
         .target(
             name: "TLSCredentials", dependencies: ["COpenSSL", "TLS"], path: "Tests/TLSCredentials", cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "TLSCredentials"], cSettings: gnu, swiftSettings: strict),
-        .testTarget(name: "AuthenticationTests", dependencies: ["Authentication", "Bytes"], cSettings: gnu, swiftSettings: strict),
+        .testTarget(
+            name: "AuthenticationTests", dependencies: ["Authentication", "PostgresWire", "Bytes"], cSettings: gnu, swiftSettings: strict),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Bytes"], swiftSettings: strict),
         .testTarget(name: "StatisticsTests", dependencies: ["Statistics"], swiftSettings: strict),
         .testTarget(name: "ConsoleTests", dependencies: ["Console"], cSettings: gnu, swiftSettings: strict),

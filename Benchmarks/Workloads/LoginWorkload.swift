@@ -37,8 +37,7 @@ enum LoginWorkload {
     private static func bytes(of step: ClientLogin.Step) -> Int {
         var writer = MessageWriter(capacity: 128)
         switch step {
-        case .send(.sasl(let mechanisms)): writer.authentication(.sasl(mechanisms: mechanisms))
-        case .send(.saslContinue(let challenge)): writer.authentication(.saslContinue(challenge))
+        case .send(let request): writer.authentication(request)
         case .accepted(let saslFinal?, _):
             writer.authentication(.saslFinal(saslFinal))
             writer.authentication(.ok)

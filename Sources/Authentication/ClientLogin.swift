@@ -1,4 +1,5 @@
 import Bytes
+import PostgresWire
 import TLS
 
 /// The methods by which a client can be asked for a password, or let in without one.

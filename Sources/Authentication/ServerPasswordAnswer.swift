@@ -1,3 +1,5 @@
+import PostgresWire
+
 /// What the pooler does when a server asks it for a password, by the form in which it knows the password.
 public enum ServerPasswordAnswer: Sendable, Equatable {
     /// Nothing: the server is content.

@@ -1,15 +1,5 @@
 /// What a server sends. PostgreSQL documentation, section "Message Formats" (B).
 extension MessageWriter {
-    /// What `authentication` can ask a client for.
-    public enum AuthenticationRequest: Equatable, Sendable {
-        case ok
-        case cleartextPassword
-        case md5Password(salt: UInt32)
-        case sasl(mechanisms: [String])
-        case saslContinue([UInt8])
-        case saslFinal([UInt8])
-    }
-
     /// AuthenticationOk and its relatives.
     public mutating func authentication(_ request: AuthenticationRequest) {
         let start = begin(Backend.authentication)
@@ -20,7 +10,7 @@ extension MessageWriter {
             word(3)
         case .md5Password(let salt):
             word(5)
-            word(salt)
+            bytes.append(contentsOf: salt)
         case .sasl(let mechanisms):
             word(10)
             // An empty name would end the list.

@@ -194,7 +194,7 @@
                 phase = .password { $0.dropFirst(5).dropLast().elementsEqual(password.utf8) }
             case .md5:
                 let salt: [UInt8] = (0..<4).map { _ in UInt8(host.dice.below(256)) }
-                send([compose { $0.authentication(.md5Password(salt: salt.reduce(0) { $0 << 8 | UInt32($1) })) }])
+                send([compose { $0.authentication(.md5Password(salt: salt)) }])
                 let expected = MD5Password.response(secret: MD5Password.secret(user: user, password: password), salt: salt)
                 phase = .password { $0.dropFirst(5).dropLast().elementsEqual(expected.utf8) }
             case .scram:

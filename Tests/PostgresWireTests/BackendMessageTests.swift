@@ -23,9 +23,9 @@ import Testing
     }
 
     @Test func authentication() {
-        let salted = MessageWriter.AuthenticationRequest.md5Password(salt: 0x0102_0304)
-        let cases: [(MessageWriter.AuthenticationRequest, AuthenticationMessage)] = [
-            (.ok, .ok), (.cleartextPassword, .cleartextPassword), (salted, .md5Password(salt: [1, 2, 3, 4])),
+        let salt: [UInt8] = [1, 2, 3, 4]
+        let cases: [(AuthenticationRequest, AuthenticationMessage)] = [
+            (.ok, .ok), (.cleartextPassword, .cleartextPassword), (.md5Password(salt: salt), .md5Password(salt: salt)),
             (.sasl(mechanisms: []), .sasl(mechanisms: [])), (.sasl(mechanisms: ["A", "B"]), .sasl(mechanisms: ["A", "B"])),
             (.saslContinue([1, 2]), .saslContinue(12..<14)), (.saslFinal([]), .saslFinal(12..<12)),
         ]

@@ -49,7 +49,7 @@ enum Corpus {
     static let backend: [[UInt8]] = [
         message { $0.authentication(.ok) },
         message { $0.authentication(.cleartextPassword) },
-        message { $0.authentication(.md5Password(salt: 0x0102_0304)) },
+        message { $0.authentication(.md5Password(salt: [1, 2, 3, 4])) },
         message { $0.authentication(.sasl(mechanisms: ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"])) },
         message { $0.authentication(.saslContinue([1, 2, 3])) },
         message { $0.authentication(.saslFinal([])) },

@@ -236,14 +236,7 @@ extension LoginCoordinator {
 
     private func send(_ request: AuthenticationRequest, to client: ClientConnection) {
         var writer = MessageWriter(capacity: 128)
-        switch request {
-        case .ok: writer.authentication(.ok)
-        case .cleartextPassword: writer.authentication(.cleartextPassword)
-        case .md5Password(let salt): writer.authentication(.md5Password(salt: salt.reduce(0) { $0 << 8 | UInt32($1) }))
-        case .sasl(let mechanisms): writer.authentication(.sasl(mechanisms: mechanisms))
-        case .saslContinue(let data): writer.authentication(.saslContinue(data))
-        case .saslFinal(let data): writer.authentication(.saslFinal(data))
-        }
+        writer.authentication(request)
         worker.send(writer.bytes, to: client)
     }
 

@@ -1,4 +1,5 @@
-/// What a server asks of a client, or tells it, during a login: the payloads of the protocol's Authentication messages.
+/// What a server asks of a client, or tells it, during a login: the payloads of the protocol's Authentication messages. Those that arrive
+/// are read as `AuthenticationMessage`, which has the requests that nobody here makes or answers, too.
 public enum AuthenticationRequest: Sendable, Equatable {
     /// AuthenticationOk: no (further) password.
     case ok
