@@ -8,10 +8,11 @@ import PackageDescription
 /// Glibc shows two different `fd_set` types unless every C module is imported with the same feature macros.
 let gnu: [CSetting] = [.define("_GNU_SOURCE")]
 
-let strict: [SwiftSetting] = [
-    .swiftLanguageMode(.v6),
-    .treatAllWarnings(as: .error),
-]
+/// As in the package of Sluice itself.
+let checked: [SwiftSetting] =
+    Context.environment["WARNINGS_AS_ERRORS"] == "1" ? [.treatAllWarnings(as: .error)] : []
+
+let strict: [SwiftSetting] = checked + [.swiftLanguageMode(.v6)]
 
 let package = Package(
     name: "sluice-benchmarks",
