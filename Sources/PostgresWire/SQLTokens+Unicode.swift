@@ -16,7 +16,8 @@ extension SQLTokens {
         guard !source.contains(0) else { return .other }
         let behind = index
         var escape = UInt8(ascii: "\\")
-        if next() == .word("uescape") {
+        // Not by `next`: what follows may be such a name again, and so on to the end of the text.
+        if skipBlanks(), index < text.count, Self.startsIdentifier(text[index]), word() == .word("uescape") {
             guard skipBlanks(), index + 2 < text.count, text[index] == UInt8(ascii: "'"), text[index + 2] == UInt8(ascii: "'"),
                 Self.mayEscape(text[index + 1])
             else { return .other }

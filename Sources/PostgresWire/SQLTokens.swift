@@ -107,7 +107,7 @@ struct SQLTokens: ~Escapable {
     }
 
     @_lifetime(self: copy self)
-    private mutating func word() -> SQLToken {
+    mutating func word() -> SQLToken {
         var name: [UInt8] = []
         let start = index
         while index < text.count, Self.continuesIdentifier(text[index]) {

@@ -59,9 +59,12 @@ public struct StatementEffects: Equatable, Sendable {
         guard bytes.holds(range) else { return StatementEffects() }
         var tokens = SQLTokens(bytes.extracting(range))
         var found = StatementEffects()
+        var calls = Calls()
         var index = 0
         var isStart = true
-        while true {
+        // The first effect of the statement, and how many words of ON COMMIT DROP were just read.
+        var (first, words) = (0, 0)
+        while found.all.count <= most {
             let lexeme = tokens.lexeme(escapes: escapes)
             switch lexeme {
             case .end:
@@ -76,11 +79,26 @@ public struct StatementEffects: Equatable, Sendable {
             default:
                 if isStart {
                     isStart = false
+                    (first, words) = (found.all.count, 0)
                     found.begin(lexeme, &tokens, escapes, index)
-                } else {
-                    found.inside(lexeme, &tokens, escapes, index)
+                    continue
                 }
+                switch (words, lexeme) {
+                case (_, .word("on")): words = 1
+                case (1, .word("commit")): words = 2
+                case (2, .word("drop")): found.endTemporary(from: first)
+                default: words = 0
+                }
+                found.inside(lexeme, &tokens, escapes, index, &calls)
             }
+        }
+        return found
+    }
+
+    /// The statement that has these effects says ON COMMIT DROP.
+    private mutating func endTemporary(from first: Int) {
+        for place in all.indices.dropFirst(first) where all[place].effect == .temporary(isLasting: true) {
+            all[place] = One(effect: .temporary(isLasting: false), index: all[place].index)
         }
     }
 
@@ -151,12 +169,14 @@ public struct StatementEffects: Equatable, Sendable {
         }
     }
 
-    private mutating func inside(_ lexeme: SQLLexeme, _ tokens: inout SQLTokens, _ escapes: Bool, _ index: Int) {
+    private mutating func inside(
+        _ lexeme: SQLLexeme, _ tokens: inout SQLTokens, _ escapes: Bool, _ index: Int, _ calls: inout Calls
+    ) {
         switch lexeme {
         case .word("set_config"), .quoted("set_config"):
-            add(Self.setConfig(&tokens, escapes), index)
+            add(Self.setConfig(&tokens, escapes, &calls), index)
         case .word("temp"), .word("temporary"), .word("pg_temp"), .quoted("pg_temp"):
-            add(.temporary(isLasting: !Self.isDroppedOnCommit(tokens, escapes)), index)
+            add(.temporary(isLasting: true), index)
         default:
             break
         }
@@ -281,7 +301,7 @@ public struct StatementEffects: Equatable, Sendable {
     }
 
     /// `set_config('name', 'value', true)`: what stands behind the word.
-    private static func setConfig(_ tokens: inout SQLTokens, _ escapes: Bool) -> StatementEffect {
+    private static func setConfig(_ tokens: inout SQLTokens, _ escapes: Bool, _ calls: inout Calls) -> StatementEffect {
         guard tokens.lexeme(escapes: escapes) == .symbol(UInt8(ascii: "(")), case .string(let name?) = tokens.lexeme(escapes: escapes),
             tokens.lexeme(escapes: escapes) == .symbol(UInt8(ascii: ","))
         else { return .anySetting }
@@ -293,49 +313,50 @@ public struct StatementEffects: Equatable, Sendable {
             return unknown
         }
         // Where and how often it runs is not known: only the value alone is certain.
-        return .setting(name: name.lowercased(), isAlone(tokens, escapes) ? .literal(value) : .unknown, isLocal: isLocal == .word("true"))
+        let isAlone = calls.isAlone(tokens, escapes)
+        return .setting(name: name.lowercased(), isAlone ? .literal(value) : .unknown, isLocal: isLocal == .word("true"))
     }
 
-    /// Nothing follows but the next call, so that it runs once.
-    private static func isAlone(_ tokens: SQLTokens, _ escapes: Bool) -> Bool {
-        var tokens = tokens
-        switch tokens.lexeme(escapes: escapes) {
-        case .end, .semicolon: return true
-        case .symbol(UInt8(ascii: ",")): return isFollowedByCall(tokens, escapes)
-        default: return false
-        }
-    }
+    /// What was found behind a call of `set_config`.
+    private struct Calls {
+        /// How far was read, and whether there was nothing but other calls. The same holds for each of them, so that a text with many is read
+        /// ahead once.
+        private var end = 0
+        private var areAlone = false
 
-    private static func isFollowedByCall(_ tokens: SQLTokens, _ escapes: Bool) -> Bool {
-        var tokens = tokens
-        var next = tokens.lexeme(escapes: escapes)
-        if next == .word("pg_catalog") {
-            guard tokens.lexeme(escapes: escapes) == .symbol(UInt8(ascii: ".")) else { return false }
-            next = tokens.lexeme(escapes: escapes)
+        /// Nothing follows but the next call, so that it runs once.
+        mutating func isAlone(_ tokens: SQLTokens, _ escapes: Bool) -> Bool {
+            guard tokens.index >= end else { return areAlone }
+            var tokens = tokens
+            areAlone = Self.passCalls(&tokens, escapes)
+            end = tokens.index
+            return areAlone
         }
-        guard next == .word("set_config") else { return false }
-        while true {
-            switch tokens.lexeme(escapes: escapes) {
-            case .symbol(UInt8(ascii: ")")): return isAlone(tokens, escapes)
-            case .string, .number, .word, .symbol(UInt8(ascii: "(")), .symbol(UInt8(ascii: ",")), .symbol(UInt8(ascii: "$")): continue
-            default: return false
+
+        private static func passCalls(_ tokens: inout SQLTokens, _ escapes: Bool) -> Bool {
+            while true {
+                switch tokens.lexeme(escapes: escapes) {
+                case .end, .semicolon: return true
+                case .symbol(UInt8(ascii: ",")): guard passCall(&tokens, escapes) else { return false }
+                default: return false
+                }
             }
         }
-    }
 
-    /// ON COMMIT DROP stands in the rest of the statement.
-    private static func isDroppedOnCommit(_ tokens: SQLTokens, _ escapes: Bool) -> Bool {
-        var tokens = tokens
-        var words: [SQLLexeme] = []
-        while true {
-            let lexeme = tokens.lexeme(escapes: escapes)
-            switch lexeme {
-            case .end, .semicolon, .broken: return false
-            default: break
+        private static func passCall(_ tokens: inout SQLTokens, _ escapes: Bool) -> Bool {
+            var next = tokens.lexeme(escapes: escapes)
+            if next == .word("pg_catalog") {
+                guard tokens.lexeme(escapes: escapes) == .symbol(UInt8(ascii: ".")) else { return false }
+                next = tokens.lexeme(escapes: escapes)
             }
-            words.append(lexeme)
-            if words.count > 3 { words.removeFirst() }
-            if words == [.word("on"), .word("commit"), .word("drop")] { return true }
+            guard next == .word("set_config") else { return false }
+            while true {
+                switch tokens.lexeme(escapes: escapes) {
+                case .symbol(UInt8(ascii: ")")): return true
+                case .string, .number, .word, .symbol(UInt8(ascii: "(")), .symbol(UInt8(ascii: ",")), .symbol(UInt8(ascii: "$")): continue
+                default: return false
+                }
+            }
         }
     }
 }

@@ -86,6 +86,7 @@ import Testing
             ("create temp table t as select 1 on commit drop", true), ("create temp table t(i text default 'x') on commit drop", false),
             ("select 1 into temp t", true),
             ("select 1 into temporary t on commit drop;", false),
+            ("create temp table on_commit(commit int) on commit delete rows", true),
         ])
     func temporary(text: String, isLasting: Bool) {
         #expect(read(text) == [.temporary(isLasting: text.contains("as select 1 on") ? false : isLasting)])
@@ -121,6 +122,36 @@ import Testing
         #expect(read("create or replace temp view v as select 1") == [.temporary(isLasting: true)])
         #expect(read("do $$ $$") == [.anySetting, .catalogue] && read("call p()") == [.anySetting, .catalogue])
         #expect(read("create table pg_temp.t(i int)") == [.catalogue, .temporary(isLasting: true)])
+        let both = "create temp table a(i int); create temp table b(i int) on commit drop; create temp table c(i int)"
+        #expect(read(both) == [true, false, true].map { .temporary(isLasting: $0) })
+    }
+
+    // Read ahead of each word to the end, such a text would keep a worker for hours, or fill its stack.
+    @Test("a text in which each word has to be looked behind is read in one go")
+    func longTexts() {
+        let names = String(repeating: "u&\"a\"", count: 20_000)
+        #expect(read("select " + names) == [] && read("deallocate " + names) == [])
+        let calls = read("select " + Array(repeating: "set_config('a', 'b', true)", count: 20_000).joined(separator: ", "))
+        #expect(calls == Array(repeating: .setting(name: "a", .literal("b"), isLocal: true), count: 100) + [.anySetting])
+        let words = String(repeating: " temp", count: 20_000)
+        #expect(read("create" + words) == Array(repeating: .temporary(isLasting: true), count: 100) + [.anySetting])
+    }
+
+    @Test("a call of set_config says what it sets where nothing but such calls follow")
+    func calls() {
+        let call = "set_config('a', 'b', true)"
+        let (certain, uncertain) = (StatementEffect.Value.literal("b"), StatementEffect.Value.unknown)
+        let texts: [(String, [StatementEffect.Value])] = [
+            ("\(call), pg_catalog.\(call), \(call)", [certain, certain, certain]),
+            ("\(call), \(call); select \(call)", [certain, certain, certain]),
+            ("\(call), \(call) from t", [uncertain, uncertain]),
+            ("\(call), f(), \(call)", [uncertain, certain]),
+            ("\(call) from t; select \(call)", [uncertain, certain]),
+            ("\(call), f(\(call)), \(call)", [uncertain, uncertain, certain]),
+        ]
+        for (text, values) in texts {
+            #expect(read("select " + text) == values.map { .setting(name: "a", $0, isLocal: true) }, "\(text)")
+        }
     }
 
     @Test("the pooler's own names")

@@ -470,3 +470,28 @@ def test_a_broken_user_list_keeps_the_good_entries_before_it(make_pooler):
         f.write('; a comment\n"app" "app-pw" and the rest is ignored\n"app2" "app2-pw"\n"broken\n')
     pooler.start()
     assert pooler.connect().value("select 1") == "1" and pooler.connect("app2").value("select 1") == "1"
+
+
+# --- texts -----------------------------------------------------------------------------------------------------------
+
+
+NAMES = 'u&"a"' * 400_000
+LONG_TEXTS = {
+    # Behind each such name UESCAPE may stand: the pooler looks ahead, and finds the next name.
+    "names with escapes": "select " + NAMES,
+    "names with escapes behind DEALLOCATE": "deallocate " + NAMES,
+    "names with escapes behind SET": "set names " + NAMES,
+    "names with escapes behind CREATE": "create temp table " + NAMES,
+    # Whether a call is the only one shows at the end of the text.
+    "calls of set_config": "select " + "set_config('a','b',true)," * 80_000,
+    # Whether a temporary table stays shows there, too.
+    "temporary this and that": "create " + "temp " * 400_000,
+}
+
+
+@pytest.mark.parametrize("text", LONG_TEXTS.values(), ids=LONG_TEXTS)
+def test_long_texts_without_sense(bystander, pooler, text):
+    client = pooler.connect()
+    assert client.run(query(text)).codes == ["42601"]
+    assert client.run(parse("", text), sync()).codes == ["42601"]
+    assert client.value("select 1") == "1"
