@@ -14,7 +14,7 @@ public enum CopyStatement {
         case UInt8(ascii: "c"), UInt8(ascii: "C"), UInt8(ascii: "/"), UInt8(ascii: "-"): break
         default: return false
         }
-        var tokens = SQLTokens(text)
+        var tokens = SQLTokens(text, escapes: false)
         var token = tokens.next()
         while token == .semicolon { token = tokens.next() }
         return token == .word("copy")

@@ -43,7 +43,7 @@ public enum DeallocateStatement: Hashable, Sendable {
 
     @usableFromInline
     static func scan(_ bytes: Span<UInt8>, _ range: Range<Int>) -> DeallocateStatement? {
-        var tokens = SQLTokens(bytes.extracting(range))
+        var tokens = SQLTokens(bytes.extracting(range), escapes: false)
         guard let statement = statement(&tokens) else { return nil }
         while tokens.peek() == .semicolon { _ = tokens.next() }
         return tokens.next() == .end ? statement : nil

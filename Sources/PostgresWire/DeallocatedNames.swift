@@ -19,7 +19,7 @@ public struct DeallocatedNames: Equatable, Sendable {
     /// (`standard_conforming_strings = off`).
     public static func read(_ bytes: Span<UInt8>, _ range: Range<Int>, escapes: Bool) -> DeallocatedNames? {
         guard bytes.holds(range) else { return nil }
-        var tokens = SQLTokens(bytes.extracting(range))
+        var tokens = SQLTokens(bytes.extracting(range), escapes: escapes)
         var found = DeallocatedNames()
         while true {
             switch tokens.peek() {
@@ -36,7 +36,7 @@ public struct DeallocatedNames: Equatable, Sendable {
                 }
                 found.statements += 1
             }
-            tokens.skipStatement(escapes: escapes)
+            tokens.skipStatement()
         }
     }
 }

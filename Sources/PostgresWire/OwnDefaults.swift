@@ -44,12 +44,12 @@ public struct OwnDefaults {
     public static func replace(_ bytes: Span<UInt8>, _ range: Range<Int>, escapes: Bool, value: (String) -> String?) -> Text? {
         guard bytes.holds(range) else { return nil }
         let text = bytes.extracting(range)
-        var tokens = SQLTokens(text)
+        var tokens = SQLTokens(text, escapes: escapes)
         var found = OwnDefaults()
         while true {
             guard tokens.skipBlanks() else { return nil }
             let start = tokens.index
-            switch tokens.lexeme(escapes: escapes) {
+            switch tokens.next() {
             case .end:
                 return found.edits.isEmpty ? nil : found.edited(text)
             case .broken:
@@ -57,14 +57,14 @@ public struct OwnDefaults {
             case .semicolon:
                 continue
             case .word("reset"):
-                found.reset(start..<tokens.index, tokens, escapes, value)
+                found.reset(start..<tokens.index, tokens, value)
             case .word("set"):
-                found.set(tokens, escapes, value)
+                found.set(tokens, value)
             default:
                 break
             }
             guard found.edits.count <= most else { return nil }
-            tokens.skipStatement(escapes: escapes)
+            tokens.skipStatement()
         }
     }
 
@@ -94,66 +94,66 @@ public struct OwnDefaults {
     // MARK: One statement
 
     /// What follows RESET, which stands in `first`.
-    private mutating func reset(_ first: Range<Int>, _ rest: SQLTokens, _ escapes: Bool, _ value: (String) -> String?) {
+    private mutating func reset(_ first: Range<Int>, _ rest: SQLTokens, _ value: (String) -> String?) {
         var tokens = rest
-        guard let name = Self.name(&tokens, escapes) else { return }
+        guard let name = Self.name(&tokens) else { return }
         let end = tokens.index
-        guard Self.isEnd(tokens, escapes), let words = value(name.setting) else { return }
+        guard Self.isEnd(tokens), let words = value(name.setting) else { return }
         edits.append(Edit(range: first, words: "SET" + Self.resetMark))
         edits.append(Edit(range: end..<end, words: (name.isTimeZone ? " " : " TO ") + words))
     }
 
     /// What follows SET.
-    private mutating func set(_ rest: SQLTokens, _ escapes: Bool, _ value: (String) -> String?) {
+    private mutating func set(_ rest: SQLTokens, _ value: (String) -> String?) {
         var tokens = rest
         let place = tokens.index
-        switch tokens.lexeme(escapes: escapes) {
+        switch tokens.next() {
         case .word("local"), .word("session"): break
         default: tokens.index = place
         }
         let start = tokens.index
-        if tokens.lexeme(escapes: escapes) == .word("names") {
+        if tokens.next() == .word("names") {
             let end = tokens.index
-            if Self.isEnd(tokens, escapes) {
+            if Self.isEnd(tokens) {
                 guard let words = value("client_encoding") else { return }
                 edits.append(Edit(range: end..<end, words: " " + words))
                 return
             }
-            if replaceLast(tokens, escapes, isLocalToo: false, { value("client_encoding") }) { return }
+            if replaceLast(tokens, isLocalToo: false, { value("client_encoding") }) { return }
         }
         tokens.index = start
-        guard let name = Self.name(&tokens, escapes) else { return }
+        guard let name = Self.name(&tokens) else { return }
         let behind = tokens.index
-        switch tokens.lexeme(escapes: escapes) {
-        case .word("to") where !name.isTimeZone, .symbol(UInt8(ascii: "=")) where !name.isTimeZone: break
+        switch tokens.next() {
+        case .word("to") where !name.isTimeZone, .equalsSign where !name.isTimeZone: break
         default:
             guard name.isTimeZone else { return }
             tokens.index = behind
         }
-        _ = replaceLast(tokens, escapes, isLocalToo: name.isTimeZone) { value(name.setting) }
+        _ = replaceLast(tokens, isLocalToo: name.isTimeZone) { value(name.setting) }
     }
 
     /// The statement ends with DEFAULT, in place of which the value stands. False: it does not.
-    private mutating func replaceLast(_ rest: SQLTokens, _ escapes: Bool, isLocalToo: Bool, _ value: () -> String?) -> Bool {
+    private mutating func replaceLast(_ rest: SQLTokens, isLocalToo: Bool, _ value: () -> String?) -> Bool {
         var tokens = rest
         guard tokens.skipBlanks() else { return false }
         let start = tokens.index
-        let word = tokens.lexeme(escapes: escapes)
+        let word = tokens.next()
         guard word == .word("default") || (isLocalToo && word == .word("local")) else { return false }
         let end = tokens.index
-        guard Self.isEnd(tokens, escapes), let words = value() else { return false }
+        guard Self.isEnd(tokens), let words = value() else { return false }
         edits.append(Edit(range: start..<end, words: words))
         return true
     }
 
     /// The name of a setting, in lower case. `isTimeZone`: it is spelt in two words.
-    private static func name(_ tokens: inout SQLTokens, _ escapes: Bool) -> (setting: String, isTimeZone: Bool)? {
+    private static func name(_ tokens: inout SQLTokens) -> (setting: String, isTimeZone: Bool)? {
         var name: String
-        switch tokens.lexeme(escapes: escapes) {
+        switch tokens.next() {
         case .word("all"), .word("session"), .word("transaction"): return nil
         case .word("time"):
             let place = tokens.index
-            if tokens.lexeme(escapes: escapes) == .word("zone") { return ("timezone", true) }
+            if tokens.next() == .word("zone") { return ("timezone", true) }
             tokens.index = place
             name = "time"
         case .word(let first), .quoted(let first): name = first.lowercased()
@@ -161,20 +161,20 @@ public struct OwnDefaults {
         }
         while true {
             let place = tokens.index
-            guard tokens.lexeme(escapes: escapes) == .symbol(UInt8(ascii: ".")) else {
+            guard tokens.next() == .dot else {
                 tokens.index = place
                 return (name, false)
             }
-            switch tokens.lexeme(escapes: escapes) {
+            switch tokens.next() {
             case .word(let more), .quoted(let more): name += "." + more.lowercased()
             default: return nil
             }
         }
     }
 
-    private static func isEnd(_ tokens: SQLTokens, _ escapes: Bool) -> Bool {
+    private static func isEnd(_ tokens: SQLTokens) -> Bool {
         var tokens = tokens
-        switch tokens.lexeme(escapes: escapes) {
+        switch tokens.next() {
         case .end, .semicolon: return true
         default: return false
         }

@@ -12,7 +12,7 @@ public enum ResetStatement: Hashable, Sendable {
     /// Recognises the text in `range`, which has no NUL at its end.
     public static func parse(_ bytes: Span<UInt8>, _ range: Range<Int>) -> ResetStatement? {
         guard bytes.holds(range) else { return nil }
-        var tokens = SQLTokens(bytes.extracting(range))
+        var tokens = SQLTokens(bytes.extracting(range), escapes: false)
         let statement: ResetStatement
         switch tokens.next() {
         case .word("reset"):

@@ -4,47 +4,33 @@ import Bytes
 ///
 /// PostgreSQL documentation, section "Identifiers and Key Words".
 extension SQLTokens {
+    /// The name that begins at an index and that was just passed over; takes its UESCAPE, too.
     @_lifetime(self: copy self)
-    mutating func unicodeQuoted() -> SQLToken {
-        index += 2
-        let start = index + 1
-        skipQuoted(UInt8(ascii: "\""))
+    mutating func unicodeQuoted(from start: Int) -> String? {
+        let quotes = start + 2..<index
         // What is longer than this is cut in any case: four bytes in UTF-8 take at most twelve here.
-        guard index - 1 - start <= Self.longestSource, index > start, text[index - 1] == UInt8(ascii: "\"") else { return .other }
-        let source = (start..<index - 1).map { text[$0] }
+        guard quotes.count - 2 <= Self.longestSource else { return nil }
+        let source = quotes.dropFirst().dropLast().map { text[$0] }
         // There PostgreSQL's text ends.
-        guard !source.contains(0) else { return .other }
+        guard !source.contains(0) else { return nil }
         let behind = index
         var escape = UInt8(ascii: "\\")
         // Not by `next`: what follows may be such a name again, and so on to the end of the text.
-        if skipBlanks(), index < text.count, Self.startsIdentifier(text[index]), word() == .word("uescape") {
+        let (form, place) = pass()
+        if form == .word, word(place..<index) == "uescape" {
             guard skipBlanks(), index + 2 < text.count, text[index] == UInt8(ascii: "'"), text[index + 2] == UInt8(ascii: "'"),
                 Self.mayEscape(text[index + 1])
-            else { return .other }
+            else { return nil }
             escape = text[index + 1]
             index += 3
         } else {
             index = behind
         }
-        guard let name = Self.unescaped(source, escape) else { return .other }
-        return Self.identifier(name, of: name.span).map { .quoted($0) } ?? .other
+        guard let name = Self.unescaped(source, escape) else { return nil }
+        return Self.identifier(name, of: name.span)
     }
 
     private static let longestSource = 1000
-
-    /// Up to and with the quote that ends the name, which is doubled where it belongs to it.
-    @_lifetime(self: copy self)
-    private mutating func skipQuoted(_ quote: UInt8) {
-        index += 1
-        while index < text.count {
-            if text[index] == quote {
-                guard index + 1 < text.count, text[index + 1] == quote else { break }
-                index += 1
-            }
-            index += 1
-        }
-        index = min(index + 1, text.count)
-    }
 
     private static func mayEscape(_ byte: UInt8) -> Bool {
         switch byte {

@@ -1,33 +1,33 @@
-/// One token of a text, as far as DEALLOCATE needs to tell them apart.
-enum SQLToken: Equatable {
-    /// A key word or an identifier without quotes, in lower case.
-    case word(String)
-    /// An identifier that stood in quotes.
-    case quoted(String)
-    case semicolon
-    case equalsSign
-    case end
-    /// Whatever else, and identifiers that are empty or not UTF-8.
-    case other
-
-    var identifier: String? {
-        switch self {
-        case .word(let name), .quoted(let name): name
-        default: nil
-        }
-    }
-}
-
 /// Splits a text into tokens and passes over white space and comments.
 ///
 /// PostgreSQL documentation, section "Lexical Structure".
 struct SQLTokens: ~Escapable {
     let text: Span<UInt8>
+    /// A backslash escapes in ordinary strings (`standard_conforming_strings = off`).
+    let escapes: Bool
     var index = 0
 
     @_lifetime(copy text)
-    init(_ text: Span<UInt8>) {
+    init(_ text: Span<UInt8>, escapes: Bool) {
         self.text = text
+        self.escapes = escapes
+    }
+
+    /// What a token looks like, before its value is asked for.
+    enum Form: Equatable {
+        case word
+        case quoted
+        /// `U&"..."`, without the UESCAPE that may follow.
+        case unicodeQuoted
+        case string(escapes: Bool)
+        /// A string of another kind, the value of which nobody needs: `B''`, `X''`, `U&''`.
+        case otherString
+        case dollarString
+        case number
+        case symbol
+        case semicolon
+        case end
+        case broken
     }
 
     /// The next token without taking it.
@@ -41,26 +41,144 @@ struct SQLTokens: ~Escapable {
 
     @_lifetime(self: copy self)
     mutating func next() -> SQLToken {
-        guard skipBlanks() else { return .other }
-        guard index < text.count else { return .end }
-        switch text[index] {
+        let (form, start) = pass()
+        switch form {
+        case .word: return word(start..<index).map { .word($0) } ?? .broken
+        case .quoted: return quoted(start..<index).map { .quoted($0) } ?? .broken
+        case .unicodeQuoted: return unicodeQuoted(from: start).map { .quoted($0) } ?? .broken
+        case .string(let escapes): return .string(goesOn() ? nil : string(endingWith: start..<index, escapes: escapes))
+        case .otherString: return .string(nil)
+        case .dollarString: return .string(dollarString(start..<index))
+        case .number: return Self.text(text.extracting(start..<index)).map { .number($0) } ?? .broken
+        case .symbol: return .symbol(text[start])
+        case .semicolon: return .semicolon
+        case .end: return .end
+        case .broken: return .broken
+        }
+    }
+
+    /// Goes on behind the next semicolon that is no part of a string, a name or a comment, or to the end of the text.
+    ///
+    /// Semicolons inside a statement (of CREATE RULE, or the body of a function in SQL) end it, too: what follows them there is never looked for.
+    @_lifetime(self: copy self)
+    mutating func skipStatement() {
+        while true {
+            switch pass().form {
+            case .semicolon, .end: return
+            default: break
+            }
+        }
+    }
+
+    // MARK: Where a token ends
+
+    /// Goes on behind the next token. Makes no value of it, since texts come from clients, and may be one long token.
+    @_lifetime(self: copy self)
+    mutating func pass() -> (form: Form, start: Int) {
+        guard skipBlanks() else {
+            index = text.count
+            return (.broken, index)
+        }
+        let start = index
+        return (start < text.count ? passToken() : .end, start)
+    }
+
+    @_lifetime(self: copy self)
+    private mutating func passToken() -> Form {
+        let byte = text[index]
+        switch byte {
         case UInt8(ascii: ";"):
             index += 1
             return .semicolon
-        case UInt8(ascii: "="):
-            index += 1
-            return .equalsSign
+        case UInt8(ascii: "'"):
+            return passString(escapes: escapes)
         case UInt8(ascii: "\""):
-            return quoted()
-        case UInt8(ascii: "u"), UInt8(ascii: "U"):
-            if isNext("&", "\"", at: index + 1) { return unicodeQuoted() }
-            return word()
-        case let byte where Self.startsIdentifier(byte):
-            return word()
+            return passQuoted(byte, escapes: false) ? .quoted : .broken
+        case UInt8(ascii: "$"):
+            return passDollar()
+        case 0x30...0x39:
+            while index < text.count, Self.continuesIdentifier(text[index]) || text[index] == UInt8(ascii: ".") { index += 1 }
+            return .number
+        case _ where Self.startsIdentifier(byte):
+            return passPrefixed(byte | 0x20) ?? passWord()
         default:
-            return .other
+            index += 1
+            return .symbol
         }
     }
+
+    /// A string or a name with a letter in front of its quote; nil where there is none.
+    @_lifetime(self: copy self)
+    private mutating func passPrefixed(_ letter: UInt8) -> Form? {
+        let isString = index + 1 < text.count && text[index + 1] == UInt8(ascii: "'")
+        switch letter {
+        case UInt8(ascii: "e") where isString, UInt8(ascii: "n") where isString:
+            index += 1
+            return passString(escapes: escapes || letter == UInt8(ascii: "e"))
+        case UInt8(ascii: "b") where isString, UInt8(ascii: "x") where isString:
+            index += 1
+            return passQuoted(UInt8(ascii: "'"), escapes: false) ? .otherString : .broken
+        case UInt8(ascii: "u") where isNext("&", "'", at: index + 1):
+            index += 2
+            return passQuoted(UInt8(ascii: "'"), escapes: false) ? .otherString : .broken
+        case UInt8(ascii: "u") where isNext("&", "\"", at: index + 1):
+            index += 2
+            return passQuoted(UInt8(ascii: "\""), escapes: false) ? .unicodeQuoted : .broken
+        default:
+            return nil
+        }
+    }
+
+    @_lifetime(self: copy self)
+    private mutating func passWord() -> Form {
+        while index < text.count, Self.continuesIdentifier(text[index]) { index += 1 }
+        return .word
+    }
+
+    @_lifetime(self: copy self)
+    private mutating func passString(escapes: Bool) -> Form {
+        passQuoted(UInt8(ascii: "'"), escapes: escapes) ? .string(escapes: escapes) : .broken
+    }
+
+    /// From a quote up to and with the one that ends what it begins. A doubled one belongs to it. False: there is no such end.
+    @_lifetime(self: copy self)
+    private mutating func passQuoted(_ quote: UInt8, escapes: Bool) -> Bool {
+        index += 1
+        while index < text.count {
+            let byte = text[index]
+            index += 1
+            if byte == quote {
+                guard index < text.count, text[index] == quote else { return true }
+                index += 1
+            } else if byte == UInt8(ascii: "\\"), escapes {
+                index = min(index + 1, text.count)
+            }
+        }
+        return false
+    }
+
+    /// `$tag$...$tag$`, or a dollar that begins nothing, as that of a parameter, whose number comes next.
+    @_lifetime(self: copy self)
+    private mutating func passDollar() -> Form {
+        let start = index
+        index += 1
+        var end = index
+        while end < text.count, Self.continuesIdentifier(text[end]), text[end] != UInt8(ascii: "$") { end += 1 }
+        guard end < text.count, text[end] == UInt8(ascii: "$"), end == index || Self.startsIdentifier(text[index]) else { return .symbol }
+        let tag = text.extracting(start...end)
+        index = end + 1
+        while index + tag.count <= text.count {
+            if text[index] == UInt8(ascii: "$"), tag.indices.allSatisfy({ text[index + $0] == tag[$0] }) {
+                index += tag.count
+                return .dollarString
+            }
+            index += 1
+        }
+        index = text.count
+        return .broken
+    }
+
+    // MARK: Blanks
 
     /// False when a comment has no end or holds a NUL.
     @_lifetime(self: copy self)
@@ -68,12 +186,12 @@ struct SQLTokens: ~Escapable {
         while index < text.count {
             if DeallocateStatement.isSpace(text[index]) {
                 index += 1
-            } else if isNext("-", "-") {
+            } else if isNext("-", "-", at: index) {
                 while index < text.count, text[index] != 0x0A, text[index] != 0x0D {
                     if text[index] == 0 { return false }
                     index += 1
                 }
-            } else if isNext("/", "*") {
+            } else if isNext("/", "*", at: index) {
                 guard skipComment() else { return false }
             } else {
                 return true
@@ -87,10 +205,10 @@ struct SQLTokens: ~Escapable {
     private mutating func skipComment() -> Bool {
         var depth = 0
         while index < text.count, text[index] != 0 {
-            if isNext("/", "*") {
+            if isNext("/", "*", at: index) {
                 depth += 1
                 index += 2
-            } else if isNext("*", "/") {
+            } else if isNext("*", "/", at: index) {
                 depth -= 1
                 index += 2
                 if depth == 0 { return true }
@@ -101,59 +219,15 @@ struct SQLTokens: ~Escapable {
         return false
     }
 
-    private func isNext(_ first: Unicode.Scalar, _ second: Unicode.Scalar, at start: Int? = nil) -> Bool {
-        let start = start ?? index
-        return start + 1 < text.count && text[start] == UInt8(ascii: first) && text[start + 1] == UInt8(ascii: second)
+    private func isNext(_ first: Unicode.Scalar, _ second: Unicode.Scalar, at start: Int) -> Bool {
+        start + 1 < text.count && text[start] == UInt8(ascii: first) && text[start + 1] == UInt8(ascii: second)
     }
 
-    @_lifetime(self: copy self)
-    mutating func word() -> SQLToken {
-        var name: [UInt8] = []
-        let start = index
-        while index < text.count, Self.continuesIdentifier(text[index]) {
-            let byte = text[index]
-            Self.keep((0x41...0x5A).contains(byte) ? byte | 0x20 : byte, in: &name)
-            index += 1
-        }
-        return Self.identifier(name, of: text.extracting(start..<index)).map { .word($0) } ?? .other
-    }
-
-    @_lifetime(self: copy self)
-    private mutating func quoted() -> SQLToken {
-        var name: [UInt8] = []
-        let start = index
-        index += 1
-        while index < text.count, text[index] != 0 {
-            if text[index] == UInt8(ascii: "\"") {
-                index += 1
-                guard index < text.count, text[index] == UInt8(ascii: "\"") else {
-                    return Self.identifier(name, of: text.extracting(start..<index)).map { .quoted($0) } ?? .other
-                }
-            }
-            Self.keep(text[index], in: &name)
-            index += 1
-        }
-        return .other
-    }
-
-    /// Adds to a name what is needed to cut it, and no more: texts come from clients, and may be one identifier.
-    private static func keep(_ byte: UInt8, in name: inout [UInt8]) {
-        if name.count <= Identifier.significantBytes { name.append(byte) }
-    }
-
-    /// The name as PostgreSQL keeps it: at most 63 bytes, cut between characters. Nil when empty or not UTF-8.
-    static func identifier(_ name: [UInt8], of source: Span<UInt8>) -> String? {
-        guard !name.isEmpty, (try? UTF8Span(validating: source)) != nil else { return nil }
-        var end = min(name.count, Identifier.significantBytes)
-        if end < name.count { while name[end] & 0xC0 == 0x80 { end -= 1 } }
-        return String(decoding: name[..<end], as: UTF8.self)
-    }
-
-    static func startsIdentifier(_ byte: UInt8) -> Bool {
+    private static func startsIdentifier(_ byte: UInt8) -> Bool {
         byte >= 0x80 || byte == UInt8(ascii: "_") || (0x61...0x7A).contains(byte | 0x20)
     }
 
-    static func continuesIdentifier(_ byte: UInt8) -> Bool {
+    private static func continuesIdentifier(_ byte: UInt8) -> Bool {
         startsIdentifier(byte) || byte == UInt8(ascii: "$") || (0x30...0x39).contains(byte)
     }
 }

@@ -57,7 +57,7 @@ public struct StatementEffects: Equatable, Sendable {
     /// The effects of the text in `range`. `escapes`: a backslash escapes in ordinary strings (`standard_conforming_strings = off`).
     public static func read(_ bytes: Span<UInt8>, _ range: Range<Int>, escapes: Bool) -> StatementEffects {
         guard bytes.holds(range) else { return StatementEffects() }
-        var tokens = SQLTokens(bytes.extracting(range))
+        var tokens = SQLTokens(bytes.extracting(range), escapes: escapes)
         var found = StatementEffects()
         var calls = Calls()
         var index = 0
@@ -65,8 +65,8 @@ public struct StatementEffects: Equatable, Sendable {
         // The first effect of the statement, and how many words of ON COMMIT DROP were just read.
         var (first, words) = (0, 0)
         while found.all.count <= most {
-            let lexeme = tokens.lexeme(escapes: escapes)
-            switch lexeme {
+            let token = tokens.next()
+            switch token {
             case .end:
                 return found
             case .broken:
@@ -80,16 +80,16 @@ public struct StatementEffects: Equatable, Sendable {
                 if isStart {
                     isStart = false
                     (first, words) = (found.all.count, 0)
-                    found.begin(lexeme, &tokens, escapes, index)
+                    found.begin(token, &tokens, index)
                     continue
                 }
-                switch (words, lexeme) {
+                switch (words, token) {
                 case (_, .word("on")): words = 1
                 case (1, .word("commit")): words = 2
                 case (2, .word("drop")): found.endTemporary(from: first)
                 default: words = 0
                 }
-                found.inside(lexeme, &tokens, escapes, index, &calls)
+                found.inside(token, &tokens, index, &calls)
             }
         }
         return found
@@ -112,38 +112,38 @@ public struct StatementEffects: Equatable, Sendable {
 
     // MARK: One statement
 
-    private mutating func begin(_ first: SQLLexeme, _ tokens: inout SQLTokens, _ escapes: Bool, _ index: Int) {
+    private mutating func begin(_ first: SQLToken, _ tokens: inout SQLTokens, _ index: Int) {
         switch first {
         case .word("set"):
             let wasReset = OwnDefaults.isMarked(tokens)
-            add(Self.set(&tokens, escapes), index)
+            add(Self.set(&tokens), index)
             if wasReset { add(.isTaggedReset, index) }
         case .word("reset"):
-            add(Self.reset(&tokens, escapes), index)
+            add(Self.reset(&tokens), index)
         case .word("do"), .word("call"):
             add(.anySetting, index)
             add(.catalogue, index)
         case .word("execute"):
             add(.anySetting, index)
-            addReserved(&tokens, escapes, index)
+            addReserved(&tokens, index)
         case .word("deallocate"):
             let place = tokens.index
-            if tokens.lexeme(escapes: escapes) != .word("prepare") { tokens.index = place }
-            addReserved(&tokens, escapes, index)
+            if tokens.next() != .word("prepare") { tokens.index = place }
+            addReserved(&tokens, index)
         case .word("create"):
-            if !Self.isTemporary(tokens, escapes) { add(.catalogue, index) }
+            if !Self.isTemporary(tokens) { add(.catalogue, index) }
         case .word("alter"), .word("drop"), .word("grant"), .word("revoke"), .word("import"), .word("security"), .word("reassign"):
             add(.catalogue, index)
         case .word("commit"), .word("end"), .word("rollback"), .word("abort"):
             add(.transactionEnd, index)
         case .word("prepare"):
             let place = tokens.index
-            if tokens.lexeme(escapes: escapes) == .word("transaction") {
+            if tokens.next() == .word("transaction") {
                 add(.transactionEnd, index)
             } else {
                 tokens.index = place
                 add(.prepare, index)
-                addReserved(&tokens, escapes, index)
+                addReserved(&tokens, index)
             }
         default:
             break
@@ -151,17 +151,17 @@ public struct StatementEffects: Equatable, Sendable {
     }
 
     /// Without taking the name, which may be that of something else.
-    private mutating func addReserved(_ tokens: inout SQLTokens, _ escapes: Bool, _ index: Int) {
+    private mutating func addReserved(_ tokens: inout SQLTokens, _ index: Int) {
         let place = tokens.index
-        if case .quoted(let name) = tokens.lexeme(escapes: escapes), name.hasPrefix(Self.reservedPrefix) { add(.reservedName(name), index) }
+        if case .quoted(let name) = tokens.next(), name.hasPrefix(Self.reservedPrefix) { add(.reservedName(name), index) }
         tokens.index = place
     }
 
     /// What follows CREATE.
-    private static func isTemporary(_ tokens: SQLTokens, _ escapes: Bool) -> Bool {
+    private static func isTemporary(_ tokens: SQLTokens) -> Bool {
         var tokens = tokens
         while true {
-            switch tokens.lexeme(escapes: escapes) {
+            switch tokens.next() {
             case .word("or"), .word("replace"), .word("local"), .word("global"): continue
             case .word("temp"), .word("temporary"): return true
             default: return false
@@ -170,11 +170,11 @@ public struct StatementEffects: Equatable, Sendable {
     }
 
     private mutating func inside(
-        _ lexeme: SQLLexeme, _ tokens: inout SQLTokens, _ escapes: Bool, _ index: Int, _ calls: inout Calls
+        _ token: SQLToken, _ tokens: inout SQLTokens, _ index: Int, _ calls: inout Calls
     ) {
-        switch lexeme {
+        switch token {
         case .word("set_config"), .quoted("set_config"):
-            add(Self.setConfig(&tokens, escapes, &calls), index)
+            add(Self.setConfig(&tokens, &calls), index)
         case .word("temp"), .word("temporary"), .word("pg_temp"), .quoted("pg_temp"):
             add(.temporary(isLasting: true), index)
         default:
@@ -183,19 +183,19 @@ public struct StatementEffects: Equatable, Sendable {
     }
 
     /// What follows SET.
-    private static func set(_ tokens: inout SQLTokens, _ escapes: Bool) -> StatementEffect {
+    private static func set(_ tokens: inout SQLTokens) -> StatementEffect {
         var isLocal = false
-        var token = tokens.lexeme(escapes: escapes)
+        var token = tokens.next()
         if token == .word("local") || token == .word("session") {
             let place = tokens.index
-            let next = tokens.lexeme(escapes: escapes)
+            let next = tokens.next()
             switch (token, next) {
             case (.word("session"), .word("characteristics")):
                 return .setting(name: StatementEffect.characteristics, .unknown, isLocal: false)
             case (.word("session"), .word("authorization")):
                 // The role goes with it, to a value that depends on who logged in.
                 return .setting(name: "role", .unknown, isLocal: false)
-            case (_, .symbol(UInt8(ascii: "="))), (_, .word("to")), (_, .symbol(UInt8(ascii: "."))):
+            case (_, .equalsSign), (_, .word("to")), (_, .dot):
                 tokens.index = place
             default:
                 isLocal = token == .word("local")
@@ -210,45 +210,45 @@ public struct StatementEffects: Equatable, Sendable {
         case .word("role"):
             // SET role TO x is the same.
             let place = tokens.index
-            let next = tokens.lexeme(escapes: escapes)
-            if next != .word("to"), next != .symbol(UInt8(ascii: "=")) { tokens.index = place }
-            let value = value(&tokens, escapes, isList: false)
+            let next = tokens.next()
+            if next != .word("to"), next != .equalsSign { tokens.index = place }
+            let value = value(&tokens, isList: false)
             return .setting(name: "role", value, isLocal: isLocal)
         case .word("names"):
-            return .setting(name: "client_encoding", value(&tokens, escapes, isList: false), isLocal: isLocal)
+            return .setting(name: "client_encoding", value(&tokens, isList: false), isLocal: isLocal)
         case .word("schema"):
-            return .setting(name: "search_path", value(&tokens, escapes, isList: true), isLocal: isLocal)
+            return .setting(name: "search_path", value(&tokens, isList: true), isLocal: isLocal)
         case .word("time"):
-            guard tokens.lexeme(escapes: escapes) == .word("zone") else { return .anySetting }
-            let value = value(&tokens, escapes, isList: false)
+            guard tokens.next() == .word("zone") else { return .anySetting }
+            let value = value(&tokens, isList: false)
             return .setting(name: "timezone", value == .literal("local") ? .standard : value, isLocal: isLocal)
         case .word("xml"):
-            guard tokens.lexeme(escapes: escapes) == .word("option") else { return .anySetting }
-            return .setting(name: "xmloption", value(&tokens, escapes, isList: false), isLocal: isLocal)
+            guard tokens.next() == .word("option") else { return .anySetting }
+            return .setting(name: "xmloption", value(&tokens, isList: false), isLocal: isLocal)
         case .word(let first), .quoted(let first):
             var name = first.lowercased()
-            var next = tokens.lexeme(escapes: escapes)
-            while next == .symbol(UInt8(ascii: ".")) {
-                switch tokens.lexeme(escapes: escapes) {
+            var next = tokens.next()
+            while next == .dot {
+                switch tokens.next() {
                 case .word(let more), .quoted(let more): name += "." + more.lowercased()
                 default: return .anySetting
                 }
-                next = tokens.lexeme(escapes: escapes)
+                next = tokens.next()
             }
-            guard next == .word("to") || next == .symbol(UInt8(ascii: "=")) else { return .anySetting }
-            return .setting(name: name, value(&tokens, escapes, isList: name == "search_path"), isLocal: isLocal)
+            guard next == .word("to") || next == .equalsSign else { return .anySetting }
+            return .setting(name: name, value(&tokens, isList: name == "search_path"), isLocal: isLocal)
         default:
             return .anySetting
         }
     }
 
     /// A value, or several with commas between them. `isList`: of names, which PostgreSQL puts into quotes.
-    private static func value(_ tokens: inout SQLTokens, _ escapes: Bool, isList: Bool) -> StatementEffect.Value {
+    private static func value(_ tokens: inout SQLTokens, isList: Bool) -> StatementEffect.Value {
         var parts: [String] = []
         while true {
-            switch tokens.lexeme(escapes: escapes) {
+            switch tokens.next() {
             case .word("default") where parts.isEmpty:
-                return isEnd(tokens, escapes) ? .standard : .unknown
+                return isEnd(tokens) ? .standard : .unknown
             case .word(let text), .quoted(let text):
                 parts.append(isList ? quoted(text) : text)
             case .string(let text?):
@@ -256,22 +256,22 @@ public struct StatementEffects: Equatable, Sendable {
             case .number(let text):
                 parts.append(text)
             case .symbol(UInt8(ascii: "-")):
-                guard case .number(let text) = tokens.lexeme(escapes: escapes) else { return .unknown }
+                guard case .number(let text) = tokens.next() else { return .unknown }
                 parts.append("-" + text)
             default:
                 return .unknown
             }
             let place = tokens.index
-            guard tokens.lexeme(escapes: escapes) == .symbol(UInt8(ascii: ",")) else {
+            guard tokens.next() == .comma else {
                 tokens.index = place
-                return isEnd(tokens, escapes) ? .literal(parts.joined(separator: ", ")) : .unknown
+                return isEnd(tokens) ? .literal(parts.joined(separator: ", ")) : .unknown
             }
         }
     }
 
-    private static func isEnd(_ tokens: SQLTokens, _ escapes: Bool) -> Bool {
+    private static func isEnd(_ tokens: SQLTokens) -> Bool {
         var tokens = tokens
-        switch tokens.lexeme(escapes: escapes) {
+        switch tokens.next() {
         case .end, .semicolon: return true
         default: return false
         }
@@ -290,8 +290,8 @@ public struct StatementEffects: Equatable, Sendable {
         return isPlain ? name : "\"\(name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\""))\""
     }
 
-    private static func reset(_ tokens: inout SQLTokens, _ escapes: Bool) -> StatementEffect {
-        switch tokens.lexeme(escapes: escapes) {
+    private static func reset(_ tokens: inout SQLTokens) -> StatementEffect {
+        switch tokens.next() {
         case .word("all"): return .resetAll
         case .word("session"): return .setting(name: "role", .unknown, isLocal: false)
         case .word("time"): return .setting(name: "timezone", .standard, isLocal: false)
@@ -301,19 +301,19 @@ public struct StatementEffects: Equatable, Sendable {
     }
 
     /// `set_config('name', 'value', true)`: what stands behind the word.
-    private static func setConfig(_ tokens: inout SQLTokens, _ escapes: Bool, _ calls: inout Calls) -> StatementEffect {
-        guard tokens.lexeme(escapes: escapes) == .symbol(UInt8(ascii: "(")), case .string(let name?) = tokens.lexeme(escapes: escapes),
-            tokens.lexeme(escapes: escapes) == .symbol(UInt8(ascii: ","))
+    private static func setConfig(_ tokens: inout SQLTokens, _ calls: inout Calls) -> StatementEffect {
+        guard tokens.next() == .opening, case .string(let name?) = tokens.next(),
+            tokens.next() == .comma
         else { return .anySetting }
         let unknown = StatementEffect.setting(name: name.lowercased(), .unknown, isLocal: false)
-        guard case .string(let value?) = tokens.lexeme(escapes: escapes), tokens.lexeme(escapes: escapes) == .symbol(UInt8(ascii: ","))
+        guard case .string(let value?) = tokens.next(), tokens.next() == .comma
         else { return unknown }
-        let isLocal = tokens.lexeme(escapes: escapes)
-        guard isLocal == .word("true") || isLocal == .word("false"), tokens.lexeme(escapes: escapes) == .symbol(UInt8(ascii: ")")) else {
+        let isLocal = tokens.next()
+        guard isLocal == .word("true") || isLocal == .word("false"), tokens.next() == .closing else {
             return unknown
         }
         // Where and how often it runs is not known: only the value alone is certain.
-        let isAlone = calls.isAlone(tokens, escapes)
+        let isAlone = calls.isAlone(tokens)
         return .setting(name: name.lowercased(), isAlone ? .literal(value) : .unknown, isLocal: isLocal == .word("true"))
     }
 
@@ -325,35 +325,35 @@ public struct StatementEffects: Equatable, Sendable {
         private var areAlone = false
 
         /// Nothing follows but the next call, so that it runs once.
-        mutating func isAlone(_ tokens: SQLTokens, _ escapes: Bool) -> Bool {
+        mutating func isAlone(_ tokens: SQLTokens) -> Bool {
             guard tokens.index >= end else { return areAlone }
             var tokens = tokens
-            areAlone = Self.passCalls(&tokens, escapes)
+            areAlone = Self.passCalls(&tokens)
             end = tokens.index
             return areAlone
         }
 
-        private static func passCalls(_ tokens: inout SQLTokens, _ escapes: Bool) -> Bool {
+        private static func passCalls(_ tokens: inout SQLTokens) -> Bool {
             while true {
-                switch tokens.lexeme(escapes: escapes) {
+                switch tokens.next() {
                 case .end, .semicolon: return true
-                case .symbol(UInt8(ascii: ",")): guard passCall(&tokens, escapes) else { return false }
+                case .comma: guard passCall(&tokens) else { return false }
                 default: return false
                 }
             }
         }
 
-        private static func passCall(_ tokens: inout SQLTokens, _ escapes: Bool) -> Bool {
-            var next = tokens.lexeme(escapes: escapes)
+        private static func passCall(_ tokens: inout SQLTokens) -> Bool {
+            var next = tokens.next()
             if next == .word("pg_catalog") {
-                guard tokens.lexeme(escapes: escapes) == .symbol(UInt8(ascii: ".")) else { return false }
-                next = tokens.lexeme(escapes: escapes)
+                guard tokens.next() == .dot else { return false }
+                next = tokens.next()
             }
             guard next == .word("set_config") else { return false }
             while true {
-                switch tokens.lexeme(escapes: escapes) {
-                case .symbol(UInt8(ascii: ")")): return true
-                case .string, .number, .word, .symbol(UInt8(ascii: "(")), .symbol(UInt8(ascii: ",")), .symbol(UInt8(ascii: "$")): continue
+                switch tokens.next() {
+                case .closing: return true
+                case .string, .number, .word, .opening, .comma, .symbol(UInt8(ascii: "$")): continue
                 default: return false
                 }
             }

@@ -8,14 +8,14 @@ public struct StatementShape: Equatable, Sendable {
     /// Looks at the text in `range`. `escapes`: a backslash escapes in ordinary strings (`standard_conforming_strings = off`).
     public static func read(_ bytes: Span<UInt8>, _ range: Range<Int>, escapes: Bool) -> StatementShape {
         guard bytes.holds(range) else { return StatementShape(parameters: nil, hasNoColumns: false) }
-        var tokens = SQLTokens(bytes.extracting(range))
+        var tokens = SQLTokens(bytes.extracting(range), escapes: escapes)
         var most = 0
         var first: String?
         var returns = false
         var isEmpty = true
         while true {
-            let lexeme = tokens.lexeme(escapes: escapes)
-            switch lexeme {
+            let token = tokens.next()
+            switch token {
             case .end:
                 let hasNoColumns = isEmpty || (first.map { silent.contains($0) } ?? false && !returns)
                 return StatementShape(parameters: most, hasNoColumns: hasNoColumns)
@@ -27,7 +27,7 @@ public struct StatementShape: Equatable, Sendable {
                 if isEmpty { first = word }
                 if word == "returning" { returns = true }
             case .symbol(UInt8(ascii: "$")):
-                guard case .number(let text) = tokens.lexeme(escapes: escapes), let number = Int(text) else {
+                guard case .number(let text) = tokens.next(), let number = Int(text) else {
                     return StatementShape(parameters: nil, hasNoColumns: false)
                 }
                 most = max(most, number)
@@ -36,6 +36,16 @@ public struct StatementShape: Equatable, Sendable {
             }
             isEmpty = false
         }
+    }
+
+    /// The word with which the text in `range` begins, in lower case, behind blanks, comments and opening parentheses. Nil: it is no word.
+    public static func firstWord(_ bytes: Span<UInt8>, _ range: Range<Int>) -> String? {
+        guard bytes.holds(range) else { return nil }
+        var tokens = SQLTokens(bytes.extracting(range), escapes: false)
+        var token = tokens.next()
+        while token == .opening { token = tokens.next() }
+        if case .word(let word) = token { return word }
+        return nil
     }
 
     /// Statements that begin with these words return rows only with RETURNING.

@@ -5,9 +5,9 @@ public enum TimeLiteral {
         guard bytes.holds(range) else { return false }
         let text = bytes.extracting(range)
         guard mayHaveTimeLiteral(text) else { return false }
-        var tokens = SQLTokens(text)
+        var tokens = SQLTokens(text, escapes: false)
         while true {
-            switch tokens.lexeme(escapes: false) {
+            switch tokens.next() {
             case .string(let value):
                 guard let value else { return true }
                 let words = value.lowercased().split { !$0.isLetter }

@@ -63,60 +63,22 @@ public enum LostWork {
             guard isInBlock else { return false }
             let lower = text.map(lowercased)
             return !endings.contains { ending in
-                lower.indices.contains { lower[$0...].starts(with: ending) }
+                lower.indices.contains { lower[$0...].starts(with: ending.utf8) }
             }
         }
-        guard let word = firstWord(text) else { return isInBlock && text.allSatisfy { isBlank($0) || $0 == UInt8(ascii: ";") } }
+        guard let word = StatementShape.firstWord(text.span, 0..<text.count) else {
+            return isInBlock && text.allSatisfy { isBlank($0) || $0 == UInt8(ascii: ";") }
+        }
         return isInBlock ? !endings.contains(word) : transient.contains(word)
     }
 
     /// It may be looked at several times.
     private static let longest = 16 * 1024
     /// What may end a block, so that what follows is committed on its own, or is a commit itself.
-    private static let endings: Set<[UInt8]> = Set(["commit", "end", "prepare", "rollback", "abort"].map { Array($0.utf8) })
+    private static let endings: Set<String> = ["commit", "end", "prepare", "rollback", "abort"]
     /// What a batch without its Sync never commits.
-    private static let transient: Set<[UInt8]> = Set(
-        ["select", "insert", "update", "delete", "merge", "with", "values", "table"].map { Array($0.utf8) })
-
-    /// The word that says what the statement is; nil when it begins with something else.
-    private static func firstWord(_ text: ArraySlice<UInt8>) -> [UInt8]? {
-        var rest = text
-        while let byte = rest.first {
-            if isBlank(byte) || byte == UInt8(ascii: "(") {
-                rest = rest.dropFirst()
-            } else if rest.starts(with: "--".utf8) {
-                rest = rest.drop { $0 != 0x0A && $0 != 0x0D }
-            } else if rest.starts(with: "/*".utf8) {
-                guard let behind = skipComment(rest) else { return nil }
-                rest = behind
-            } else {
-                break
-            }
-        }
-        let word = rest.prefix { isLetter(lowercased($0)) }.map(lowercased)
-        return word.isEmpty ? nil : word
-    }
-
-    /// Comments nest.
-    private static func skipComment(_ text: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
-        var rest = text
-        var depth = 0
-        while !rest.isEmpty {
-            if rest.starts(with: "/*".utf8) {
-                depth += 1
-                rest = rest.dropFirst(2)
-            } else if rest.starts(with: "*/".utf8) {
-                depth -= 1
-                rest = rest.dropFirst(2)
-                if depth == 0 { return rest }
-            } else {
-                rest = rest.dropFirst()
-            }
-        }
-        return nil
-    }
+    private static let transient: Set<String> = ["select", "insert", "update", "delete", "merge", "with", "values", "table"]
 
     private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
-    private static func isLetter(_ byte: UInt8) -> Bool { (0x61...0x7A).contains(byte) }
     private static func lowercased(_ byte: UInt8) -> UInt8 { (0x41...0x5A).contains(byte) ? byte | 0x20 : byte }
 }
