@@ -450,8 +450,8 @@ suspend_timeout = 10
     with open(f"{place.folder}/background", "w") as log:
         assert start(["bash", "-c", f"cd {place.folder} && {line}"], env=place.environment, stdout=log, stderr=log).wait(DEADLINE) == 0
     wait_until(lambda: listening(port), "it to listen")
-    with open(f"{place.folder}/pgbouncer.pid") as f:
-        pid = int(f.read())
+    path = f"{place.folder}/pgbouncer.pid"
+    pid = int(wait_until(lambda: os.path.exists(path) and open(path).read(), "the pidfile"))
     try:
         assert client(port, password="password").value("select 1") == "1"
     finally:
