@@ -278,7 +278,6 @@ AREAS = {
             "is cancelled",
             (
                 "test_leaving.py::test_what_is_certain_to_be_rolled_back_is_cancelled",
-                "test_leaving.py::test_a_long_answer_for_nobody_is_cut_short",
                 "test_leaving.py::test_those_who_left_obey_query_timeout",
                 "test_failure.py::test_a_client_that_vanishes_in_a_running_query_cancels_it",
             ),
