@@ -1,4 +1,5 @@
 """Several processes that share a port: a cancel request reaches any of them, and is passed on to the one that has the client."""
+import concurrent.futures
 import glob
 import os
 import signal
@@ -38,7 +39,7 @@ def make_trio(make_pooler, run_folder, count=3, **more):
 def cancel_at(pooler, key):
     """A cancel request to this very process; returns when it closes the connection."""
     with wire.connect(pooler.socket_path) as s:
-        s.settimeout(60)
+        s.settimeout(wire.HANG)
         s.sendall(struct.pack("!iiI", 12 + len(key[1]), 80877102, key[0] & 0xFFFFFFFF) + key[1])
         assert s.recv(1) == b""
 
@@ -133,14 +134,12 @@ def test_a_peer_that_never_answers(make_pooler, run_folder):
         pooler.start()
         wait_until(lambda: listening_at(pooler.socket_path), "the Unix socket, which comes last")
         key = as_key(bytes([0, 2, 0, 1, 2, 3, 4, 0xFF]))
-        threads = [threading.Thread(target=cancel_at, args=(pooler, key)) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        accepted = [silent.accept()[0] for _ in range(2)]
-        assert [a.recv(16)[12:] for a in accepted] == [b"\x02\x03\x04\xfe"] * 2
-        for thread in threads:
-            thread.join(60)
-            assert not thread.is_alive()
+        with concurrent.futures.ThreadPoolExecutor(3) as threads:
+            ends = [threads.submit(cancel_at, pooler, key) for _ in range(3)]
+            accepted = [silent.accept()[0] for _ in range(2)]
+            assert [a.recv(16)[12:] for a in accepted] == [b"\x02\x03\x04\xfe"] * 2
+            for end in ends:
+                end.result()
         pooler.wait_log("closing because: cancel_wait_timeout", count=3)
         for a in accepted:
             a.close()
