@@ -291,6 +291,48 @@ def test_settings_are_put_back_behind_a_parse(make_pooler, postgres, schemas, se
     assert a.value(f"show {setting}") == before
 
 
+@pytest.mark.parametrize("change", ["set local quote_all_identifiers = on", "prepare q as select 42; execute q; deallocate q"])
+@pytest.mark.parametrize("is_described", [False, True])
+@pytest.mark.parametrize("name", ["n", ""])
+def test_the_error_of_a_plan_is_told_where_postgresql_tells_it(make_pooler, postgres, change, is_described, name):
+    # Where the statement was planned ahead of the message that needed it, the Bind was answered by a bare ReadyForQuery, and a Describe had an
+    # error that is the Bind's.
+    pooler = make_pooler(default_pool_size=2)
+    play = Play(pooler, postgres, a={})
+    pid = play.pooled["a"].pid()
+    play.direct["a"].pid()
+    for steps in ([use(name)], [describe(name) + sync(), use(name)], [describe(name) + use(name)]):
+        play("a", close(name) + parse(name, "select 1/0") + (describe(name) if is_described else b"") + sync())
+        holder = elsewhere(pooler, play.pooled["a"], pid)
+        play("a", parse("other", "begin") + use("other"))
+        play("a", parse("set", change.split(";")[0]) + use("set"))
+        if ";" in change:
+            play("a", close("set") + parse("set", "execute q") + use("set"))
+            play("a", close("set") + parse("set", "deallocate q") + use("set"))
+        for step in steps:
+            play("a", step)
+        play("a", query("select 2"))
+        play("a", query("rollback"))
+        play("a", close("other") + close("set") + sync())
+        holder.rows("commit")
+
+
+def test_a_taken_name_whose_text_does_not_parse_any_more(pooler, postgres):
+    admin = postgres.connect("lab")
+    play = Play(pooler, postgres, a={})
+    for text in ("select * from gone", "select 1"):
+        admin.rows("drop table if exists gone; create table gone(i int); grant all on gone to public")
+        play("a", parse("n", "select * from gone") + sync())
+        admin.rows("drop table gone")
+        play("a", parse("n", text) + sync())
+        play("a", query("begin"))
+        play("a", query("select 1/0"))
+        play("a", parse("n", text) + sync())
+        play("a", parse("n", "rollback") + sync())
+        play("a", query("rollback"))
+        play("a", close("n") + sync())
+
+
 # --- temporary objects -----------------------------------------------------------------------------------------------------------------
 
 

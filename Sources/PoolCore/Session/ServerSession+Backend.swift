@@ -263,7 +263,7 @@ extension ServerSession {
             case .watch(let use):
                 if described == nil { described = use.name }
                 if use.isOwn { isAhead = true }
-            case .inject, .injectUnnamed: isAhead = true
+            case .inject, .injectUnnamed, .around: isAhead = true
             default: break
             }
         }
@@ -359,9 +359,8 @@ extension ServerSession {
         case .drop(let name, let statement, _), .use(let name, let statement): return (statement.id, name, false)
         case .bindPortal(_, _, let statement?, let name): return (statement.id, name.isEmpty ? nil : name, name.isEmpty)
         case .watch(let use): return (use.statement.id, use.name, use.name.isEmpty)
-        case .bindPortal, .replaceUnnamed, .forget, .injectUnnamed, .evict, .rename, .changed, .answer, .description, .effects, .errand,
-            .fence,
-            nil:
+        case .bindPortal, .replaceUnnamed, .forget, .injectUnnamed, .around, .evict, .rename, .changed,
+            .answer, .description, .effects, .errand, .fence, nil:
             return nil
         }
     }
@@ -479,7 +478,7 @@ extension ServerSession {
             client.setPortal(portal, to: previous)
         case .fence:
             fences -= 1
-        case .rename, .changed, .answer, .description, .effects, .errand, .drop, .use, .watch:
+        case .rename, .changed, .answer, .description, .effects, .errand, .drop, .use, .watch, .around:
             break
         }
     }

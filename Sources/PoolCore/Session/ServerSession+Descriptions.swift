@@ -56,14 +56,17 @@ extension ServerSession {
     }
 
     /// Sees to it that the server has a good plan of what a name means, before the message that uses it is entered.
+    ///
+    /// - Parameter plans: It is a Bind, with which PostgreSQL makes the plan. A Describe makes none, and has none of the errors of that.
     @inline(never)
     mutating func prepare(
-        _ meaning: ClientStatements.Meaning, as name: Span<UInt8>, client: inout ClientSession, _ rules: Rules, _ table: StatementTable
+        _ meaning: ClientStatements.Meaning, as name: Span<UInt8>, plans: Bool, client: inout ClientSession, _ rules: Rules,
+        _ table: StatementTable
     ) -> Preparation {
-        if name.isEmpty { return prepareUnnamed(meaning, client: &client, table) }
+        if name.isEmpty { return prepareUnnamed(meaning, plans: plans, client: &client, table) }
         let statement = meaning.statement
         if statements.use(statement, told: meaning.told, born: meaning.born) { return .ready(isFirst: false) }
-        let fitness = statements.fitness(statement, told: meaning.told, born: meaning.born)
+        let fitness = statements.fitness(statement, told: meaning.told, born: meaning.born, plans: plans)
         if isFailed {
             // PostgreSQL does not look whether a plan is stale, and parses nothing but what ends the transaction.
             guard fitness == .missing else { return .ready(isFirst: false) }
@@ -89,7 +92,7 @@ extension ServerSession {
             ledger.owe(.describe, .swallow, note: note(.watch(ownDescribe(meaning, as: name, parsed: parsed))))
             return .wait(.ahead(close: [], parse: nil, name: statements.name(of: statement), describes: true))
         case .missing, .stale:
-            return parse(meaning, as: name, rules, table).map { .wait($0) } ?? .ready(isFirst: false)
+            return parse(meaning, as: name, plans: plans, rules, table).map { .wait($0) } ?? .ready(isFirst: false)
         }
     }
 
@@ -104,7 +107,7 @@ extension ServerSession {
 
     /// Parses what a name means ahead of the message that needs it, and has it described if the client was told something of it.
     private mutating func parse(
-        _ meaning: ClientStatements.Meaning, as name: Span<UInt8>, _ rules: Rules, _ table: StatementTable
+        _ meaning: ClientStatements.Meaning, as name: Span<UInt8>, plans: Bool, _ rules: Rules, _ table: StatementTable
     ) -> FrontendAction? {
         if ledger.awaitsQuery { return hold(.untilSettled) }
         if let action = waitForContext() { return action }
@@ -112,10 +115,15 @@ extension ServerSession {
         statements.distrust(statement.id)
         let describes = !meaning.told.isUnknown && !isFailed
         let moment = table.clock.moment()
-        let detour = detour(for: statement, table)
+        var detour = detour(for: statement, table)
         let closed = closeSurplus(for: statement, rules)
         if detour != nil, !closed.isEmpty { return .ahead(close: closed, parse: nil, name: []) }
         insert(statement, at: moment)
+        if !plans, detour?.plans == true {
+            // The plan is made by the first Bind, under settings that are not its own: this one is not kept for that.
+            detour?.plans = false
+            statements.leaveUnplanned(statement.id)
+        }
         let describe = describes ? Note.watch(ownDescribe(meaning, as: name, parsed: moment)) : nil
         let inject = note(.inject(statement))
         let serverName = statements.name(of: statement)
@@ -133,7 +141,7 @@ extension ServerSession {
 
     /// The same for the client's unnamed statement, which the server's slot has to hold.
     private mutating func prepareUnnamed(
-        _ meaning: ClientStatements.Meaning, client: inout ClientSession, _ table: StatementTable
+        _ meaning: ClientStatements.Meaning, plans: Bool, client: inout ClientSession, _ table: StatementTable
     ) -> Preparation {
         let statement = meaning.statement
         let isHeld = statements.unnamed == statement.id
@@ -156,7 +164,8 @@ extension ServerSession {
             return .wait(.ahead(close: [], parse: nil, name: [], describes: true))
         }
         if let action = waitForContext() { return .wait(action) }
-        let detour = detour(for: statement, table)
+        var detour = detour(for: statement, table)
+        if !plans { detour?.plans = false }
         statements.unnamed = statement.id
         let inject = note(.injectUnnamed(statement))
         if let detour { return .wait(parse(statement, name: [], by: detour, note: inject, describe: describe)) }

@@ -147,7 +147,7 @@ extension ServerSession {
     /// Statements around a Parse. `plans`: it is planned between them, too.
     struct Detour {
         let before: [String]
-        let plans: Bool
+        var plans: Bool
         let after: [String]
     }
 
@@ -183,7 +183,7 @@ extension ServerSession {
         if detour.plans {
             // A plan without parameters is made with the first Bind, and kept.
             writer.bind(portal: Self.detourName, statement: String(decoding: name, as: UTF8.self))
-            ledger.owe(.bind, .swallow)
+            ledger.owe(.bind, .swallow, note: self.note(.around))
         }
         return .within(before: before, parse: statement, name: name, after: writer.bytes + run(detour.after))
     }
@@ -196,7 +196,7 @@ extension ServerSession {
             writer.parse(name: Self.detourName, query: text)
             writer.bind(portal: Self.detourName, statement: Self.detourName)
             writer.execute(portal: Self.detourName)
-            for request in [.parse, .bind, .execute] as [ReplyLedger.Request] { ledger.owe(request, .swallow) }
+            for request in [.parse, .bind, .execute] as [ReplyLedger.Request] { ledger.owe(request, .swallow, note: note(.around)) }
         }
         closeDetour(&writer)
         return writer.bytes

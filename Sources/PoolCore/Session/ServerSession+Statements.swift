@@ -138,7 +138,7 @@ extension ServerSession {
         // What was parsed before it belongs to the transaction that it may end.
         if unparsed != nil, !statement.effects.isEmpty || statement.kind == .deallocation, let action = parseBefore() { return action }
         let isFirst: Bool
-        switch prepare(meaning, as: bytes.extracting(name), client: &client, rules, table) {
+        switch prepare(meaning, as: bytes.extracting(name), plans: true, client: &client, rules, table) {
         case .wait(let action):
             return action
         case .changed:
@@ -224,7 +224,7 @@ extension ServerSession {
             return .describe(serverName: Self.absentName)
         }
         let isFirst: Bool
-        switch prepare(meaning, as: bytes.extracting(name), client: &client, rules, table) {
+        switch prepare(meaning, as: bytes.extracting(name), plans: false, client: &client, rules, table) {
         case .wait(let action):
             return action
         case .changed:

@@ -64,6 +64,8 @@ public struct ServerSession: ~Copyable, Sendable {
         /// The pooler made the server parse a statement ahead of the message that needs it.
         case inject(Statement)
         case injectUnnamed(Statement)
+        /// The pooler sent it around that Parse: what goes wrong with it, goes wrong with the message that needs the statement.
+        case around
         /// The pooler closed a statement to keep the server within its limit.
         case evict(UInt64)
         /// The server's error is about a name that the pooler made up: the client gets the same error about its own.
@@ -277,7 +279,7 @@ public struct ServerSession: ~Copyable, Sendable {
 
     mutating func note(_ note: Note) -> UInt64 {
         switch note {
-        case .errand, .fence, .drop, .answer, .description, .use, .watch, .effects: break
+        case .errand, .fence, .drop, .answer, .description, .use, .watch, .effects, .around: break
         default: isAssuming = true
         }
         return notes.append(note)

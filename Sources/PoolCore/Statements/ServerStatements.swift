@@ -8,6 +8,8 @@ public struct ServerStatements: Sendable {
         var valid: UInt64
         /// What the server says of it, as far as it was heard.
         var description = PlanDescription.unknown
+        /// It was only to be described: a Bind would plan it under settings that are not its own.
+        var isUnplanned = false
     }
 
     private var plans = RecencyTable<Plan>()
@@ -78,11 +80,14 @@ public struct ServerStatements: Sendable {
         return valid >= born && valid >= statement.validFrom && (told.isUnknown || told == plans[index].description)
     }
 
-    func fitness(_ statement: Statement, told: PlanDescription, born: UInt64) -> Fitness {
+    /// - Parameter plans: See `ServerSession.prepare`.
+    func fitness(_ statement: Statement, told: PlanDescription, born: UInt64, plans: Bool = true) -> Fitness {
         guard let index = index(of: statement.id) else { return .missing }
-        let plan = plans[index]
-        if plan.valid < statement.validFrom { return .stale }
-        let isOld = plan.valid < born
+        let plan = self.plans[index]
+        if plan.isUnplanned, plans { return .stale }
+        let valid = plan.isUnplanned ? plan.parsed : plan.valid
+        if valid < statement.validFrom { return .stale }
+        let isOld = valid < born
         if !plan.description.agrees(with: told) { return isOld ? .stale : .changed }
         if !plan.description.covers(told) { return isOld ? .stale : .undescribed }
         return isOld ? .old : .good
@@ -108,8 +113,16 @@ public struct ServerStatements: Sendable {
 
     /// The plan that was parsed then has served a name that was born at this moment.
     mutating func validate(_ id: UInt64, parsed: UInt64, at born: UInt64) {
-        guard let index = index(of: id), plans[index].parsed == parsed else { return }
+        guard let index = index(of: id), plans[index].parsed == parsed, !plans[index].isUnplanned else { return }
         plans[index].valid = max(plans[index].valid, born)
+    }
+
+    /// What is being parsed is described, and then parsed again before anybody uses it.
+    mutating func leaveUnplanned(_ id: UInt64) {
+        guard let index = index(of: id) else { return }
+        plans[index].isUnplanned = true
+        // So that `use` says no.
+        plans[index].valid = 0
     }
 
     /// What was parsed now has seen what others do not see (yet): it is parsed again when the transaction is over.
