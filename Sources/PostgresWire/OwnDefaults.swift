@@ -2,13 +2,16 @@
 ///
 /// `RESET name`, `SET [SESSION | LOCAL] name { TO | = } DEFAULT`, `SET [SESSION | LOCAL] TIME ZONE { DEFAULT | LOCAL }` and
 /// `SET NAMES [DEFAULT]` go back to what the server has from its own login. On a server that is shared, a client has brought another
-/// value. PostgreSQL documentation, SET and RESET.
+/// value. A RESET ALL stays, and where other statements follow, SETs of all that the client has brought stand behind it. PostgreSQL
+/// documentation, SET and RESET.
 public struct OwnDefaults {
     /// So many pieces of a text are replaced, of which a RESET has two. A text that has more is left as it is.
     public static let most = 100
 
     /// Stands behind the first word of what was `RESET`, whose command tag differs.
     static let resetMark = "/*RESET*/"
+    /// Stands behind the first word of a statement that its client has not sent.
+    static let addedMark = "/*ADDED*/"
 
     /// What replaces the bytes in `range`.
     private struct Edit {
@@ -40,8 +43,11 @@ public struct OwnDefaults {
     ///
     /// - Parameters:
     ///   - escapes: A backslash escapes in ordinary strings (`standard_conforming_strings = off`).
+    ///   - all: The settings that RESET ALL leads back to such values, in lower case.
     ///   - value: The value of a setting, as SQL; nil leaves the statement as it is. The name is in lower case.
-    public static func replace(_ bytes: Span<UInt8>, _ range: Range<Int>, escapes: Bool, value: (String) -> String?) -> Text? {
+    public static func replace(
+        _ bytes: Span<UInt8>, _ range: Range<Int>, escapes: Bool, all: () -> [String] = { [] }, value: (String) -> String?
+    ) -> Text? {
         guard bytes.holds(range) else { return nil }
         let text = bytes.extracting(range)
         var tokens = SQLTokens(text, escapes: escapes)
@@ -58,6 +64,7 @@ public struct OwnDefaults {
                 continue
             case .word("reset"):
                 found.reset(start..<tokens.index, tokens, value)
+                found.resetAll(tokens, all, value)
             case .word("set"):
                 found.set(tokens, value)
             default:
@@ -101,6 +108,23 @@ public struct OwnDefaults {
         guard Self.isEnd(tokens), let words = value(name.setting) else { return }
         edits.append(Edit(range: first, words: "SET" + Self.resetMark))
         edits.append(Edit(range: end..<end, words: (name.isTimeZone ? " " : " TO ") + words))
+    }
+
+    /// What follows RESET, if it is ALL and not the last statement: what that does is put right behind the text.
+    private mutating func resetAll(_ rest: SQLTokens, _ all: () -> [String], _ value: (String) -> String?) {
+        var tokens = rest
+        guard tokens.next() == .word("all") else { return }
+        let end = tokens.index
+        guard tokens.next() == .semicolon else { return }
+        while tokens.peek() == .semicolon { _ = tokens.next() }
+        guard tokens.peek() != .end else { return }
+        var words = ""
+        for name in all() {
+            guard let text = value(name) else { continue }
+            let quoted = name.split(separator: ".").map { "\"\($0.replacing("\"", with: "\"\""))\"" }.joined(separator: ".")
+            words += "; SET\(Self.addedMark) \(quoted) TO \(text)"
+        }
+        if !words.isEmpty { edits.append(Edit(range: end..<end, words: words)) }
     }
 
     /// What follows SET.
@@ -180,9 +204,9 @@ public struct OwnDefaults {
         }
     }
 
-    /// The word behind which `tokens` stands was RESET.
-    static func isMarked(_ tokens: SQLTokens) -> Bool {
-        let mark = resetMark.utf8
+    /// Whether this mark stands behind the word behind which `tokens` stands.
+    static func isMarked(_ tokens: SQLTokens, _ mark: String) -> Bool {
+        let mark = mark.utf8
         guard tokens.index + mark.count <= tokens.text.count else { return false }
         return zip(tokens.index..., mark).allSatisfy { tokens.text[$0] == $1 }
     }

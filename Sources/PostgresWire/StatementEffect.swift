@@ -18,6 +18,8 @@ public enum StatementEffect: Hashable, Sendable {
     case resetAll
     /// It was RESET before it got a value (`OwnDefaults`), which its client is told.
     case isTaggedReset
+    /// The client has not sent it (`OwnDefaults`), and hears nothing of it.
+    case isAdded
     /// Any setting may have been changed until the transaction ends: DO, CALL, EXECUTE, `set_config` of a name that is no literal.
     case anySetting
     /// There may be a temporary object. `isLasting`: it may outlive the transaction.
@@ -115,9 +117,11 @@ public struct StatementEffects: Equatable, Sendable {
     private mutating func begin(_ first: SQLToken, _ tokens: inout SQLTokens, _ index: Int) {
         switch first {
         case .word("set"):
-            let wasReset = OwnDefaults.isMarked(tokens)
+            let wasReset = OwnDefaults.isMarked(tokens, OwnDefaults.resetMark)
+            let wasAdded = OwnDefaults.isMarked(tokens, OwnDefaults.addedMark)
             add(Self.set(&tokens), index)
             if wasReset { add(.isTaggedReset, index) }
+            if wasAdded { add(.isAdded, index) }
         case .word("reset"):
             add(Self.reset(&tokens), index)
         case .word("do"), .word("call"):

@@ -70,6 +70,26 @@ import Testing
         }
     }
 
+    @Test(
+        arguments: [
+            ("reset all; select 1", "reset all; SET/*ADDED*/ \"a\" TO '<a>'; SET/*ADDED*/ \"x\".\"Y\"\"z\" TO '<x.Y\"z>'; select 1"),
+            (
+                "reset all;;reset a",
+                "reset all; SET/*ADDED*/ \"a\" TO '<a>'; SET/*ADDED*/ \"x\".\"Y\"\"z\" TO '<x.Y\"z>';;SET/*RESET*/ a TO '<a>'"
+            ),
+            ("reset all", nil), ("reset all; ;", nil), ("select 1; reset all", nil), ("reset all x; select 1", nil),
+        ] as [(String, String?)])
+    func valuesStandBehindAResetOfAll(_ text: String, _ expected: String?) {
+        let bytes = Array(text.utf8)
+        let own = OwnDefaults.replace(
+            bytes.span, 0..<bytes.count, escapes: false, all: { ["a", "unknown", "x.Y\"z"] },
+            value: { $0 == "unknown" ? nil : "'<\($0)>'" })
+        #expect(own.map { String(decoding: $0.bytes, as: UTF8.self) } == expected)
+        guard let own else { return }
+        let effects = StatementEffects.read(own.bytes.span, 0..<own.bytes.count, escapes: false).all
+        #expect(effects.filter { $0.effect == .isAdded }.map(\.index) == [1, 2])
+    }
+
     @Test func theMarkTellsWhatItWas() {
         for (text, isReset) in [("SET/*RESET*/ x TO 'y'", true), ("set x to 'y'", false), ("set /*RESET*/ x to 'y'", false)] {
             let bytes = Array(text.utf8)

@@ -374,6 +374,10 @@ TO_DEFAULT = [
     ["reset nonsense", "select 1"],
     ["select 'ä'", "set datestyle to default", "reset timezone", "select nonsense", "select 1"],
     ["begin", "reset datestyle", "select 1/0", "reset datestyle", "rollback", "show datestyle"],
+    ["set datestyle to 'SQL, DMY'", "reset all", "select '02/01/2020'::date::text, current_setting('datestyle')", "show timezone"],
+    ["begin", "set search_path to two", "reset all", "show search_path", "show app.tenant", "show statement_timeout", "commit", "show search_path"],
+    ["begin", "set timezone to 'UTC'", "savepoint a", "RESET ALL", "show timezone", "rollback to a", "show timezone", "reset all", "rollback", "select 1"],
+    ["reset all", "reset all", "set lock_timeout to '1s'", "show lock_timeout", "reset all", "show lock_timeout", "select nonsense", "select 1"],
 ]
 
 

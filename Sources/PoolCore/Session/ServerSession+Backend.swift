@@ -59,9 +59,9 @@ extension ServerSession {
         case .resolved(let readies):
             return readyForQuery(frame, bytes, at: offset, client: &client, table: table) ? .resolved(readies: readies) : .violation
         case .settled(let owed):
-            var isReset = false
+            var telling = Telling.asItIs
             if frame.type == Backend.commandComplete {
-                isReset = noteTag(frame, bytes, at: offset, of: owed, client: &client, table: table)
+                telling = noteTag(frame, bytes, at: offset, of: owed, client: &client, table: table)
             }
             guard owed.note >= Self.firstNote else { return owed.disposition == .forward ? .forward : .swallow }
             if frame.type == Backend.portalSuspended, case .effects = notes[owed.note] { changeSettings { $0.lose() } }
@@ -77,7 +77,7 @@ extension ServerSession {
             if frame.type == Backend.emptyQueryResponse, case .drop(let name, let statement, let tags) = note {
                 return drop(name, statement, tags: tags, client: &client)
             }
-            if isReset, owed.disposition == .forward { return Self.taggedReset }
+            if owed.disposition == .forward, let action = Self.retold(telling) { return action }
             return owed.disposition == .forward ? .forward : .swallow
         case .failed(let owed):
             if isTouched { changeSettings { $0.fail() } }
@@ -96,7 +96,7 @@ extension ServerSession {
         guard let head = ledger.head else { return nil }
         switch frame.type {
         case Backend.commandComplete:
-            if noteTag(frame, bytes, at: offset, of: head, client: &client, table: table) { return Self.taggedReset }
+            return Self.retold(noteTag(frame, bytes, at: offset, of: head, client: &client, table: table))
         case Backend.emptyQueryResponse where head.note >= Self.firstNote:
             guard case .drop(let name, let statement, let tags) = notes[head.note] else { return nil }
             return drop(name, statement, tags: tags, client: &client)

@@ -59,10 +59,31 @@ extension ServerSession {
         }
         guard OwnDefaults.mayBe(in: bytes, text) else { return nil }
         let escapes = parameters["standard_conforming_strings"].map { $0 == "off" } ?? false
-        guard let own = OwnDefaults.replace(bytes, text, escapes: escapes, value: { startup.literal(of: $0) }) else { return nil }
+        let own = OwnDefaults.replace(
+            bytes, text, escapes: escapes, all: { startup.defaults.map(\.name) }, value: { startup.literal(of: $0) })
+        guard let own else { return nil }
         var writer = MessageWriter()
         writer.message(frame.type, bytes, body: body, replacing: text, by: own.bytes)
         return (writer.bytes, own.shifts)
+    }
+
+    /// The Execute of a portal that is RESET ALL: what its client has brought is set behind it, for what follows in the batch. Nil: it has
+    /// brought nothing that can be set so.
+    mutating func executeResetAll(
+        _ message: Span<UInt8>, _ effects: [StatementEffect], client: borrowing ClientSession
+    ) -> FrontendAction? {
+        guard isShared, let startup = client.startup else { return nil }
+        let own = startup.defaults.filter { startup.literal(of: $0.name) != nil }
+        guard !own.isEmpty else { return nil }
+        let settings = own.map { StatementEffect.setting(name: $0.name, .literal($0.value), isLocal: false) }
+        ledger.owe(.execute, .forward, note: note(.effects(effects + settings)))
+        var writer = MessageWriter()
+        let sets = run(own.map { ParameterChange.set($0).sql })
+        if watchesCopy {
+            gate = .untilSettled
+            writer.flush()
+        }
+        return .send(Array(copying: message) + sets + writer.bytes)
     }
 
     /// The error of a query, with the place where it is in the text that the client has sent. Nil: it tells none.
@@ -80,6 +101,12 @@ extension ServerSession {
 }
 
 extension ParameterSet {
+    /// What RESET ALL goes back to, the names in lower case. It passes over the role.
+    var defaults: [Parameter] {
+        let all = reported.map { Parameter(name: $0.key, value: $0.value) } + unreported
+        return all.filter { $0.name != "role" && $0.name != "session_authorization" }
+    }
+
     /// The value of a setting in SQL, so that SET makes of it the same text; nil: there is none, or SET writes it in another way. The name is in
     /// lower case.
     func literal(of key: String) -> String? {

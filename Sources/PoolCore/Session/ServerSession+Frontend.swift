@@ -399,6 +399,11 @@ extension ServerSession {
             case .effects(let effects):
                 client.portals[label] = nil
                 mayChangeContext = true
+                if effects.contains(.resetAll), client.mayReset, frame.length <= bytes.count - offset,
+                    let action = executeResetAll(bytes.extracting(offset..<offset + frame.length), effects, client: client)
+                {
+                    return action
+                }
                 guard watchesCopy else {
                     ledger.owe(.execute, .forward, note: note(.effects(effects)))
                     return .forward

@@ -91,7 +91,7 @@ extension ServerSession {
                 settings.doubtUnreported()
             case .setting(let name, _, _):
                 settings.doubtUnreported(name)
-            case .temporary, .catalogue, .prepare, .reservedName, .transactionEnd, .isTaggedReset:
+            case .temporary, .catalogue, .prepare, .reservedName, .transactionEnd, .isTaggedReset, .isAdded:
                 break
             }
         }

@@ -2,34 +2,51 @@ import PostgresWire
 
 /// What the tag of a command tells: some commands change what statements mean, whoever ran them, also inside a function or a script.
 extension ServerSession {
+    /// What the client is told of a command.
+    enum Telling {
+        case asItIs
+        /// It was RESET when it came, and not SET.
+        case reset
+        /// It has not come from the client.
+        case nothing
+    }
+
     /// What the client is told of a SET that was RESET when it came.
-    static var taggedReset: BackendAction {
+    private static var taggedReset: BackendAction {
         var writer = MessageWriter()
         writer.commandComplete("RESET")
         return .replace(writer.bytes)
     }
 
-    /// Some commands change what statements mean, whoever ran them, also inside a function or a script. Returns whether it was RESET when it
-    /// came, and not SET.
+    /// The command's tag for the client, where it is told otherwise than it came. Nil: it is told as it is.
+    static func retold(_ telling: Telling) -> BackendAction? {
+        switch telling {
+        case .asItIs: nil
+        case .reset: taggedReset
+        case .nothing: .swallow
+        }
+    }
+
+    /// Some commands change what statements mean, whoever ran them, also inside a function or a script.
     @inline(__always)
     mutating func noteTag(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, of owed: ReplyLedger.Owed, client: inout ClientSession,
         table: StatementTable
-    ) -> Bool {
+    ) -> Telling {
         // DO is the shortest tag.
-        guard frame.length >= 8, offset + frame.length <= bytes.count else { return false }
+        guard frame.length >= 8, offset + frame.length <= bytes.count else { return .asItIs }
         if owed.request == .query, dropping == .nothing { dropping = .perhaps }
         defer { if !drops.isEmpty { tags += 1 } }
-        var isReset = false
+        var telling = Telling.asItIs
         if frame.length >= 9, Self.isUnusualTag(bytes, at: offset) {
-            isReset = noteUnusualTag(frame, bytes, at: offset, of: owed, client: &client, table: table)
+            telling = noteUnusualTag(frame, bytes, at: offset, of: owed, client: &client, table: table)
         }
         if isTouched || mayChangeContext, owed.disposition == .forward, isShared,
             let tag = CommandTag.read(bytes, body: frame.body(at: offset))
         {
             noteEffects(of: owed, tag: String(decoding: bytes, in: tag), table)
         }
-        return isReset
+        return telling
     }
 
     /// ALTER, CREATE, DROP, DISCARD, DEALLOCATE, PREPARE, LISTEN, RESET, SET; but not SELECT, INSERT, UPDATE, COMMIT, BEGIN. The tag has at
@@ -46,8 +63,8 @@ extension ServerSession {
     private mutating func noteUnusualTag(
         _ frame: Frame, _ bytes: Span<UInt8>, at offset: Int, of owed: ReplyLedger.Owed, client: inout ClientSession,
         table: StatementTable
-    ) -> Bool {
-        guard let range = CommandTag.read(bytes, body: frame.body(at: offset)) else { return false }
+    ) -> Telling {
+        guard let range = CommandTag.read(bytes, body: frame.body(at: offset)) else { return .asItIs }
         let tag = String(decoding: bytes, in: range)
         switch tag {
         case "PREPARE":
@@ -82,14 +99,16 @@ extension ServerSession {
             hasSet = true
             // What is known of it is taken note of with its effects.
             if isShared, owed.disposition == .forward { mayChangeContext = true }
-            return effects(of: owed).contains(.isTaggedReset)
+            let effects = effects(of: owed)
+            if effects.contains(.isTaggedReset) { return .reset }
+            return hasOwnDefaults && owed.request == .query && effects.contains(.isAdded) ? .nothing : .asItIs
         case "DEALLOCATE ALL":
             forgetNames(of: &client)
         default:
             // Of what was read it is known; else DDL is told by its tag.
             if Self.isDefinition(tag), effects(of: owed).isEmpty { table.clock.beginEpoch() }
         }
-        return false
+        return .asItIs
     }
 
     /// A simple query has failed that may have dropped statements.
