@@ -244,7 +244,8 @@ extension WorkerCore {
             postponeReading(server)
         }
         server.move(to: .idle)
-        if opener.room.isWanted, opener.room.takes(server) { return }
+        // Only pools that share a size with others make room for them.
+        if shard.shared.isDivided, opener.room.isWanted, opener.room.takes(server) { return }
         assign(server, mayMigrate: shared.parallel)
     }
 
