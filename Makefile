@@ -1,7 +1,7 @@
 # Two commands for newcomers: `make run` and `make test`. The rest is in `make help`.
 # Each target installs the Debian packages that it needs and does not find (scripts/packages).
 
-.PHONY: help build static install deb test-deb run test test-blackbox test-versions differential simulate test-drivers test-tsan fuzz bench bench-all bench-micro docs format lint clean
+.PHONY: help build static install deb test-deb run test test-blackbox test-versions differential mutants simulate test-drivers test-tsan fuzz bench bench-all bench-micro docs format lint clean
 
 SWIFT_SOURCES := $(wildcard Package.swift Sources Tests Benchmarks)
 SHELL_SCRIPTS := $(wildcard scripts/*.sh .ci/run Tests/*/*.sh Config/docker/*.sh) Config/debian/import-pgbouncer Config/debian/postinst Config/debian/prerm Config/debian/postrm
@@ -57,6 +57,10 @@ differential: ## Random pipelines to PostgreSQL and through the pooler, for SECO
 	swift build -c release --product sluice
 	swift build -c release --product model-postgres
 	Tests/differential/run.py --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
+
+mutants: ## Changes one thing at a time in the pool's decisions, COUNT=40 from SEED=... (random), and tells what no test notices
+	@scripts/install.sh build
+	scripts/mutants.py --count $(or $(COUNT),40) $(if $(SEED),--seed $(SEED))
 
 simulate: ## The daemon in a world that can be replayed, for SECONDS=60, from SEED=... (random); docs/simulator.md
 	@scripts/install.sh build

@@ -32,6 +32,7 @@ NOT_RUN = {
     r"make (test-blackbox|test-versions|test-drivers|test-tsan|fuzz|differential|test-deb)\b": "tests of their own, which take minutes",
     r"make lint$": "a step of `make test`",
     r"make simulate\b": "takes minutes; a step of `make test` plays for one",
+    r"make mutants\b": "takes hours",
     r"make deb && sudo apt install": "needs root and installs; `make test-deb` does it in a Debian of its own",
     r"swift (build|test)\b": "builds; a step of `make test`",
     r"scripts/(venv\.sh|pictures\.py)": "makes environments and pictures; venv.sh is a step of `make test`",
