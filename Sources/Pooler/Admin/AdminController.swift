@@ -1,11 +1,10 @@
 import Bytes
-import Configuration
 import Console
 import PoolCore
 import Synchronization
 
 /// What operators do to the connections of a worker. The decisions are made on the main thread (PoolerProcess+Control.swift).
-final class AdminController {
+final class AdminController: WorkerPart {
     unowned let worker: WorkerCore
     let console: ConsoleClients
     /// All workers of the process, by index: to ask them.
@@ -17,10 +16,6 @@ final class AdminController {
         self.worker = worker
         console = ConsoleClients(of: worker)
     }
-
-    var shared: SharedState { worker.shared }
-    var now: Int64 { worker.now }
-    var configuration: Configuration { _read { yield worker.configuration } }
 
     /// Takes over what is paused and what is disabled.
     func apply(_ state: AdminState) {

@@ -26,8 +26,8 @@ final class ConsoleClient {
 }
 
 /// The console: clients of one worker that talk to the pooler itself.
-final class ConsoleClients {
-    private unowned let worker: WorkerCore
+final class ConsoleClients: WorkerPart {
+    unowned let worker: WorkerCore
     /// How many there are.
     private(set) var count = 0
     /// What they did.
@@ -35,10 +35,6 @@ final class ConsoleClients {
     private var tally = PeriodTally()
 
     init(of worker: WorkerCore) { self.worker = worker }
-
-    private var shared: SharedState { worker.shared }
-    private var settings: Settings { _read { yield worker.configuration.settings } }
-    private var now: Int64 { worker.now }
 
     // MARK: Login
 

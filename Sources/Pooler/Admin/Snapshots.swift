@@ -5,7 +5,7 @@ import PoolCore
 import Statistics
 
 /// What the worker has counted, and how things stand, for whoever asks.
-final class Snapshots {
+final class Snapshots: WorkerPart {
     unowned let worker: WorkerCore
     /// What belongs to no pool.
     var counters = WorkerCounters()
@@ -15,11 +15,6 @@ final class Snapshots {
     private(set) var period = PeriodClock()
 
     init(of worker: WorkerCore) { self.worker = worker }
-
-    var shared: SharedState { worker.shared }
-    var now: Int64 { worker.now }
-    var configuration: Configuration { _read { yield worker.configuration } }
-    var settings: Settings { _read { yield worker.configuration.settings } }
 
     func statistics() -> WorkerStatistics {
         let gauges = gauges()

@@ -1,4 +1,3 @@
-import Configuration
 import EventLoop
 import PoolCore
 import PostgresWire
@@ -66,7 +65,7 @@ final class CancelConnection {
 }
 
 /// Cancel requests of one worker: they reach the query of the client whose key they carry, and no other.
-final class CancelService {
+final class CancelService: WorkerPart {
     unowned let worker: WorkerCore
     /// Requests that belong to other processes.
     let peers: PeerCancels
@@ -82,10 +81,6 @@ final class CancelService {
 
     /// Servers about which there are requests that wait for room.
     var waiting: Int { queue.count }
-
-    var shared: SharedState { worker.shared }
-    var now: Int64 { worker.now }
-    var settings: Settings { _read { yield worker.configuration.settings } }
 
     /// A client socket turned out to carry a CancelRequest. It gets no answer; it is closed when the request has been delivered.
     func requested(_ client: ClientConnection, _ wire: CancelKey) {

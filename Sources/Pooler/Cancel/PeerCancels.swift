@@ -38,11 +38,11 @@ final class PeerCancel {
 }
 
 /// Cancel requests between processes that share a port: the kernel gives a request to any of them, and the key names the right one.
-final class PeerCancels {
+final class PeerCancels: WorkerPart {
     /// Tokens of cancel requests with this bit belong to requests between peers.
     static let tokenBit: UInt32 = 1 << 29
 
-    private unowned let worker: WorkerCore
+    unowned let worker: WorkerCore
     private var requests = SlotTable<PeerCancel>()
     /// `serve` is at work, and whether there is something for another round.
     private var isServing = false
@@ -50,15 +50,12 @@ final class PeerCancels {
 
     init(of worker: WorkerCore) { self.worker = worker }
 
-    private var shared: SharedState { worker.shared }
-    private var now: Int64 { worker.now }
-
     /// All requests, for SHOW.
     func visit(_ body: (PeerCancel) -> Void) { requests.visit(body) }
 
     /// Passes a request on. The client's socket stays open until the peer has done what it can.
     func forward(_ client: ClientConnection, key: UInt64, to peer: Int) {
-        guard worker.configuration.peers[peer] != nil else {
+        guard configuration.peers[peer] != nil else {
             worker.close(client, .cancelRefused(.unknownPeer(peer)))
             return
         }
@@ -101,11 +98,11 @@ final class PeerCancels {
     @discardableResult
     private func start(_ slot: UInt32) -> Bool {
         guard let request = requests[slot], case .waiting = request.stage else { return true }
-        guard let peer = worker.configuration.peers[request.peer], let host = peer.host else {
+        guard let peer = configuration.peers[request.peer], let host = peer.host else {
             end(slot, .peerRemoved)
             return true
         }
-        let limit = peer.poolSize ?? worker.settings.defaultPoolSize
+        let limit = peer.poolSize ?? settings.defaultPoolSize
         let isGranted = shared.peerConnections.withLock { counts in
             if limit > 0, counts[request.peer, default: 0] >= limit { return false }
             counts[request.peer, default: 0] += 1
@@ -165,7 +162,7 @@ final class PeerCancels {
 
     private func end(_ slot: UInt32, _ outcome: CancelOutcome) {
         guard let request = requests[slot] else { return }
-        if worker.settings.logDisconnections, request.socket != nil {
+        if settings.logDisconnections, request.socket != nil {
             shared.log.info(worker.closing(.cancelOver(outcome) as ServerCloseReason, since: request.startTime), about: subject(request))
         }
         request.socket?.close()
@@ -181,17 +178,17 @@ final class PeerCancels {
     }
 
     private func subject(_ request: PeerCancel) -> LogSubject {
-        .peer(id: request.id, number: request.peer, host: worker.configuration.peers[request.peer]?.host)
+        .peer(id: request.id, number: request.peer, host: configuration.peers[request.peer]?.host)
     }
 
     /// Requests that take too long are given up, as those to PostgreSQL are.
     func expire() {
         guard requests.count > 0 else { return }
-        if worker.settings.cancelWaitTimeout > 0 {
+        if settings.cancelWaitTimeout > 0 {
             // Those who wait come last, or each that is given up would let the next one begin.
             isServing = true
             for slot in requests.slots {
-                if let request = requests[slot], now - request.startTime > worker.settings.cancelWaitTimeout { end(slot, .timedOut) }
+                if let request = requests[slot], now - request.startTime > settings.cancelWaitTimeout { end(slot, .timedOut) }
             }
             isServing = false
         }

@@ -1,4 +1,3 @@
-import Configuration
 import EventLoop
 import PoolCore
 import PostgresWire
@@ -22,15 +21,12 @@ struct Leaving {
 /// leaving client keeps its place in the queue, and its server, until all of it is answered. Nothing more is read from it.
 ///
 /// What is certain to be rolled back is cancelled (`LostWork`), and so is what sends a long answer to nobody.
-final class Departures {
+final class Departures: WorkerPart {
     unowned let worker: WorkerCore
     /// Why each of them leaves, by slot.
     private var leaving: [UInt32: Leaving] = [:]
 
     init(of worker: WorkerCore) { self.worker = worker }
-
-    var now: Int64 { worker.now }
-    var settings: Settings { _read { yield worker.configuration.settings } }
 
     /// A client that may still be listening has this long (microseconds) for the answer to something that will be rolled back.
     private static let patience: Int64 = 1_000_000

@@ -9,7 +9,7 @@ import Synchronization
 import Telemetry
 
 /// From an accepted socket to a client that may ask something.
-final class LoginCoordinator {
+final class LoginCoordinator: WorkerPart {
     unowned let worker: WorkerCore
     var saltedPasswords = SaltedPasswordCache()
     private var templates = LoginTemplates()
@@ -26,11 +26,6 @@ final class LoginCoordinator {
         self.worker = worker
         pretendsToDerive = worker.configuration.userList.isMostlyPlain
     }
-
-    var shared: SharedState { worker.shared }
-    var now: Int64 { worker.now }
-    var configuration: Configuration { _read { yield worker.configuration } }
-    var settings: Settings { _read { yield worker.configuration.settings } }
 
     /// Nothing that was found out about startup packets holds any more.
     func configurationChanged() {

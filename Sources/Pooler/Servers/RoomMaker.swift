@@ -3,8 +3,8 @@ import PoolCore
 
 /// Room for servers where a limit is reached: idle servers of other pools are closed, here or at another worker, and pools that share a size
 /// take turns (`RoomClaims`, `Eviction`).
-final class RoomMaker {
-    private unowned let worker: WorkerCore
+final class RoomMaker: WorkerPart {
+    unowned let worker: WorkerCore
     /// Pools, of all workers, that have no room though others of their family have servers.
     private var claims = RoomClaims()
     /// When another worker was last asked to close an idle server, and which one is next.
@@ -15,9 +15,6 @@ final class RoomMaker {
     private static let requestPause: Int64 = 50_000
 
     init(of worker: WorkerCore) { self.worker = worker }
-
-    private var shared: SharedState { worker.shared }
-    private var now: Int64 { worker.now }
 
     // MARK: A limit across pools
 

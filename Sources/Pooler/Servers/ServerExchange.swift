@@ -1,4 +1,3 @@
-import Configuration
 import EventLoop
 import PoolCore
 import PostgresWire
@@ -28,17 +27,12 @@ struct LentServer: ~Copyable, Sendable {
 }
 
 /// Servers on their way between workers; which of them go where, and when, is decided by `PoolStateMachine` (+Migration).
-final class ServerExchange {
+final class ServerExchange: WorkerPart {
     unowned let worker: WorkerCore
     /// The pools of servers that have become idle in this turn, once for each, while there are other workers.
     private var offered: [PoolShard] = []
 
     init(of worker: WorkerCore) { self.worker = worker }
-
-    var shared: SharedState { worker.shared }
-    var now: Int64 { worker.now }
-    var configuration: Configuration { _read { yield worker.configuration } }
-    var settings: Settings { _read { yield worker.configuration.settings } }
 
     // MARK: Taking
 

@@ -1,6 +1,5 @@
 import Authentication
 import Bytes
-import Configuration
 import EventLoop
 import PoolCore
 import PostgresWire
@@ -8,7 +7,7 @@ import Synchronization
 import Telemetry
 
 /// New server connections: when, where to, and how they log in.
-final class ServerOpener {
+final class ServerOpener: WorkerPart {
     unowned let worker: WorkerCore
     /// When `tryLogins` is due; `Int64.max`: nobody waits for it.
     var loginsDue = Int64.max
@@ -28,11 +27,6 @@ final class ServerOpener {
             return worker.now
         }
     }
-
-    var shared: SharedState { worker.shared }
-    var now: Int64 { worker.now }
-    var configuration: Configuration { _read { yield worker.configuration } }
-    var settings: Settings { _read { yield worker.configuration.settings } }
 
     // MARK: When
 

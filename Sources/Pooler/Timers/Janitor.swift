@@ -1,11 +1,10 @@
-import Configuration
 import EventLoop
 import PoolCore
 import PostgresWire
 import Synchronization
 
 /// What happens because time passes. Runs three times a second; walks what is short, and what is long only when a setting asks for it.
-final class Janitor {
+final class Janitor: WorkerPart {
     unowned let worker: WorkerCore
     let waits: WaitNotices
     /// How often `tick` has been called.
@@ -21,11 +20,6 @@ final class Janitor {
         self.worker = worker
         waits = WaitNotices(of: worker)
     }
-
-    var shared: SharedState { worker.shared }
-    var now: Int64 { worker.now }
-    var configuration: Configuration { _read { yield worker.configuration } }
-    var settings: Settings { _read { yield worker.configuration.settings } }
 
     func tick() {
         waits.checkWaiting()

@@ -1,17 +1,12 @@
-import Configuration
 import PoolCore
 import PostgresWire
 import Synchronization
 
 /// How long clients wait for a server: with a query, for the greeting at the end of a login, or for the answer of `auth_query`.
-final class WaitNotices {
+final class WaitNotices: WorkerPart {
     unowned let worker: WorkerCore
 
     init(of worker: WorkerCore) { self.worker = worker }
-
-    var shared: SharedState { worker.shared }
-    var now: Int64 { worker.now }
-    var settings: Settings { _read { yield worker.configuration.settings } }
 
     private func patience(_ shard: PoolShard) -> WaitPatience {
         shard.machine.patience(isStopping: shared.isStopping, shard.shared)

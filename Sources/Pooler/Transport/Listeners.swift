@@ -10,8 +10,8 @@ private final class ListenerBox {
 }
 
 /// The sockets on which one worker accepts clients. A client that is accepted is counted, and served here or by a worker that has fewer.
-final class Listeners {
-    private unowned let worker: WorkerCore
+final class Listeners: WorkerPart {
+    unowned let worker: WorkerCore
     private var boxes: [UInt32: ListenerBox] = [:]
     private var last: UInt32 = 0
     /// No more clients are accepted before there is room: descriptors or memory have run out.
@@ -20,8 +20,6 @@ final class Listeners {
     private var shortageLogged: Int64?
 
     init(of worker: WorkerCore) { self.worker = worker }
-
-    private var shared: SharedState { worker.shared }
 
     /// Where clients may come.
     var addresses: [SocketAddress] { boxes.values.map { $0.listener.address } }
@@ -39,7 +37,7 @@ final class Listeners {
     /// Clients that connect from now on inherit what the settings say now.
     func retune() {
         let options = SocketOptions(worker.settings)
-        for box in boxes.values { box.listener.apply(deferAccept: worker.settings.tcpDeferAccept, options: options) }
+        for box in boxes.values { box.listener.apply(deferAccept: settings.tcpDeferAccept, options: options) }
     }
 
     func accept(_ slot: UInt32) {

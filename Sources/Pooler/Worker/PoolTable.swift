@@ -5,18 +5,13 @@ import PoolCore
 import Statistics
 
 /// The pools of one worker: its shard of each, made on first use, and forgotten when nobody has used it for a while.
-final class PoolTable {
+final class PoolTable: WorkerPart {
     unowned let worker: WorkerCore
     private(set) var shards: [CapacityLedger.PoolKey: PoolShard] = [:]
     /// What was counted for pools that other workers still have.
     private(set) var forgotten: [CapacityLedger.PoolKey: ForgottenShard] = [:]
 
     init(of worker: WorkerCore) { self.worker = worker }
-
-    var shared: SharedState { worker.shared }
-    var now: Int64 { worker.now }
-    var configuration: Configuration { _read { yield worker.configuration } }
-    var settings: Settings { _read { yield worker.configuration.settings } }
 
     /// The shard of this worker for a pool, made on first use.
     func shard(of database: Database, user: String, isForLookups: Bool = false, startup: StartupValues = .none) -> PoolShard {
