@@ -44,6 +44,7 @@ public enum DeallocateStatement: Hashable, Sendable {
     @usableFromInline
     static func scan(_ bytes: Span<UInt8>, _ range: Range<Int>) -> DeallocateStatement? {
         var tokens = SQLTokens(bytes.extracting(range), escapes: false)
+        tokens.takesBytes = true
         guard let statement = statement(&tokens) else { return nil }
         while tokens.peek() == .semicolon { _ = tokens.next() }
         return tokens.next() == .end ? statement : nil

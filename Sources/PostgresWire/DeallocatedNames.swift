@@ -20,6 +20,7 @@ public struct DeallocatedNames: Equatable, Sendable {
     public static func read(_ bytes: Span<UInt8>, _ range: Range<Int>, escapes: Bool) -> DeallocatedNames? {
         guard bytes.holds(range) else { return nil }
         var tokens = SQLTokens(bytes.extracting(range), escapes: escapes)
+        tokens.takesBytes = true
         var found = DeallocatedNames()
         while true {
             switch tokens.peek() {

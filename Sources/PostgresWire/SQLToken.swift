@@ -10,7 +10,7 @@ enum SQLToken: Equatable {
     case symbol(UInt8)
     case semicolon
     case end
-    /// What can't be read: a comment, string or name without an end, or a name that is empty or not UTF-8.
+    /// What can't be read: a comment, string or name without an end, or a name that is empty or not UTF-8 (unless `takesBytes`).
     case broken
 
     static let equalsSign = SQLToken.symbol(UInt8(ascii: "="))

@@ -6,7 +6,7 @@ extension SQLTokens {
             let byte = text[index]
             Self.keep((0x41...0x5A).contains(byte) ? byte | 0x20 : byte, in: &name)
         }
-        return Self.identifier(name, of: text.extracting(range))
+        return identifier(name, of: text.extracting(range))
     }
 
     /// The name in a range that begins and ends with a quote.
@@ -20,12 +20,19 @@ extension SQLTokens {
             Self.keep(byte, in: &name)
             at += byte == UInt8(ascii: "\"") ? 2 : 1
         }
-        return Self.identifier(name, of: text.extracting(range))
+        return identifier(name, of: text.extracting(range))
     }
 
     /// Adds to a name what is needed to cut it, and no more: texts come from clients, and may be one identifier.
     private static func keep(_ byte: UInt8, in name: inout [UInt8]) {
         if name.count <= Identifier.significantBytes { name.append(byte) }
+    }
+
+    private func identifier(_ name: [UInt8], of source: Span<UInt8>) -> String? {
+        if let name = Self.identifier(name, of: source) { return name }
+        // Where PostgreSQL cuts it, its encoding decides.
+        guard takesBytes, !name.isEmpty, name.count <= Identifier.significantBytes else { return nil }
+        return String(decoding: name.span, in: 0..<name.count)
     }
 
     /// The name as PostgreSQL keeps it: at most 63 bytes, cut between characters. Nil when empty or not UTF-8.

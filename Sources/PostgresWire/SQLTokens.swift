@@ -6,6 +6,8 @@ struct SQLTokens: ~Escapable {
     /// A backslash escapes in ordinary strings (`standard_conforming_strings = off`).
     let escapes: Bool
     var index = 0
+    /// Identifiers may be bytes in any encoding in which a byte below 80 stands for itself.
+    var takesBytes = false
 
     @_lifetime(copy text)
     init(_ text: Span<UInt8>, escapes: Bool) {

@@ -49,6 +49,19 @@ import Testing
         #expect(read("select \"\\\"; deallocate a", escapes: true) == "a@1 of 2")
     }
 
+    @Test("names are bytes in the client's encoding")
+    func bytes() {
+        let text = Array("select 1; deallocate ".utf8) + [0xE4] + Array("; deallocate \"B".utf8) + [0xFC, 0x22]
+        let names = DeallocatedNames.read(text.span, 0..<text.count, escapes: false)?.all.map { $0.name.messageBytes }
+        #expect(names == [[0xE4], [0x42, 0xFC]])
+        let alone = Array("deallocate ".utf8) + [0xE4]
+        guard case .name(let name) = DeallocateStatement.parse(alone.span, 0..<alone.count) else {
+            Issue.record("no name")
+            return
+        }
+        #expect(name.messageBytes == [0xE4])
+    }
+
     @Test("no more names are looked for than have a use")
     func bounded() {
         let text = String(repeating: "deallocate a;", count: DeallocatedNames.most + 10)

@@ -110,6 +110,39 @@ def test_a_name_is_the_same_name_in_another_encoding(pooler, postgres):
     play("a", query("deallocate all"), use(utf8))
 
 
+@pytest.mark.parametrize("how", ["a query", "among others", "a portal"])
+@pytest.mark.parametrize("encoding", ["utf8", "latin1", "win1252", "euc_jp"])
+def test_a_name_in_sql_is_spelt_in_the_clients_encoding(pooler, postgres, how, encoding):
+    # What was no UTF-8 was taken for no name: DEALLOCATE answered 26000, and the name stayed.
+    spelling = {"euc_jp": "euc_jp", "win1252": "cp1252"}.get(encoding, encoding)
+    word = "\u65e5\u672c" if encoding == "euc_jp" else "\u00e4"
+    play = Play(pooler, postgres, a={"client_encoding": "UTF8"})
+    for quote in ("", '"'):
+        # Between UTF8 and LATIN1 names are converted.
+        for change in (True, False) if encoding in ("utf8", "latin1") else (False,):
+            if not change:
+                play("a", query(f"set client_encoding to {encoding}"))
+            play("a", parse(word.encode(spelling if not change else "utf8"), "select 1") + parse("b", "select 2") + sync())
+            if change:
+                play("a", query(f"set client_encoding to {encoding}"))
+            name = word.encode(spelling)
+            text = b"deallocate " + quote.encode() + name + quote.encode()
+            if how == "a query":
+                play("a", query(text))
+            elif how == "among others":
+                play("a", query(b"select 1; " + text + b"; select 2"))
+            else:
+                play("a", parse("d", text) + use("d") + close("d") + sync())
+            play("a", use(name))
+            if change:
+                play("a", query("set client_encoding to utf8"))
+                name = word.encode()
+            play("a", use(name))
+            play("a", use("b"))
+            play("a", query("set client_encoding to utf8"))
+            play("a", query("deallocate all"))
+
+
 def test_clients_whose_encodings_differ(pooler, postgres):
     # length('é') in UTF8 and, of the same bytes, in LATIN1: 1 and 2.
     play = Play(pooler, postgres, a={"client_encoding": "UTF8"}, b={"client_encoding": "LATIN1"})

@@ -10,7 +10,7 @@ extension ServerSession {
         assert(ledger.isEmpty)
         switch deallocation {
         case .name(let name):
-            guard let (label, target) = client.statements.named(name), status != .failed || statements.use(target) else { break }
+            guard let (label, target) = named(name, &client), status != .failed || statements.use(target) else { break }
             if target.isPrivate { statements.demote(target.id) }
             // Where the query ends an open batch, or may find its transaction failed, the server has to see it.
             guard ledger.isUnsynced || status == .failed else {
@@ -69,7 +69,7 @@ extension ServerSession {
         guard !isUnsynced || !statements.hasForeign else { return nil }
         var writer = MessageWriter()
         for (name, index) in names.all.map({ ($0.name, $0.index) }) {
-            let key = client.statements.named(name)?.key
+            let key = named(name, &client)?.key
             drops.append(Drop(key: key, index: index, isLast: index == names.statements - 1))
             guard let key, !key.starts(with: Statement.serverPrefix), !statements.standIns.contains(key) else { continue }
             statements.standIns.append(key)
@@ -123,7 +123,7 @@ extension ServerSession {
     /// The Execute of a portal that is a DEALLOCATE or DISCARD ALL: its name is looked up now, as PostgreSQL does it.
     mutating func execute(_ deallocation: DeallocateStatement, portal: [UInt8], client: inout ClientSession) -> FrontendAction {
         assert(ledger.isEmpty)
-        guard case .name(let name) = deallocation, let (label, target) = client.statements.named(name),
+        guard case .name(let name) = deallocation, let (label, target) = named(name, &client),
             status != .failed || statements.use(target)
         else { return executeAndWait() }
         let text = statements.use(target) ? "DEALLOCATE \(serverName(of: target))" : ""

@@ -305,7 +305,7 @@ extension ServerSession {
         let text = QueryText.read(bytes, body: frame.body(at: offset))
         if rules.mapsStatements, let text, let deallocation = DeallocateStatement.parse(bytes, text) {
             guard ledger.isEmpty else { return hold(.untilSettled) }
-            if case .name(let name) = deallocation, name.hasPrefix(StatementEffects.reservedPrefix), client.statements.named(name) == nil {
+            if case .name(let name) = deallocation, name.hasPrefix(StatementEffects.reservedPrefix), named(name, &client) == nil {
                 return forwardQuery(frame, bytes, at: offset, client: &client)
             }
             return judge(deallocation, client: &client)

@@ -322,8 +322,19 @@ extension ServerSession {
         guard NameEncoding.isWide(name) else { return nil }
         if let action = waitForContext() { return action }
         let encoding = parameters["client_encoding"]
-        client.statements.spell(in: NameEncoding(client: encoding, server: settings.defaults["server_encoding"]))
+        spellNames(&client)
         return encoding != "UTF8" || (try? UTF8Span(validating: name)) != nil ? nil : plain(request)
+    }
+
+    /// The client's names are known by the bytes that they have in its present encoding.
+    func spellNames(_ client: inout ClientSession) {
+        client.statements.spell(in: NameEncoding(client: parameters["client_encoding"], server: settings.defaults["server_encoding"]))
+    }
+
+    /// The statement that a name in SQL stands for, and what the name is known by. Nothing is outstanding.
+    func named(_ name: String, _ client: inout ClientSession) -> (key: [UInt8], statement: Statement)? {
+        if name.utf8.contains(where: { $0 >= 0x80 }) { spellNames(&client) }
+        return client.statements.named(name)
     }
 
     // MARK: What the server holds

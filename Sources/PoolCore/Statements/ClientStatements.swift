@@ -88,7 +88,7 @@ public struct ClientStatements: Sendable {
 
     /// The statement that a name in SQL stands for, and what the name is known by.
     func named(_ name: String) -> (key: [UInt8], statement: Statement)? {
-        let key = Array(name.utf8.prefix(Identifier.significantBytes))
+        let key = Array(name.messageBytes.prefix(Identifier.significantBytes))
         guard let statement = self[key] else { return nil }
         return (key, statement)
     }
