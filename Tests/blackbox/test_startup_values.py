@@ -112,6 +112,21 @@ def test_a_custom_name_keeps_its_spelling(make_trusting, postgres):
         assert c.rows(ask) == direct.rows(ask)
 
 
+@pytest.mark.parametrize("brought", [
+    {"DateStyle": "nonsense", "TimeZone": "Mars/Olympus"}, {"TimeZone": "Mars/Olympus", "DateStyle": "nonsense"},
+    {"DateStyle": "nonsense", "options": "-c timezone=Mars/Olympus"}, {"statement_timeout": "-5", "options": "-c work_mem=1kB -c bytea_output=octal"},
+    {"client_encoding": "klingon", "IntervalStyle": "fortnights"}, {"IntervalStyle": "fortnights", "client_encoding": "klingon"},
+    {"role": "nobody", "extra_float_digits": "99"}, {"log_statement": "none", "options": "-c extra_float_digits=99"},
+], ids=str)
+def test_of_several_values_that_are_refused_postgresql_names_the_first(make_pooler, postgres, brought):
+    # The one was named that the pooler had tried first.
+    direct = outcome(lambda: postgres.connect("lab", user="app", parameters=brought), [])
+    pooler = make_pooler(default_pool_size=2)
+    for _ in range(2):
+        assert outcome(lambda: pooler.connect(parameters=brought), []) == direct
+        assert pooler.connect().value("select 1") == "1"
+
+
 # --- bytes -----------------------------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,8 @@ import Bytes
 /// Most pools have none: the values that clients usually bring are the same after a SET as after a login.
 public struct StartupValues: Hashable, Sendable {
     /// Each server has these in its own startup packet: a login takes what SET refuses (`log_connections`, a tablespace that does not
-    /// exist, bytes that are no text), and does what SET does not (libraries are loaded). Sorted.
+    /// exist, bytes that are no text), and does what SET does not (libraries are loaded). In their order: of several that it refuses PostgreSQL
+    /// names the first.
     public let given: [Parameter]
     /// The names of custom parameters (`app.tenant`) that the clients bring, as they spell them. Once set, such a name stays in the session
     /// for good, so that only those who bring it may see it; the values are set for each client. Sorted.
@@ -38,7 +39,7 @@ public struct StartupValues: Hashable, Sendable {
                 customNames[key] = parameter.name
             }
         }
-        self.given = given.sorted { $0.name < $1.name }
+        self.given = given
         self.customNames = customNames.sorted { $0.key < $1.key }.map(\.value)
     }
 

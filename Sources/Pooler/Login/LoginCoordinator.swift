@@ -382,14 +382,17 @@ final class LoginCoordinator: WorkerPart {
         return startup.isEmpty ? plain : worker.pools.shard(of: database, user: user, startup: startup)
     }
 
-    /// A server has refused to be set to a value that the client has brought. Whether PostgreSQL takes it at a login is seen by trying: the
+    /// A server has refused to be set to values that the client has brought. Whether PostgreSQL takes it at a login is seen by trying: the
     /// client gets a server with the value in its startup packet, or hears what PostgreSQL says to that. False: it has brought no such value.
-    func triesLogin(_ client: ClientConnection, with refused: ParameterChange) -> Bool {
-        guard let login = client.login, let shard = client.shard, case .set(let value) = refused,
-            let brought = login.template.parameters.last(where: { $0.key.hasSameBytes(as: value.key) })
-        else { return false }
-        shard.shared.family.noteRefused(brought)
-        return goesHome(client, login)
+    func triesLogin(_ client: ClientConnection, with refused: [ParameterChange]) -> Bool {
+        guard let login = client.login, let shard = client.shard else { return false }
+        var isFound = false
+        for case .set(let value) in refused {
+            guard let brought = login.template.parameters.last(where: { $0.key.hasSameBytes(as: value.key) }) else { continue }
+            shard.shared.family.noteRefused(brought)
+            isFound = true
+        }
+        return isFound && goesHome(client, login)
     }
 
     /// Moves a client that is logging in to the pool that it belongs to by what is known of its startup packet now. False: it is there.

@@ -65,6 +65,7 @@ extension WorkerCore {
         server.move(to: .trying)
         server.trialsLeft = steps.count
         server.trialFailed = nil
+        server.alsoRefused = []
         send(writer.bytes.span, to: server)
     }
 
@@ -100,6 +101,7 @@ extension WorkerCore {
         if let (change, refused) = server.trialFailed {
             server.trialFailed = nil
             trialFailed(server, client, change, refused)
+            server.alsoRefused = []
             return
         }
         adoptSpellings(server, client)
@@ -153,7 +155,7 @@ extension WorkerCore {
         if isOwn {
             if client.login != nil {
                 unlink(client, server)
-                if !logins.triesLogin(client, with: change) { fail(client, .invalidServerParameter(fields)) }
+                if !logins.triesLogin(client, with: [change] + server.alsoRefused) { fail(client, .invalidServerParameter(fields)) }
                 if server.isOpen { returnToPool(server) }
                 return
             }
@@ -187,8 +189,12 @@ extension WorkerCore {
                 shared.log.warning("ignoring startup parameter \"\(change.name)\": \(reason)", about: server.subject)
                 server.shard.shared.family.noteUnknown(change.name)
             } else if isTrial {
-                // The first one is why the others fail, if they do.
-                if server.trialFailed == nil { server.trialFailed = (change, fields) }
+                // The first one is why the others fail, if they do. Which of them PostgreSQL names, a login with all of them tells.
+                if server.trialFailed == nil {
+                    server.trialFailed = (change, fields)
+                } else if fields.code != SQLState.queryCanceled {
+                    server.alsoRefused.append(change)
+                }
             } else {
                 // Accepted once and refused now: the server is not in the state that the query behind it expects.
                 if let client = server.client, !server.isMidMessage { fail(client, .invalidServerParameter(fields)) }

@@ -40,6 +40,8 @@ final class ServerConnection: Connection {
     var explanationsLeft = 0
     var isExplained = false
     var trialFailed: (change: ParameterChange, fields: ErrorFields)?
+    /// What else has been refused in the same trial.
+    var alsoRefused: [ParameterChange] = []
     var trialsRepeated = 0
 
     /// Clients that ran LISTEN here. Notifications are owed to them alone.
