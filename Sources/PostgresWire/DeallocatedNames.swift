@@ -15,6 +15,15 @@ public struct DeallocatedNames: Equatable, Sendable {
     /// So many are looked for. Those behind them are left to the server.
     public static let most = 1000
 
+    /// Whether the text in `range` has one statement only. `escapes`: see `read`.
+    public static func isOneStatement(_ bytes: Span<UInt8>, _ range: Range<Int>, escapes: Bool) -> Bool {
+        guard bytes.holds(range) else { return false }
+        var tokens = SQLTokens(bytes.extracting(range), escapes: escapes)
+        tokens.skipStatement()
+        while tokens.peek() == .semicolon { _ = tokens.next() }
+        return tokens.peek() == .end
+    }
+
     /// Nil: there is no such statement in the text in `range`. `escapes`: a backslash escapes in ordinary strings
     /// (`standard_conforming_strings = off`).
     public static func read(_ bytes: Span<UInt8>, _ range: Range<Int>, escapes: Bool) -> DeallocatedNames? {

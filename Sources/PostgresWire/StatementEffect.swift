@@ -20,6 +20,8 @@ public enum StatementEffect: Hashable, Sendable {
     case isTaggedReset
     /// The client has not sent it (`OwnDefaults`), and hears nothing of it.
     case isAdded
+    /// It is a DO block with the word DEALLOCATE in it.
+    case dropsNames
     /// Any setting may have been changed until the transaction ends: DO, CALL, EXECUTE, `set_config` of a name that is no literal.
     case anySetting
     /// There may be a temporary object. `isLasting`: it may outlive the transaction.
@@ -127,6 +129,7 @@ public struct StatementEffects: Equatable, Sendable {
         case .word("do"), .word("call"):
             add(.anySetting, index)
             add(.catalogue, index)
+            if first == .word("do"), Self.mentionsDeallocate(tokens) { add(.dropsNames, index) }
         case .word("execute"):
             add(.anySetting, index)
             addReserved(&tokens, index)
@@ -152,6 +155,20 @@ public struct StatementEffects: Equatable, Sendable {
         default:
             break
         }
+    }
+
+    /// Whether the rest of the statement has the word in it, whatever stands around it.
+    private static func mentionsDeallocate(_ tokens: SQLTokens) -> Bool {
+        let word = Array("deallocate".utf8)
+        var index = tokens.index
+        var behind = tokens
+        behind.skipStatement()
+        while index + word.count <= behind.index {
+            // Setting bit 5 makes capitals small.
+            if tokens.text[index] | 0x20 == word[0], word.indices.allSatisfy({ tokens.text[index + $0] | 0x20 == word[$0] }) { return true }
+            index += 1
+        }
+        return false
     }
 
     /// Without taking the name, which may be that of something else.

@@ -62,6 +62,18 @@ import Testing
         #expect(name.messageBytes == [0xE4])
     }
 
+    @Test(
+        "a query of one statement",
+        arguments: [
+            ("do $$ begin execute 'deallocate a'; end $$", true), (" select ';' ; ; ", true), ("do $$ $$; select 1", false),
+            ("a; b", false), ("/* ; */ a --;", true),
+        ])
+    func one(text: String, isOne: Bool) {
+        let bytes = Array(text.utf8)
+        let found = DeallocatedNames.isOneStatement(bytes.span, 0..<bytes.count, escapes: false)
+        #expect(found == isOne)
+    }
+
     @Test("no more names are looked for than have a use")
     func bounded() {
         let text = String(repeating: "deallocate a;", count: DeallocatedNames.most + 10)

@@ -154,6 +154,14 @@ import Testing
         }
     }
 
+    @Test("a block that may drop names")
+    func dropsNames() {
+        #expect(read("do $$ begin execute 'deallocate n'; end $$") == [.anySetting, .catalogue, .dropsNames])
+        #expect(read("DO language plpgsql 'begin execute ''DEALLOCATE all''; end'") == [.anySetting, .catalogue, .dropsNames])
+        #expect(read("call deallocate()") == [.anySetting, .catalogue])
+        #expect(!read("select 'do deallocate'").contains(.dropsNames))
+    }
+
     @Test("the pooler's own names")
     func reserved() {
         #expect(read("prepare \"SLUICE_1\" as select 1") == [.prepare, .reservedName("SLUICE_1")])

@@ -366,6 +366,65 @@ def test_a_taken_name_whose_text_does_not_parse_any_more(pooler, postgres):
         play("a", close("n") + sync())
 
 
+# --- names that a block drops -----------------------------------------------------------------------------------------------------------
+
+BLOCKS = {
+    "one": "begin execute 'deallocate n'; end",
+    "all": "begin EXECUTE 'DEALLOCATE ALL'; end",
+    "another": "begin begin execute 'deallocate nobody'; exception when others then null; end; end",
+    "by its own name": "declare x text; begin for x in select name from pg_prepared_statements where name = 'm' loop execute format('deallocate %I', x); end loop; end",
+    "and fails": "begin execute 'deallocate n'; perform 1/0; end",
+    "none": "begin if false then execute 'deallocate n'; end if; end",
+    "wide": "begin execute 'deallocate \u00e4'; end",
+}
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("how", ["a query", "a batch", "in a transaction", "a portal in a transaction"])
+def test_a_name_that_a_block_drops_is_gone(pooler, postgres, block, how):
+    # The server knew the name as the pooler's own: the block heard 26000, or dropped what others use, and the name stayed.
+    play = Play(pooler, postgres, a={}, b={})
+    text = f"do $${BLOCKS[block]}$$"
+    names = ["n", "m", "\u00e4"]
+    play("b", parse("theirs", "select 'shared'") + sync())
+    play("a", b"".join(parse(name, f"select '{name}'") for name in names) + parse("own", "select 'shared'") + sync())
+    play("a", b"".join(bind(name) + execute() for name in [*names, "own"]) + sync())
+    if "transaction" in how:
+        play("a", query("begin"))
+    if how in ("a query", "in a transaction"):
+        play("a", query(text))
+    else:
+        play("a", parse("", text) + bind("") + execute() + sync())
+    if block == "and fails" and how != "a query":
+        play("a", query("rollback"))
+        return  # the server could not be asked
+    for name in [*names, "own"]:
+        if "transaction" in how:
+            play("a", query("savepoint s"))
+        play("a", use(name))
+        if "transaction" in how:
+            play("a", query("rollback to s"))
+    if "transaction" in how:
+        play("a", query("commit"))
+    play("a", parse("n", "select 'again'") + use("n"))
+    play("b", use("theirs"))
+    play("a", query("deallocate all"))
+
+
+def test_what_a_function_drops_heals_for_all_at_once(pooler, postgres):
+    # Each statement of each client was answered with 26000 once.
+    postgres.connect("lab").rows("create or replace function da() returns void language plpgsql as $$ begin execute 'deallocate all'; end $$")
+    try:
+        a, b = pooler.connect(), pooler.connect()
+        for i in range(3):
+            b.run(parse(f"s{i}", f"select {i}") + use(f"s{i}")).check()
+        a.rows("select da()")
+        assert b.run(use("s0")).error.code == "26000"
+        assert [b.run(use(f"s{i}")).check().values for i in range(3)] == [["0"], ["1"], ["2"]]
+    finally:
+        postgres.connect("lab").rows("drop function da()")
+
+
 # --- temporary objects -----------------------------------------------------------------------------------------------------------------
 
 

@@ -39,7 +39,9 @@ extension ServerSession {
                 _ = noteTag(frame, bytes, at: offset, of: head, client: &client, table: table)
             }
             if frame.type == Backend.parameterDescription, let head = ledger.head { _ = takeParameters(head, frame, bytes, at: offset) }
+            if tellsNames { takeNames(frame, bytes, at: offset) }
             guard frame.type == Backend.errorResponse else { return .swallow }
+            namesLeft = nil
             if dropping != .nothing { failed(ErrorFields(), client: &client) }
             return failErrand(frame, bytes, at: offset)
         case .ready(let owed):
@@ -49,6 +51,7 @@ extension ServerSession {
                 switch notes.remove(owed.note) {
                 case .errand(let errand): return .errandDone(errand)
                 case .fence: fences -= 1
+                case .namesLeft: settleNames(of: &client)
                 default: break
                 }
             }
@@ -66,6 +69,10 @@ extension ServerSession {
             guard owed.note >= Self.firstNote else { return owed.disposition == .forward ? .forward : .swallow }
             if frame.type == Backend.portalSuspended, case .effects = notes[owed.note] { changeSettings { $0.lose() } }
             let note = notes.remove(owed.note)
+            if case .namesLeft = note {
+                if namesLeft == nil { namesLeft = [] }
+                settleNames(of: &client)
+            }
             if case .watch(let use) = note {
                 confirm(use, frame, bytes, at: offset, client: &client)
                 if let waiting = trial, waiting.note == owed.note {
@@ -307,8 +314,11 @@ extension ServerSession {
                 client.statements.renew(ClientStatements.key(name.span), at: table.clock.moment())
             }
         case (SQLState.invalidStatementName, .bind), (SQLState.invalidStatementName, .describe):
-            // Dropped on the server by a way that the pooler could not see: the next use parses it again.
-            if !used.isUnnamed { statements.doubt(used.id) }
+            // Dropped on the server by a way that the pooler could not see: the next use parses it again. So may all others have been.
+            if !used.isUnnamed {
+                statements.doubt(used.id)
+                statements.distrust()
+            }
         case (SQLState.duplicateStatement, .parse):
             // Made on the server by a way that the pooler could not see.
             if !used.isUnnamed { statements.doubt(used.id) }
@@ -359,7 +369,7 @@ extension ServerSession {
         case .drop(let name, let statement, _), .use(let name, let statement): return (statement.id, name, false)
         case .bindPortal(_, _, let statement?, let name): return (statement.id, name.isEmpty ? nil : name, name.isEmpty)
         case .watch(let use): return (use.statement.id, use.name, use.name.isEmpty)
-        case .bindPortal, .replaceUnnamed, .forget, .injectUnnamed, .around, .evict, .rename, .changed,
+        case .bindPortal, .replaceUnnamed, .forget, .injectUnnamed, .around, .namesLeft, .lend, .evict, .rename, .changed,
             .answer, .description, .effects, .errand, .fence, nil:
             return nil
         }
@@ -480,6 +490,11 @@ extension ServerSession {
             fences -= 1
         case .rename, .changed, .answer, .description, .effects, .errand, .drop, .use, .watch, .around:
             break
+        case .lend:
+            hasLent = false
+        case .namesLeft:
+            namesLeft = nil
+            statements.distrust()
         }
     }
 

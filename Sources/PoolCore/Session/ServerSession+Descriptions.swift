@@ -246,10 +246,12 @@ extension ServerSession {
 
     /// The server has to be heard in whole.
     public var needsDescription: Bool {
-        guard let head = ledger.head, head.request == .describe, head.note >= Self.firstNote, case .watch(let use) = notes[head.note] else {
-            return false
+        guard let head = ledger.head, head.note >= Self.firstNote else { return false }
+        switch notes[head.note] {
+        case .watch(let use) where head.request == .describe: return use.describes || trial != nil
+        case .namesLeft: return true
+        default: return false
         }
-        return use.describes || trial != nil
     }
 
     /// A ParameterDescription has come for this entry. What is returned is said of it.

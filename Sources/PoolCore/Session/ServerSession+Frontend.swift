@@ -159,6 +159,12 @@ extension ServerSession {
         return DeallocatedNames.read(bytes, text, escapes: escapes)
     }
 
+    /// Whether a query that is all here has one statement only.
+    private func isAlone(inQuery frame: Frame, _ bytes: Span<UInt8>, at offset: Int) -> Bool {
+        guard frame.length <= bytes.count - offset, let text = QueryText.read(bytes, body: frame.body(at: offset)) else { return false }
+        return DeallocatedNames.isOneStatement(bytes, text, escapes: parameters["standard_conforming_strings"].map { $0 == "off" } ?? false)
+    }
+
     private static func hasSeveralStatements(_ frame: Frame, _ bytes: Span<UInt8>, at offset: Int) -> Bool {
         let text = bytes.extracting(frame.body(at: offset))
         guard let semicolon = text.firstIndex(of: UInt8(ascii: ";")) else { return false }
@@ -347,6 +353,11 @@ extension ServerSession {
             queryTags = 0
             mayChangeContext = true
         }
+        if effects.contains(where: { $0.effect == .dropsNames }), isAlone(inQuery: frame, bytes, at: offset),
+            let action = judgeBlock(bytes.extracting(offset..<offset + frame.length), client: &client)
+        {
+            return action
+        }
         if client.statements.hasNames, let names = deallocatedNames(inQuery: frame, bytes, at: offset) {
             guard ledger.isEmpty else { return hold(.untilSettled) }
             if let action = drop(names, client: &client) { return action }
@@ -397,6 +408,14 @@ extension ServerSession {
                 client.portals[label] = nil
                 return execute(deallocation, portal: label, client: &client)
             case .effects(let effects):
+                if effects.contains(.dropsNames), frame.length <= bytes.count - offset, client.statements.hasNames {
+                    guard ledger.isEmpty else { return hold(.untilSettled) }
+                    mayChangeContext = true
+                    if let action = executeBlock(bytes.extracting(offset..<offset + frame.length), effects, client: &client) {
+                        client.portals[label] = nil
+                        return action
+                    }
+                }
                 client.portals[label] = nil
                 mayChangeContext = true
                 if effects.contains(.resetAll), client.mayReset, frame.length <= bytes.count - offset,

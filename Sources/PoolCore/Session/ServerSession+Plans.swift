@@ -63,6 +63,7 @@ extension ServerSession {
     mutating func noteEffects(of owed: ReplyLedger.Owed, tag: String, _ table: StatementTable) {
         let effects = effects(of: owed)
         if effects.contains(.catalogue) || (tag == "ROLLBACK" && planSettings.changesCatalogue) { table.clock.beginEpoch() }
+        if effects.contains(.dropsNames), !hasLent { statements.distrust() }
         // What a PREPARE that was not read has made may have the name of a statement that a function has dropped.
         if tag == "PREPARE", !effects.contains(.prepare) { statements.distrust() }
         let parameters = parameters
@@ -91,7 +92,7 @@ extension ServerSession {
                 settings.doubtUnreported()
             case .setting(let name, _, _):
                 settings.doubtUnreported(name)
-            case .temporary, .catalogue, .prepare, .reservedName, .transactionEnd, .isTaggedReset, .isAdded:
+            case .temporary, .catalogue, .prepare, .reservedName, .transactionEnd, .isTaggedReset, .isAdded, .dropsNames:
                 break
             }
         }
@@ -188,15 +189,17 @@ extension ServerSession {
         return .within(before: before, parse: statement, name: name, after: writer.bytes + run(detour.after))
     }
 
-    /// The messages that run these statements, entered in the ledger. The unnamed statement and portal are left alone.
-    mutating func run(_ texts: [String]) -> [UInt8] {
+    /// The messages that run these statements, entered in the ledger. The unnamed statement and portal are left alone. `note`: that of their
+    /// Executes.
+    mutating func run(_ texts: [String], note executed: Note = .around) -> [UInt8] {
         var writer = MessageWriter()
         for text in texts {
             closeDetour(&writer)
             writer.parse(name: Self.detourName, query: text)
             writer.bind(portal: Self.detourName, statement: Self.detourName)
             writer.execute(portal: Self.detourName)
-            for request in [.parse, .bind, .execute] as [ReplyLedger.Request] { ledger.owe(request, .swallow, note: note(.around)) }
+            for request in [.parse, .bind] as [ReplyLedger.Request] { ledger.owe(request, .swallow, note: note(.around)) }
+            ledger.owe(.execute, .swallow, note: note(executed))
         }
         closeDetour(&writer)
         return writer.bytes

@@ -66,6 +66,10 @@ public struct ServerSession: ~Copyable, Sendable {
         case injectUnnamed(Statement)
         /// The pooler sent it around that Parse: what goes wrong with it, goes wrong with the message that needs the statement.
         case around
+        /// The server is asked which statements it still has (`judgeBlock`).
+        case namesLeft
+        /// The server is lent the last of the names for that.
+        case lend
         /// The pooler closed a statement to keep the server within its limit.
         case evict(UInt64)
         /// The server's error is about a name that the pooler made up: the client gets the same error about its own.
@@ -229,6 +233,10 @@ public struct ServerSession: ~Copyable, Sendable {
     var drops: [Drop] = []
     /// How many command tags that query has been answered with.
     var tags = 0
+    /// What the server has told of its statements so far.
+    var namesLeft: Set<[UInt8]>?
+    /// It has taken the names that it was lent for that.
+    var hasLent = false
     /// What the simple query at the head has dropped, if it ran and its error is that of the commit.
     var dropping = Dropping.nothing
     /// Something has to be looked at that runs of messages are not asked for.
@@ -279,7 +287,7 @@ public struct ServerSession: ~Copyable, Sendable {
 
     mutating func note(_ note: Note) -> UInt64 {
         switch note {
-        case .errand, .fence, .drop, .answer, .description, .use, .watch, .effects, .around: break
+        case .errand, .fence, .drop, .answer, .description, .use, .watch, .effects, .around, .namesLeft, .lend: break
         default: isAssuming = true
         }
         return notes.append(note)

@@ -88,7 +88,7 @@ struct PlanSettings: Sendable {
             if isLasting { createsLasting = true }
         case .catalogue:
             changesCatalogue = true
-        case .prepare, .reservedName, .transactionEnd, .isTaggedReset, .isAdded:
+        case .prepare, .reservedName, .transactionEnd, .isTaggedReset, .isAdded, .dropsNames:
             break
         }
     }
