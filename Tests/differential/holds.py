@@ -67,7 +67,7 @@ FEATURES = {
         Feature("set_config"),
         Feature("set_config of a reported parameter outside a transaction"),
         Feature("SET LOCAL TO DEFAULT", session=False, why="application_name and custom names are set by SET there, too"),
-        Feature("a custom name that nobody has set", transaction=False, why="a SET LOCAL of another client leaves an empty string on the server (session_isolation)"),
+        Feature("a custom name that nobody has set", False, False, why="a SET of another client leaves an empty string on the server, which DISCARD ALL does not take away (session_isolation)"),
         Feature("bytes that are no UTF-8 in startup values"),
         Feature("prepared statements"),
         Feature("a statement prepared before DDL"),
