@@ -71,6 +71,7 @@ SETTINGS = {
     "extra_float_digits": ("1", "-10", "select (1.0/3)::float8::text"),
     "array_nulls": ("on", "off", "select array_position('{a,null}'::text[], 'null')"),
     "transform_null_equals": ("on", "off", "select count(*) from (values (null::int)) as v(i) where i = null"),
+    "timezone_abbreviations": ("Default", "India", "select extract(epoch from '2020-01-01 00:00 IST'::timestamptz)"),
     "xmloption": ("content", "document", "select xml_is_well_formed('<a/><b/>')"),
     "backslash_quote": ("on", "off", r"select E'a\'b'"),
     "lc_monetary": ("C", "C.UTF-8", "select '1.23'::money::text"),
@@ -535,15 +536,27 @@ def test_ddl_that_is_rolled_back_or_committed_later(pooler, postgres, zed, end):
     assert told[1] == told[0]
 
 
-def test_a_type_that_was_dropped_and_made_again_past_the_pooler(pooler, postgres):
+AGAIN = {
+    "past the pooler": ["drop type mood; create type mood as enum ('a')"],
+    "in a block": ["do $$ begin drop type mood; create type mood as enum ('a'); end $$"],
+    "taken back": ["begin", "drop type mood", "create type mood as enum ('b', 'a')", "parse", "rollback"],
+}
+
+
+@pytest.mark.parametrize("how", AGAIN)
+def test_a_type_that_was_dropped_and_made_again(pooler, postgres, how):
     # XX000 "cache lookup failed for type", for that text and every client on that server, for ever.
     admin = postgres.connect("lab")
-    admin.rows("drop type if exists mood; create type mood as enum ('a')")
+    admin.rows("drop type if exists mood; create type mood as enum ('a'); alter type mood owner to app; grant create on schema public to app")
     try:
         a, b = pooler.connect(), pooler.connect()
         for c in (a, b):
             c.run(parse("n", "select $1::mood") + use("n", "a")).check()
-        admin.rows("drop type mood; create type mood as enum ('a')")
+        for step in AGAIN[how]:
+            if step == "parse":
+                a.run(parse("new", "select $1::mood") + use("new", "b")).check()
+            else:
+                (admin if how == "past the pooler" else a).rows(step)
         for c in (a, b):
             c.rows("deallocate all")
             c.run(parse("n", "select $1::mood") + use("n", "a"))  # may meet the old plan once, which past the pooler nobody could see
@@ -551,7 +564,7 @@ def test_a_type_that_was_dropped_and_made_again_past_the_pooler(pooler, postgres
             assert c.run(parse("n", "select $1::mood") + use("n", "a")).check().values == ["a"]
             assert c.run(use("n", "a")).check().values == ["a"]
     finally:
-        admin.rows("drop type mood")
+        admin.rows("drop type mood; revoke create on schema public from app")
 
 
 # --- what a client was told of a statement -------------------------------------------------------------------------------------------------
