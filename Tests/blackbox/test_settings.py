@@ -371,6 +371,7 @@ TO_DEFAULT = [
     ["begin", "set client_encoding to latin1", "set names default", "show client_encoding", "set names latin1", "set names", "show client_encoding", "commit"],
     ["set datestyle to 'SQL, DMY'", "begin", "savepoint a", "reset datestyle", "show datestyle", "rollback to a", "show datestyle", "rollback", "reset datestyle"],
     ["begin", "set local search_path to 'public'", "reset statement_timeout", "show search_path", "reset search_path", "show search_path", "commit"],
+    ["begin", "set statement_timeout = '5s'", "set work_mem to default", "show statement_timeout", "reset lock_timeout", "show statement_timeout", "rollback", "show statement_timeout"],
     ["reset nonsense", "select 1"],
     ["select 'ä'", "set datestyle to default", "reset timezone", "select nonsense", "select 1"],
     ["begin", "reset datestyle", "select 1/0", "reset datestyle", "rollback", "show datestyle"],

@@ -82,7 +82,7 @@ public final class ParameterSet: Sendable, Hashable {
     }
 
     /// Whether it has a value for a parameter, whose name is in lower case.
-    func has(_ key: String) -> Bool { keys.contains(key) || unreported.contains { $0.name == key } }
+    public func has(_ key: String) -> Bool { keys.contains(key) || unreported.contains { $0.name == key } }
 
     /// The same with these values of reported parameters, by their names in lower case. Not interned.
     func with(reported values: [String: String]) -> ParameterSet {

@@ -286,6 +286,9 @@ extension WorkerCore {
     private func applyReset(_ reset: ResetStatement, _ client: ClientConnection, _ server: ServerConnection) {
         guard let own = client.session.parameters, let startup = client.session.startup else { return }
         let table = server.shard.shared.parameters
+        // What it has set itself beside that stays.
+        var isServersOwn = startup.isEmpty
+        if case .name(let name) = reset, !startup.has(name), server.session.settings.adjustedTo === own { isServersOwn = true }
         switch reset {
         case .all:
             client.session.parameters = startup
@@ -301,7 +304,7 @@ extension WorkerCore {
                 }
             }
         }
-        if startup.isEmpty, let left = client.session.parameters {
+        if isServersOwn, let left = client.session.parameters {
             server.session.settings.follow(left)
         } else {
             server.session.settings.wasReset(reset)
