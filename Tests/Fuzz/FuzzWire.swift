@@ -182,7 +182,7 @@ private func fuzzDeallocate(_ bytes: [UInt8]) {
     }
     guard let statement = DeallocateStatement.parse(bytes.span, range) else { return }
     func quoted(_ name: String) -> String {
-        check(!name.isEmpty && name.utf8.count <= 63, "a name has 1 to 63 bytes")
+        check((1...63).contains(name.messageBytes.count), "a name has 1 to 63 bytes, in whatever encoding it came")
         return "\"" + String(name.unicodeScalars.flatMap { $0 == "\"" ? [$0, $0] : [$0] }.map(Character.init)) + "\""
     }
     let text =
@@ -191,6 +191,6 @@ private func fuzzDeallocate(_ bytes: [UInt8]) {
         case .all: "DEALLOCATE ALL"
         case .discardAll: "DISCARD ALL"
         }
-    let written = Array(text.utf8)
+    let written = text.messageBytes
     check(DeallocateStatement.parse(written.span, 0..<written.count) == statement, "a statement is read as it was written")
 }
